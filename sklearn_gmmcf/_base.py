@@ -1,0 +1,456 @@
+"""What both estimators share: the door, prediction, scores, completion, samples."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    DensityMixin,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+)
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_gmmcf._observed import (
+    Array,
+    Columns,
+    Observed,
+    observe,
+    refuse_unreadable,
+)
+from sklearn_gmmcf._sklearn import check_sample_weight
+from sklearn_gmmcf.covariance import Family, to_responsibilities
+
+# Bytes of the completed rows that are worked on at once.
+_COMPLETED_BYTES = 2**23
+
+
+class UnobservedColumnsWarning(UserWarning):
+    """Some columns have no observed entry in the data that were fitted.
+
+    They are kept, so that columns stay aligned: the mean of all observed entries fills
+    them, and densities ignore values that turn up in them later.
+    """
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A fitted mixture, in centered units."""
+
+    family: Family
+    parameters: Any
+    columns: Columns
+
+
+class BaseObservedMixture(
+    OneToOneFeatureMixin, TransformerMixin, DensityMixin, BaseEstimator
+):
+    """Mixtures of Gaussians of what was observed: all that needs no fitting."""
+
+    n_components: int
+    missing_values: float
+    random_state: Any
+    _model: Model
+
+    def fit_predict(self, X, y=None, sample_weight=None):
+        """Fit, and predict the component of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with holes.
+        y : Ignored
+            Present for API consistency by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            What ``fit(X).predict(X)`` returns.
+        """
+        return self.fit(X, sample_weight=sample_weight).predict(X)
+
+    def predict(self, X):
+        """Predict the most probable component of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with holes. A row without observations gets the component of the
+            largest weight.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Component labels.
+        """
+        data = self._observe(X)
+        model = self._model
+        labels = [
+            model.family.log_joint(model.parameters, block).argmax(axis=0)
+            for block in data
+        ]
+        return np.concatenate(labels)
+
+    def predict_proba(self, X):
+        """Compute the responsibilities of the components for each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with holes. A row without observations gets ``weights_``.
+
+        Returns
+        -------
+        responsibilities : ndarray of shape (n_samples, n_components)
+            Probability of each component given the observed entries of the row.
+        """
+        data = self._observe(X)
+        model = self._model
+        responsibilities = np.empty((data.shape[0], len(self.weights_)))
+        for block in data:
+            log_joint = model.family.log_joint(model.parameters, block)
+            to_responsibilities(log_joint)
+            responsibilities[block.rows] = log_joint.T
+        return responsibilities
+
+    def score_samples(self, X):
+        """Compute the log-density of the observed entries of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with holes.
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,)
+            In nats; 0 for a row without observations.
+        """
+        data = self._observe(X)
+        model = self._model
+        log_densities = [
+            to_responsibilities(model.family.log_joint(model.parameters, block))
+            for block in data
+        ]
+        return np.concatenate(log_densities)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Compute the mean log-density of the rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with holes.
+        y : Ignored
+            Present for API consistency by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the mean.
+
+        Returns
+        -------
+        log_density : float
+            In nats a row; higher is better.
+        """
+        log_density = self.score_samples(X)
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(
+                sample_weight, log_density, ensure_non_negative=True
+            )
+        return float(np.average(log_density, weights=sample_weight))
+
+    def bic(self, X):
+        """Bayesian information criterion on X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with holes.
+
+        Returns
+        -------
+        bic : float
+            Lower is better. The sample size is the number of rows; columns never
+            observed at fit count no parameters.
+        """
+        log_density = self.score_samples(X)
+        return -2 * log_density.sum() + self._n_parameters() * np.log(len(log_density))
+
+    def aic(self, X):
+        """Akaike information criterion on X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with holes.
+
+        Returns
+        -------
+        aic : float
+            Lower is better.
+        """
+        return -2 * self.score_samples(X).sum() + 2 * self._n_parameters()
+
+    def transform(self, X):
+        """Complete the matrix: fill each hole with its conditional mean.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with holes; rows need not have been seen in fit.
+
+        Returns
+        -------
+        completed : ndarray of shape (n_samples, n_features)
+            Dense, of the dtype of X; observed entries are those of X, bit for bit. A
+            row without observations gets the mean of the mixture.
+
+        Raises
+        ------
+        MemoryError
+            If the dense matrix cannot be had: ask `complete` for some entries.
+        """
+        completed, _ = self._complete_rows(self._observe(X), return_std=False)
+        return completed
+
+    def complete(self, X, *, entries=None, return_std=False):
+        """Complete the matrix, or some of its entries, with standard deviations.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with holes; rows need not have been seen in fit.
+        entries : tuple of two array-likes of shape (m,), default=None
+            Row and column indices of the entries to complete, in any order; the dense
+            matrix is not built. None completes all.
+        return_std : bool, default=False
+            Return standard deviations too.
+
+        Returns
+        -------
+        completed : ndarray of shape (n_samples, n_features) or (m,)
+            Observed entries as they are, conditional means in the holes.
+        std : ndarray of the same shape
+            Standard deviations of the entries given what the row shows, within plus
+            between components; 0 where observed. Only if ``return_std``.
+
+        Raises
+        ------
+        ValueError
+            If entries are not two equally long arrays of indices within X.
+        MemoryError
+            If the dense matrix cannot be had: ask for some entries.
+        """
+        data = self._observe(X)
+        if entries is None:
+            completed, std = self._complete_rows(data, return_std=return_std)
+        else:
+            rows, columns = _check_entries(entries, data.shape)
+            completed, std = self._complete_entries(
+                data, rows, columns, return_std=return_std
+            )
+        return (completed, std) if return_std else completed
+
+    def sample(self, n_samples=1):
+        """Draw rows without holes from the fitted mixture.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Drawn rows, ordered by component.
+        y : ndarray of shape (n_samples,)
+            Their components.
+        """
+        check_is_fitted(self)
+        if n_samples < 1:
+            raise ValueError(f"n_samples should be at least 1, but got {n_samples}.")
+        rng = check_random_state(self.random_state)
+        sizes = rng.multinomial(n_samples, self.weights_)
+        model = self._model
+        rows = np.vstack(model.family.sample(model.parameters, sizes, rng))
+        return rows + model.columns.center, np.repeat(np.arange(len(sizes)), sizes)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = bool(np.isnan(self.missing_values))
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def _n_parameters(self) -> int:
+        """Number of free parameters."""
+        model = self._model
+        n_columns = int(model.columns.known.sum())
+        return model.family.n_parameters(model.parameters, n_columns)
+
+    def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> Any:
+        refuse_unreadable(X)
+        return validate_data(
+            self,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan",
+            ensure_min_samples=ensure_min_samples,
+        )
+
+    def _observe(self, X: Any) -> Observed:
+        """The door of every method but fit."""
+        check_is_fitted(self)
+        return observe(
+            self._validate(X, reset=False),
+            given=X,
+            missing_values=self.missing_values,
+            columns=self._model.columns,
+        )
+
+    def _observe_for_fit(
+        self, X: Any, sample_weight: Any, earlier: Columns | None = None
+    ) -> Observed:
+        """The door of fit; `earlier` are the columns of a fit that is continued."""
+        validated = self._validate(X, reset=earlier is None, ensure_min_samples=2)
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(
+                sample_weight, validated, dtype=np.float64, ensure_non_negative=True
+            )
+        data = observe(
+            validated,
+            given=X,
+            missing_values=self.missing_values,
+            earlier=earlier,
+            weights=sample_weight,
+            keep=True,
+        )
+        n_rows = data.shape[0]
+        if n_rows < self.n_components:
+            raise ValueError(
+                f"n_components={self.n_components} should be at most the number of "
+                f"rows with a positive weight, but X has n_samples={n_rows} of them."
+            )
+        unknown = np.flatnonzero(~data.columns.known)
+        if unknown.size:
+            names = getattr(self, "feature_names_in_", np.arange(data.shape[1]))
+            shown = ", ".join(str(name) for name in names[unknown[:10]])
+            more = ", ..." if unknown.size > 10 else ""
+            warnings.warn(
+                f"{unknown.size} column(s) without an observed entry are filled with "
+                f"the mean of all observed entries: {shown}{more}.",
+                UnobservedColumnsWarning,
+                stacklevel=_FIT_STACK_LEVEL,
+            )
+        return data
+
+    def _set_model(self, model: Model) -> None:
+        self._model = model
+        attributes = model.family.attributes(model.parameters, model.columns)
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+    def _complete_rows(
+        self, data: Observed, *, return_std: bool
+    ) -> tuple[Array, Array | None]:
+        completed = _empty_dense(data)
+        std = _empty_dense(data) if return_std else None
+        model = self._model
+        most_rows = max(_COMPLETED_BYTES // (8 * data.shape[1]), 1)
+        for block in data.blocks(most_rows):
+            means, variances = model.family.complete_rows(
+                model.parameters, block, with_variance=return_std
+            )
+            completed[block.rows] = means + model.columns.center
+            data.restore(block.rows, completed[block.rows])
+            if std is not None and variances is not None:
+                std[block.rows] = np.sqrt(variances)
+                data.restore(block.rows, std[block.rows], value=0.0)
+        return completed, std
+
+    def _complete_entries(
+        self, data: Observed, rows: Array, columns: Array, *, return_std: bool
+    ) -> tuple[Array, Array | None]:
+        completed, observed = data.lookup(rows, columns)
+        std = np.zeros(len(rows), dtype=data.dtype) if return_std else None
+        model = self._model
+        holes = np.flatnonzero(~observed)
+        holes = holes[np.argsort(rows[holes], kind="stable")]
+        sorted_rows = rows[holes]
+        for block in data.blocks(touching=sorted_rows):
+            bounds = np.searchsorted(sorted_rows, (block.rows.start, block.rows.stop))
+            here = holes[slice(*bounds)]
+            means, variances = model.family.complete_entries(
+                model.parameters,
+                block,
+                rows[here] - block.rows.start,
+                columns[here],
+                with_variance=return_std,
+            )
+            completed[here] = means + model.columns.center[columns[here]]
+            if std is not None and variances is not None:
+                std[here] = np.sqrt(variances)
+        return completed, std
+
+
+# Warnings of a fit point at the line that called it: through scikit-learn's wrapper
+# of fit, fit itself and the door.
+_FIT_STACK_LEVEL = 4
+
+
+def check_shape(name: str, value: Array, shape: tuple[int, ...]) -> None:
+    """Refuse a parameter of another shape."""
+    if value.shape != shape:
+        raise ValueError(
+            f"{name} should have the shape {shape}, but got {value.shape}."
+        )
+
+
+def _empty_dense(data: Observed) -> Array:
+    try:
+        return np.empty(data.shape, dtype=data.dtype)
+    except (MemoryError, ValueError) as error:
+        raise MemoryError(
+            f"The completed matrix of shape {data.shape} does not fit in memory. Use "
+            "complete(X, entries=(rows, columns)) for the entries that you need."
+        ) from error
+
+
+def _check_entries(entries: Any, shape: tuple[int, int]) -> tuple[Array, Array]:
+    """Row and column indices within a matrix of this shape."""
+    if not isinstance(entries, (tuple, list)) or len(entries) != 2:
+        raise ValueError(
+            "entries should be a pair (rows, columns) of index arrays, but got "
+            f"{type(entries).__name__}. np.nonzero(mask) makes one of a mask."
+        )
+    checked = []
+    for name, indices, bound in zip(("rows", "columns"), entries, shape, strict=True):
+        indices = np.asarray(indices)
+        if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iu"):
+            raise ValueError(
+                f"The {name} of entries should be a 1d array of integers, but got "
+                f"{indices.ndim}d of dtype {indices.dtype}."
+            )
+        indices = indices.astype(np.intp)
+        outside = indices[(indices < 0) | (indices >= bound)]
+        if outside.size:
+            raise ValueError(
+                f"The {name} of entries should be from 0 to {bound - 1}, but got "
+                f"{outside[0]}."
+            )
+        checked.append(indices)
+    rows, columns = checked
+    if len(rows) != len(columns):
+        raise ValueError(
+            "The rows and columns of entries should be equally long, but got "
+            f"{len(rows)} and {len(columns)}."
+        )
+    return rows, columns

@@ -1,0 +1,257 @@
+"""KMeansMixture: parameters, docstring, fit."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array, check_random_state
+
+from sklearn_gmmcf._base import BaseObservedMixture, Model, check_shape
+from sklearn_gmmcf._lloyd import assign, run_lloyd
+from sklearn_gmmcf._observed import Observed
+from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
+from sklearn_gmmcf._starts import draw_distant_rows, draw_rows
+from sklearn_gmmcf.covariance import Spherical
+
+
+class KMeansMixture(BaseObservedMixture):
+    """K-means of data with holes, which hands back a mixture.
+
+    Lloyd's iterations on what was observed: the distance of a row to a center runs over
+    the observed entries of the row, and a center averages the observed entries of its
+    rows. On data without holes, from the same centers, all results are those of
+    :class:`sklearn.cluster.KMeans`. The clusters then make a spherical mixture: their
+    shares are its weights, their centers its means, and each has one variance. So it is
+    compared on equal terms with :class:`MaskedGaussianMixture`.
+
+    `predict`, `labels_`, `fit_predict`, `inertia_` and `cluster_centers_` are those of
+    k-means; `predict_proba`, `score`, `score_samples`, `transform`, `complete`, `bic`,
+    `aic` and `sample` are those of the mixture.
+
+    Parameters
+    ----------
+    n_components : int, default=1
+        Number of clusters K.
+
+    missing_values : float, default=np.nan
+        The value that marks a hole. NaN elsewhere is then an error. In a sparse matrix
+        an unstored entry is a hole, too; a stored 0 is an observation.
+
+    tol : float, default=1e-4
+        Stop when the squared movement of the centers is at most this, relative to the
+        mean variance of the columns.
+
+    max_iter : int, default=300
+        Most iterations.
+
+    n_init : int, default=1
+        Number of starts, of which the one with the lowest inertia is kept. Centers
+        given as `init` are one start.
+
+    init : {'k-means++', 'random'} or array-like of shape (n_components, n_features), \
+            default='k-means++'
+        First centers: rows drawn far from each other, rows drawn uniformly (with column
+        means in their holes), or these.
+
+    reg_covar : float, default=1e-6
+        Added to each variance (squared units of the data).
+
+    min_variance : float, default=0.0
+        Floor under each variance (squared units of the data).
+
+    random_state : int, RandomState instance or None, default=None
+        Seeds the starts and `sample`.
+
+    Attributes
+    ----------
+    cluster_centers_ : ndarray of shape (n_components, n_features)
+        Centers. One that observed nothing in a column keeps what it started with there;
+        a column never observed has the mean of all observed entries.
+
+    labels_ : ndarray of shape (n_samples,)
+        The nearest center of each row of the fitted data.
+
+    inertia_ : float
+        Sum of squared distances of rows to their centers over observed entries, times
+        `sample_weight`.
+
+    n_iter_ : int
+        Iterations of the best run.
+
+    weights_ : ndarray of shape (n_components,)
+        Shares of the clusters.
+
+    means_ : ndarray of shape (n_components, n_features)
+        The centers.
+
+    covariances_ : ndarray of shape (n_components,)
+        Mean squared distance of observed entries to the center, for each cluster.
+
+    precisions_ : ndarray of shape (n_components,)
+        Inverse variances.
+
+    precisions_cholesky_ : ndarray of shape (n_components,)
+        Inverse standard deviations.
+
+    n_features_in_ : int
+        Number of columns seen in fit.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if all are strings.
+
+    See Also
+    --------
+    MaskedGaussianMixture : Mixtures by EM on the same data.
+    sklearn.cluster.KMeans : K-means of data without holes.
+
+    References
+    ----------
+    J. T. Chi, E. C. Chi and R. G. Baraniuk (2016). k-POD: a method for k-means
+    clustering of missing data. The American Statistician 70(1), 91-99.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_gmmcf import KMeansMixture
+    >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+    >>> kmeans = KMeansMixture(n_components=2, random_state=0).fit(X)
+    >>> kmeans.inertia_.round(3)
+    np.float64(1.167)
+    >>> kmeans.transform([[8.0, np.nan]]).round(1)
+    array([[8., 9.]])
+    """
+
+    _parameter_constraints: dict = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "missing_values": [Interval(Real, None, None, closed="neither"), "nan"],
+        "tol": [Interval(Real, 0.0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "init": [StrOptions({"k-means++", "random"}), "array-like"],
+        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
+        "min_variance": [Interval(Real, 0.0, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        n_components=1,
+        *,
+        missing_values=np.nan,
+        tol=1e-4,
+        max_iter=300,
+        n_init=1,
+        init="k-means++",
+        reg_covar=1e-6,
+        min_variance=0.0,
+        random_state=None,
+    ):
+        self.n_components = n_components
+        self.missing_values = missing_values
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init = init
+        self.reg_covar = reg_covar
+        self.min_variance = min_variance
+        self.random_state = random_state
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None):
+        """Cluster the rows of X by their observed entries.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with holes: dense, a DataFrame, or sparse in COO, CSR, CSC, LIL or DOK
+            format.
+        y : Ignored
+            Present for API consistency by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; an integer weight is that many equal rows.
+
+        Returns
+        -------
+        self : object
+            The fitted clustering.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter cannot be used, or a variance is zero while `reg_covar`
+            and `min_variance` are 0.
+        """
+        data = self._observe_for_fit(X, sample_weight)
+        runs = [
+            run_lloyd(data, centers, max_iter=self.max_iter, tol=self.tol)
+            for centers in self._starts(data)
+        ]
+        best = min(runs, key=lambda run: run.inertia)
+        n_found = len(np.unique(best.labels))
+        if n_found < self.n_components:
+            warnings.warn(
+                f"Only {n_found} clusters differ, fewer than "
+                f"n_components={self.n_components}: X has too few distinct rows.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        family = Spherical(reg_covar=self.reg_covar, min_variance=self.min_variance)
+        parameters = family.of_clusters(data, best.labels, best.centers)
+        self._set_model(Model(family, parameters, data.columns))
+        self.cluster_centers_ = self.means_
+        self.inertia_ = best.inertia
+        self.n_iter_ = best.n_iter
+        # Rows of weight 0 are left out of the runs, but have labels.
+        self.labels_ = best.labels if sample_weight is None else self.predict(X)
+        return self
+
+    def fit_predict(self, X, y=None, sample_weight=None):
+        """Fit, and predict the nearest center of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with holes.
+        y : Ignored
+            Present for API consistency by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            `labels_`.
+        """
+        return self.fit(X, sample_weight=sample_weight).labels_
+
+    def predict(self, X):
+        """Predict the nearest center of each row, over its observed entries.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with holes. A row without observations gets label 0.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Cluster labels.
+        """
+        data = self._observe(X)
+        labels, _ = assign(data, self._model.parameters.means)
+        return labels
+
+    def _starts(self, data: Observed):
+        """First centers of each run, centered."""
+        if isinstance(self.init, str):
+            rng = check_random_state(self.random_state)
+            draw = draw_distant_rows if self.init == "k-means++" else draw_rows
+            for _ in range(self.n_init):
+                yield draw(data, self.n_components, rng)
+        else:
+            init = check_array(self.init, dtype=np.float64, input_name="init")
+            check_shape("init", init, (self.n_components, data.shape[1]))
+            yield np.where(data.columns.known, init - data.columns.center, 0.0)

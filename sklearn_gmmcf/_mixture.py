@@ -1,0 +1,349 @@
+"""MaskedGaussianMixture: parameters, docstring, fit."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array, check_random_state
+
+from sklearn_gmmcf._base import BaseObservedMixture, Model, check_shape
+from sklearn_gmmcf._em import run_em
+from sklearn_gmmcf._observed import Observed
+from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
+from sklearn_gmmcf._starts import start_responsibilities
+from sklearn_gmmcf.covariance import FAMILIES, Family, Given
+
+
+class MaskedGaussianMixture(BaseObservedMixture):
+    r"""Gaussian mixture of data with holes, which fills them.
+
+    Each row is a draw from one of `n_components` Gaussians, of which only some entries
+    are observed. The mixture is fitted by EM on the observed entries alone: the others
+    are integrated out, not imputed first. With :math:`O_i` the observed columns of row
+    :math:`i`, EM maximizes
+
+    .. math::
+        \sum_i w_i \log \sum_k \pi_k \prod_{j \in O_i}
+        N(x_{ij} | \mu_{kj}, \sigma^2_{kj})
+        - \frac{\kappa}{2} \sum_{kj} \frac{(\mu_{kj} - m_j)^2}{\sigma^2_{kj}}
+
+    with :math:`\kappa` the `mean_precision_prior` and :math:`m_j` the mean of the
+    observed entries of column :math:`j`. On data without holes, from the same start,
+    all results are those of :class:`sklearn.mixture.GaussianMixture`.
+
+    An entry is observed if it is stored and is not `missing_values`: in a sparse matrix
+    a stored 0 is an observation, an unstored entry is a hole.
+
+    Parameters
+    ----------
+    n_components : int, default=1
+        Number of components K.
+
+    covariance_type : {'spherical', 'diag'}, default='spherical'
+        One variance for each component, or one for each component and column.
+
+    missing_values : float, default=np.nan
+        The value that marks a hole. NaN elsewhere is then an error.
+
+    tol : float, default=1e-3
+        EM stops when the mean objective of a row changes by less than this (nats).
+
+    reg_covar : float, default=1e-6
+        Added to each variance (squared units of the data).
+
+    min_variance : float, default=0.0
+        Floor under each variance (squared units of the data).
+
+    max_iter : int, default=100
+        Most EM iterations. 0 keeps the start.
+
+    n_init : int, default=1
+        Number of starts, of which the best fit is kept.
+
+    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, \
+            default='kmeans'
+        First responsibilities: clusters of k-means on the observed entries; the nearest
+        of `n_components` rows, drawn far from each other ('k-means++') or uniformly
+        ('random_from_data'); or uniform draws.
+
+    weights_init : array-like of shape (n_components,), default=None
+        First weights. What is not given comes from `init_params`.
+
+    means_init : array-like of shape (n_components, n_features), default=None
+        First means.
+
+    precisions_init : array-like, default=None
+        First precisions (inverse variances), of the shape of `precisions_`.
+
+    mean_precision_prior : float, default=0.0
+        Strength :math:`\kappa` that pulls means to the mean of their column, as this
+        many further observations there would. 0 is maximum likelihood.
+
+    min_effective_count : float, default=0.0
+        A mean of a column is estimated anew only where the responsibilities over the
+        column's observed entries add up to at least this; elsewhere it keeps its value.
+
+    random_state : int, RandomState instance or None, default=None
+        Seeds the starts and `sample`.
+
+    warm_start : bool, default=False
+        Continue from the fit before, with one run. `n_components` and
+        `covariance_type` must be the same.
+
+    Attributes
+    ----------
+    weights_ : ndarray of shape (n_components,)
+        Shares of the components. One that lost all its rows has weight 0 and keeps its
+        mean and variance.
+
+    means_ : ndarray of shape (n_components, n_features)
+        Means. A column never observed has the mean of all observed entries.
+
+    covariances_ : ndarray of shape (n_components,) or (n_components, n_features)
+        Variances, for 'spherical' or 'diag'.
+
+    precisions_ : ndarray of the shape of `covariances_`
+        Inverse variances.
+
+    precisions_cholesky_ : ndarray of the shape of `covariances_`
+        Inverse standard deviations.
+
+    converged_ : bool
+        Whether the best run reached `tol`.
+
+    n_iter_ : int
+        Iterations of the best run.
+
+    lower_bound_ : float
+        Objective a row at the last E-step of the best run, which precedes the last
+        M-step.
+
+    lower_bounds_ : list of float
+        The objective at each E-step of the best run.
+
+    n_features_in_ : int
+        Number of columns seen in fit.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if all are strings.
+
+    See Also
+    --------
+    KMeansMixture : k-means on the same data, which hands back a mixture.
+    sklearn.mixture.GaussianMixture : The same for data without holes.
+
+    Notes
+    -----
+    A column that has no observed entry in fit is kept: densities ignore what turns up
+    in it later, and one :class:`UnobservedColumnsWarning` names it. Rows of weight 0
+    are left out. Arithmetic is in the precision of X, sums of rows in double precision.
+
+    References
+    ----------
+    Z. Ghahramani and M. I. Jordan (1994). Supervised learning from incomplete data via
+    an EM approach. Advances in Neural Information Processing Systems 6, 120-127.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_gmmcf import MaskedGaussianMixture
+    >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+    >>> mixture = MaskedGaussianMixture(n_components=2, random_state=0).fit(X)
+    >>> mixture.transform(X).round(1)
+    array([[1. , 2. ],
+           [1. , 2. ],
+           [2. , 2. ],
+           [8. , 9. ],
+           [9. , 9. ],
+           [8.5, 9. ]])
+    """
+
+    _parameter_constraints: dict = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "covariance_type": [StrOptions(set(FAMILIES))],
+        "missing_values": [Interval(Real, None, None, closed="neither"), "nan"],
+        "tol": [Interval(Real, 0.0, None, closed="left")],
+        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
+        "min_variance": [Interval(Real, 0.0, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "init_params": [
+            StrOptions({"kmeans", "k-means++", "random", "random_from_data"})
+        ],
+        "weights_init": ["array-like", None],
+        "means_init": ["array-like", None],
+        "precisions_init": ["array-like", None],
+        "mean_precision_prior": [Interval(Real, 0.0, None, closed="left")],
+        "min_effective_count": [Interval(Real, 0.0, None, closed="left")],
+        "random_state": ["random_state"],
+        "warm_start": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        n_components=1,
+        *,
+        covariance_type="spherical",
+        missing_values=np.nan,
+        tol=1e-3,
+        reg_covar=1e-6,
+        min_variance=0.0,
+        max_iter=100,
+        n_init=1,
+        init_params="kmeans",
+        weights_init=None,
+        means_init=None,
+        precisions_init=None,
+        mean_precision_prior=0.0,
+        min_effective_count=0.0,
+        random_state=None,
+        warm_start=False,
+    ):
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.missing_values = missing_values
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.min_variance = min_variance
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.mean_precision_prior = mean_precision_prior
+        self.min_effective_count = min_effective_count
+        self.random_state = random_state
+        self.warm_start = warm_start
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None):
+        """Fit the mixture to the observed entries of X by EM.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with holes: dense, a DataFrame, or sparse in COO, CSR, CSC, LIL or DOK
+            format.
+        y : Ignored
+            Present for API consistency by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; an integer weight is that many equal rows.
+
+        Returns
+        -------
+        self : object
+            The fitted mixture.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter cannot be used, or a variance is zero while `reg_covar`
+            and `min_variance` are 0.
+        """
+        family = FAMILIES[self.covariance_type](
+            reg_covar=self.reg_covar,
+            min_variance=self.min_variance,
+            mean_precision_prior=self.mean_precision_prior,
+            min_effective_count=self.min_effective_count,
+        )
+        previous = self._previous_model(family)
+        data = self._observe_for_fit(
+            X, sample_weight, earlier=None if previous is None else previous.columns
+        )
+        if previous is None:
+            starts = self._starts(family, data)
+            lower_bound = -np.inf
+        else:
+            starts = iter(
+                [family.recenter(previous.parameters, previous.columns, data.columns)]
+            )
+            lower_bound = self.lower_bound_
+        runs = (
+            run_em(
+                family,
+                start,
+                data,
+                max_iter=self.max_iter,
+                tol=self.tol,
+                lower_bound=lower_bound,
+            )
+            for start in starts
+        )
+        best = max(runs, key=lambda run: run.lower_bound)
+        if not best.converged and self.max_iter > 0:
+            warnings.warn(
+                f"EM did not converge in max_iter={self.max_iter} iterations. Increase "
+                "max_iter or tol, or try other starts (n_init, init_params).",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        self._set_model(Model(family, best.parameters, data.columns))
+        self.converged_ = best.converged
+        self.n_iter_ = len(best.lower_bounds)
+        self.lower_bound_ = best.lower_bound
+        self.lower_bounds_ = best.lower_bounds
+        return self
+
+    def _previous_model(self, family: Family) -> Model | None:
+        """The fit that warm_start continues."""
+        if not self.warm_start or not hasattr(self, "_model"):
+            return None
+        n_components = len(self.weights_)
+        if n_components != self.n_components:
+            raise ValueError(
+                f"warm_start=True continues a fit with n_components={n_components}, "
+                f"but n_components is {self.n_components} now. Set it back, or "
+                "warm_start=False."
+            )
+        if type(self._model.family) is not type(family):
+            raise ValueError(
+                "warm_start=True continues a fit with another covariance_type than "
+                f"{self.covariance_type!r}. Set it back, or warm_start=False."
+            )
+        return self._model
+
+    def _starts(self, family: Family, data: Observed):
+        """First parameters of each run."""
+        given = self._check_given(family, data.shape[1])
+        if given.is_whole:
+            yield family.start(data, None, given)
+            return
+        rng = check_random_state(self.random_state)
+        for _ in range(self.n_init):
+            responsibilities = start_responsibilities(
+                data, self.n_components, self.init_params, rng
+            )
+            yield family.start(data, responsibilities, given)
+
+    def _check_given(self, family: Family, n_columns: int) -> Given:
+        checked: dict[str, Any] = {}
+        for name in ("weights", "means", "precisions"):
+            value = getattr(self, f"{name}_init")
+            if value is not None:
+                checked[name] = check_array(
+                    value,
+                    dtype=np.float64,
+                    copy=True,
+                    ensure_2d=False,
+                    allow_nd=True,
+                    input_name=f"{name}_init",
+                )
+        given = Given(**checked)
+        if given.weights is not None:
+            check_shape("weights_init", given.weights, (self.n_components,))
+            if given.weights.min() < 0 or abs(given.weights.sum() - 1) > 1e-6:
+                raise ValueError(
+                    "weights_init should be non-negative and add up to 1, but its "
+                    f"smallest value is {given.weights.min():g} and its sum "
+                    f"{given.weights.sum():g}."
+                )
+        if given.means is not None:
+            check_shape("means_init", given.means, (self.n_components, n_columns))
+        if given.precisions is not None:
+            family.check_precisions(given.precisions, self.n_components, n_columns)
+        return given

@@ -1,0 +1,613 @@
+"""The data: observed values and their mask, dense or CSR behind one face.
+
+An entry is *observed* if it is stored and is not ``missing_values``. That is decided
+here, once; after it no other module asks again, and no other module computes on
+scipy.sparse.
+
+Everything is laid out with components first: weights ``W`` are (K, d),
+responsibilities ``R`` are (K, n). A block of rows offers three matrices: ``values``
+(centered, 0 in the holes), ``mask`` (1 where observed) and ``squares`` of the values.
+Each has the two products that EM needs::
+
+    project(W)    (K, d) -> (K, n)    sums over the columns
+    collect(R)    (K, n) -> (K, d)    sums over the rows
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+Array = npt.NDArray[Any]
+
+# A dense block and its mask and squares stay in the second-level cache.
+_DENSE_BLOCK_BYTES = 800_000
+_DENSE_BLOCK_MIN_ROWS = 16
+# A CSR block is 12 MB; wide data get larger ones, as each block adds up (K, d) arrays.
+_SPARSE_BLOCK_ENTRIES = 1_000_000
+_SPARSE_BLOCK_ROWS = 16_384
+# Beyond these a square divided by a small variance would overflow.
+_LARGEST_VALUE = {"f": 1e12, "d": 1e100}
+
+
+class Matrix(Protocol):
+    """An (n, d) matrix, known by its two products."""
+
+    def project(self, W: Array) -> Array: ...
+
+    def collect(self, R: Array) -> Array: ...
+
+
+class _Dense:
+    def __init__(self, array: Array) -> None:
+        self.array = array  # (n, d)
+
+    def project(self, W: Array) -> Array:
+        product = W.astype(self.array.dtype, copy=False) @ self.array.T
+        return product.astype(np.float64, copy=False)
+
+    def collect(self, R: Array) -> Array:
+        return R.astype(self.array.dtype, copy=False) @ self.array
+
+
+class _Sparse:
+    """Rows in compressed storage (data, indices, indptr)."""
+
+    def __init__(self, data: Array, indices: Array, indptr: Array, d: int) -> None:
+        shape = (len(indptr) - 1, d)
+        self.array = _view(sparse.csr_array, shape, data, indices, indptr)
+        self.transpose = _view(sparse.csc_array, shape[::-1], data, indices, indptr)
+
+    # scipy multiplies fastest by C-ordered (d, K) and (n, K); all else here is (K, n).
+    def project(self, W: Array) -> Array:
+        product = self.array @ W.T.astype(self.array.dtype, order="C")
+        return product.T.astype(np.float64, order="C")
+
+    def collect(self, R: Array) -> Array:
+        return (self.transpose @ R.T.astype(self.array.dtype, order="C")).T
+
+
+class _AllOnes:
+    """The mask of a block without holes: its products need no multiplication."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.shape = shape
+
+    def project(self, W: Array) -> Array:
+        return np.broadcast_to(W.sum(axis=1)[:, None], (len(W), self.shape[0]))
+
+    def collect(self, R: Array) -> Array:
+        return np.broadcast_to(R.sum(axis=1)[:, None], (len(R), self.shape[1]))
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Where the columns lie, and which of them have ever been observed."""
+
+    center: Array  # (d,), taken off the values before anything is computed
+    known: Array  # (d,), bool
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Consecutive rows of the data, made for one pass and dropped after it."""
+
+    rows: slice
+    weights: Array  # (n,)
+    counts: Array  # (n,), how many entries each row has observed
+    squared_norms: Array  # (n,), sums of the squared values of each row
+    values: Matrix
+    mask: Matrix
+    make_squares: Callable[[], Matrix]
+
+    @cached_property
+    def squares(self) -> Matrix:
+        return self.make_squares()
+
+
+class Observed(ABC):
+    """A matrix with holes, read in blocks of rows.
+
+    Parameters
+    ----------
+    raw : ndarray or csr_array of shape (n, d)
+        What the user gave; never written to.
+    columns : Columns or None
+        None learns them from the data.
+    earlier : Columns or None
+        Those of a fit that is continued: they stand in for columns that the data do
+        not observe.
+    weights : ndarray of shape (n,) or None
+        Weights of the rows; None is 1 each.
+    keep : bool
+        Keep one centered copy of the values, for data that are read many times.
+    """
+
+    def __init__(
+        self,
+        raw: Any,
+        columns: Columns | None,
+        earlier: Columns | None,
+        weights: Array | None,
+        keep: bool,
+    ) -> None:
+        self.shape: tuple[int, int] = raw.shape
+        self.dtype: np.dtype[Any] = raw.dtype
+        self.weights = np.ones(self.shape[0]) if weights is None else weights
+        self.columns = self._learn_columns(earlier) if columns is None else columns
+        self._drop_unknown_columns()
+        self._kept: tuple[Array, Array, Array] | None = None
+        if keep:
+            self._kept = self._center_all(), *self._row_totals()
+
+    def __iter__(self) -> Iterator[Block]:
+        return self.blocks()
+
+    def blocks(
+        self, most_rows: int | None = None, touching: Array | None = None
+    ) -> Iterator[Block]:
+        """The data in blocks of at most ``most_rows`` rows.
+
+        With ``touching``, sorted indices of rows, only the blocks that hold some.
+        """
+        for rows in self._slices(most_rows):
+            if touching is not None:
+                first, last = np.searchsorted(touching, (rows.start, rows.stop))
+                if first == last:
+                    continue
+            yield self._block(rows)
+
+    def row_groups(self) -> tuple[Array, Array]:
+        """Equal rows share a group; groups are numbered in an order of their content.
+
+        The order does not depend on where the rows stand, so that draws which follow
+        it depend neither on the order of the rows nor on repetition instead of weight.
+
+        Returns
+        -------
+        groups : ndarray of shape (n,)
+            Group of each row.
+        first : ndarray of shape (n_groups,)
+            A row of each group.
+        """
+        # A fixed random projection orders rows as well as sorting by every column
+        # does, at the cost of one product. It skips unknown columns, so that a column
+        # without observations changes nothing.
+        rng = np.random.default_rng(0)
+        directions = np.zeros((2, self.shape[1]))
+        directions[:, self.columns.known] = rng.standard_normal(
+            (int(self.columns.known.sum()), 2)
+        ).T
+        keys = np.concatenate(
+            [self._row_keys(block.rows, *directions) for block in self]
+        )
+        _, first, groups = np.unique(keys, return_index=True, return_inverse=True)
+        return groups, first
+
+    def _learn_columns(self, earlier: Columns | None) -> Columns:
+        """Centers are the weighted means of the columns' observed entries.
+
+        An unknown column gets the mean of all observed entries.
+        """
+        counts, sums = self._column_totals()
+        known = counts > 0
+        center = np.full(self.shape[1], sums.sum() / counts.sum())
+        np.divide(sums, counts, out=center, where=known)
+        if earlier is not None:
+            center = np.where(~known & earlier.known, earlier.center, center)
+            known = known | earlier.known
+        return Columns(center, known)
+
+    def _row_totals(self) -> tuple[Array, Array]:
+        """Counts and squared norms of all rows."""
+        blocks = [(block.counts, block.squared_norms) for block in self]
+        counts, squared_norms = zip(*blocks, strict=True)
+        return np.concatenate(counts), np.concatenate(squared_norms)
+
+    @abstractmethod
+    def _slices(self, most_rows: int | None = None) -> Iterator[slice]:
+        """Bounds of the blocks."""
+
+    @abstractmethod
+    def _block(self, rows: slice) -> Block: ...
+
+    @abstractmethod
+    def _column_totals(self) -> tuple[Array, Array]:
+        """Weights and weighted sums of each column's observed entries."""
+
+    @abstractmethod
+    def _drop_unknown_columns(self) -> None:
+        """Make holes of what stands in columns that were not observed at fit."""
+
+    @abstractmethod
+    def _center_all(self) -> Array: ...
+
+    @abstractmethod
+    def _row_keys(self, rows: slice, by_value: Array, by_mask: Array) -> Array: ...
+
+    @abstractmethod
+    def gather(self, rows: Array) -> tuple[Array, Array]:
+        """Centered values (0 in the holes) and mask of some rows, both (m, d)."""
+
+    @abstractmethod
+    def restore(
+        self, rows: slice, completed: Array, value: float | None = None
+    ) -> None:
+        """Write what was observed, or ``value`` there, into completed rows (m, d)."""
+
+    @abstractmethod
+    def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:
+        """Values at some entries, and whether they were observed, both (m,)."""
+
+
+class _DenseObserved(Observed):
+    def __init__(self, raw: Array, present: Array | None, **options: Any) -> None:
+        self.raw = raw
+        self.present = present  # None: no holes
+        self._modeled = present  # the same without unknown columns
+        super().__init__(raw, **options)
+
+    def _drop_unknown_columns(self) -> None:
+        known = self.columns.known
+        if not known.all():
+            self._modeled = (
+                np.broadcast_to(known, self.shape)
+                if self.present is None
+                else self.present & known
+            )
+
+    def _slices(self, most_rows: int | None = None) -> Iterator[slice]:
+        n, d = self.shape
+        step = _DENSE_BLOCK_BYTES // (d * self.dtype.itemsize)
+        step = min(max(step, _DENSE_BLOCK_MIN_ROWS), most_rows or n)
+        for start in range(0, n, step):
+            yield slice(start, min(start + step, n))
+
+    def _block(self, rows: slice) -> Block:
+        present = None if self._modeled is None else self._modeled[rows]
+        if present is not None and present.all():
+            present = None
+        shape = (rows.stop - rows.start, self.shape[1])
+        if self._kept is None:
+            values = self._centered(rows, present)
+            squared_norms = np.einsum("ij,ij->i", values, values, dtype=np.float64)
+            counts = (
+                np.full(shape[0], float(shape[1]))
+                if present is None
+                else present.sum(axis=1, dtype=np.float64)
+            )
+        else:
+            kept_values, kept_counts, kept_norms = self._kept
+            values = kept_values[rows]
+            counts, squared_norms = kept_counts[rows], kept_norms[rows]
+        return Block(
+            rows=rows,
+            weights=self.weights[rows],
+            counts=counts,
+            squared_norms=squared_norms,
+            values=_Dense(values),
+            mask=(
+                _AllOnes(shape)
+                if present is None
+                else _Dense(present.astype(self.dtype))
+            ),
+            make_squares=lambda: _Dense(values * values),
+        )
+
+    def _centered(self, rows: Any, present: Array | None) -> Array:
+        values = self.raw[rows] - self.columns.center
+        if present is not None:
+            values[~present] = 0.0
+        return values.astype(self.dtype, copy=False)
+
+    def _center_all(self) -> Array:
+        values = np.empty(self.shape, dtype=self.dtype)
+        for rows in self._slices():
+            present = None if self._modeled is None else self._modeled[rows]
+            values[rows] = self._centered(rows, present)
+        return values
+
+    def _zero_filled(self, rows: slice) -> Array:
+        """Raw values in double precision, 0 in the holes."""
+        values = self.raw[rows].astype(np.float64)
+        if self.present is not None:
+            values[~self.present[rows]] = 0.0
+        return values
+
+    def _column_totals(self) -> tuple[Array, Array]:
+        counts, sums = np.zeros(self.shape[1]), np.zeros(self.shape[1])
+        for rows in self._slices():
+            weights = self.weights[rows]
+            sums += weights @ self._zero_filled(rows)
+            if self.present is None:
+                counts += weights.sum()
+            else:
+                counts += weights @ self.present[rows].astype(np.float64)
+        return counts, sums
+
+    def _row_keys(self, rows: slice, by_value: Array, by_mask: Array) -> Array:
+        # Not a BLAS product: its rounding depends on where a row stands.
+        keys = (self._zero_filled(rows) * by_value).sum(axis=1)
+        if self.present is not None:
+            keys += (self.present[rows] * by_mask).sum(axis=1)
+        return keys
+
+    def gather(self, rows: Array) -> tuple[Array, Array]:
+        if self._modeled is None:
+            present = np.ones((len(rows), self.shape[1]), dtype=bool)
+        else:
+            present = self._modeled[rows]
+        return self._centered(rows, present).astype(np.float64), present
+
+    def restore(
+        self, rows: slice, completed: Array, value: float | None = None
+    ) -> None:
+        source = self.raw[rows] if value is None else value
+        where = True if self.present is None else self.present[rows]
+        np.copyto(completed, source, where=where)
+
+    def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:
+        values = self.raw[rows, columns]
+        if self.present is None:
+            return values, np.ones(len(values), dtype=bool)
+        return values, self.present[rows, columns]
+
+
+class _SparseObserved(Observed):
+    def __init__(self, raw: sparse.csr_array, **options: Any) -> None:
+        self.raw = raw
+        self._modeled = raw  # the same without unknown columns
+        lengths = [
+            raw.indptr[rows.stop] - raw.indptr[rows.start] for rows in self._slices()
+        ]
+        self._ones = np.ones(max(lengths), dtype=raw.dtype)  # the mask's, of any block
+        super().__init__(raw, **options)
+
+    def _drop_unknown_columns(self) -> None:
+        known = self.columns.known
+        if not known.all():
+            self._modeled = _filter_entries(self.raw, known[self.raw.indices])
+
+    def _slices(self, most_rows: int | None = None) -> Iterator[slice]:
+        n, d = self.raw.shape
+        most_entries = max(_SPARSE_BLOCK_ENTRIES, 2 * d)
+        step = min(max(_SPARSE_BLOCK_ROWS, d), most_rows or n)
+        indptr = self.raw.indptr
+        start = 0
+        while start < n:
+            full = np.searchsorted(indptr, indptr[start] + most_entries, side="right")
+            stop = min(max(int(full) - 1, start + 1), start + step, n)
+            yield slice(start, stop)
+            start = stop
+
+    def _block(self, rows: slice) -> Block:
+        d = self.shape[1]
+        first, last = self._modeled.indptr[[rows.start, rows.stop]]
+        indices = self._modeled.indices[first:last]
+        indptr = self._modeled.indptr[rows.start : rows.stop + 1] - first
+        if self._kept is None:
+            data = self._centered(slice(first, last))
+            counts = np.diff(indptr).astype(np.float64)
+            squares = np.square(data, dtype=np.float64)
+            squared_norms = _Sparse(squares, indices, indptr, d).array @ np.ones(d)
+        else:
+            data = self._kept[0][first:last]
+            counts, squared_norms = self._kept[1][rows], self._kept[2][rows]
+        return Block(
+            rows=rows,
+            weights=self.weights[rows],
+            counts=counts,
+            squared_norms=squared_norms,
+            values=_Sparse(data, indices, indptr, d),
+            mask=_Sparse(self._ones[: len(data)], indices, indptr, d),
+            make_squares=lambda: _Sparse(data * data, indices, indptr, d),
+        )
+
+    def _centered(self, entries: slice) -> Array:
+        indices = self._modeled.indices[entries]
+        values = self._modeled.data[entries] - self.columns.center[indices]
+        return values.astype(self.dtype, copy=False)
+
+    def _center_all(self) -> Array:
+        values = np.empty(self._modeled.nnz, dtype=self.dtype)
+        for start in range(0, len(values), _SPARSE_BLOCK_ENTRIES):
+            entries = slice(start, start + _SPARSE_BLOCK_ENTRIES)
+            values[entries] = self._centered(entries)
+        return values
+
+    def _column_totals(self) -> tuple[Array, Array]:
+        d = self.shape[1]
+        counts, sums = np.zeros(d), np.zeros(d)
+        for rows in self._slices():
+            indptr = self.raw.indptr[rows.start : rows.stop + 1]
+            indices = self.raw.indices[indptr[0] : indptr[-1]]
+            weights = np.repeat(self.weights[rows], np.diff(indptr))
+            counts += np.bincount(indices, weights, minlength=d)
+            weights *= self.raw.data[indptr[0] : indptr[-1]]
+            sums += np.bincount(indices, weights, minlength=d)
+        return counts, sums
+
+    def _row_keys(self, rows: slice, by_value: Array, by_mask: Array) -> Array:
+        indptr = self.raw.indptr[rows.start : rows.stop + 1]
+        entries = slice(indptr[0], indptr[-1])
+        indices = self.raw.indices[entries]
+        terms = self.raw.data[entries] * by_value[indices] + by_mask[indices]
+        owners = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+        return np.bincount(owners, terms, minlength=len(indptr) - 1)
+
+    def gather(self, rows: Array) -> tuple[Array, Array]:
+        values = np.zeros((len(rows), self.shape[1]))
+        present = np.zeros((len(rows), self.shape[1]), dtype=bool)
+        for position, row in enumerate(rows):
+            entries = slice(*self._modeled.indptr[row : row + 2])
+            indices = self._modeled.indices[entries]
+            values[position, indices] = self._centered(entries)
+            present[position, indices] = True
+        return values, present
+
+    def restore(
+        self, rows: slice, completed: Array, value: float | None = None
+    ) -> None:
+        indptr = self.raw.indptr[rows.start : rows.stop + 1]
+        entries = slice(indptr[0], indptr[-1])
+        owners = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+        completed[owners, self.raw.indices[entries]] = (
+            self.raw.data[entries] if value is None else value
+        )
+
+    def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:
+        # Bisection in all rows at once; their indices are sorted.
+        indices = self.raw.indices
+        low, end = self.raw.indptr[rows], self.raw.indptr[rows + 1]
+        high = end
+        while (open_ := low < high).any():
+            middle = (low + high) // 2
+            right = open_.copy()
+            right[open_] = indices[middle[open_]] < columns[open_]
+            low = np.where(right, middle + 1, low)
+            high = np.where(open_ & ~right, middle, high)
+        found = low < end
+        found[found] = indices[low[found]] == columns[found]
+        values = np.zeros(len(rows), dtype=self.dtype)
+        values[found] = self.raw.data[low[found]]
+        return values, found
+
+
+def _view(
+    kind: type, shape: tuple[int, int], data: Array, indices: Array, indptr: Array
+) -> Any:
+    """Compressed storage on these very arrays: the constructor copies short views."""
+    array = kind(shape, dtype=data.dtype)
+    array.data, array.indices, array.indptr = data, indices, indptr
+    return array
+
+
+def _filter_entries(X: sparse.csr_array, keep: Array) -> sparse.csr_array:
+    """Only those stored entries for which ``keep`` (nnz,) is true."""
+    if keep.all():
+        return X
+    ends = np.concatenate([[0], np.cumsum(keep)])[X.indptr]
+    indptr = ends.astype(X.indptr.dtype)
+    return _view(sparse.csr_array, X.shape, X.data[keep], X.indices[keep], indptr)
+
+
+def refuse_unreadable(X: Any) -> None:
+    """Refuse what scikit-learn's validation would silently read in another way."""
+    if isinstance(X, np.ma.MaskedArray):
+        raise ValueError(
+            "X is a numpy masked array, whose mask scikit-learn's validation drops. "
+            "Pass X.filled(np.nan), of a float dtype, instead."
+        )
+    if sparse.issparse(X) and X.format in ("bsr", "dia"):
+        raise ValueError(
+            f"Sparse X in {X.format!r} format stores padding that cannot be told from "
+            "observations. Build X in 'coo', 'csr' or 'csc' format, with one stored "
+            "entry for each observed value, zeros included."
+        )
+
+
+def _refuse_duplicates(given: Any, X: sparse.csr_array) -> None:
+    """Refuse two stored entries at one place; COO lost them on its way to CSR."""
+    if X.has_canonical_format and given.nnz == X.nnz:
+        return
+    coo = given.tocoo()
+    order = np.lexsort((coo.col, coo.row))
+    rows, columns = coo.row[order], coo.col[order]
+    twice = np.flatnonzero((np.diff(rows) == 0) & (np.diff(columns) == 0))
+    place = (int(rows[twice[0]]), int(columns[twice[0]]))
+    raise ValueError(
+        f"Sparse X stores more than one value at row {place[0]}, column {place[1]} "
+        f"({len(twice)} such repetitions in all). Keep one of them, or their mean: "
+        "X.sum_duplicates() would add them up."
+    )
+
+
+def observe(
+    X: Any,
+    *,
+    given: Any = None,
+    missing_values: float = np.nan,
+    columns: Columns | None = None,
+    earlier: Columns | None = None,
+    weights: Array | None = None,
+    keep: bool = False,
+) -> Observed:
+    """Decide which entries of validated data are observed.
+
+    Parameters
+    ----------
+    X : ndarray or CSR of shape (n, d), float64 or float32
+        Free of infinities; never written to.
+    given : sparse, default=None
+        The matrix before it was converted to CSR.
+    missing_values : float, default=nan
+        The value that marks a hole.
+    columns, earlier, weights, keep
+        See `Observed`. Rows of weight 0 are left out.
+
+    Raises
+    ------
+    ValueError
+        For NaN while ``missing_values`` is a number, for duplicate entries, for values
+        whose squares would overflow, and for nothing to learn columns from.
+    """
+    is_sparse = sparse.issparse(X)
+    if is_sparse:
+        if not X.has_sorted_indices:
+            X = X.sorted_indices()
+        _refuse_duplicates(X if given is None else given, X)
+    if weights is not None and not weights.all():
+        X, weights = X[weights > 0], weights[weights > 0]
+    present = _is_observed(X.data if is_sparse else X, missing_values)
+    if columns is None and not present.any():
+        raise ValueError(
+            f"X has no observed entry: all of its {X.shape[0]} x {X.shape[1]} entries "
+            f"are holes (missing_values={missing_values!r}, or not stored)."
+        )
+    options = {
+        "columns": columns,
+        "earlier": earlier,
+        "weights": weights,
+        "keep": keep,
+    }
+    if is_sparse:
+        return _SparseObserved(_filter_entries(X, present), **options)
+    return _DenseObserved(X, None if present.all() else present, **options)
+
+
+def _is_observed(values: Array, missing_values: float) -> Array:
+    """The one rule, for values that are stored."""
+    is_nan = np.isnan(values)
+    if np.isnan(missing_values):
+        present = ~is_nan
+    elif is_nan.any():
+        raise ValueError(
+            f"X contains NaN while missing_values={missing_values!r}. Mark holes in "
+            "one way only: replace NaN by that value, or pass missing_values=np.nan."
+        )
+    else:
+        present = values != float(missing_values)
+    largest = max(
+        np.max(values, initial=0.0, where=present),
+        -np.min(values, initial=0.0, where=present),
+    )
+    limit = _LARGEST_VALUE[values.dtype.char]
+    if largest > limit:
+        raise ValueError(
+            f"X contains a value of magnitude {largest:.3g}; the squares of values "
+            f"above {limit:g} overflow in {values.dtype}. Scale the data"
+            + (", or pass them as float64." if values.dtype.char == "f" else ".")
+        )
+    return present
+
+
+def one_hot(labels: Array, n_components: int) -> Array:
+    """Responsibilities (K, n) of rows that belong to one component each."""
+    return (labels == np.arange(n_components)[:, None]).astype(np.float64)

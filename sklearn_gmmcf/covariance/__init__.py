@@ -1,0 +1,8 @@
+"""Families of covariances by the name of their ``covariance_type``."""
+
+from sklearn_gmmcf.covariance._diagonal import Diagonal, Spherical
+from sklearn_gmmcf.covariance._family import Family, Given, to_responsibilities, total
+
+FAMILIES = {"spherical": Spherical, "diag": Diagonal}
+
+__all__ = ["FAMILIES", "Family", "Given", "Spherical", "to_responsibilities", "total"]

@@ -1,0 +1,350 @@
+r"""Spherical and diagonal covariances.
+
+With :math:`O_i` the observed columns of row :math:`i`,
+
+.. math:: \log p(x_i | k) = \sum_{j \in O_i} \log N(x_{ij} | \mu_{kj}, \sigma^2_{kj})
+
+whose sufficient statistics are the products of the responsibilities with the mask, the
+values and their squares. The spherical family has one variance a component, which
+divides by observed entries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sklearn_gmmcf._observed import Array, Block, Columns, Observed, one_hot
+from sklearn_gmmcf.covariance._family import (
+    NEGLIGIBLE,
+    Given,
+    Statistics,
+    chunks,
+    log_weights,
+    to_responsibilities,
+    total,
+)
+
+_LOG_2_PI = float(np.log(2 * np.pi))
+# A residual this small relative to its terms is what rounding leaves of a zero.
+_ROUNDING = 16 * float(np.finfo(np.float64).eps)
+
+_CHUNK_ENTRIES = 2**16
+
+
+@dataclass(frozen=True, eq=False)
+class DiagonalStatistics(Statistics):
+    """Sums of responsibilities and of their products with the data."""
+
+    sizes: Array  # (K,)
+    counts: Array  # (K, d), over the mask
+    sums: Array  # (K, d), over the values
+    squares: Array  # (K, d) or (K, 1), over the squared values
+
+
+@dataclass(frozen=True, eq=False)
+class DiagonalParameters:
+    """Weights, means and variances, and the terms of the density made from them."""
+
+    weights: Array  # (K,)
+    means: Array  # (K, d), centered
+    variances: Array  # (K, d) or (K, 1)
+    precisions: Array = field(init=False, repr=False)  # as variances
+    scaled_means: Array = field(init=False, repr=False)  # (K, d), mean * precision
+    half_norms: Array = field(init=False, repr=False)  # (K, d), mean^2 * precision / 2
+    half_logs: Array = field(init=False, repr=False)  # as variances, log(variance) / 2
+
+    def __post_init__(self) -> None:
+        precisions = 1 / self.variances
+        scaled_means = self.means * precisions
+        derived = {
+            "precisions": precisions,
+            "scaled_means": scaled_means,
+            "half_norms": 0.5 * self.means * scaled_means,
+            "half_logs": 0.5 * np.log(self.variances),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.weights, self.means, self.variances)
+
+
+@dataclass(frozen=True)
+class Diagonal:
+    """A variance for each component and column."""
+
+    reg_covar: float = 0.0
+    min_variance: float = 0.0
+    mean_precision_prior: float = 0.0
+    min_effective_count: float = 0.0
+
+    def start(
+        self, data: Observed, responsibilities: Array | None, given: Given
+    ) -> DiagonalParameters:
+        if responsibilities is not None:
+            statistics = total(
+                self._sum(block, responsibilities[:, block.rows]) for block in data
+            )
+            means, variances = self._pool(data, len(responsibilities))
+            means = self._estimate_means(statistics, means)
+            variances = self._estimate_variances(statistics, means, variances)
+            weights = statistics.sizes / statistics.sizes.sum()
+        if given.weights is not None:
+            weights = given.weights
+        if given.means is not None:
+            known = data.columns.known
+            means = np.where(known, given.means - data.columns.center, 0.0)
+        if given.precisions is not None:
+            variances = 1 / given.precisions.reshape(len(given.precisions), -1)
+        return _checked(weights, means, variances)
+
+    def check_precisions(
+        self, precisions: Array, n_components: int, n_columns: int
+    ) -> None:
+        shape = self._precisions_shape(n_components, n_columns)
+        if precisions.shape != shape:
+            raise ValueError(
+                f"precisions_init should have the shape {shape}, but got "
+                f"{precisions.shape}."
+            )
+        if not (precisions > 0).all():
+            raise ValueError(
+                "precisions_init should be positive, but its smallest value is "
+                f"{precisions.min():g}."
+            )
+
+    def _precisions_shape(self, n_components: int, n_columns: int) -> tuple[int, ...]:
+        return n_components, n_columns
+
+    def recenter(
+        self, parameters: DiagonalParameters, old: Columns, new: Columns
+    ) -> DiagonalParameters:
+        means = parameters.means + (old.center - new.center)
+        means[:, ~new.known] = 0.0
+        return DiagonalParameters(parameters.weights, means, parameters.variances)
+
+    def log_joint(self, parameters: DiagonalParameters, block: Block) -> Array:
+        p = parameters
+        log_joint = block.values.project(p.scaled_means)
+        log_joint -= block.squares.project(0.5 * p.precisions)
+        log_joint -= block.mask.project(p.half_norms + p.half_logs)
+        log_joint -= 0.5 * _LOG_2_PI * block.counts
+        log_joint += log_weights(p.weights)[:, None]
+        return log_joint
+
+    def accumulate(
+        self, parameters: DiagonalParameters, block: Block
+    ) -> DiagonalStatistics:
+        responsibilities = self.log_joint(parameters, block)
+        log_density = to_responsibilities(responsibilities)
+        return self._sum(block, responsibilities, log_density)
+
+    def maximize(
+        self, statistics: DiagonalStatistics, parameters: DiagonalParameters
+    ) -> DiagonalParameters:
+        means = self._estimate_means(statistics, parameters.means)
+        variances = self._estimate_variances(statistics, means, parameters.variances)
+        return _checked(statistics.sizes / statistics.sizes.sum(), means, variances)
+
+    def log_prior(self, parameters: DiagonalParameters) -> float:
+        if self.mean_precision_prior == 0:
+            return 0.0
+        penalties = parameters.half_norms
+        return -self.mean_precision_prior * float(penalties.sum())
+
+    def complete_rows(
+        self, parameters: DiagonalParameters, block: Block, *, with_variance: bool
+    ) -> tuple[Array, Array | None]:
+        responsibilities = self.log_joint(parameters, block)
+        to_responsibilities(responsibilities)
+        means = responsibilities.T @ parameters.means
+        if not with_variance:
+            return means, None
+        between = responsibilities.T @ parameters.means**2 - means**2
+        within = responsibilities.T @ parameters.variances
+        return means, within + np.maximum(between, 0.0)
+
+    def complete_entries(
+        self,
+        parameters: DiagonalParameters,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        *,
+        with_variance: bool,
+    ) -> tuple[Array, Array | None]:
+        responsibilities = self.log_joint(parameters, block)
+        to_responsibilities(responsibilities)
+        of_components = np.broadcast_to(parameters.variances, parameters.means.shape)
+        means = np.empty(len(rows))
+        variances = np.empty(len(rows)) if with_variance else None
+        for part in chunks(len(rows), _CHUNK_ENTRIES):
+            shares = responsibilities[:, rows[part]]  # (K, m)
+            of_means = parameters.means[:, columns[part]]
+            means[part] = np.einsum("km,km->m", shares, of_means)
+            if variances is not None:
+                spread = of_components[:, columns[part]] + (of_means - means[part]) ** 2
+                variances[part] = np.einsum("km,km->m", shares, spread)
+        return means, variances
+
+    def sample(
+        self, parameters: DiagonalParameters, sizes: Array, rng: np.random.RandomState
+    ) -> list[Array]:
+        scales = np.broadcast_to(np.sqrt(parameters.variances), parameters.means.shape)
+        return [
+            mean + scale * rng.standard_normal((size, len(mean)))
+            for mean, scale, size in zip(parameters.means, scales, sizes, strict=True)
+        ]
+
+    def n_parameters(self, parameters: DiagonalParameters, n_columns: int) -> int:
+        n_components = len(parameters.weights)
+        return 2 * n_components * n_columns + n_components - 1
+
+    def attributes(
+        self, parameters: DiagonalParameters, columns: Columns
+    ) -> dict[str, Any]:
+        return {
+            "weights_": parameters.weights,
+            "means_": parameters.means + columns.center,
+            "covariances_": parameters.variances,
+            "precisions_": parameters.precisions,
+            "precisions_cholesky_": np.sqrt(parameters.precisions),
+        }
+
+    def _sum(
+        self,
+        block: Block,
+        responsibilities: Array,
+        log_density: Array | float = 0.0,
+    ) -> DiagonalStatistics:
+        """Statistics of a block from responsibilities (K, n)."""
+        weighted = responsibilities * block.weights
+        return DiagonalStatistics(
+            log_likelihood=float(np.sum(block.weights * log_density)),
+            weight=float(block.weights.sum()),
+            sizes=weighted.sum(axis=1),
+            counts=block.mask.collect(weighted),
+            sums=block.values.collect(weighted),
+            squares=self._sum_squares(block, weighted),
+        )
+
+    def _sum_squares(self, block: Block, weighted: Array) -> Array:
+        return block.squares.collect(weighted)
+
+    def _estimate_means(self, statistics: DiagonalStatistics, kept: Array) -> Array:
+        """Means (K, d); those that rest on too little stay as kept."""
+        strengths = statistics.counts + self.mean_precision_prior
+        learned = (
+            (statistics.counts >= self.min_effective_count)
+            & (strengths > NEGLIGIBLE)
+            & (statistics.sizes > NEGLIGIBLE)[:, None]
+        )
+        return np.divide(statistics.sums, strengths, out=kept.copy(), where=learned)
+
+    def _estimate_variances(
+        self, statistics: DiagonalStatistics, means: Array, kept: Array
+    ) -> Array:
+        """Variances about the means; those that rest on too little stay as kept."""
+        # S2 - 2 mean S1 + mean^2 S0, with the prior's kappa in S0.
+        squares = statistics.squares
+        strengths = statistics.counts + self.mean_precision_prior
+        residuals = squares - self._pool_columns(
+            means * (2 * statistics.sums - means * strengths)
+        )
+        scales = squares + self._pool_columns(means**2 * strengths)
+        residuals[residuals <= _ROUNDING * scales] = 0.0
+        counts = self._pool_columns(statistics.counts)
+        learned = counts > NEGLIGIBLE
+        variances = np.divide(residuals, counts, out=kept.copy(), where=learned)
+        variances[learned] += self.reg_covar
+        return np.maximum(variances, self.min_variance)
+
+    def _pool_columns(self, terms: Array) -> Array:
+        """Sum (K, d) terms over the columns that share a variance."""
+        return terms
+
+    def _pool(self, data: Observed, n_components: int) -> tuple[Array, Array]:
+        """Means and variances of all rows, for each component to start from."""
+        statistics = total(
+            self._sum(block, np.ones((1, len(block.weights)))) for block in data
+        )
+        means = np.zeros_like(statistics.counts)
+        within = statistics.squares.sum() / statistics.counts.sum()
+        variances = self._estimate_variances(
+            statistics, means, np.full_like(statistics.squares, within)
+        )
+        unknown = ~data.columns.known
+        if variances.shape == means.shape and unknown.any():
+            # An unknown column's entry is as uncertain as one of any column.
+            center = data.columns.center
+            offsets = center - center[unknown][0]
+            spread = statistics.squares + statistics.counts * offsets**2
+            variances[:, unknown] = spread.sum() / statistics.counts.sum()
+        return (
+            np.repeat(means, n_components, axis=0),
+            np.repeat(variances, n_components, axis=0),
+        )
+
+
+@dataclass(frozen=True)
+class Spherical(Diagonal):
+    """One variance for each component."""
+
+    def log_joint(self, parameters: DiagonalParameters, block: Block) -> Array:
+        p = parameters
+        log_joint = block.values.project(p.scaled_means)
+        log_joint -= block.mask.project(p.half_norms)
+        log_joint -= 0.5 * p.precisions * block.squared_norms
+        log_joint -= (p.half_logs + 0.5 * _LOG_2_PI) * block.counts
+        log_joint += log_weights(p.weights)[:, None]
+        return log_joint
+
+    def n_parameters(self, parameters: DiagonalParameters, n_columns: int) -> int:
+        n_components = len(parameters.weights)
+        return n_components * n_columns + 2 * n_components - 1
+
+    def attributes(
+        self, parameters: DiagonalParameters, columns: Columns
+    ) -> dict[str, Any]:
+        attributes = super().attributes(parameters, columns)
+        for name in ("covariances_", "precisions_", "precisions_cholesky_"):
+            attributes[name] = attributes[name][:, 0]
+        return attributes
+
+    def _precisions_shape(self, n_components: int, n_columns: int) -> tuple[int, ...]:
+        return (n_components,)
+
+    def of_clusters(
+        self, data: Observed, labels: Array, centers: Array
+    ) -> DiagonalParameters:
+        """The mixture of clusters: their shares, their centers, their variances."""
+        statistics = total(
+            self._sum(block, one_hot(labels[block.rows], len(centers)))
+            for block in data
+        )
+        _, pooled = self._pool(data, len(centers))
+        variances = self._estimate_variances(statistics, centers, pooled)
+        return _checked(statistics.sizes / statistics.sizes.sum(), centers, variances)
+
+    def _sum_squares(self, block: Block, weighted: Array) -> Array:
+        return weighted @ block.squared_norms[:, None]
+
+    def _pool_columns(self, terms: Array) -> Array:
+        return terms.sum(axis=1, keepdims=True)
+
+
+def _checked(weights: Array, means: Array, variances: Array) -> DiagonalParameters:
+    """Parameters, if every variance is positive."""
+    if not (variances > 0).all():
+        component, column = np.argwhere(~(variances > 0))[0]
+        place = f"component {component}"
+        if variances.shape == means.shape:
+            place += f" in column {column}"
+        raise ValueError(
+            f"The variance of {place} is zero: the values that it rests on are equal. "
+            "Increase reg_covar or min_variance, or decrease n_components."
+        )
+    return DiagonalParameters(weights, means, variances)

@@ -1,0 +1,147 @@
+"""The face of a family of covariances, and what families share.
+
+A family is a frozen set of options; its methods are pure functions of parameters and
+blocks. E-step and M-step meet only through additive `Statistics`::
+
+    statistics = sum of family.accumulate(parameters, block) over the blocks
+    parameters = family.maximize(statistics, parameters)
+
+All values are centered by the columns' observed means, so 0 is the mean of a column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from functools import reduce
+from operator import add
+from typing import Any, Protocol, Self, TypeVar
+
+import numpy as np
+
+from sklearn_gmmcf._observed import Array, Block, Columns, Observed
+
+# Sums of responsibilities up to this hold nothing that could be divided by.
+NEGLIGIBLE = 1e-290
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Sums over rows: ``a + b`` are the statistics of the rows of both."""
+
+    log_likelihood: float
+    weight: float
+
+    def __add__(self, other: Self) -> Self:
+        names = [field.name for field in fields(self)]
+        return type(self)(*(getattr(self, n) + getattr(other, n) for n in names))
+
+
+S = TypeVar("S", bound=Statistics)
+
+
+def total(statistics: Iterable[S]) -> S:
+    """The statistics of all blocks."""
+    return reduce(add, statistics)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the user gave of a start; None is left to the responsibilities."""
+
+    weights: Array | None = None  # (K,)
+    means: Array | None = None  # (K, d), in the units of the data
+    precisions: Array | None = None  # as precisions_ of the family
+
+    @property
+    def is_whole(self) -> bool:
+        return not any(getattr(self, f.name) is None for f in fields(self))
+
+
+class Family(Protocol):
+    """What the loop and the estimators ask of a family.
+
+    K components, d columns; a block has n rows.
+    """
+
+    def start(
+        self, data: Observed, responsibilities: Array | None, given: Given
+    ) -> Any:
+        """First parameters: what is given, the rest from responsibilities (K, rows).
+
+        Responsibilities are None if all is given.
+        """
+
+    def check_precisions(
+        self, precisions: Array, n_components: int, n_columns: int
+    ) -> None:
+        """Refuse ``precisions_init`` of a wrong shape or not positive."""
+
+    def recenter(self, parameters: Any, old: Columns, new: Columns) -> Any:
+        """The same model for data centered elsewhere."""
+
+    def log_joint(self, parameters: Any, block: Block) -> Array:
+        """Log of weight times density of the observed entries, (K, n)."""
+
+    def accumulate(self, parameters: Any, block: Block) -> Any:
+        """E-step of a block: its `Statistics`."""
+
+    def maximize(self, statistics: Any, parameters: Any) -> Any:
+        """M-step: new parameters."""
+
+    def log_prior(self, parameters: Any) -> float:
+        """What the objective has beside the log-likelihood."""
+
+    def complete_rows(
+        self, parameters: Any, block: Block, *, with_variance: bool
+    ) -> tuple[Array, Array | None]:
+        """Conditional means and variances of all entries of a block, (n, d)."""
+
+    def complete_entries(
+        self,
+        parameters: Any,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        *,
+        with_variance: bool,
+    ) -> tuple[Array, Array | None]:
+        """The same at some entries, rows counted from the block's first, (m,)."""
+
+    def sample(
+        self, parameters: Any, sizes: Array, rng: np.random.RandomState
+    ) -> list[Array]:
+        """Rows drawn from each component, (sizes[k], d) each."""
+
+    def n_parameters(self, parameters: Any, n_columns: int) -> int:
+        """Free parameters, of which those of never observed columns are none."""
+
+    def attributes(self, parameters: Any, columns: Columns) -> dict[str, Any]:
+        """Fitted attributes by name, in the units of the data."""
+
+
+def to_responsibilities(log_joint: Array) -> Array:
+    """Turn a log joint density (K, n) into responsibilities, in place.
+
+    Returns
+    -------
+    log_density : ndarray of shape (n,)
+        Log-density of each row.
+    """
+    peak = log_joint.max(axis=0)
+    log_joint -= peak
+    np.exp(log_joint, out=log_joint)
+    scale = log_joint.sum(axis=0)
+    log_joint /= scale
+    return peak + np.log(scale)
+
+
+def chunks(length: int, size: int) -> Iterator[slice]:
+    """Consecutive slices of at most ``size``."""
+    return (slice(start, start + size) for start in range(0, length, size))
+
+
+def log_weights(weights: Array) -> Array:
+    """Logarithms of weights, of which some may be 0."""
+    with np.errstate(divide="ignore"):
+        return np.log(weights)
