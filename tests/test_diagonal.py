@@ -1,0 +1,296 @@
+"""Spherical and diagonal mixtures on data with holes, against plain loops."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_gmmcf import MaskedGaussianMixture
+from tests import oracles
+from tests.drawn import clusters, start, tables
+
+TYPES = ["spherical", "diag"]
+
+
+def fit(X, sample_weight=None, **params):
+    """Fit from a given start, without the warning that few iterations raise."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return MaskedGaussianMixture(**params).fit(X, sample_weight=sample_weight)
+
+
+def plain_parameters(mixture):
+    """Weights, means and variances (K, d)."""
+    variances = mixture.covariances_
+    if variances.ndim == 1:
+        variances = np.repeat(variances[:, None], mixture.n_features_in_, axis=1)
+    return mixture.weights_, mixture.means_, variances
+
+
+@pytest.fixture(params=TYPES)
+def fitted(request):
+    X = clusters(40, 4, seed=1)
+    X[5] = np.nan
+    return X, fit(X, **start(X, 3, request.param), max_iter=5, reg_covar=0)
+
+
+def test_log_density_and_responsibilities(fitted):
+    X, mixture = fitted
+    responsibilities, log_density = oracles.e_step(X, *plain_parameters(mixture))
+    np.testing.assert_allclose(mixture.score_samples(X), log_density, rtol=1e-10)
+    np.testing.assert_allclose(mixture.predict_proba(X), responsibilities, atol=1e-10)
+    np.testing.assert_array_equal(mixture.predict(X), responsibilities.argmax(axis=1))
+    assert mixture.score(X) == pytest.approx(log_density.mean(), rel=1e-10)
+
+
+def test_row_without_observations(fitted):
+    X, mixture = fitted
+    assert mixture.score_samples(X)[5] == pytest.approx(0, abs=1e-12)
+    np.testing.assert_allclose(mixture.predict_proba(X)[5], mixture.weights_)
+    assert mixture.predict(X)[5] == mixture.weights_.argmax()
+    np.testing.assert_allclose(
+        mixture.transform(X)[5], mixture.weights_ @ mixture.means_
+    )
+
+
+def test_completion_and_its_standard_deviation(fitted):
+    X, mixture = fitted
+    completed, std = mixture.complete(X, return_std=True)
+    expected, expected_std = oracles.complete(X, *plain_parameters(mixture))
+    np.testing.assert_allclose(completed, expected, rtol=1e-9)
+    np.testing.assert_allclose(std, expected_std, rtol=1e-7)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("kappa", [0.0, 2.5])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_one_step(covariance_type, kappa, weighted):
+    X = clusters(60, 4, holes=0.6, seed=2)
+    first = start(X, 3, covariance_type)
+    row_weights = np.random.default_rng(0).uniform(0.2, 3, len(X)) if weighted else None
+    mixture = fit(
+        X,
+        row_weights,
+        **first,
+        mean_precision_prior=kappa,
+        reg_covar=0,
+        max_iter=1,
+    )
+    variances = 1 / first["precisions_init"]
+    if covariance_type == "spherical":
+        variances = np.repeat(variances[:, None], X.shape[1], axis=1)
+    parameters = first["weights_init"], first["means_init"], variances
+    responsibilities, log_density = oracles.e_step(X, *parameters)
+    expected = oracles.m_step(
+        X,
+        responsibilities,
+        parameters[1],
+        covariance_type == "spherical",
+        row_weights,
+        kappa,
+    )
+    for ours, theirs in zip(plain_parameters(mixture), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+    column_means = oracles.m_step(
+        X, np.ones((len(X), 1)), np.zeros((1, 4)), False, row_weights
+    )[1]
+    penalty = np.sum((parameters[1] - column_means) ** 2 / variances)
+    weights = np.ones(len(X)) if row_weights is None else row_weights
+    objective = (weights @ log_density - kappa / 2 * penalty) / weights.sum()
+    assert mixture.lower_bound_ == pytest.approx(objective, rel=1e-10)
+
+
+def test_reg_covar_and_min_variance():
+    X = clusters(60, 4, seed=3)
+    first = start(X, 2, "diag")
+    plain = fit(X, **first, reg_covar=0, max_iter=1).covariances_
+    regular = fit(X, **first, reg_covar=0.5, max_iter=1).covariances_
+    np.testing.assert_allclose(regular, plain + 0.5)
+    floor = np.median(plain)
+    floored = fit(X, **first, reg_covar=0, min_variance=floor, max_iter=1).covariances_
+    np.testing.assert_allclose(floored, np.maximum(plain, floor))
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_prior_makes_the_posterior_mode(covariance_type):
+    # K = 1, where a generic optimizer finds the maximum of the stated objective.
+    X = clusters(30, 3, n_components=1, seed=4)
+    kappa, observed, m = 3.0, ~np.isnan(X), np.nanmean(X, axis=0)
+    mixture = MaskedGaussianMixture(
+        covariance_type=covariance_type,
+        mean_precision_prior=kappa,
+        reg_covar=0,
+        tol=1e-12,
+    ).fit(X)
+    size = 1 if covariance_type == "spherical" else 3
+
+    def loss(theta):
+        mean, variance = theta[:3], np.exp(theta[3:])
+        terms = (X - mean) ** 2 / variance + np.log(2 * np.pi * variance)
+        return 0.5 * terms[observed].sum() + kappa / 2 * np.sum(
+            (mean - m) ** 2 / variance
+        )
+
+    best = minimize(loss, np.zeros(3 + size), method="BFGS", options={"gtol": 1e-8})
+    np.testing.assert_allclose(mixture.means_[0], best.x[:3], atol=1e-5)
+    np.testing.assert_allclose(
+        mixture.covariances_.ravel(), np.exp(best.x[3:]), rtol=1e-4
+    )
+    assert mixture.lower_bound_ == pytest.approx(-best.fun / len(X), rel=1e-9)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@settings(max_examples=60)
+@given(X=tables(min_rows=4), n_components=st.integers(1, 3), data=st.data())
+def test_objective_never_falls(covariance_type, X, n_components, data):
+    kappa = data.draw(st.sampled_from([0.0, 0.5, 4.0]))
+    min_count = data.draw(st.sampled_from([0.0, 1.0]))
+    row_weights = np.array(
+        data.draw(st.lists(st.integers(1, 4), min_size=len(X), max_size=len(X)))
+    )
+    mixture = fit(
+        X,
+        row_weights,
+        **start(X, n_components, covariance_type, data.draw(st.integers(0, 99))),
+        mean_precision_prior=kappa,
+        min_effective_count=min_count,
+        reg_covar=0,
+        min_variance=0.05,
+        max_iter=20,
+        tol=0,
+    )
+    bounds = np.array(mixture.lower_bounds_)
+    # The floor is no part of the objective: only steps that do not touch it count.
+    floored = (mixture.covariances_ <= 0.05).any()
+    slack = 1e-10 * np.abs(bounds).max()
+    assert np.isfinite(bounds).all()
+    if not floored:
+        assert (np.diff(bounds) >= -slack).all()
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_weight_is_repetition(covariance_type):
+    X = clusters(50, 4, seed=5)
+    counts = np.random.default_rng(0).integers(0, 4, len(X))
+    params = {"covariance_type": covariance_type, "n_components": 3, "random_state": 0}
+    for init_params in ("kmeans", "k-means++", "random", "random_from_data"):
+        weighted = fit(X, counts, init_params=init_params, **params)
+        repeated = fit(np.repeat(X, counts, axis=0), init_params=init_params, **params)
+        np.testing.assert_allclose(weighted.means_, repeated.means_, rtol=1e-8)
+        np.testing.assert_allclose(weighted.covariances_, repeated.covariances_)
+        assert weighted.lower_bound_ == pytest.approx(repeated.lower_bound_, rel=1e-10)
+        assert weighted.score(X, sample_weight=counts) == pytest.approx(
+            repeated.score(np.repeat(X, counts, axis=0))
+        )
+
+
+class TestKeptValues:
+    def test_column_that_a_component_hardly_sees(self):
+        # The second cluster observes column 1 once, the first often.
+        X = np.array(
+            [[0, 1.0], [0.1, 2], [0.2, 3], [9, np.nan], [9.1, 7], [9.2, np.nan]]
+        )
+        first = {
+            "n_components": 2,
+            "weights_init": [0.5, 0.5],
+            "means_init": [[0, 2.0], [9, 4]],
+            "precisions_init": [1.0, 1],
+        }
+        free = fit(X, **first, max_iter=3)
+        np.testing.assert_allclose(free.means_, [[0.1, 2], [9.1, 7]], atol=1e-3)
+        kept = fit(X, **first, max_iter=3, min_effective_count=1.5)
+        np.testing.assert_allclose(kept.means_, [[0.1, 2], [9.1, 4]], atol=1e-3)
+        residuals = np.sum((X[3:, 0] - 9.1) ** 2) + (7 - 4) ** 2
+        assert kept.covariances_[1] == pytest.approx(residuals / 4, rel=1e-3)
+
+    @pytest.mark.parametrize("covariance_type", TYPES)
+    @pytest.mark.parametrize("kappa", [0.0, 1.0])
+    def test_component_that_loses_all_rows(self, covariance_type, kappa):
+        X = clusters(30, 3, n_components=1, seed=6)
+        first = start(X, 2, covariance_type)
+        first["means_init"][1] = 1e6
+        mixture = fit(X, **first, max_iter=5, mean_precision_prior=kappa)
+        assert mixture.weights_.tolist() == [1.0, 0.0]
+        np.testing.assert_allclose(mixture.means_[1], 1e6)
+        np.testing.assert_allclose(
+            mixture.covariances_[1], 1 / first["precisions_init"][1]
+        )
+        completed, std = mixture.complete(X, return_std=True)
+        assert np.isfinite(completed).all()
+        assert np.isfinite(std).all()
+        assert np.isfinite(mixture.sample(20)[0]).all()
+        assert np.isfinite(mixture.bic(X))
+
+
+class TestZeroVariance:
+    X = np.array([[0, 1.0], [1, 2], [9, np.nan], [10, 5], [11, np.nan]])
+
+    def test_diag_names_component_and_column(self):
+        mixture = MaskedGaussianMixture(
+            2, covariance_type="diag", reg_covar=0, random_state=0
+        )
+        with pytest.raises(
+            ValueError, match=r"component [01] in column 1 is zero.*reg_covar"
+        ):
+            mixture.fit(self.X)
+
+    def test_spherical_names_component(self):
+        X = np.array([[0.3, 0.1]] * 3 + [[5, 5.0], [6, 6]])
+        with pytest.raises(ValueError, match=r"component [01] is zero.*min_variance"):
+            MaskedGaussianMixture(2, reg_covar=0, random_state=0).fit(X)
+
+    def test_constant_column(self):
+        X = np.array([[0.1, 1], [0.1, 2], [0.1, 4], [0.1, 7]])
+        with pytest.raises(ValueError, match="component 0 in column 0 is zero"):
+            MaskedGaussianMixture(covariance_type="diag", reg_covar=0).fit(X)
+
+    @pytest.mark.parametrize("way_out", [{"min_variance": 0.1}, {"reg_covar": 0.1}])
+    def test_ways_out(self, way_out):
+        params = {"reg_covar": 0, "covariance_type": "diag", "random_state": 0}
+        mixture = fit(self.X, n_components=2, **(params | way_out))
+        assert mixture.covariances_.min() == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_sample_has_the_fitted_moments(covariance_type):
+    X = clusters(300, 3, n_components=2, seed=7)
+    mixture = fit(X, n_components=2, covariance_type=covariance_type, random_state=0)
+    rows, labels = mixture.sample(40_000)
+    weights, means, variances = plain_parameters(mixture)
+    for k in range(2):
+        drawn = rows[labels == k]
+        assert len(drawn) / 40_000 == pytest.approx(weights[k], abs=0.02)
+        np.testing.assert_allclose(drawn.mean(axis=0), means[k], atol=0.05)
+        np.testing.assert_allclose(drawn.var(axis=0), variances[k], rtol=0.05)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_recovers_the_truth_as_rows_grow(covariance_type):
+    # 40 % of the entries are holes; the error of the means shrinks as 1 / sqrt(n).
+    truth = np.array([[0, 0, 0.0], [3, 3, 3]])
+    errors = []
+    for n in (300, 30_000):
+        rng = np.random.default_rng(1)
+        labels = (np.arange(n) < n // 3).astype(int)
+        X = truth[labels] + np.array([[1.0], [0.5]])[labels] * rng.standard_normal(
+            (n, 3)
+        )
+        X[rng.random(X.shape) < 0.4] = np.nan
+        mixture = fit(
+            X,
+            n_components=2,
+            covariance_type=covariance_type,
+            random_state=0,
+            tol=1e-6,
+            max_iter=500,
+        )
+        order = mixture.means_[:, 0].argsort()
+        errors.append(np.abs(mixture.means_[order] - truth).max())
+        variances = plain_parameters(mixture)[2][order]
+    assert errors[1] < 0.03 < errors[0] < 0.5
+    np.testing.assert_allclose(variances, [[1] * 3, [0.25] * 3], rtol=0.06)
+    np.testing.assert_allclose(mixture.weights_[order], [2 / 3, 1 / 3], atol=0.01)
