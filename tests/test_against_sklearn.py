@@ -73,7 +73,7 @@ def test_same_convergence(X, covariance_type):
 def test_partly_given_start(X, covariance_type, left_out):
     # What is not given comes from clusters that any k-means finds.
     X = np.vstack([X, X + 1e2 * X.std(axis=0)])
-    first = start(X, 2, covariance_type)
+    first = start(X, 2, covariance_type) | {"means_init": X[[0, -1]]}
     del first[left_out]
     labels = KMeans(2, n_init=1, random_state=0).fit(X).labels_
     seed = next(

@@ -1,0 +1,52 @@
+"""The examples run, and print what they should."""
+
+import gzip
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(name, *arguments):
+    command = [sys.executable, "-W", "error", EXAMPLES / name, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def errors(printed):
+    return {
+        name: float(value)
+        for name, value in re.findall(r"RMSE on held-out ratings, (.*): (.*)", printed)
+    }
+
+
+def test_complete_ratings():
+    printed = run("complete_ratings.py")
+    rmse = errors(printed)
+    assert rmse["mixture"] < 0.8 * rmse["column means"]
+    assert "'n_components': 4" in printed
+    assert len(re.findall(r"item \d+, [\d.]+ \+- [\d.]+", printed)) == 3
+
+
+def test_complete_ratings_of_a_file(tmp_path):
+    path = tmp_path / "ratings.csv.gz"
+    rng = np.random.default_rng(0)
+    with gzip.open(path, "wt") as file:
+        file.write("user,item,rating,when\n")
+        for user in range(60):
+            for item in rng.choice(30, 12, replace=False):
+                rating = 4 if (user + item) % 2 else 2
+                file.write(f"u{user},i{item},{rating},0\n")
+    rmse = errors(run("complete_ratings.py", path))
+    assert rmse["mixture"] < 0.5 * rmse["column means"]
+
+
+def test_complete_ratings_of_movielens(data_file):
+    rmse = errors(
+        run("complete_ratings.py", data_file("ml-latest-small/ratings.csv.gz"))
+    )
+    assert rmse["mixture"] < rmse["column means"] == pytest.approx(1.006, abs=5e-4)

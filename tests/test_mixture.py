@@ -1,0 +1,509 @@
+"""MaskedGaussianMixture as its users meet it: starts, restarts, completion, trouble."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_gmmcf import (
+    KMeansMixture,
+    MaskedGaussianMixture,
+    UnobservedColumnsWarning,
+    _base,
+)
+from tests.drawn import clusters, start, tables
+from tests.test_observed import to_sparse
+
+TYPES = ["spherical", "diag"]
+STARTS = ["kmeans", "k-means++", "random", "random_from_data"]
+
+
+def estimators(n_components=2, **params):
+    return [
+        MaskedGaussianMixture(n_components, covariance_type="spherical", **params),
+        MaskedGaussianMixture(n_components, covariance_type="diag", **params),
+        KMeansMixture(n_components, **params),
+    ]
+
+
+class TestStarts:
+    @pytest.mark.parametrize("init_params", STARTS)
+    @pytest.mark.parametrize("covariance_type", TYPES)
+    def test_finds_the_components(self, covariance_type, init_params):
+        X = clusters(400, 6, holes=0.4, spread=4)
+        mixture = MaskedGaussianMixture(
+            3,
+            covariance_type=covariance_type,
+            init_params=init_params,
+            n_init=5,
+            max_iter=500,
+            random_state=0,
+        ).fit(X)
+        np.testing.assert_allclose(mixture.covariances_, 1, atol=0.35)
+
+    @pytest.mark.parametrize("init_params", STARTS)
+    def test_order_of_rows_is_nothing(self, init_params):
+        X = clusters(100, 4, holes=0.4)
+        order = np.random.default_rng(0).permutation(len(X))
+        params = {"init_params": init_params, "max_iter": 500, "random_state": 3}
+        first = MaskedGaussianMixture(3, **params).fit(X)
+        second = MaskedGaussianMixture(3, **params).fit(X[order])
+        np.testing.assert_allclose(first.means_, second.means_, rtol=1e-8)
+        assert first.lower_bound_ == pytest.approx(second.lower_bound_, rel=1e-10)
+
+    @pytest.mark.parametrize("init_params", STARTS)
+    def test_seed_decides(self, init_params):
+        X = clusters(100, 4, n_components=5, holes=0.4, spread=1)
+
+        def means(seed):
+            mixture = MaskedGaussianMixture(
+                5, init_params=init_params, random_state=seed, max_iter=0
+            )
+            return mixture.fit(X).means_
+
+        np.testing.assert_array_equal(means(0), means(0))
+        assert not np.allclose(means(0), means(1))
+
+    def test_best_of_several(self):
+        X = clusters(200, 4, n_components=6, holes=0.3, spread=1.5)
+        params = {"init_params": "random_from_data", "max_iter": 1000}
+        rng = np.random.RandomState(0)
+        singles = [
+            MaskedGaussianMixture(6, random_state=rng, **params).fit(X)
+            for _ in range(4)
+        ]
+        best = MaskedGaussianMixture(6, random_state=0, n_init=4, **params).fit(X)
+        bounds = [mixture.lower_bound_ for mixture in singles]
+        assert max(bounds) > min(bounds)
+        assert best.lower_bound_ == max(bounds)
+        np.testing.assert_array_equal(best.means_, singles[np.argmax(bounds)].means_)
+
+    def test_max_iter_zero_keeps_the_start(self):
+        X = clusters()
+        first = start(X, 2, "diag")
+        mixture = MaskedGaussianMixture(**first, max_iter=0).fit(X)
+        np.testing.assert_allclose(mixture.means_, first["means_init"])
+        np.testing.assert_allclose(mixture.precisions_, first["precisions_init"])
+        assert mixture.n_iter_ == 0
+        assert mixture.lower_bounds_ == []
+        assert not mixture.converged_
+
+    @pytest.mark.parametrize(
+        ("params", "message"),
+        [
+            ({"weights_init": [1.0]}, r"weights_init should have the shape \(2,\)"),
+            ({"weights_init": [0.5, 0.6]}, "add up to 1.*its sum 1.1"),
+            ({"weights_init": [-0.5, 1.5]}, "smallest value is -0.5"),
+            ({"means_init": [[1, 2.0]]}, r"means_init should have the shape \(2, 6\)"),
+            ({"means_init": np.full((2, 6), np.nan)}, "means_init contains NaN"),
+            ({"precisions_init": np.ones((2, 6))}, r"should have the shape \(2,\)"),
+            ({"precisions_init": [1.0, 0]}, "be positive, but its smallest value is 0"),
+        ],
+    )
+    def test_given_values_are_checked(self, params, message):
+        with pytest.raises(ValueError, match=message):
+            MaskedGaussianMixture(2, **params).fit(clusters())
+
+
+class TestIterations:
+    def test_converged(self):
+        X = clusters()
+        mixture = MaskedGaussianMixture(3, random_state=0, tol=1e-4, max_iter=500).fit(
+            X
+        )
+        assert mixture.converged_
+        assert mixture.n_iter_ == len(mixture.lower_bounds_)
+        assert mixture.lower_bounds_[-1] == mixture.lower_bound_
+        steps = np.abs(np.diff(mixture.lower_bounds_))
+        assert steps[-1] < 1e-4
+        assert (steps[:-1] >= 1e-4).all()
+
+    def test_not_converged(self):
+        with pytest.warns(ConvergenceWarning, match="max_iter=2 iterations") as record:
+            mixture = MaskedGaussianMixture(3, max_iter=2, random_state=0).fit(
+                clusters()
+            )
+        assert record[0].filename == __file__
+        assert not mixture.converged_
+
+    @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+    def test_warm_start_continues(self):
+        X = clusters(spread=1)
+        first = start(X, 3, "spherical")
+        whole = MaskedGaussianMixture(**first, max_iter=20, tol=0).fit(X)
+        warm = MaskedGaussianMixture(**first, max_iter=12, tol=0, warm_start=True)
+        warm.fit(X).set_params(max_iter=8).fit(X)
+        np.testing.assert_allclose(warm.means_, whole.means_, rtol=1e-10)
+        assert warm.lower_bound_ == pytest.approx(whole.lower_bound_, rel=1e-12)
+
+    def test_warm_start_with_other_columns_observed(self):
+        X = clusters(spread=4)
+        later = X.copy()
+        later[:, 2] = np.nan
+        warm = MaskedGaussianMixture(3, warm_start=True, random_state=0).fit(X)
+        before = warm.means_[:, 2]
+        warm.fit(later)  # no warning: column 2 is known
+        np.testing.assert_allclose(warm.means_[:, 2], before)
+        assert warm.score(X) == pytest.approx(
+            MaskedGaussianMixture(3, random_state=0).fit(X).score(X), rel=0.01
+        )
+
+    @pytest.mark.parametrize(
+        "change", [{"n_components": 2}, {"covariance_type": "diag"}]
+    )
+    def test_warm_start_refuses_another_model(self, change):
+        warm = MaskedGaussianMixture(3, warm_start=True, random_state=0).fit(clusters())
+        means = warm.means_
+        with pytest.raises(ValueError, match=f"{next(iter(change))}.*warm_start=False"):
+            warm.set_params(**change).fit(clusters())
+        with pytest.raises(ValueError, match="expecting 6 features"):
+            warm.set_params(n_components=3, covariance_type="spherical").fit(
+                clusters(d=4)
+            )
+        np.testing.assert_array_equal(warm.means_, means)
+
+
+class TestCompletion:
+    @pytest.mark.parametrize("make", [np.array, to_sparse])
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    def test_observed_entries_come_back_bit_for_bit(self, make, dtype):
+        X = (clusters() * np.pi).astype(dtype)
+        given = make(X)
+        for estimator in estimators(random_state=0, max_iter=500):
+            completed, std = estimator.fit(given).complete(given, return_std=True)
+            assert completed.dtype == std.dtype == dtype
+            seen = ~np.isnan(X)
+            np.testing.assert_array_equal(completed[seen], X[seen])
+            assert (std[seen] == 0).all()
+            assert (std[~seen] > 0).all()
+            assert np.isfinite(completed).all()
+            np.testing.assert_array_equal(estimator.transform(given), completed)
+
+    @pytest.mark.parametrize("make", [np.array, to_sparse])
+    @settings(max_examples=25)
+    @given(X=tables(min_rows=3), seed=st.integers(0, 99))
+    def test_entries(self, make, X, seed):
+        rng = np.random.default_rng(seed)
+        rows, columns = (rng.integers(size, size=20) for size in X.shape)
+        given = make(X)
+        for estimator in estimators(random_state=0, **{}):
+            if isinstance(estimator, MaskedGaussianMixture):
+                estimator.set_params(max_iter=0)
+            else:
+                estimator.set_params(n_components=1)
+            estimator.fit(given)
+            completed, std = estimator.complete(given, return_std=True)
+            values, value_std = estimator.complete(
+                given, entries=(rows, columns), return_std=True
+            )
+            np.testing.assert_allclose(values, completed[rows, columns], rtol=1e-9)
+            np.testing.assert_allclose(value_std, std[rows, columns], atol=1e-6)
+            np.testing.assert_array_equal(
+                estimator.complete(given, entries=(rows, columns)), values
+            )
+
+    def test_no_entries(self):
+        mixture = MaskedGaussianMixture().fit(clusters())
+        assert mixture.complete(clusters(), entries=([], [])).shape == (0,)
+
+    @pytest.mark.parametrize(
+        ("entries", "message"),
+        [
+            (np.ones((200, 6), dtype=bool), r"pair .*got ndarray.*np\.nonzero"),
+            (([0], [0, 1]), "equally long, but got 1 and 2"),
+            (([0.0], [0]), "rows of entries should be a 1d array of integers.*float64"),
+            (([0], [[0]]), "columns of entries should be a 1d array.*got 2d"),
+            (([200], [0]), "rows of entries should be from 0 to 199, but got 200"),
+            (([0], [-1]), "columns of entries should be from 0 to 5, but got -1"),
+        ],
+    )
+    def test_bad_entries(self, entries, message):
+        mixture = MaskedGaussianMixture().fit(clusters())
+        with pytest.raises(ValueError, match=message):
+            mixture.complete(clusters(), entries=entries)
+
+    def test_blocks_make_no_difference(self, monkeypatch):
+        X = clusters(301, 4)
+        mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
+        completed, std = mixture.complete(X, return_std=True)
+        monkeypatch.setattr(_base, "_COMPLETED_BYTES", 8 * 4 * 7)
+        for data in (X, to_sparse(X)):
+            again, std_again = mixture.complete(data, return_std=True)
+            np.testing.assert_allclose(again, completed, rtol=1e-12)
+            np.testing.assert_allclose(std_again, std, rtol=1e-7)
+
+    def test_matrix_too_large_to_be_dense(self):
+        shape = (2**24, 2**24)
+        X = sparse.csr_array(
+            (np.arange(4.0), ([0, 1, 2, 2], [0, 1, 0, 1])), shape=(3, 2**24)
+        )
+        with pytest.warns(UnobservedColumnsWarning, match=r"16777214 column\(s\)"):
+            mixture = MaskedGaussianMixture().fit(X)
+        tall = sparse.csr_array(([5.0], ([2**23], [1])), shape=shape)
+        with pytest.raises(MemoryError, match=r"16777216.*entries=\(rows, columns\)"):
+            mixture.transform(tall)
+        entries = ([2**23, 5], [1, 0])
+        np.testing.assert_allclose(mixture.complete(tall, entries=entries), [5, 1])
+
+
+class TestUnobservedColumns:
+    def test_filled_with_the_mean_of_all_entries(self):
+        X = clusters()
+        X[:, [1, 4]] = np.nan
+        names = list("abcdef")
+        for estimator in estimators(random_state=0, max_iter=500):
+            with pytest.warns(
+                UnobservedColumnsWarning, match=r"2 column.*: 1, 4\."
+            ) as w:
+                estimator.fit(X)
+            assert w[0].filename == __file__
+            assert len(w) == 1
+            completed, std = estimator.complete(X, return_std=True)
+            np.testing.assert_allclose(completed[:, [1, 4]], np.nanmean(X))
+            assert (std[:, [1, 4]] > 0).all()
+            with pytest.warns(UnobservedColumnsWarning, match=r": b, e\."):
+                estimator.fit(pd.DataFrame(X, columns=names))
+
+    def test_as_uncertain_as_any_entry(self):
+        X = clusters()
+        X[:, 1] = np.nan
+        with pytest.warns(UnobservedColumnsWarning):
+            mixture = MaskedGaussianMixture(covariance_type="diag", reg_covar=0).fit(X)
+        assert mixture.covariances_[0, 1] == pytest.approx(np.nanvar(X))
+
+    @pytest.mark.parametrize("make", [np.array, to_sparse])
+    def test_hidden_column_changes_nothing(self, make):
+        X = clusters()
+        hidden = np.insert(X, 2, np.nan, axis=1)
+        others = [0, 1, 3, 4, 5, 6]
+        later = np.insert(X, 2, 7.0, axis=1)
+        params = {"random_state": 0, "max_iter": 500}
+        for plain, fitted in zip(
+            estimators(**params), estimators(**params), strict=True
+        ):
+            plain.fit(make(X))
+            with pytest.warns(UnobservedColumnsWarning):
+                fitted.fit(make(hidden))
+            np.testing.assert_allclose(fitted.means_[:, others], plain.means_)
+            np.testing.assert_allclose(
+                fitted.transform(make(hidden))[:, others], plain.transform(make(X))
+            )
+            # Densities ignore what turns up later; completion hands it back.
+            for X_later in (make(hidden), make(later)):
+                assert fitted.score(X_later) == pytest.approx(plain.score(make(X)))
+                assert fitted.bic(X_later) == pytest.approx(plain.bic(make(X)))
+                np.testing.assert_array_equal(
+                    fitted.predict(X_later), plain.predict(make(X))
+                )
+            assert (fitted.transform(make(later))[:, 2] == 7).all()
+            entries = ([0, 1], [2, 2])
+            np.testing.assert_array_equal(
+                fitted.complete(make(later), entries=entries), [7, 7]
+            )
+
+    def test_weight_zero_observes_nothing(self):
+        X = clusters()
+        X[5:, 3] = np.nan
+        X[:5, 3] = 1.0
+        weights = np.where(np.arange(len(X)) < 5, 0, 1)
+        with pytest.warns(UnobservedColumnsWarning, match=": 3"):
+            weighted = MaskedGaussianMixture(2, random_state=0).fit(
+                X, sample_weight=weights
+            )
+        with pytest.warns(UnobservedColumnsWarning, match=": 3"):
+            left_out = MaskedGaussianMixture(2, random_state=0).fit(X[5:])
+        np.testing.assert_allclose(weighted.means_, left_out.means_)
+
+
+def empty_row():
+    X = clusters()
+    X[3] = np.nan
+    return X
+
+
+def empty_column():
+    X = clusters()
+    X[:, 3] = np.nan
+    return X
+
+
+def constant_column():
+    X = clusters()
+    X[:, 2] = np.where(np.isnan(X[:, 2]), np.nan, 0.1)
+    return X
+
+
+def mostly_holes():
+    X = clusters(500, 20, holes=0.99)
+    X[0] = np.nan
+    return X
+
+
+def one_column():
+    return clusters(d=1)
+
+
+def far_from_zero():
+    return (clusters() + 1e4).astype(np.float32)
+
+
+def few_rows():
+    return clusters(9, 6)
+
+
+def equal_rows():
+    return np.ones((8, 3))
+
+
+def mixed_scales():
+    return clusters() * 10.0 ** np.array([-30, -8, 0, 4, 8, 12])
+
+
+def outlier():
+    X = clusters()
+    X[5, 5] = 1e60
+    return X
+
+
+HARD = [
+    empty_row,
+    empty_column,
+    constant_column,
+    mostly_holes,
+    one_column,
+    far_from_zero,
+    few_rows,
+    equal_rows,
+    mixed_scales,
+    outlier,
+]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::sklearn_gmmcf.UnobservedColumnsWarning")
+@pytest.mark.parametrize("make", [np.array, to_sparse])
+@pytest.mark.parametrize("n_components", [1, 3, 8])
+@pytest.mark.parametrize("case", HARD)
+def test_never_nan(case, n_components, make):
+    X = make(case())
+    every_start = [
+        MaskedGaussianMixture(n_components, init_params=init, covariance_type=kind)
+        for init in STARTS
+        for kind in TYPES
+    ]
+    for estimator in [*every_start, KMeansMixture(n_components)]:
+        estimator.set_params(random_state=0).fit(X)
+        completed, std = estimator.complete(X, return_std=True)
+        finite = {
+            "means": estimator.means_,
+            "variances": estimator.covariances_,
+            "precisions": estimator.precisions_,
+            "completed": completed,
+            "std": std,
+            "proba": estimator.predict_proba(X),
+            "scores": estimator.score_samples(X),
+            "bic": estimator.bic(X),
+            "sample": estimator.sample(5)[0],
+            "lower_bounds": getattr(estimator, "lower_bounds_", []),
+        }
+        for name, value in finite.items():
+            assert np.isfinite(value).all(), (estimator, name)
+        np.testing.assert_allclose(finite["proba"].sum(axis=1), 1)
+        assert (estimator.covariances_ > 0).all()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("make", [np.array, to_sparse])
+def test_float32_far_from_zero_is_as_good_as_float64(covariance_type, make):
+    # Values that float32 holds exactly, so that only the arithmetic differs.
+    X = np.round(clusters(500, 6), 2).astype(np.float32) + np.float32(1e4)
+    first = start(X.astype(np.float64), 3, covariance_type)
+    single = MaskedGaussianMixture(**first).fit(make(X))
+    double = MaskedGaussianMixture(**first).fit(make(X.astype(np.float64)))
+    np.testing.assert_allclose(single.means_, double.means_, atol=2e-4)
+    np.testing.assert_allclose(single.covariances_, double.covariances_, rtol=1e-3)
+    assert single.score(make(X)) == pytest.approx(double.score(make(X)), abs=1e-4)
+
+
+class TestEcosystem:
+    def test_transform_in_one_line(self):
+        X = clusters()
+        for estimator in estimators(random_state=0, max_iter=500):
+            completed = estimator.fit(X).transform(X)
+            np.testing.assert_array_equal(clone(estimator).fit_transform(X), completed)
+
+    def test_pickle(self):
+        X = clusters()
+        for estimator in estimators(random_state=0, max_iter=500):
+            estimator.fit(X)
+            loaded = pickle.loads(pickle.dumps(estimator))
+            np.testing.assert_array_equal(loaded.transform(X), estimator.transform(X))
+            assert loaded.score(X) == estimator.score(X)
+
+    @pytest.mark.parametrize("make", [np.array, to_sparse])
+    def test_grid_search_over_components_and_seeds(self, make):
+        X = make(clusters(300, 8, n_components=3, holes=0.4, spread=3))
+        search = GridSearchCV(
+            MaskedGaussianMixture(max_iter=500),
+            {"n_components": [1, 2, 3, 4], "random_state": range(3)},
+            cv=3,
+        ).fit(X)
+        assert search.best_params_["n_components"] == 3
+        assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+        assert search.transform(X).shape == X.shape
+
+    def test_bic_finds_the_number_of_components(self):
+        X = clusters(400, 8, n_components=3, holes=0.4, spread=3)
+        bics = [
+            MaskedGaussianMixture(k, n_init=5, max_iter=500, random_state=0)
+            .fit(X)
+            .bic(X)
+            for k in range(1, 6)
+        ]
+        assert np.argmin(bics) == 2
+
+    def test_pipeline(self):
+        X, y = load_diabetes(return_X_y=True)
+        X[np.random.default_rng(0).random(X.shape) < 0.2] = np.nan
+        pipeline = make_pipeline(
+            StandardScaler(),
+            MaskedGaussianMixture(4, max_iter=500, random_state=0),
+            LinearRegression(),
+        )
+        assert cross_val_score(pipeline, X, y).mean() > 0.35
+
+    def test_pandas_output(self):
+        X = pd.DataFrame(clusters(), columns=list("abcdef"), index=np.arange(200) + 7)
+        mixture = MaskedGaussianMixture(2, random_state=0).set_output(
+            transform="pandas"
+        )
+        completed = mixture.fit_transform(X)
+        assert completed.columns.tolist() == list("abcdef")
+        assert completed.index.equals(X.index)
+        assert mixture.get_feature_names_out().tolist() == list("abcdef")
+
+    def test_not_fitted(self):
+        for estimator in estimators():
+            for method in ("transform", "predict", "score", "bic", "complete"):
+                with pytest.raises(NotFittedError):
+                    getattr(estimator, method)(clusters())
+            with pytest.raises(NotFittedError):
+                estimator.sample()
+
+    def test_sample_size(self):
+        with pytest.raises(
+            ValueError, match="n_samples should be at least 1, but got 0"
+        ):
+            MaskedGaussianMixture().fit(clusters()).sample(0)
