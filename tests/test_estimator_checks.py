@@ -48,8 +48,10 @@ def test_generated_check(estimator, check):
     check(estimator)
 
 
-# scikit-learn's own callers of these checks filter this warning, too.
-@pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
+# scikit-learn's own callers of these checks filter these warnings, too.
+@pytest.mark.filterwarnings(
+    "ignore:X (has|does not have valid) feature names:UserWarning"
+)
 @pytest.mark.parametrize("estimator", ESTIMATORS[::2], ids=lambda e: type(e).__name__)
 @pytest.mark.parametrize("name", CALLABLE_CHECKS)
 def test_callable_check(estimator, name):
