@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_gmmcf._observed import (
     Array,
+    Block,
     Columns,
     Observed,
     observe,
@@ -257,6 +259,87 @@ class BaseObservedMixture(
             )
         return (completed, std) if return_std else completed
 
+    def sample_completions(
+        self, X, n_completions=5, *, entries=None, random_state=None
+    ):
+        """Draw the holes given what was observed: multiple imputation.
+
+        For each completion and row a component is drawn by its responsibility, then
+        the holes from their conditional Gaussian. So draws include the uncertainty of
+        the holes, but not that of the fitted parameters.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with holes; rows need not have been seen in fit.
+        n_completions : int, default=5
+            Number of draws.
+        entries : tuple of two array-likes of shape (m,), default=None
+            Row and column indices of the entries to draw, in any order; the dense
+            matrix is not built. None draws all holes.
+        random_state : int, RandomState instance or None, default=None
+            Seeds the draws.
+
+        Returns
+        -------
+        completions : ndarray of shape (n_completions, n_samples, n_features) or \
+                (n_completions, m)
+            Observed entries as they are, draws in the holes.
+
+        Raises
+        ------
+        ValueError
+            If ``n_completions`` is less than 1, or entries are not two equally long
+            arrays of indices within X.
+        MemoryError
+            If the dense matrices cannot be had: ask for some entries.
+
+        References
+        ----------
+        D. B. Rubin (1987). Multiple Imputation for Nonresponse in Surveys. Wiley.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = np.array([[1, 2], [2, 4.1], [3, 5.9], [4, np.nan]])
+        >>> mixture = MaskedGaussianMixture(covariance_type="full", max_iter=1000)
+        >>> draws = mixture.fit(X).sample_completions(X, 3, random_state=0)
+        >>> draws.shape
+        (3, 4, 2)
+        """
+        data = self._observe(X)
+        if n_completions < 1:
+            raise ValueError(
+                f"n_completions should be at least 1, but got {n_completions}."
+            )
+        rng = check_random_state(random_state)
+        model = self._model
+
+        def draw(block, rows, columns):
+            drawn = model.family.draw(
+                model.parameters, block, rows, columns, n_completions, rng
+            )
+            return drawn + model.columns.center[columns]
+
+        if entries is None:
+            completions = _empty_dense(data, n_completions)
+            for block in data.blocks(_most_rows(data)):
+                rows, columns = data.holes(block.rows)
+                for completed, drawn in zip(
+                    completions[:, block.rows], draw(block, rows, columns), strict=True
+                ):
+                    completed[rows, columns] = drawn
+                    data.restore(block.rows, completed)
+            return completions
+        rows, columns = _check_entries(entries, data.shape)
+        observed, holes = _look_up(data, rows, columns)
+        completions = np.repeat(observed[None], n_completions, axis=0)
+        for block, here in holes:
+            first = block.rows.start
+            completions[:, here] = draw(block, rows[here] - first, columns[here])
+        return completions
+
     def sample(self, n_samples=1):
         """Draw rows without holes from the fitted mixture.
 
@@ -314,10 +397,16 @@ class BaseObservedMixture(
             given=X,
             missing_values=self.missing_values,
             columns=self._model.columns,
+            grouped=self._model.family.groups_rows,
         )
 
     def _observe_for_fit(
-        self, X: Any, sample_weight: Any, earlier: Columns | None = None
+        self,
+        X: Any,
+        sample_weight: Any,
+        *,
+        earlier: Columns | None = None,
+        grouped: bool = False,
     ) -> Observed:
         """The door of fit; `earlier` are the columns of a fit that is continued."""
         validated = self._validate(X, reset=earlier is None, ensure_min_samples=2)
@@ -332,6 +421,7 @@ class BaseObservedMixture(
             earlier=earlier,
             weights=sample_weight,
             keep=True,
+            grouped=grouped,
         )
         n_rows = data.shape[0]
         if n_rows < self.n_components:
@@ -364,8 +454,7 @@ class BaseObservedMixture(
         completed = _empty_dense(data)
         std = _empty_dense(data) if return_std else None
         model = self._model
-        most_rows = max(_COMPLETED_BYTES // (8 * data.shape[1]), 1)
-        for block in data.blocks(most_rows):
+        for block in data.blocks(_most_rows(data)):
             means, variances = model.family.complete_rows(
                 model.parameters, block, with_variance=return_std
             )
@@ -379,15 +468,10 @@ class BaseObservedMixture(
     def _complete_entries(
         self, data: Observed, rows: Array, columns: Array, *, return_std: bool
     ) -> tuple[Array, Array | None]:
-        completed, observed = data.lookup(rows, columns)
+        completed, holes = _look_up(data, rows, columns)
         std = np.zeros(len(rows), dtype=data.dtype) if return_std else None
         model = self._model
-        holes = np.flatnonzero(~observed)
-        holes = holes[np.argsort(rows[holes], kind="stable")]
-        sorted_rows = rows[holes]
-        for block in data.blocks(touching=sorted_rows):
-            bounds = np.searchsorted(sorted_rows, (block.rows.start, block.rows.stop))
-            here = holes[slice(*bounds)]
+        for block, here in holes:
             means, variances = model.family.complete_entries(
                 model.parameters,
                 block,
@@ -414,9 +498,31 @@ def check_shape(name: str, value: Array, shape: tuple[int, ...]) -> None:
         )
 
 
-def _empty_dense(data: Observed) -> Array:
+def _look_up(
+    data: Observed, rows: Array, columns: Array
+) -> tuple[Array, Iterator[tuple[Block, Array]]]:
+    """Observed values at some entries, and the holes among these, block by block."""
+    values, observed = data.lookup(rows, columns)
+    holes = np.flatnonzero(~observed)
+    holes = holes[np.argsort(rows[holes], kind="stable")]
+    sorted_rows = rows[holes]
+
+    def by_block() -> Iterator[tuple[Block, Array]]:
+        for block in data.blocks(touching=sorted_rows):
+            bounds = np.searchsorted(sorted_rows, (block.rows.start, block.rows.stop))
+            yield block, holes[slice(*bounds)]
+
+    return values, by_block()
+
+
+def _most_rows(data: Observed) -> int:
+    """How many completed rows are worked on at once."""
+    return max(_COMPLETED_BYTES // (8 * data.shape[1]), 1)
+
+
+def _empty_dense(data: Observed, *copies: int) -> Array:
     try:
-        return np.empty(data.shape, dtype=data.dtype)
+        return np.empty((*copies, *data.shape), dtype=data.dtype)
     except (MemoryError, ValueError) as error:
         raise MemoryError(
             f"The completed matrix of shape {data.shape} does not fit in memory. Use "

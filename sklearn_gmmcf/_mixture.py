@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
+from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any
 
@@ -16,6 +18,13 @@ from sklearn_gmmcf._observed import Observed
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
 from sklearn_gmmcf._starts import start_responsibilities
 from sklearn_gmmcf.covariance import FAMILIES, Family, Given
+
+_FAMILY_OPTIONS = (
+    "reg_covar",
+    "min_variance",
+    "mean_precision_prior",
+    "min_effective_count",
+)
 
 
 class MaskedGaussianMixture(BaseObservedMixture):
@@ -245,15 +254,13 @@ class MaskedGaussianMixture(BaseObservedMixture):
             If X or a parameter cannot be used, or a variance is zero while `reg_covar`
             and `min_variance` are 0.
         """
-        family = FAMILIES[self.covariance_type](
-            reg_covar=self.reg_covar,
-            min_variance=self.min_variance,
-            mean_precision_prior=self.mean_precision_prior,
-            min_effective_count=self.min_effective_count,
-        )
+        family = self._make_family()
         previous = self._previous_model(family)
         data = self._observe_for_fit(
-            X, sample_weight, earlier=None if previous is None else previous.columns
+            X,
+            sample_weight,
+            earlier=None if previous is None else previous.columns,
+            grouped=family.groups_rows,
         )
         if previous is None:
             starts = self._starts(family, data)
@@ -288,6 +295,24 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self.lower_bound_ = best.lower_bound
         self.lower_bounds_ = best.lower_bounds
         return self
+
+    def _make_family(self) -> Family:
+        """The family with those of our parameters that it honors."""
+        kind = FAMILIES[self.covariance_type]
+        honored = {field.name for field in fields(kind)}
+        defaults = inspect.signature(type(self)).parameters
+        options = {}
+        for name in _FAMILY_OPTIONS:
+            value = getattr(self, name)
+            if name in honored:
+                options[name] = value
+            elif value != defaults[name].default:
+                raise ValueError(
+                    f"covariance_type={self.covariance_type!r} has no use for "
+                    f"{name}={value!r}. Leave it at {defaults[name].default!r}, or "
+                    "choose another covariance_type."
+                )
+        return kind(**options)
 
     def _previous_model(self, family: Family) -> Model | None:
         """The fit that warm_start continues."""

@@ -25,6 +25,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from sklearn_gmmcf._patterns import Pattern, group_rows
+
 Array = npt.NDArray[Any]
 
 # A dense block and its mask and squares stay in the second-level cache.
@@ -33,6 +35,8 @@ _DENSE_BLOCK_MIN_ROWS = 16
 # A CSR block is 12 MB; wide data get larger ones, as each block adds up (K, d) arrays.
 _SPARSE_BLOCK_ENTRIES = 1_000_000
 _SPARSE_BLOCK_ROWS = 16_384
+# Where rows are grouped by their holes, many should meet in a block.
+_GROUPED_BLOCK_BYTES = 2**24
 # Beyond these a square divided by a small variance would overflow.
 _LARGEST_VALUE = {"f": 1e12, "d": 1e100}
 
@@ -106,6 +110,10 @@ class Block:
     values: Matrix
     mask: Matrix
     make_squares: Callable[[], Matrix]
+    # Values, 0 in the holes, and mask, both (n, d); made when asked for.
+    dense: Callable[[], tuple[Array, Array]]
+    # The rows grouped by their holes.
+    patterns: Callable[[], list[Pattern]]
 
     @cached_property
     def squares(self) -> Matrix:
@@ -128,6 +136,8 @@ class Observed(ABC):
         Weights of the rows; None is 1 each.
     keep : bool
         Keep one centered copy of the values, for data that are read many times.
+    grouped : bool
+        Whether blocks will be asked for their rows and patterns of holes.
     """
 
     def __init__(
@@ -137,12 +147,15 @@ class Observed(ABC):
         earlier: Columns | None,
         weights: Array | None,
         keep: bool,
+        grouped: bool,
     ) -> None:
+        self.grouped = grouped
         self.shape: tuple[int, int] = raw.shape
         self.dtype: np.dtype[Any] = raw.dtype
         self.weights = np.ones(self.shape[0]) if weights is None else weights
         self.columns = self._learn_columns(earlier) if columns is None else columns
         self._drop_unknown_columns()
+        self._patterns: dict[int, list[Pattern]] = {}  # by first row, of kept data
         self._kept: tuple[Array, Array, Array] | None = None
         if keep:
             self._kept = self._center_all(), *self._row_totals()
@@ -211,6 +224,14 @@ class Observed(ABC):
         counts, squared_norms = zip(*blocks, strict=True)
         return np.concatenate(counts), np.concatenate(squared_norms)
 
+    def _pattern_groups(self, rows: slice, present: Array) -> list[Pattern]:
+        if rows.start not in self._patterns:
+            groups = group_rows(present)
+            if self._kept is None:
+                return groups
+            self._patterns[rows.start] = groups
+        return self._patterns[rows.start]
+
     @abstractmethod
     def _slices(self, most_rows: int | None = None) -> Iterator[slice]:
         """Bounds of the blocks."""
@@ -243,6 +264,10 @@ class Observed(ABC):
         """Write what was observed, or ``value`` there, into completed rows (m, d)."""
 
     @abstractmethod
+    def holes(self, rows: slice) -> tuple[Array, Array]:
+        """Rows, counted from the first of these, and columns of the holes, (m,)."""
+
+    @abstractmethod
     def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:
         """Values at some entries, and whether they were observed, both (m,)."""
 
@@ -265,7 +290,8 @@ class _DenseObserved(Observed):
 
     def _slices(self, most_rows: int | None = None) -> Iterator[slice]:
         n, d = self.shape
-        step = _DENSE_BLOCK_BYTES // (d * self.dtype.itemsize)
+        block_bytes = _GROUPED_BLOCK_BYTES if self.grouped else _DENSE_BLOCK_BYTES
+        step = block_bytes // (d * self.dtype.itemsize)
         step = min(max(step, _DENSE_BLOCK_MIN_ROWS), most_rows or n)
         for start in range(0, n, step):
             yield slice(start, min(start + step, n))
@@ -287,6 +313,10 @@ class _DenseObserved(Observed):
             kept_values, kept_counts, kept_norms = self._kept
             values = kept_values[rows]
             counts, squared_norms = kept_counts[rows], kept_norms[rows]
+
+        def dense() -> tuple[Array, Array]:
+            return values, np.ones(shape, dtype=bool) if present is None else present
+
         return Block(
             rows=rows,
             weights=self.weights[rows],
@@ -299,6 +329,8 @@ class _DenseObserved(Observed):
                 else _Dense(present.astype(self.dtype))
             ),
             make_squares=lambda: _Dense(values * values),
+            dense=dense,
+            patterns=lambda: self._pattern_groups(rows, dense()[1]),
         )
 
     def _centered(self, rows: Any, present: Array | None) -> Array:
@@ -353,6 +385,12 @@ class _DenseObserved(Observed):
         where = True if self.present is None else self.present[rows]
         np.copyto(completed, source, where=where)
 
+    def holes(self, rows: slice) -> tuple[Array, Array]:
+        if self.present is None:
+            return np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp)
+        found = np.nonzero(~self.present[rows])
+        return found[0], found[1]
+
     def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:
         values = self.raw[rows, columns]
         if self.present is None:
@@ -364,11 +402,14 @@ class _SparseObserved(Observed):
     def __init__(self, raw: sparse.csr_array, **options: Any) -> None:
         self.raw = raw
         self._modeled = raw  # the same without unknown columns
-        lengths = [
-            raw.indptr[rows.stop] - raw.indptr[rows.start] for rows in self._slices()
-        ]
-        self._ones = np.ones(max(lengths), dtype=raw.dtype)  # the mask's, of any block
         super().__init__(raw, **options)
+
+    @cached_property
+    def _ones(self) -> Array:
+        """The mask's values, of any block."""
+        indptr = self.raw.indptr
+        lengths = [indptr[rows.stop] - indptr[rows.start] for rows in self._slices()]
+        return np.ones(max(lengths), dtype=self.dtype)
 
     def _drop_unknown_columns(self) -> None:
         known = self.columns.known
@@ -379,6 +420,8 @@ class _SparseObserved(Observed):
         n, d = self.raw.shape
         most_entries = max(_SPARSE_BLOCK_ENTRIES, 2 * d)
         step = min(max(_SPARSE_BLOCK_ROWS, d), most_rows or n)
+        if self.grouped:
+            step = min(step, max(_GROUPED_BLOCK_BYTES // (8 * d), 1))
         indptr = self.raw.indptr
         start = 0
         while start < n:
@@ -400,6 +443,15 @@ class _SparseObserved(Observed):
         else:
             data = self._kept[0][first:last]
             counts, squared_norms = self._kept[1][rows], self._kept[2][rows]
+
+        def dense() -> tuple[Array, Array]:
+            shape = (len(counts), d)
+            owners = np.repeat(np.arange(len(counts)), np.diff(indptr))
+            filled, present = np.zeros(shape), np.zeros(shape, dtype=bool)
+            filled[owners, indices] = data
+            present[owners, indices] = True
+            return filled, present
+
         return Block(
             rows=rows,
             weights=self.weights[rows],
@@ -408,6 +460,8 @@ class _SparseObserved(Observed):
             values=_Sparse(data, indices, indptr, d),
             mask=_Sparse(self._ones[: len(data)], indices, indptr, d),
             make_squares=lambda: _Sparse(data * data, indices, indptr, d),
+            dense=dense,
+            patterns=lambda: self._pattern_groups(rows, dense()[1]),
         )
 
     def _centered(self, entries: slice) -> Array:
@@ -461,6 +515,12 @@ class _SparseObserved(Observed):
         completed[owners, self.raw.indices[entries]] = (
             self.raw.data[entries] if value is None else value
         )
+
+    def holes(self, rows: slice) -> tuple[Array, Array]:
+        missing = np.ones((rows.stop - rows.start, self.shape[1]))
+        self.restore(rows, missing, value=0.0)
+        found = np.nonzero(missing)
+        return found[0], found[1]
 
     def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:
         # Bisection in all rows at once; their indices are sorted.
@@ -538,6 +598,7 @@ def observe(
     earlier: Columns | None = None,
     weights: Array | None = None,
     keep: bool = False,
+    grouped: bool = False,
 ) -> Observed:
     """Decide which entries of validated data are observed.
 
@@ -549,7 +610,7 @@ def observe(
         The matrix before it was converted to CSR.
     missing_values : float, default=nan
         The value that marks a hole.
-    columns, earlier, weights, keep
+    columns, earlier, weights, keep, grouped
         See `Observed`. Rows of weight 0 are left out.
 
     Raises
@@ -576,6 +637,7 @@ def observe(
         "earlier": earlier,
         "weights": weights,
         "keep": keep,
+        "grouped": grouped,
     }
     if is_sparse:
         return _SparseObserved(_filter_entries(X, present), **options)

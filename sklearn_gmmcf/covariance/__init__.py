@@ -2,7 +2,13 @@
 
 from sklearn_gmmcf.covariance._diagonal import Diagonal, Spherical
 from sklearn_gmmcf.covariance._family import Family, Given, to_responsibilities, total
+from sklearn_gmmcf.covariance._full import Full, Tied
 
-FAMILIES = {"spherical": Spherical, "diag": Diagonal}
+FAMILIES = {
+    "spherical": Spherical,
+    "diag": Diagonal,
+    "tied": Tied,
+    "full": Full,
+}
 
 __all__ = ["FAMILIES", "Family", "Given", "Spherical", "to_responsibilities", "total"]

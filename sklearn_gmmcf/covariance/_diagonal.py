@@ -22,6 +22,7 @@ from sklearn_gmmcf.covariance._family import (
     Given,
     Statistics,
     chunks,
+    draw_labels,
     log_weights,
     to_responsibilities,
     total,
@@ -76,6 +77,8 @@ class DiagonalParameters:
 class Diagonal:
     """A variance for each component and column."""
 
+    groups_rows = False
+
     reg_covar: float = 0.0
     min_variance: float = 0.0
     mean_precision_prior: float = 0.0
@@ -85,12 +88,7 @@ class Diagonal:
         self, data: Observed, responsibilities: Array | None, given: Given
     ) -> DiagonalParameters:
         if responsibilities is not None:
-            statistics = total(
-                self._sum(block, responsibilities[:, block.rows]) for block in data
-            )
-            means, variances = self._pool(data, len(responsibilities))
-            means = self._estimate_means(statistics, means)
-            variances = self._estimate_variances(statistics, means, variances)
+            statistics, means, variances = self.estimate(data, responsibilities)
             weights = statistics.sizes / statistics.sizes.sum()
         if given.weights is not None:
             weights = given.weights
@@ -100,6 +98,21 @@ class Diagonal:
         if given.precisions is not None:
             variances = 1 / given.precisions.reshape(len(given.precisions), -1)
         return _checked(weights, means, variances)
+
+    def estimate(
+        self, data: Observed, responsibilities: Array
+    ) -> tuple[DiagonalStatistics, Array, Array]:
+        """Statistics under responsibilities (K, rows), their means and variances.
+
+        A column that a component does not observe has mean and variance of all rows.
+        """
+        statistics = total(
+            self._sum(block, responsibilities[:, block.rows]) for block in data
+        )
+        means, variances = self._pool(data, len(responsibilities))
+        means = self._estimate_means(statistics, means)
+        variances = self._estimate_variances(statistics, means, variances)
+        return statistics, means, variances
 
     def check_precisions(
         self, precisions: Array, n_components: int, n_columns: int
@@ -189,6 +202,22 @@ class Diagonal:
                 spread = of_components[:, columns[part]] + (of_means - means[part]) ** 2
                 variances[part] = np.einsum("km,km->m", shares, spread)
         return means, variances
+
+    def draw(
+        self,
+        parameters: DiagonalParameters,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        n_draws: int,
+        rng: np.random.RandomState,
+    ) -> Array:
+        responsibilities = self.log_joint(parameters, block)
+        to_responsibilities(responsibilities)
+        labels = draw_labels(responsibilities, n_draws, rng)[:, rows]  # (n_draws, m)
+        scales = np.broadcast_to(np.sqrt(parameters.variances), parameters.means.shape)
+        noise = rng.standard_normal(labels.shape)
+        return parameters.means[labels, columns] + scales[labels, columns] * noise
 
     def sample(
         self, parameters: DiagonalParameters, sizes: Array, rng: np.random.RandomState

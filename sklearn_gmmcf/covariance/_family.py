@@ -25,6 +25,10 @@ from sklearn_gmmcf._observed import Array, Block, Columns, Observed
 NEGLIGIBLE = 1e-290
 
 
+# Metadata of a field of statistics that is the same for all blocks, and not added.
+SHARED = {"shared": True}
+
+
 @dataclass(frozen=True, eq=False)
 class Statistics:
     """Sums over rows: ``a + b`` are the statistics of the rows of both."""
@@ -33,8 +37,13 @@ class Statistics:
     weight: float
 
     def __add__(self, other: Self) -> Self:
-        names = [field.name for field in fields(self)]
-        return type(self)(*(getattr(self, n) + getattr(other, n) for n in names))
+        sums = {
+            f.name: getattr(self, f.name)
+            if f.metadata.get("shared")
+            else getattr(self, f.name) + getattr(other, f.name)
+            for f in fields(self)
+        }
+        return type(self)(**sums)
 
 
 S = TypeVar("S", bound=Statistics)
@@ -63,6 +72,8 @@ class Family(Protocol):
 
     K components, d columns; a block has n rows.
     """
+
+    groups_rows: bool  # whether it asks blocks for their rows and patterns
 
     def start(
         self, data: Observed, responsibilities: Array | None, given: Given
@@ -108,6 +119,17 @@ class Family(Protocol):
     ) -> tuple[Array, Array | None]:
         """The same at some entries, rows counted from the block's first, (m,)."""
 
+    def draw(
+        self,
+        parameters: Any,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        n_draws: int,
+        rng: np.random.RandomState,
+    ) -> Array:
+        """Draws of some missing entries given the observed, (n_draws, m)."""
+
     def sample(
         self, parameters: Any, sizes: Array, rng: np.random.RandomState
     ) -> list[Array]:
@@ -139,6 +161,16 @@ def to_responsibilities(log_joint: Array) -> Array:
 def chunks(length: int, size: int) -> Iterator[slice]:
     """Consecutive slices of at most ``size``."""
     return (slice(start, start + size) for start in range(0, length, size))
+
+
+def draw_labels(
+    responsibilities: Array, n_draws: int, rng: np.random.RandomState
+) -> Array:
+    """Components (n_draws, n) drawn by responsibilities (K, n)."""
+    cumulative = np.cumsum(responsibilities, axis=0)
+    drawn = rng.uniform(size=(n_draws, cumulative.shape[1])) * cumulative[-1]
+    labels = (drawn[:, None] >= cumulative[:-1]).sum(axis=1)
+    return labels
 
 
 def log_weights(weights: Array) -> Array:

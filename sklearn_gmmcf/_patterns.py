@@ -1,0 +1,65 @@
+"""Rows grouped by their holes, for what must be computed within each row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+# From this many rows on, a pattern of holes is worth a matrix product of its own.
+_SHARED_ROWS = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """Rows that miss equally many entries: the same ones, or each row others.
+
+    Column indices are (q, P), ascending, with P = 1 if all rows share them, else one
+    for each row.
+    """
+
+    rows: Array  # (n,)
+    observed: Array  # (q_observed, P)
+    missing: Array  # (q_missing, P)
+
+    @property
+    def is_shared(self) -> bool:
+        return self.observed.shape[1] == 1
+
+    def part(self, rows: slice) -> Pattern:
+        """Some of the rows."""
+        columns = slice(None) if self.is_shared else rows
+        return Pattern(
+            self.rows[rows], self.observed[:, columns], self.missing[:, columns]
+        )
+
+
+def group_rows(present: Array) -> list[Pattern]:
+    """Group the rows of a mask (n, d): shared patterns first, then by their counts."""
+    packed = np.packbits(present, axis=1)
+    keys = packed.view([("", np.uint8, packed.shape[1])]).ravel()
+    _, first, inverse, sizes = np.unique(
+        keys, return_index=True, return_inverse=True, return_counts=True
+    )
+    shared = (sizes >= _SHARED_ROWS) | present[first].all(axis=1)
+    groups = []
+    for pattern in np.flatnonzero(shared):
+        rows = np.flatnonzero(inverse == pattern)
+        mask = present[rows[:1]]
+        groups.append(Pattern(rows, _columns(mask), _columns(~mask)))
+    alone = np.flatnonzero(~shared[inverse])
+    counts = present[alone].sum(axis=1)
+    for count in np.unique(counts):
+        rows = alone[counts == count]
+        mask = present[rows]
+        groups.append(Pattern(rows, _columns(mask), _columns(~mask)))
+    return groups
+
+
+def _columns(mask: Array) -> Array:
+    """Columns where the rows of a mask are true, equally many each: (q, n)."""
+    return np.ascontiguousarray(np.nonzero(mask)[1].reshape(len(mask), -1).T)

@@ -1,0 +1,685 @@
+r"""Full and tied covariances.
+
+With :math:`o` and :math:`m` the observed and missing columns of a row,
+:math:`\Lambda = \Sigma^{-1}` and :math:`\delta = x - \mu`, the holes have in each
+component
+
+.. math::
+    E[x_m | x_o] &= \mu_m + \Sigma_{mo} \Sigma_{oo}^{-1} \delta_o
+                  = \mu_m - \Lambda_{mm}^{-1} \Lambda_{mo} \delta_o \\
+    C = \mathrm{cov}[x_m | x_o]
+                 &= \Sigma_{mm} - \Sigma_{mo} \Sigma_{oo}^{-1} \Sigma_{om}
+                  = \Lambda_{mm}^{-1}
+
+(Ghahramani and Jordan 1994). The M-step needs :math:`C` beside the conditional means.
+The smaller of the two systems is solved, for many rows at once, the rows last:
+(q, q, n) arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from sklearn_gmmcf._observed import Array, Block, Columns, Observed
+from sklearn_gmmcf.covariance._diagonal import Diagonal
+from sklearn_gmmcf.covariance._family import (
+    NEGLIGIBLE,
+    SHARED,
+    Given,
+    Statistics,
+    chunks,
+    draw_labels,
+    log_weights,
+    to_responsibilities,
+)
+
+_LOG_2_PI = float(np.log(2 * np.pi))
+# Above this condition number (of the correlations) the system of the holes loses too
+# many digits, and that of the observed entries is solved.
+_WORST_CONDITION = 1e8
+# A pivot this small relative to its variance is what rounding leaves of a zero.
+_ROUNDING = 16 * float(np.finfo(np.float64).eps)
+# Bytes that a batch of systems may take, for all components.
+_BATCH_BYTES = 2**24
+_SHARED_BYTES = 2**19
+# Larger systems are faster one by one in LAPACK than swept together.
+_LARGEST_SWEEP = 32
+
+
+@dataclass(frozen=True, eq=False)
+class FullStatistics(Statistics):
+    """Sums over rows, of residuals from where the means were."""
+
+    sizes: Array  # (K,)
+    counts: Array  # (K, d), responsibilities over observed entries
+    shifts: Array  # (K, d), first moments about origin, holes at conditional means
+    moments: Array  # (K, d, d), second moments about origin, conditional ones included
+    origin: Array = field(metadata=SHARED)  # (K, d)
+
+
+@dataclass(frozen=True, eq=False)
+class FullParameters:
+    """Weights, means and covariances, and the terms of the density made from them."""
+
+    weights: Array  # (K,)
+    means: Array  # (K, d), centered
+    covariances: Array  # (K, d, d), or (1, d, d) if tied
+    cholesky: Array = field(init=False, repr=False)  # lower, as covariances
+    precisions: Array = field(init=False, repr=False)
+    log_dets: Array = field(init=False, repr=False)  # (K,) or (1,), of covariances
+    well_conditioned: Array = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        cholesky = np.stack([_cholesky(k, c) for k, c in enumerate(self.covariances)])
+        identity = np.eye(cholesky.shape[1])
+        whitening = [solve_triangular(L, identity, lower=True) for L in cholesky]
+        scales = np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
+        correlations = self.covariances / (scales[:, :, None] * scales[:, None])
+        eigenvalues = np.linalg.eigvalsh(correlations)
+        derived = {
+            "cholesky": cholesky,
+            "precisions": np.stack([W.T @ W for W in whitening]),
+            "log_dets": 2 * np.log(np.diagonal(cholesky, axis1=1, axis2=2)).sum(axis=1),
+            "well_conditioned": eigenvalues[:, -1]
+            < _WORST_CONDITION * np.maximum(eigenvalues[:, 0], 0),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.weights, self.means, self.covariances)
+
+
+class _Systems:
+    """The (q, q) systems of a pattern's rows, in some of their columns."""
+
+    def __init__(self, columns: Array, d: int) -> None:
+        self.columns = columns  # (q, P)
+        self.d = d
+        first, second = np.tril_indices(len(columns))
+        # Places of the lower triangles in a flat (d, d) matrix.
+        self.places = columns[first] * d + columns[second]  # (q (q + 1) / 2, P)
+
+    def invert(self, matrix: Array, right: Array) -> tuple[Array, Array, Array, Array]:
+        """Invert submatrices of a (d, d) matrix and solve them for `right` (q, n).
+
+        Returns
+        -------
+        inverses : ndarray of shape (q (q + 1) / 2, P)
+            Lower triangles.
+        solutions : ndarray of shape (q, n)
+        quadratic : ndarray of shape (n,)
+            Products of `right` with the solutions.
+        log_dets : ndarray of shape (P,)
+            Log-determinants of the submatrices.
+        """
+        q, n_systems = self.columns.shape
+        if n_systems > 1 and q <= _LARGEST_SWEEP:
+            n_entries = len(self.places)
+            bordered = np.empty((n_entries + q + 1, n_systems))
+            np.take(matrix.ravel(), self.places, out=bordered[:n_entries])
+            bordered[n_entries:-1] = right
+            bordered[-1] = 0.0
+            log_dets = _sweep(bordered, q)
+            inverses = np.negative(bordered[:n_entries], out=bordered[:n_entries])
+            return inverses, bordered[n_entries:-1], -bordered[-1], log_dets
+        columns = self.columns.T  # (P, q)
+        blocks = matrix[columns[:, :, None], columns[:, None]]  # (P, q, q)
+        factors = np.linalg.cholesky(blocks)
+        log_dets = 2 * np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
+        inverses = np.linalg.inv(blocks)
+        if n_systems == 1:
+            solutions = inverses[0] @ right
+        else:
+            solutions = np.einsum("nij,jn->in", inverses, right)
+        quadratic = np.einsum("in,in->n", right, solutions)
+        first, second = np.tril_indices(q)
+        return inverses[:, first, second].T, solutions, quadratic, log_dets
+
+    def scatter(self, triangles: Array, weights: Array) -> Array:
+        """Weighted sum of the systems' lower triangles (., P), as a (d, d) matrix."""
+        terms = (triangles * weights).ravel()
+        lower = np.bincount(self.places.ravel(), terms, minlength=self.d**2)
+        lower = lower.reshape(self.d, self.d)
+        return lower + np.tril(lower, -1).T
+
+    def unpack(self, triangles: Array) -> Array:
+        """Lower triangles (., P) as symmetric matrices (P, q, q)."""
+        q, n_systems = self.columns.shape
+        first, second = np.tril_indices(q)
+        matrices = np.empty((n_systems, q, q))
+        matrices[:, first, second] = matrices[:, second, first] = triangles.T
+        return matrices
+
+    def take(self, array: Array) -> Array:
+        """The columns' rows of a (d, n) array: (q, n)."""
+        if self.columns.shape[1] == 1:
+            return array[self.columns[:, 0]]
+        return np.take_along_axis(array, self.columns, axis=0)
+
+    def put(self, array: Array, values: Array | float) -> None:
+        """Write what `take` would read."""
+        if self.columns.shape[1] == 1:
+            array[self.columns[:, 0]] = values
+        else:
+            np.put_along_axis(array, self.columns, values, axis=0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Rows of one pattern that are worked on at once."""
+
+    rows: Array  # (n,)
+    values: Array  # (d, n), 0 in the holes
+    observed: _Systems
+    missing: _Systems
+
+
+@dataclass(frozen=True, eq=False)
+class _Conditional:
+    """The rows of a part under one component."""
+
+    log_density: Array  # (n,), of the observed entries
+    residuals: Array  # (d, n), with conditional means in the holes
+    # Lower triangles: of the conditional covariances of the holes, or, where fewer
+    # entries are observed, of the inverse covariances of the observed.
+    inverses: Array  # (q (q + 1) / 2, P)
+    of_holes: bool
+
+
+@dataclass(frozen=True)
+class Full:
+    """A covariance matrix for each component."""
+
+    groups_rows = True
+
+    reg_covar: float = 0.0
+    min_variance: float = 0.0
+    mean_precision_prior: float = 0.0
+
+    def start(
+        self, data: Observed, responsibilities: Array | None, given: Given
+    ) -> FullParameters:
+        if responsibilities is not None:
+            weights, means, covariances = self._estimate_start(data, responsibilities)
+        if given.weights is not None:
+            weights = given.weights
+        if given.means is not None:
+            known = data.columns.known
+            means = np.where(known, given.means - data.columns.center, 0.0)
+        if given.precisions is not None:
+            d = data.shape[1]
+            precisions = given.precisions.reshape(-1, d, d)
+            covariances = _symmetric(np.linalg.inv(precisions))
+        return FullParameters(weights, means, covariances)
+
+    def check_precisions(
+        self, precisions: Array, n_components: int, n_columns: int
+    ) -> None:
+        shape = self._covariances_shape(n_components, n_columns)
+        if precisions.shape != shape:
+            raise ValueError(
+                f"precisions_init should have the shape {shape}, but got "
+                f"{precisions.shape}."
+            )
+        for k, precision in enumerate(precisions.reshape(-1, n_columns, n_columns)):
+            if not np.allclose(precision, precision.T):
+                raise ValueError(f"precisions_init should be symmetric; {k} is not.")
+            if np.linalg.eigvalsh(precision)[0] <= 0:
+                raise ValueError(
+                    f"precisions_init should be positive definite; {k} is not."
+                )
+
+    def recenter(
+        self, parameters: FullParameters, old: Columns, new: Columns
+    ) -> FullParameters:
+        means = parameters.means + (old.center - new.center)
+        means[:, ~new.known] = 0.0
+        return FullParameters(parameters.weights, means, parameters.covariances)
+
+    def log_joint(self, parameters: FullParameters, block: Block) -> Array:
+        n_components = len(parameters.weights)
+        log_joint = np.empty((n_components, len(block.weights)))
+        for part in _parts(parameters, block):
+            for k in range(n_components):
+                conditional = _condition(parameters, k, part)
+                log_joint[k, part.rows] = conditional.log_density
+        log_joint += log_weights(parameters.weights)[:, None]
+        return log_joint
+
+    def accumulate(self, parameters: FullParameters, block: Block) -> FullStatistics:
+        n_components, d = parameters.means.shape
+        responsibilities = np.empty((n_components, len(block.weights)))
+        log_likelihood = 0.0
+        shifts = np.zeros((n_components, d))
+        moments = np.zeros((n_components, d, d))
+        # What the observed tell of the holes: sums of weights and of inverses.
+        of_observed = np.zeros(n_components), np.zeros((n_components, d, d))
+        for part, conditionals in _conditionals(parameters, block):
+            joint, log_density = _posterior(parameters, conditionals)
+            weights = block.weights[part.rows]
+            log_likelihood += float(weights @ log_density)
+            joint *= weights
+            responsibilities[:, part.rows] = joint
+            for k, conditional in enumerate(conditionals):
+                residuals = conditional.residuals
+                shifts[k] += residuals @ joint[k]
+                scaled = residuals * np.sqrt(joint[k])
+                moments[k] += scaled @ scaled.T
+                if not len(part.missing.columns):
+                    continue
+                if conditional.of_holes:
+                    moments[k] += _scatter(part.missing, conditional, joint[k])
+                else:
+                    of_observed[0][k] += joint[k].sum()
+                    of_observed[1][k] += _scatter(part.observed, conditional, joint[k])
+        if of_observed[0].any():
+            S = np.broadcast_to(parameters.covariances, moments.shape)
+            moments += of_observed[0][:, None, None] * S - S @ of_observed[1] @ S
+        return FullStatistics(
+            log_likelihood=log_likelihood,
+            weight=float(block.weights.sum()),
+            sizes=responsibilities.sum(axis=1),
+            counts=block.mask.collect(responsibilities),
+            shifts=shifts,
+            moments=moments,
+            origin=parameters.means,
+        )
+
+    def maximize(
+        self, statistics: FullStatistics, parameters: FullParameters
+    ) -> FullParameters:
+        sizes = statistics.sizes
+        means, moments = self._recenter_moments(statistics)
+        kept = sizes <= NEGLIGIBLE
+        means[kept] = parameters.means[kept]
+        covariances = self._divide(statistics, moments, parameters.covariances)
+        return FullParameters(sizes / sizes.sum(), means, covariances)
+
+    def log_prior(self, parameters: FullParameters) -> float:
+        if self.mean_precision_prior == 0:
+            return 0.0
+        means = parameters.means
+        precisions = np.broadcast_to(
+            parameters.precisions, (len(means), *parameters.precisions.shape[1:])
+        )
+        lengths = np.einsum("ki,kij,kj->", means, precisions, means)
+        return -0.5 * self.mean_precision_prior * float(lengths)
+
+    def complete_rows(
+        self, parameters: FullParameters, block: Block, *, with_variance: bool
+    ) -> tuple[Array, Array | None]:
+        means = np.empty((len(block.weights), parameters.means.shape[1]))
+        variances = np.zeros_like(means) if with_variance else None
+        for part, conditionals in _conditionals(parameters, block):
+            shares, _ = _posterior(parameters, conditionals)
+            of_components = [
+                mean[:, None] + conditional.residuals
+                for mean, conditional in zip(
+                    parameters.means, conditionals, strict=True
+                )
+            ]
+            mean = sum(r * m for r, m in zip(shares, of_components, strict=True))
+            means[part.rows] = mean.T
+            if variances is None:
+                continue
+            spread = sum(
+                r * (m - mean) ** 2 for r, m in zip(shares, of_components, strict=True)
+            )
+            holes = part.missing.take(spread)
+            for k, conditional in enumerate(conditionals):
+                covariances = _hole_covariances(parameters, k, part, conditional)
+                holes += shares[k] * np.diagonal(covariances, axis1=1, axis2=2).T
+            part.missing.put(spread, holes)
+            variances[part.rows] = spread.T
+        return means, variances
+
+    def complete_entries(
+        self,
+        parameters: FullParameters,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        *,
+        with_variance: bool,
+    ) -> tuple[Array, Array | None]:
+        means, variances = self.complete_rows(
+            parameters, block, with_variance=with_variance
+        )
+        if variances is None:
+            return means[rows, columns], None
+        return means[rows, columns], variances[rows, columns]
+
+    def draw(
+        self,
+        parameters: FullParameters,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        n_draws: int,
+        rng: np.random.RandomState,
+    ) -> Array:
+        n, d = len(block.weights), parameters.means.shape[1]
+        drawn = np.zeros((n_draws, n, d))
+        for part, conditionals in _conditionals(parameters, block):
+            shares, _ = _posterior(parameters, conditionals)
+            labels = draw_labels(shares, n_draws, rng)
+            values = np.empty((n_draws, d, len(part.rows)))
+            for k, conditional in enumerate(conditionals):
+                mine = labels == k
+                if not mine.any():
+                    continue
+                mean = parameters.means[k][:, None] + conditional.residuals
+                roots = _roots(_hole_covariances(parameters, k, part, conditional))
+                for draw, chosen in zip(values, mine, strict=True):
+                    noise = rng.standard_normal((len(part.rows), roots.shape[1], 1))
+                    of_k = mean.copy()
+                    holes = part.missing.take(of_k) + (roots @ noise)[:, :, 0].T
+                    part.missing.put(of_k, holes)
+                    np.copyto(draw, of_k, where=chosen)
+            drawn[:, part.rows] = values.transpose(0, 2, 1)
+        return drawn[:, rows, columns]
+
+    def sample(
+        self, parameters: FullParameters, sizes: Array, rng: np.random.RandomState
+    ) -> list[Array]:
+        d = parameters.means.shape[1]
+        factors = np.broadcast_to(parameters.cholesky, (len(sizes), d, d))
+        return [
+            mean + rng.standard_normal((size, d)) @ factor.T
+            for mean, factor, size in zip(parameters.means, factors, sizes, strict=True)
+        ]
+
+    def n_parameters(self, parameters: FullParameters, n_columns: int) -> int:
+        n_components, n_covariances = len(parameters.means), len(parameters.covariances)
+        of_covariances = n_covariances * n_columns * (n_columns + 1) // 2
+        return of_covariances + n_components * n_columns + n_components - 1
+
+    def attributes(
+        self, parameters: FullParameters, columns: Columns
+    ) -> dict[str, Any]:
+        identity = np.eye(len(columns.center))
+        return {
+            "weights_": parameters.weights,
+            "means_": parameters.means + columns.center,
+            "covariances_": parameters.covariances,
+            "precisions_": parameters.precisions,
+            "precisions_cholesky_": np.stack(
+                [
+                    solve_triangular(L, identity, lower=True).T
+                    for L in parameters.cholesky
+                ]
+            ),
+        }
+
+    def _covariances_shape(self, n_components: int, d: int) -> tuple[int, ...]:
+        return n_components, d, d
+
+    def _estimate_start(
+        self, data: Observed, responsibilities: Array
+    ) -> tuple[Array, Array, Array]:
+        """M-step from means and variances of the observed entries of each component.
+
+        A hole stands at its component's mean, with the variance there.
+        """
+        diagonal = Diagonal()
+        statistics, means, variances = diagonal.estimate(data, responsibilities)
+        sizes, counts = statistics.sizes, statistics.counts
+        moments = np.zeros((*means.shape, means.shape[1]))
+        for block in data:
+            values, present = block.dense()
+            weighted = responsibilities[:, block.rows] * block.weights
+            for k, mean in enumerate(means):
+                residuals = (values - mean) * present
+                residuals *= np.sqrt(weighted[k])[:, None]
+                moments[k] += residuals.T @ residuals
+        moments += _diagonals((sizes[:, None] - counts) * variances)
+        start = FullStatistics(
+            log_likelihood=0.0,
+            weight=float(sizes.sum()),
+            sizes=sizes,
+            counts=counts,
+            shifts=np.zeros_like(means),
+            moments=moments,
+            origin=means,
+        )
+        means, moments = self._recenter_moments(start)
+        covariances = self._divide(start, moments, _diagonals(variances))
+        return sizes / sizes.sum(), means, covariances
+
+    def _recenter_moments(self, statistics: FullStatistics) -> tuple[Array, Array]:
+        """New means (K, d), and second moments about them with the prior's."""
+        kappa = self.mean_precision_prior
+        sizes = np.maximum(statistics.sizes, NEGLIGIBLE)[:, None]
+        shifts = statistics.shifts / sizes
+        averages = statistics.origin + shifts
+        means = averages * (sizes / (sizes + kappa))
+        moments = statistics.moments - _outer(shifts * sizes, shifts)
+        moments += _outer(sizes * (averages - means), averages - means)
+        moments += kappa * _outer(means, means)
+        return means, moments
+
+    def _divide(self, statistics: FullStatistics, moments: Array, kept: Array) -> Array:
+        """Covariances from second moments; those of an empty component are kept."""
+        sizes = statistics.sizes
+        learned = sizes > NEGLIGIBLE
+        shares = statistics.counts[learned] / sizes[learned, None]
+        covariances = kept.copy()
+        covariances[learned] = moments[learned] / sizes[learned, None, None]
+        # A column gains reg_covar as far as it is observed: what is added again to the
+        # conditional variances of its holes would add up over iterations.
+        covariances[learned] += _diagonals(self.reg_covar * shares)
+        return self._floor(covariances)
+
+    def _floor(self, covariances: Array) -> Array:
+        """Covariances with eigenvalues of at least min_variance."""
+        covariances = _symmetric(covariances)
+        if self.min_variance > 0:
+            values, vectors = np.linalg.eigh(covariances)
+            values = np.maximum(values, self.min_variance)
+            covariances = _symmetric(
+                (vectors * values[:, None]) @ np.swapaxes(vectors, 1, 2)
+            )
+        return covariances
+
+
+@dataclass(frozen=True)
+class Tied(Full):
+    """One covariance matrix for all components."""
+
+    def attributes(
+        self, parameters: FullParameters, columns: Columns
+    ) -> dict[str, Any]:
+        attributes = super().attributes(parameters, columns)
+        for name in ("covariances_", "precisions_", "precisions_cholesky_"):
+            attributes[name] = attributes[name][0]
+        return attributes
+
+    def _covariances_shape(self, n_components: int, d: int) -> tuple[int, ...]:
+        return d, d
+
+    def _divide(self, statistics: FullStatistics, moments: Array, kept: Array) -> Array:
+        weight = statistics.sizes.sum()
+        shares = statistics.counts.sum(axis=0) / weight
+        covariance = moments.sum(axis=0) / weight + np.diag(self.reg_covar * shares)
+        return self._floor(covariance[None])
+
+
+def _condition(parameters: FullParameters, k: int, part: _Part) -> _Conditional:
+    """What a component makes of the observed entries of some rows."""
+    c = k % len(parameters.covariances)
+    residuals = part.values - parameters.means[k][:, None]
+    n_observed, n_missing = len(part.observed.columns), len(part.missing.columns)
+    log_dets = parameters.log_dets[c]
+    of_holes = n_missing == 0 or (
+        bool(parameters.well_conditioned[c]) and n_missing <= n_observed
+    )
+    if n_missing == 0:
+        whitened = solve_triangular(parameters.cholesky[c], residuals, lower=True)
+        quadratic = np.einsum("dn,dn->n", whitened, whitened)
+        inverses = np.empty((0, 1))
+    elif of_holes:
+        part.missing.put(residuals, 0.0)
+        pulls = parameters.precisions[c] @ residuals
+        quadratic = np.einsum("dn,dn->n", residuals, pulls)
+        inverses, solutions, gain, log_dets_of_holes = part.missing.invert(
+            parameters.precisions[c], part.missing.take(pulls)
+        )
+        quadratic -= gain
+        log_dets = log_dets + log_dets_of_holes
+        part.missing.put(residuals, -solutions)
+    else:
+        observed = part.observed.take(residuals)
+        inverses, solutions, quadratic, log_dets = part.observed.invert(
+            parameters.covariances[c], observed
+        )
+        weights = np.zeros_like(residuals)
+        part.observed.put(weights, solutions)
+        residuals = parameters.covariances[c] @ weights
+        part.observed.put(residuals, observed)
+    log_density = -0.5 * (n_observed * _LOG_2_PI + log_dets + quadratic)
+    return _Conditional(log_density, residuals, inverses, of_holes)
+
+
+def _hole_covariances(
+    parameters: FullParameters, k: int, part: _Part, conditional: _Conditional
+) -> Array:
+    """Conditional covariances of the holes, (P, q_missing, q_missing)."""
+    if conditional.of_holes:
+        return part.missing.unpack(conditional.inverses)
+    covariance = parameters.covariances[k % len(parameters.covariances)]
+    observed, missing = part.observed.columns.T, part.missing.columns.T  # (P, q)
+    inverses = part.observed.unpack(conditional.inverses)
+    across = covariance[missing[:, :, None], observed[:, None]]
+    own = covariance[missing[:, :, None], missing[:, None]]
+    return own - across @ inverses @ np.swapaxes(across, 1, 2)
+
+
+def _roots(covariances: Array) -> Array:
+    """Matrices R with R R^T = covariance, (P, q, q), also of singular ones."""
+    try:
+        return np.linalg.cholesky(covariances)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(covariances)
+        return vectors * np.sqrt(np.maximum(values, 0.0))[:, None]
+
+
+def _parts(parameters: FullParameters, block: Block) -> Iterator[_Part]:
+    """The block in parts of one pattern, whose systems fit in the batch."""
+    values, _ = block.dense()
+    n_components, d = parameters.means.shape
+    well_conditioned = bool(parameters.well_conditioned.all())
+    for pattern in block.patterns():
+        n_observed, n_missing = len(pattern.observed), len(pattern.missing)
+        if pattern.is_shared:
+            size = _SHARED_BYTES // (8 * d)
+        else:
+            q = (
+                n_missing
+                if well_conditioned and n_missing <= n_observed
+                else n_observed
+            )
+            size = _BATCH_BYTES // (8 * n_components * (q * (q + 1) // 2 + 2 * d))
+        for rows in chunks(len(pattern.rows), max(size, 1)):
+            part = pattern.part(rows)
+            yield _Part(
+                rows=part.rows,
+                values=np.ascontiguousarray(values[part.rows].T),
+                observed=_Systems(part.observed, d),
+                missing=_Systems(part.missing, d),
+            )
+
+
+def _conditionals(
+    parameters: FullParameters, block: Block
+) -> Iterator[tuple[_Part, list[_Conditional]]]:
+    """The parts of a block, under each component."""
+    for part in _parts(parameters, block):
+        components = range(len(parameters.weights))
+        yield part, [_condition(parameters, k, part) for k in components]
+
+
+def _posterior(
+    parameters: FullParameters, conditionals: list[_Conditional]
+) -> tuple[Array, Array]:
+    """Responsibilities (K, n) and log-densities (n,) of the rows of a part."""
+    joint = np.stack([conditional.log_density for conditional in conditionals])
+    joint += log_weights(parameters.weights)[:, None]
+    log_density = to_responsibilities(joint)
+    return joint, log_density
+
+
+def _scatter(systems: _Systems, conditional: _Conditional, weights: Array) -> Array:
+    """Weighted sum over rows of the inverses, as a (d, d) matrix."""
+    if conditional.inverses.shape[1] == 1:
+        weights = weights.sum(keepdims=True)
+    return systems.scatter(conditional.inverses, weights)
+
+
+def _sweep(bordered: Array, q: int) -> Array:
+    """Sweep the first q pivots of symmetric positive definite matrices, in place.
+
+    Each column of `bordered` is the lower triangle of [[A, b], [b^T, 0]] by rows, and
+    becomes that of [[-A^-1, A^-1 b], [., -b^T A^-1 b]].
+
+    Returns
+    -------
+    log_dets : ndarray of shape (n,)
+        Log-determinants of A.
+    """
+    n_rows, n = q + 1, bordered.shape[1]
+    starts = [i * (i + 1) // 2 for i in range(n_rows + 1)]
+    rows = [bordered[starts[i] : starts[i + 1]] for i in range(n_rows)]
+    column, scaled, product = np.empty((3, n_rows, n))
+    log_dets = np.zeros(n)
+    for j in range(q):
+        pivot = rows[j][j]
+        log_dets += np.log(pivot)
+        inverse = 1 / pivot
+        column[:j] = rows[j][:j]
+        for i in range(j + 1, n_rows):
+            column[i] = rows[i][j]
+        np.multiply(column, inverse, out=scaled)
+        for i in range(n_rows):
+            if i != j:
+                part = np.multiply(scaled[: i + 1], column[i], out=product[: i + 1])
+                rows[i] -= part
+        rows[j][:j] = scaled[:j]
+        for i in range(j + 1, n_rows):
+            rows[i][j] = scaled[i]
+        np.negative(inverse, out=pivot)
+    return log_dets
+
+
+def _cholesky(component: int, covariance: Array) -> Array:
+    """Lower factor of a covariance that is not singular."""
+    try:
+        factor = np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        factor = np.zeros_like(covariance)
+    if (np.diag(factor) ** 2 <= _ROUNDING * np.diag(covariance)).any():
+        raise ValueError(
+            f"The covariance of component {component} is singular: its rows are too "
+            "few, or its columns depend on each other. Increase reg_covar or "
+            "min_variance, decrease n_components, or scale the columns alike."
+        )
+    return factor
+
+
+def _diagonals(variances: Array) -> Array:
+    """Diagonal matrices (K, d, d) of (K, d) variances."""
+    return variances[:, :, None] * np.eye(variances.shape[1])
+
+
+def _outer(first: Array, second: Array) -> Array:
+    """Outer products (K, d, d) of (K, d) vectors."""
+    return first[:, :, None] * second[:, None]
+
+
+def _symmetric(matrices: Array) -> Array:
+    return (matrices + np.swapaxes(matrices, 1, 2)) / 2
