@@ -17,15 +17,9 @@ from sklearn.base import (
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_gmmcf._observed import (
-    Array,
-    Block,
-    Columns,
-    Observed,
-    observe,
-    refuse_unreadable,
-)
+from sklearn_gmmcf._observed import Block, Columns, Observed, observe, refuse_unreadable
 from sklearn_gmmcf._sklearn import check_sample_weight
+from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance import Family, to_responsibilities
 
 # Bytes of the completed rows that are worked on at once.

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_gmmcf._observed import Array, Block, Observed, one_hot
+from sklearn_gmmcf._observed import Block, Observed, one_hot
+from sklearn_gmmcf._typing import Array
 
 
 @dataclass(frozen=True, eq=False)

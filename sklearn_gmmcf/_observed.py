@@ -22,12 +22,10 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
 from sklearn_gmmcf._patterns import Pattern, group_rows
-
-Array = npt.NDArray[Any]
+from sklearn_gmmcf._typing import Array
 
 # A dense block and its mask and squares stay in the second-level cache.
 _DENSE_BLOCK_BYTES = 800_000

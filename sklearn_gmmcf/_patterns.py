@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from sklearn_gmmcf._typing import Array
 
 # From this many rows on, a pattern of holes is worth a matrix product of its own.
 _SHARED_ROWS = 100

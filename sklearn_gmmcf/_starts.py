@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_gmmcf._lloyd import assign, run_lloyd, squared_distances
-from sklearn_gmmcf._observed import Array, Observed, one_hot
+from sklearn_gmmcf._observed import Observed, one_hot
+from sklearn_gmmcf._typing import Array
 
 # Those of scikit-learn's KMeans.
 _LLOYD_MAX_ITER = 300

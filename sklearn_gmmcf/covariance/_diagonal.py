@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_gmmcf._observed import Array, Block, Columns, Observed, one_hot
+from sklearn_gmmcf._observed import Block, Columns, Observed, one_hot
+from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance._family import (
     NEGLIGIBLE,
     Given,

@@ -19,7 +19,8 @@ from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
-from sklearn_gmmcf._observed import Array, Block, Columns, Observed
+from sklearn_gmmcf._observed import Block, Columns, Observed
+from sklearn_gmmcf._typing import Array
 
 # Sums of responsibilities up to this hold nothing that could be divided by.
 NEGLIGIBLE = 1e-290

@@ -1,0 +1,7 @@
+"""The one type alias."""
+
+from typing import Any
+
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
