@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_gmmcf._observed import Block, Columns, Observed, observe, refuse_unreadable
-from sklearn_gmmcf._sklearn import check_sample_weight
+from sklearn_gmmcf._sklearn import check_sample_weight, one_blas_thread
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance import Family, to_responsibilities
 
@@ -72,6 +72,7 @@ class BaseObservedMixture(
         """
         return self.fit(X, sample_weight=sample_weight).predict(X)
 
+    @one_blas_thread
     def predict(self, X):
         """Predict the most probable component of each row.
 
@@ -94,6 +95,7 @@ class BaseObservedMixture(
         ]
         return np.concatenate(labels)
 
+    @one_blas_thread
     def predict_proba(self, X):
         """Compute the responsibilities of the components for each row.
 
@@ -116,6 +118,7 @@ class BaseObservedMixture(
             responsibilities[block.rows] = log_joint.T
         return responsibilities
 
+    @one_blas_thread
     def score_samples(self, X):
         """Compute the log-density of the observed entries of each row.
 
@@ -193,6 +196,7 @@ class BaseObservedMixture(
         """
         return -2 * self.score_samples(X).sum() + 2 * self._n_parameters()
 
+    @one_blas_thread
     def transform(self, X):
         """Complete the matrix: fill each hole with its conditional mean.
 
@@ -215,6 +219,7 @@ class BaseObservedMixture(
         completed, _ = self._complete_rows(self._observe(X), return_std=False)
         return completed
 
+    @one_blas_thread
     def complete(self, X, *, entries=None, return_std=False):
         """Complete the matrix, or some of its entries, with standard deviations.
 
@@ -253,6 +258,7 @@ class BaseObservedMixture(
             )
         return (completed, std) if return_std else completed
 
+    @one_blas_thread
     def sample_completions(
         self, X, n_completions=5, *, entries=None, random_state=None
     ):
@@ -479,9 +485,9 @@ class BaseObservedMixture(
         return completed, std
 
 
-# Warnings of a fit point at the line that called it: through scikit-learn's wrapper
-# of fit, fit itself and the door.
-_FIT_STACK_LEVEL = 4
+# Warnings point at the line that called fit: through its two wrappers, itself and the
+# door.
+_FIT_STACK_LEVEL = 5
 
 
 def check_shape(name: str, value: Array, shape: tuple[int, ...]) -> None:

@@ -12,7 +12,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn_gmmcf._base import BaseObservedMixture, Model, check_shape
 from sklearn_gmmcf._lloyd import assign, run_lloyd
 from sklearn_gmmcf._observed import Observed
-from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
+from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context, one_blas_thread
 from sklearn_gmmcf._starts import draw_distant_rows, draw_rows
 from sklearn_gmmcf.covariance import Spherical
 
@@ -160,6 +160,7 @@ class KMeansMixture(BaseObservedMixture):
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=True)
+    @one_blas_thread
     def fit(self, X, y=None, sample_weight=None):
         """Cluster the rows of X by their observed entries.
 
@@ -196,7 +197,7 @@ class KMeansMixture(BaseObservedMixture):
                 f"Only {n_found} clusters differ, fewer than "
                 f"n_components={self.n_components}: X has too few distinct rows.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         family = Spherical(reg_covar=self.reg_covar, min_variance=self.min_variance)
         parameters = family.of_clusters(data, best.labels, best.centers)
@@ -227,6 +228,7 @@ class KMeansMixture(BaseObservedMixture):
         """
         return self.fit(X, sample_weight=sample_weight).labels_
 
+    @one_blas_thread
     def predict(self, X):
         """Predict the nearest center of each row, over its observed entries.
 

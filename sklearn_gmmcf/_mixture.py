@@ -15,7 +15,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn_gmmcf._base import BaseObservedMixture, Model, check_shape
 from sklearn_gmmcf._em import run_em
 from sklearn_gmmcf._observed import Observed
-from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
+from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context, one_blas_thread
 from sklearn_gmmcf._starts import start_responsibilities
 from sklearn_gmmcf.covariance import FAMILIES, Family, Given
 
@@ -230,6 +230,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self.warm_start = warm_start
 
     @fit_context(prefer_skip_nested_validation=True)
+    @one_blas_thread
     def fit(self, X, y=None, sample_weight=None):
         """Fit the mixture to the observed entries of X by EM.
 
@@ -287,7 +288,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
                 f"EM did not converge in max_iter={self.max_iter} iterations. Increase "
                 "max_iter or tol, or try other starts (n_init, init_params).",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         self._set_model(Model(family, best.parameters, data.columns))
         self.converged_ = best.converged

@@ -2,6 +2,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No test times anything, and a run repeats the one before.
+settings.register_profile("default", deadline=None, derandomize=True)
+settings.load_profile("default")
 
 
 @pytest.fixture(scope="session")

@@ -40,11 +40,32 @@ def start(X, n_components, covariance_type, seed=0):
     weights = rng.dirichlet(np.full(n_components, 10.0))
     scale = np.nanstd(X) or 1.0
     means = np.nanmean(X, axis=0) + scale * rng.standard_normal((n_components, d))
-    shape = (n_components,) if covariance_type == "spherical" else (n_components, d)
+    if covariance_type in ("full", "tied"):
+        factors = rng.standard_normal((n_components, d, d)) / np.sqrt(d)
+        precisions = factors @ np.swapaxes(factors, 1, 2) + 0.5 * np.eye(d)
+        if covariance_type == "tied":
+            precisions = precisions[0]
+    else:
+        shape = (n_components,) if covariance_type == "spherical" else (n_components, d)
+        precisions = rng.uniform(0.5, 1.5, shape)
     return {
         "n_components": n_components,
         "covariance_type": covariance_type,
         "weights_init": weights,
         "means_init": means,
-        "precisions_init": rng.uniform(0.5, 1.5, shape) / scale**2,
+        "precisions_init": precisions / scale**2,
     }
+
+
+def correlated(n=200, d=5, n_components=2, holes=0.3, seed=0):
+    """Gaussians with full covariances and holes at random."""
+    rng = np.random.default_rng(seed)
+    factors = rng.standard_normal((n_components, d, 2))
+    covariances = factors @ np.swapaxes(factors, 1, 2) + 0.25 * np.eye(d)
+    means = 2 * rng.standard_normal((n_components, d))
+    labels = rng.integers(n_components, size=n)
+    noise = np.linalg.cholesky(covariances)[labels] @ rng.standard_normal((n, d, 1))
+    X = means[labels] + noise[:, :, 0]
+    X[rng.random(X.shape) < holes] = np.nan
+    X[0] = means[0]
+    return X

@@ -99,3 +99,66 @@ def lloyd_step(X, centers):
             if len(values):
                 moved[k, j] = values.mean()
     return labels, moved
+
+
+def condition(row, mean, covariance):
+    """Log-density of what a row observed, the filled row, covariance of its holes."""
+    o = ~np.isnan(row)
+    filled, rest = row.copy(), np.zeros_like(covariance)
+    if not o.any():
+        return 0.0, mean.copy(), covariance.copy()
+    log_density = multivariate_normal.logpdf(row[o], mean[o], covariance[np.ix_(o, o)])
+    slopes = covariance[np.ix_(~o, o)] @ np.linalg.inv(covariance[np.ix_(o, o)])
+    filled[~o] = mean[~o] + slopes @ (row[o] - mean[o])
+    rest[np.ix_(~o, ~o)] = (
+        covariance[np.ix_(~o, ~o)] - slopes @ covariance[np.ix_(o, ~o)]
+    )
+    return log_density, filled, rest
+
+
+def full_e_step(X, weights, means, covariances):
+    """Responsibilities, log-densities, filled rows (n, K, d), covariances of holes."""
+    n, d = X.shape
+    n_components = len(weights)
+    joint = np.empty((n, n_components))
+    filled = np.empty((n, n_components, d))
+    rest = np.empty((n, n_components, d, d))
+    for i, row in enumerate(X):
+        for k in range(n_components):
+            log_density, filled[i, k], rest[i, k] = condition(
+                row, means[k], covariances[k]
+            )
+            joint[i, k] = np.log(weights[k]) + log_density
+    log_density = logsumexp(joint, axis=1)
+    return np.exp(joint - log_density[:, None]), log_density, filled, rest
+
+
+def full_m_step(responsibilities, filled, rest, tied, kappa=0.0, prior_mean=0.0):
+    """Weights, means and covariances (K, d, d); responsibilities may be weighted."""
+    sizes = responsibilities.sum(axis=0)
+    n_components, d = filled.shape[1:]
+    means, moments = np.empty((n_components, d)), np.zeros((n_components, d, d))
+    for k in range(n_components):
+        total = sum(
+            r * x for r, x in zip(responsibilities[:, k], filled[:, k], strict=True)
+        )
+        means[k] = (total + kappa * prior_mean) / (sizes[k] + kappa)
+        for i, r in enumerate(responsibilities[:, k]):
+            residual = filled[i, k] - means[k]
+            moments[k] += r * (np.outer(residual, residual) + rest[i, k])
+        pull = means[k] - prior_mean
+        moments[k] += kappa * np.outer(pull, pull)
+    if tied:
+        covariances = np.repeat(
+            moments.sum(axis=0)[None] / sizes.sum(), n_components, 0
+        )
+    else:
+        covariances = moments / sizes[:, None, None]
+    return sizes / sizes.sum(), means, covariances
+
+
+def full_completion(responsibilities, filled, rest):
+    """Means and standard deviations of all entries, (n, d) each."""
+    mean = np.einsum("nk,nkd->nd", responsibilities, filled)
+    spread = np.einsum("nkdd->nkd", rest) + (filled - mean[:, None]) ** 2
+    return mean, np.sqrt(np.einsum("nk,nkd->nd", responsibilities, spread))

@@ -13,15 +13,16 @@ from sklearn.mixture import GaussianMixture
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
 from tests.drawn import start
 
-TYPES = ["spherical", "diag"]
+TYPES = ["spherical", "diag", "tied", "full"]
 TABLES = {"iris": load_iris, "wine": load_wine}
 
 
 @pytest.fixture(params=TABLES)
 def X(request):
     X = TABLES[request.param]().data
+    X = X / X.std(axis=0)
     # Iris is measured in tenths: else rounding decides between equal distances.
-    return X + 1e-3 * X.std() * np.random.default_rng(0).standard_normal(X.shape)
+    return X + 1e-3 * np.random.default_rng(0).standard_normal(X.shape)
 
 
 def fit_both(X, theirs=GaussianMixture, ours=MaskedGaussianMixture, **params):
@@ -47,7 +48,7 @@ def test_gaussian_mixture(X, covariance_type, max_iter):
         "converged_",
     ):
         expected, value = getattr(theirs, name), getattr(ours, name)
-        np.testing.assert_allclose(value, expected, rtol=1e-7, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(value, expected, rtol=1e-7, atol=1e-9, err_msg=name)
     for method in ("score_samples", "score", "bic", "aic"):
         expected, value = getattr(theirs, method)(X), getattr(ours, method)(X)
         np.testing.assert_allclose(value, expected, rtol=1e-7, err_msg=method)
@@ -117,15 +118,15 @@ def test_kmeans_relocates_empty_clusters(X, max_iter):
 
 @pytest.mark.parametrize("n_components", [3, 8])
 def test_starts_are_as_good_as_theirs(X, n_components):
-    # Random draws differ; ten seeds of each should reach as low a cost.
-    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    # Random draws differ; over many seeds they should reach costs as low.
     theirs = [
         KMeans(n_components, n_init=1, random_state=seed).fit(X).inertia_
-        for seed in range(10)
+        for seed in range(40)
     ]
     ours = [
         KMeansMixture(n_components, random_state=seed).fit(X).inertia_
-        for seed in range(10)
+        for seed in range(40)
     ]
-    assert min(ours) <= 1.02 * min(theirs)
-    assert np.median(ours) <= 1.05 * np.median(theirs)
+    quantiles = [0, 0.25, 0.5, 0.75]
+    ratios = np.quantile(ours, quantiles) / np.quantile(theirs, quantiles)
+    assert ratios.max() < 1.02

@@ -70,6 +70,7 @@ class FullParameters:
     means: Array  # (K, d), centered
     covariances: Array  # (K, d, d), or (1, d, d) if tied
     cholesky: Array = field(init=False, repr=False)  # lower, as covariances
+    whitening: Array = field(init=False, repr=False)  # inverses of cholesky
     precisions: Array = field(init=False, repr=False)
     log_dets: Array = field(init=False, repr=False)  # (K,) or (1,), of covariances
     well_conditioned: Array = field(init=False, repr=False)
@@ -77,13 +78,16 @@ class FullParameters:
     def __post_init__(self) -> None:
         cholesky = np.stack([_cholesky(k, c) for k, c in enumerate(self.covariances)])
         identity = np.eye(cholesky.shape[1])
-        whitening = [solve_triangular(L, identity, lower=True) for L in cholesky]
+        whitening = np.stack(
+            [solve_triangular(L, identity, lower=True) for L in cholesky]
+        )
         scales = np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
         correlations = self.covariances / (scales[:, :, None] * scales[:, None])
         eigenvalues = np.linalg.eigvalsh(correlations)
         derived = {
             "cholesky": cholesky,
-            "precisions": np.stack([W.T @ W for W in whitening]),
+            "whitening": whitening,
+            "precisions": np.swapaxes(whitening, 1, 2) @ whitening,
             "log_dets": 2 * np.log(np.diagonal(cholesky, axis1=1, axis2=2)).sum(axis=1),
             "well_conditioned": eigenvalues[:, -1]
             < _WORST_CONDITION * np.maximum(eigenvalues[:, 0], 0),
@@ -328,18 +332,12 @@ class Full:
     def attributes(
         self, parameters: FullParameters, columns: Columns
     ) -> dict[str, Any]:
-        identity = np.eye(len(columns.center))
         return {
             "weights_": parameters.weights,
             "means_": parameters.means + columns.center,
             "covariances_": parameters.covariances,
             "precisions_": parameters.precisions,
-            "precisions_cholesky_": np.stack(
-                [
-                    solve_triangular(L, identity, lower=True).T
-                    for L in parameters.cholesky
-                ]
-            ),
+            "precisions_cholesky_": np.swapaxes(parameters.whitening, 1, 2),
         }
 
     def _covariances_shape(self, n_components: int, d: int) -> tuple[int, ...]:
@@ -445,7 +443,7 @@ def _condition(parameters: FullParameters, k: int, part: _Part) -> _Conditional:
         bool(parameters.well_conditioned[c]) and n_missing <= n_observed
     )
     if n_missing == 0:
-        whitened = solve_triangular(parameters.cholesky[c], residuals, lower=True)
+        whitened = parameters.whitening[c] @ residuals
         quadratic = np.einsum("dn,dn->n", whitened, whitened)
         inverses = np.empty((0, 1))
     elif of_holes:

@@ -1,0 +1,465 @@
+"""Full and tied mixtures on data with holes, against plain loops."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.stats import multivariate_normal
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_gmmcf import MaskedGaussianMixture, _patterns
+from sklearn_gmmcf.covariance import _full, _systems
+from tests import oracles
+from tests.drawn import correlated, start, tables
+from tests.test_observed import to_sparse
+
+TYPES = ["full", "tied"]
+# Each way that a row's system may be solved: the holes' or the observed entries', swept
+# together, one by one, or once for all rows of a pattern.
+WAYS = {
+    "default": {},
+    "of the observed": {"condition": 0.0},
+    "one by one": {"sweep": 0},
+    "of the observed, one by one": {"condition": 0.0, "sweep": 0},
+    "shared": {"shared": 1},
+    "of the observed, shared": {"condition": 0.0, "shared": 1},
+    "small batches": {"batch": 1},
+}
+
+
+@pytest.fixture(params=WAYS)
+def way(request, monkeypatch):
+    for name, value in WAYS[request.param].items():
+        module, constant = {
+            "condition": (_full, "_WORST_CONDITION"),
+            "batch": (_full, "_BATCH_BYTES"),
+            "sweep": (_systems, "_LARGEST_SWEEP"),
+            "shared": (_patterns, "_SHARED_ROWS"),
+        }[name]
+        monkeypatch.setattr(module, constant, value)
+
+
+def fit(X, sample_weight=None, **params):
+    """Fit from a given start, without the warning that few iterations raise."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return MaskedGaussianMixture(**params).fit(X, sample_weight=sample_weight)
+
+
+def plain_parameters(first):
+    """Weights, means and covariances (K, d, d) of a start."""
+    covariances = np.linalg.inv(first["precisions_init"])
+    if covariances.ndim == 2:
+        covariances = np.repeat(covariances[None], first["n_components"], axis=0)
+    return first["weights_init"], first["means_init"], covariances
+
+
+def with_odd_rows(holes):
+    X = correlated(60, 5, holes=holes)
+    X[5] = np.nan
+    X[6, 1:] = np.nan
+    return X
+
+
+@pytest.mark.parametrize("make", [np.array, to_sparse])
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_conditional_moments(way, covariance_type, make):
+    X = with_odd_rows(0.5)
+    first = start(X, 2, covariance_type)
+    mixture = fit(make(X), **first, max_iter=0)
+    responsibilities, log_density, filled, rest = oracles.full_e_step(
+        X, *plain_parameters(first)
+    )
+    np.testing.assert_allclose(
+        mixture.score_samples(make(X)), log_density, rtol=1e-10, atol=1e-12
+    )
+    np.testing.assert_allclose(
+        mixture.predict_proba(make(X)), responsibilities, atol=1e-10
+    )
+    mean, std = oracles.full_completion(responsibilities, filled, rest)
+    completed, completed_std = mixture.complete(make(X), return_std=True)
+    np.testing.assert_allclose(completed, mean, rtol=1e-9, atol=1e-12)
+    holes = np.isnan(X)
+    np.testing.assert_allclose(completed_std[holes], std[holes], rtol=1e-9)
+    assert (completed_std[~holes] == 0).all()
+    rows, columns = np.nonzero(holes | (np.arange(60)[:, None] % 2 == 0))
+    values, value_std = mixture.complete(
+        make(X), entries=(rows[::-1], columns[::-1]), return_std=True
+    )
+    np.testing.assert_allclose(values[::-1], completed[rows, columns])
+    np.testing.assert_allclose(value_std[::-1], completed_std[rows, columns])
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("kappa", [0.0, 2.5])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_one_step(way, covariance_type, kappa, weighted):
+    X = with_odd_rows(0.4)
+    first = start(X, 2, covariance_type)
+    row_weights = np.random.default_rng(0).uniform(0.2, 3, 60) if weighted else None
+    mixture = fit(
+        X, row_weights, **first, mean_precision_prior=kappa, reg_covar=0, max_iter=1
+    )
+    weights, means, covariances = plain_parameters(first)
+    responsibilities, log_density, filled, rest = oracles.full_e_step(
+        X, weights, means, covariances
+    )
+    if row_weights is None:
+        row_weights = np.ones(60)
+    prior_mean = np.array(
+        [
+            np.average(
+                column[~np.isnan(column)], weights=row_weights[~np.isnan(column)]
+            )
+            for column in X.T
+        ]
+    )
+    expected = oracles.full_m_step(
+        responsibilities * row_weights[:, None],
+        filled,
+        rest,
+        covariance_type == "tied",
+        kappa,
+        prior_mean,
+    )
+    for name, value in zip(
+        ("weights_", "means_", "covariances_"), expected, strict=True
+    ):
+        ours = np.broadcast_to(getattr(mixture, name), value.shape)
+        np.testing.assert_allclose(ours, value, rtol=1e-8, atol=1e-10, err_msg=name)
+    pulls = means - prior_mean
+    penalty = sum(
+        p @ np.linalg.solve(S, p) for p, S in zip(pulls, covariances, strict=True)
+    )
+    objective = (row_weights @ log_density - kappa / 2 * penalty) / row_weights.sum()
+    assert mixture.lower_bound_ == pytest.approx(objective, rel=1e-10)
+
+
+def test_attributes():
+    X = correlated()
+    for covariance_type in TYPES:
+        mixture = fit(
+            X, n_components=2, covariance_type=covariance_type, random_state=0
+        )
+        covariances = np.atleast_3d(mixture.covariances_.T).T
+        precisions = np.atleast_3d(mixture.precisions_.T).T
+        factors = np.atleast_3d(mixture.precisions_cholesky_.T).T
+        assert len(covariances) == (2 if covariance_type == "full" else 1)
+        for S, P, U in zip(covariances, precisions, factors, strict=True):
+            np.testing.assert_allclose(S @ P, np.eye(5), atol=1e-8)
+            np.testing.assert_allclose(U @ U.T, P, rtol=1e-8)
+            np.testing.assert_array_equal(U, np.triu(U))
+
+
+def test_number_of_parameters():
+    X = correlated()
+    for covariance_type, of_covariances in [("full", 2 * 15), ("tied", 15)]:
+        mixture = fit(
+            X, n_components=2, covariance_type=covariance_type, random_state=0
+        )
+        parameters = of_covariances + 2 * 5 + 1
+        difference = mixture.aic(X) + 2 * mixture.score_samples(X).sum()
+        assert difference == pytest.approx(2 * parameters)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@settings(max_examples=40)
+@given(
+    X=tables(min_rows=4, max_columns=4), n_components=st.integers(1, 3), data=st.data()
+)
+def test_objective_never_falls(covariance_type, X, n_components, data):
+    row_weights = np.array(
+        data.draw(st.lists(st.integers(1, 4), min_size=len(X), max_size=len(X)))
+    )
+    mixture = fit(
+        X,
+        row_weights,
+        **start(X, n_components, covariance_type, data.draw(st.integers(0, 99))),
+        mean_precision_prior=data.draw(st.sampled_from([0.0, 0.5, 4.0])),
+        reg_covar=0,
+        min_variance=0.05,
+        max_iter=20,
+        tol=0,
+    )
+    bounds = np.array(mixture.lower_bounds_)
+    assert np.isfinite(bounds).all()
+    covariances = np.atleast_3d(mixture.covariances_.T).T
+    floored = np.linalg.eigvalsh(covariances).min() <= 0.05 * (1 + 1e-9)
+    emptied = mixture.weights_.min() < 1e-200
+    if not floored and not emptied:
+        assert (np.diff(bounds) >= -1e-10 * np.abs(bounds).max()).all()
+
+
+def test_one_component_is_the_maximum_likelihood_estimate():
+    X = correlated(40, 3, n_components=1, holes=0.35, seed=2)
+    mixture = fit(X, covariance_type="full", reg_covar=0, tol=1e-13, max_iter=5000)
+    lower = np.tril_indices(3)
+
+    def unpack(theta):
+        factor = np.zeros((3, 3))
+        factor[lower] = theta[3:]
+        return theta[:3], factor @ factor.T
+
+    def loss(theta):
+        mean, covariance = unpack(theta)
+        return -sum(
+            multivariate_normal.logpdf(row[o], mean[o], covariance[np.ix_(o, o)])
+            for row, o in zip(X, ~np.isnan(X), strict=True)
+            if o.any()
+        )
+
+    first = np.concatenate([np.nanmean(X, axis=0), np.eye(3)[lower]])
+    best = minimize(loss, first, method="BFGS", options={"gtol": 1e-6})
+    mean, covariance = unpack(best.x)
+    np.testing.assert_allclose(mixture.means_[0], mean, atol=1e-4)
+    np.testing.assert_allclose(mixture.covariances_[0], covariance, atol=1e-3)
+    assert mixture.score(X) * len(X) == pytest.approx(-best.fun, abs=1e-6)
+
+
+def test_one_column_ends_where_the_diagonal_family_ends():
+    X = correlated(100, 1, holes=0.4)
+    params = {"random_state": 0, "tol": 1e-12, "max_iter": 5000, "reg_covar": 0.1}
+    diagonal = fit(X, n_components=2, covariance_type="diag", **params)
+    full = fit(X, n_components=2, covariance_type="full", **params)
+    np.testing.assert_allclose(full.means_, diagonal.means_, rtol=1e-4)
+    np.testing.assert_allclose(
+        full.covariances_[:, 0], diagonal.covariances_, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_regularization_does_not_add_up_in_the_holes(covariance_type):
+    X = correlated(300, 4, n_components=1, holes=0.6, seed=3)
+    params = {"covariance_type": covariance_type, "tol": 1e-9, "max_iter": 5000}
+    plain = fit(X, **params, reg_covar=0).covariances_
+    regular = fit(X, **params, reg_covar=1e-3).covariances_
+    change = np.diagonal(np.squeeze(regular - plain))
+    assert change.max() < 3e-3
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_recovers_the_truth_as_rows_grow(covariance_type):
+    truth = np.array([[1, 0.8, 0], [0.8, 1, -0.5], [0, -0.5, 1.0]])
+    means = np.array([[0, 0, 0.0], [4, -4, 4]])
+    errors = []
+    for n in (200, 20_000):
+        rng = np.random.default_rng(0)
+        X = rng.multivariate_normal(np.zeros(3), truth, n)
+        X += means[(np.arange(n) < n // 4).astype(int)]
+        X[rng.random(X.shape) < 0.3] = np.nan
+        mixture = fit(
+            X, n_components=2, covariance_type=covariance_type, random_state=0, tol=1e-6
+        )
+        order = mixture.means_[:, 0].argsort()
+        covariances = np.broadcast_to(mixture.covariances_, (2, 3, 3))[order]
+        errors.append(
+            max(
+                np.abs(mixture.means_[order] - means).max(),
+                np.abs(covariances - truth).max(),
+            )
+        )
+    assert errors[1] < 0.05 < errors[0] < 0.8
+
+
+class TestDraws:
+    @pytest.mark.parametrize("covariance_type", TYPES)
+    def test_moments_in_each_way(self, way, covariance_type):
+        self.check_moments(covariance_type, np.array)
+
+    @pytest.mark.parametrize("make", [np.array, to_sparse])
+    @pytest.mark.parametrize("covariance_type", ["spherical", "diag", "full"])
+    def test_moments(self, covariance_type, make):
+        self.check_moments(covariance_type, make)
+
+    def check_moments(self, covariance_type, make):
+        X = with_odd_rows(0.5)[:12]
+        mixture = fit(make(X), **start(X, 2, covariance_type), max_iter=0)
+        draws = mixture.sample_completions(make(X), 3000, random_state=0)
+        completed, std = mixture.complete(make(X), return_std=True)
+        holes = np.isnan(X)
+        assert (draws[:, ~holes] == X[~holes]).all()
+        errors = (draws.mean(axis=0) - completed)[holes] / std[holes]
+        assert np.abs(errors).max() < 5 / np.sqrt(3000)
+        np.testing.assert_allclose(draws.std(axis=0)[holes], std[holes], rtol=0.1)
+        # Holes of a row vary together: row 5 observes nothing, so as the mixture does.
+        rows, _ = mixture.sample(20_000)
+        np.testing.assert_allclose(
+            np.cov(draws[:, 5].T), np.cov(rows.T), atol=0.15 * std[5].max() ** 2
+        )
+
+    @pytest.mark.parametrize("make", [np.array, to_sparse])
+    def test_entries(self, make):
+        X = with_odd_rows(0.5)
+        rows, columns = np.array([5, 0, 5, 7]), np.array([4, 1, 2, 3])
+        for covariance_type in ("spherical", "full"):
+            mixture = fit(
+                make(X), n_components=2, covariance_type=covariance_type, random_state=0
+            )
+            draws = mixture.sample_completions(
+                make(X), 4000, entries=(rows, columns), random_state=0
+            )
+            assert draws.shape == (4000, 4)
+            assert (draws[:, 1] == X[0, 1]).all()
+            completed, std = mixture.complete(
+                make(X), entries=(rows, columns), return_std=True
+            )
+            np.testing.assert_allclose(draws.mean(axis=0), completed, atol=0.3)
+            np.testing.assert_allclose(draws.std(axis=0), std, rtol=0.1, atol=1e-12)
+            # The two entries of row 5 are of one component in each draw.
+            whole = mixture.sample_completions(make(X), 4000, random_state=1)
+            expected = np.cov(whole[:, 5, 4], whole[:, 5, 2])
+            np.testing.assert_allclose(
+                np.cov(draws[:, 0], draws[:, 2]), expected, atol=0.4
+            )
+
+    def test_seed_and_dtype(self):
+        X = with_odd_rows(0.5).astype(np.float32)
+        mixture = fit(X, covariance_type="full")
+        draws = mixture.sample_completions(X, 3, random_state=0)
+        assert draws.shape == (3, *X.shape)
+        assert draws.dtype == np.float32
+        again = mixture.sample_completions(X, 3, random_state=0)
+        np.testing.assert_array_equal(draws, again)
+        other = mixture.sample_completions(X, 3, random_state=1)
+        assert (draws != other)[:, np.isnan(X)].all()
+
+    def test_number(self):
+        mixture = MaskedGaussianMixture().fit(correlated())
+        with pytest.raises(ValueError, match="n_completions should be at least 1"):
+            mixture.sample_completions(correlated(), 0)
+
+
+class TestErrors:
+    @pytest.mark.parametrize("covariance_type", TYPES)
+    def test_singular_covariance(self, covariance_type):
+        X = correlated(50, 3, holes=0.2)
+        X = np.column_stack([X, X[:, 0] - 2 * X[:, 1]])
+        params = {"covariance_type": covariance_type, "random_state": 0}
+        with pytest.raises(ValueError, match=r"component 0 is singular.*reg_covar"):
+            fit(X, reg_covar=0, **params)
+        for way_out in ({"reg_covar": 1e-4}, {"reg_covar": 0, "min_variance": 1e-4}):
+            mixture = fit(X, **way_out, **params)
+            completed, std = mixture.complete(X, return_std=True)
+            assert np.isfinite(completed).all()
+            assert np.isfinite(std).all()
+            # The collinear column is completed where its parts are observed.
+            known = np.isnan(X[:, 3]) & ~np.isnan(X[:, :2]).any(axis=1)
+            assert known.sum() == 0
+            known = np.isnan(X[:, 0]) & ~np.isnan(X[:, [1, 3]]).any(axis=1)
+            assert known.sum() == 0
+
+    def test_fewer_rows_than_columns(self):
+        X = correlated(6, 10, holes=0.1)
+        with pytest.raises(
+            ValueError, match="component 0 is singular: its rows are too"
+        ):
+            fit(X, covariance_type="full", reg_covar=0)
+        mixture = fit(X, covariance_type="full", reg_covar=0.1)
+        assert np.isfinite(mixture.transform(X)).all()
+
+    @pytest.mark.parametrize(
+        ("precisions", "message"),
+        [
+            (np.ones((2, 5)), r"should have the shape \(2, 5, 5\)"),
+            (np.triu(np.ones((2, 5, 5))), "should be symmetric; 0 is not"),
+            (np.stack([np.eye(5), -np.eye(5)]), "positive definite; 1 is not"),
+        ],
+    )
+    def test_given_precisions(self, precisions, message):
+        with pytest.raises(ValueError, match=message):
+            fit(
+                correlated(),
+                n_components=2,
+                covariance_type="full",
+                precisions_init=precisions,
+            )
+
+    @pytest.mark.parametrize("covariance_type", TYPES)
+    def test_parameter_without_a_use(self, covariance_type):
+        with pytest.raises(
+            ValueError, match=r"no use for min_effective_count=1\..*Leave it at 0\.0"
+        ):
+            fit(correlated(), covariance_type=covariance_type, min_effective_count=1.0)
+
+
+def test_min_variance_is_a_floor_under_eigenvalues():
+    X = correlated(100, 4, n_components=1, holes=0)
+    plain = fit(X, covariance_type="full", reg_covar=0)
+    floor = np.linalg.eigvalsh(plain.covariances_[0])[1]
+    floored = fit(X, covariance_type="full", reg_covar=0, min_variance=floor)
+    values, vectors = np.linalg.eigh(np.cov(X.T, bias=True))
+    expected = (vectors * np.maximum(values, floor)) @ vectors.T
+    np.testing.assert_allclose(floored.covariances_[0], expected)
+
+
+def test_component_that_loses_all_rows():
+    X = correlated(30, 3, n_components=1)
+    for covariance_type in TYPES:
+        first = start(X, 2, covariance_type)
+        first["means_init"][1] = 1e6
+        mixture = fit(X, **first, max_iter=5)
+        assert mixture.weights_.tolist() == [1.0, 0.0]
+        np.testing.assert_allclose(mixture.means_[1], 1e6)
+        assert np.isfinite(mixture.complete(X, return_std=True)).all()
+        if covariance_type == "full":
+            np.testing.assert_allclose(
+                mixture.covariances_[1], np.linalg.inv(first["precisions_init"][1])
+            )
+
+
+def extended_log_density(row, covariance):
+    """By a Cholesky factorization in extended precision, mean 0."""
+    observed = ~np.isnan(row)
+    x = row[observed].astype(np.longdouble)
+    S = covariance[np.ix_(observed, observed)].astype(np.longdouble)
+    log_density = -0.5 * len(x) * np.log(2 * np.pi)
+    for j in range(len(x)):  # eliminate one variable after another
+        log_density -= 0.5 * (np.log(S[j, j]) + x[j] ** 2 / S[j, j])
+        slopes = S[j + 1 :, j] / S[j, j]
+        x[j + 1 :] -= slopes * x[j]
+        S[j + 1 :, j + 1 :] -= np.outer(slopes, S[j, j + 1 :])
+    return float(log_density)
+
+
+@pytest.mark.parametrize(
+    ("condition", "tolerance"), [(1e4, 1e-10), (1e7, 1e-7), (1e9, 1e-6), (1e12, 1e-3)]
+)
+def test_ill_conditioned_covariances(condition, tolerance):
+    # Five columns that almost agree.
+    rng = np.random.default_rng(0)
+    covariance = np.ones((5, 5)) + np.diag(rng.uniform(1, 2, 5)) * 5 / condition
+    X = rng.multivariate_normal(np.zeros(5), covariance, 300)
+    X[rng.random(X.shape) < 0.4] = np.nan
+    X[0] = 0
+    mixture = fit(
+        X,
+        covariance_type="full",
+        weights_init=[1.0],
+        means_init=np.zeros((1, 5)),
+        precisions_init=np.linalg.inv(covariance)[None],
+        max_iter=0,
+    )
+    # What the given precisions say after their own rounding.
+    covariance = mixture.covariances_[0]
+    expected = [extended_log_density(row, covariance) for row in X]
+    np.testing.assert_allclose(mixture.score_samples(X), expected, rtol=tolerance)
+    completed = mixture.transform(X)
+    some = ~np.isnan(X).all(axis=1)
+    agreed = np.nanmean(X[some], axis=1, keepdims=True)
+    assert np.abs(completed[some] - agreed).max() < 30 / np.sqrt(condition)
+
+
+def test_column_scales_are_harmless():
+    X = correlated(100, 4)
+    scales = np.array([1e-3, 1, 1e3, 1e6])
+    first = start(X, 2, "full")
+    scaled = first | {
+        "means_init": first["means_init"] * scales,
+        "precisions_init": first["precisions_init"] / np.outer(scales, scales),
+    }
+    plain = fit(X, **first, reg_covar=0, max_iter=10)
+    other = fit(X * scales, **scaled, reg_covar=0, max_iter=10)
+    np.testing.assert_allclose(other.transform(X * scales) / scales, plain.transform(X))
