@@ -50,3 +50,17 @@ def test_complete_ratings_of_movielens(data_file):
         run("complete_ratings.py", data_file("ml-latest-small/ratings.csv.gz"))
     )
     assert rmse["mixture"] < rmse["column means"] == pytest.approx(1.006, abs=5e-4)
+
+
+def test_impute_table():
+    printed = run("impute_table.py")
+    rmse = {
+        name.strip(): float(value)
+        for name, value in re.findall(
+            r"^(.*): ([\d.]+)  [\d.]+$", printed, re.MULTILINE
+        )
+    }
+    assert rmse["full mixture"] < 0.85 * rmse["IterativeImputer"]
+    assert rmse["IterativeImputer"] < rmse["KNNImputer"] < rmse["column means"]
+    inside = int(re.search(r"intervals hold (\d+)%", printed)[1])
+    assert 88 <= inside <= 96

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.stats import multivariate_normal
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.impute import KNNImputer
 
 from sklearn_gmmcf import MaskedGaussianMixture, _patterns
 from sklearn_gmmcf.covariance import _full, _systems
@@ -463,3 +464,37 @@ def test_column_scales_are_harmless():
     plain = fit(X, **first, reg_covar=0, max_iter=10)
     other = fit(X * scales, **scaled, reg_covar=0, max_iter=10)
     np.testing.assert_allclose(other.transform(X * scales) / scales, plain.transform(X))
+
+
+@pytest.fixture(scope="module", params=range(4))
+def table(request):
+    """10,000 rows to fit, 2,000 to complete, and the truth of these."""
+    rng = np.random.default_rng(request.param)
+    W = rng.standard_normal((3, 20, 4))
+    means = 2 * rng.standard_normal((3, 20))
+    factors = np.linalg.cholesky(W @ np.swapaxes(W, 1, 2) + 0.25 * np.eye(20))
+    labels = rng.integers(3, size=12_000)
+    noise = factors[labels] @ rng.standard_normal((12_000, 20, 1))
+    truth = means[labels] + noise[:, :, 0]
+    X = np.where(rng.random(truth.shape) < 0.27, np.nan, truth)
+    return X[:10_000], X[10_000:], truth[10_000:]
+
+
+def test_hidden_entries_and_their_intervals(table):
+    train, test, truth = table
+    mixture = MaskedGaussianMixture(3, covariance_type="full", random_state=0).fit(
+        train
+    )
+    holes = np.isnan(test)
+    completed, std = mixture.complete(test, return_std=True)
+    errors = (completed - truth)[holes]
+    neighbors = KNNImputer().fit(train).transform(test)
+    assert np.sqrt(np.mean(errors**2)) < 0.85 * np.sqrt(
+        np.mean((neighbors - truth)[holes] ** 2)
+    )
+    inside = np.mean(np.abs(errors) < 1.645 * std[holes])
+    assert 0.88 <= inside <= 0.92
+    draws = mixture.sample_completions(test[:500], 400, random_state=0)
+    low, high = np.quantile(draws, [0.05, 0.95], axis=0)
+    held = ((truth[:500] >= low) & (truth[:500] <= high))[holes[:500]]
+    assert 0.88 <= held.mean() <= 0.92

@@ -9,24 +9,27 @@ validation and the start drop out. Both sides alternate; the ratio is the median
 pairs. The command takes about three minutes.
 """
 
-import time
 import tracemalloc
-import warnings
 from functools import partial
 
 import numpy as np
 from scipy import sparse
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
-from threadpoolctl import threadpool_limits
+from timing import (
+    clock,
+    fit_ours,
+    fit_sklearn,
+    iteration,
+    one_quiet_thread,
+    paired,
+    report,
+)
 
 from sklearn_gmmcf import MaskedGaussianMixture
 
 
 def main():
-    warnings.simplefilter("ignore", ConvergenceWarning)
     rng = np.random.default_rng(0)
-    with threadpool_limits(1):
+    with one_quiet_thread():
         for covariance_type in ("spherical", "diag"):
             sparse_ratings(rng, covariance_type)
         for covariance_type in ("spherical", "diag"):
@@ -149,36 +152,6 @@ def random_start(rng, X, K, covariance_type):
         "precisions_init": np.ones(shape),
         "tol": 0,
     }
-
-
-def fit_ours(X, start, max_iter):
-    MaskedGaussianMixture(**start, max_iter=max_iter).fit(X)
-
-
-def fit_sklearn(X, start, max_iter):
-    GaussianMixture(**start, max_iter=max_iter).fit(X)
-
-
-def clock(function, *args):
-    started = time.perf_counter()
-    function(*args)
-    return time.perf_counter() - started
-
-
-def iteration(fit, short=2, long=12):
-    return (clock(fit, long) - clock(fit, short)) / (long - short)
-
-
-def paired(ours, theirs, repeats):
-    """Seconds of both, in turn: (repeats,) each, after one round to warm up."""
-    pairs = [(ours(), theirs()) for _ in range(repeats + 1)]
-    return np.array(pairs[1:]).T
-
-
-def report(case, label, ours, ratios):
-    print(case)
-    print(f"    ours: {np.median(ours) * 1e3:.2f} ms an iteration")
-    print(f"    {label}: {np.median(ratios):.3g}", flush=True)
 
 
 if __name__ == "__main__":

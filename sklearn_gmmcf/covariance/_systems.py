@@ -110,6 +110,7 @@ def _sweep(bordered: Array, q: int) -> Array:
         log_dets += np.log(pivot)
         inverse = 1 / pivot
         column[:j] = rows[j][:j]
+        column[j] = 0.0  # the pivot's own place is written at the end of the step
         for i in range(j + 1, n_rows):
             column[i] = rows[i][j]
         np.multiply(column, inverse, out=scaled)
