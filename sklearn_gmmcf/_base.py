@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import wraps
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -111,7 +114,7 @@ class BaseObservedMixture(
         """
         data = self._observe(X)
         model = self._model
-        responsibilities = np.empty((data.shape[0], len(self.weights_)))
+        responsibilities = np.empty((data.shape[0], len(model.parameters.weights)))
         for block in data:
             log_joint = model.family.log_joint(model.parameters, block)
             to_responsibilities(log_joint)
@@ -130,7 +133,7 @@ class BaseObservedMixture(
         Returns
         -------
         log_density : ndarray of shape (n_samples,)
-            In nats; 0 for a row without observations.
+            In nats; 0, to rounding, for a row without observations.
         """
         data = self._observe(X)
         model = self._model
@@ -309,9 +312,10 @@ class BaseObservedMixture(
         (3, 4, 2)
         """
         data = self._observe(X)
-        if n_completions < 1:
+        if not isinstance(n_completions, Integral) or n_completions < 1:
             raise ValueError(
-                f"n_completions should be at least 1, but got {n_completions}."
+                "n_completions should be an integer of at least 1, but got "
+                f"{n_completions!r}."
             )
         rng = check_random_state(random_state)
         model = self._model
@@ -356,17 +360,23 @@ class BaseObservedMixture(
             Their components.
         """
         check_is_fitted(self)
-        if n_samples < 1:
-            raise ValueError(f"n_samples should be at least 1, but got {n_samples}.")
+        if not isinstance(n_samples, Integral) or n_samples < 1:
+            raise ValueError(
+                f"n_samples should be an integer of at least 1, but got {n_samples!r}."
+            )
         rng = check_random_state(self.random_state)
-        sizes = rng.multinomial(n_samples, self.weights_)
+        sizes = rng.multinomial(n_samples, self._model.parameters.weights)
         model = self._model
         rows = np.vstack(model.family.sample(model.parameters, sizes, rng))
         return rows + model.columns.center, np.repeat(np.arange(len(sizes)), sizes)
 
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "_model")
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = bool(np.isnan(self.missing_values))
+        marker = self.missing_values
+        tags.input_tags.allow_nan = isinstance(marker, Real) and bool(np.isnan(marker))
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
@@ -434,11 +444,10 @@ class BaseObservedMixture(
             names = getattr(self, "feature_names_in_", np.arange(data.shape[1]))
             shown = ", ".join(str(name) for name in names[unknown[:10]])
             more = ", ..." if unknown.size > 10 else ""
-            warnings.warn(
+            warn_user(
                 f"{unknown.size} column(s) without an observed entry are filled with "
                 f"the mean of all observed entries: {shown}{more}.",
                 UnobservedColumnsWarning,
-                stacklevel=_FIT_STACK_LEVEL,
             )
         return data
 
@@ -485,17 +494,30 @@ class BaseObservedMixture(
         return completed, std
 
 
-# Warnings point at the line that called fit: through its two wrappers, itself and the
-# door.
-_FIT_STACK_LEVEL = 5
+def warn_user(message: str, category: type[Warning]) -> None:
+    """Warn at the line of the user that called into this package."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[
+        0
+    ] in ("sklearn_gmmcf", "sklearn"):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
 
 
-def check_shape(name: str, value: Array, shape: tuple[int, ...]) -> None:
-    """Refuse a parameter of another shape."""
-    if value.shape != shape:
-        raise ValueError(
-            f"{name} should have the shape {shape}, but got {value.shape}."
-        )
+def restore_on_failure(fit: Callable) -> Callable:
+    """Leave the estimator as it was when its fit fails or is interrupted."""
+
+    @wraps(fit)
+    def wrapper(self, *args, **kwargs):
+        before = vars(self).copy()
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return wrapper
 
 
 def _look_up(
@@ -532,7 +554,7 @@ def _empty_dense(data: Observed, *copies: int) -> Array:
 
 def _check_entries(entries: Any, shape: tuple[int, int]) -> tuple[Array, Array]:
     """Row and column indices within a matrix of this shape."""
-    if not isinstance(entries, (tuple, list)) or len(entries) != 2:
+    if not isinstance(entries, (tuple, list, np.ndarray)) or len(entries) != 2:
         raise ValueError(
             "entries should be a pair (rows, columns) of index arrays, but got "
             f"{type(entries).__name__}. np.nonzero(mask) makes one of a mask."

@@ -16,12 +16,9 @@ class EMResult:
     """Where a run of EM ended."""
 
     parameters: Any
-    lower_bounds: list[float]  # of each E-step, a row
+    lower_bound: float  # of the last E-step, a row
+    lower_bounds: list[float]  # of each E-step
     converged: bool
-
-    @property
-    def lower_bound(self) -> float:
-        return self.lower_bounds[-1] if self.lower_bounds else -np.inf
 
 
 def run_em(
@@ -45,5 +42,5 @@ def run_em(
         lower_bounds.append(lower_bound)
         parameters = family.maximize(statistics, parameters)
         if abs(lower_bound - previous) < tol:
-            return EMResult(parameters, lower_bounds, converged=True)
-    return EMResult(parameters, lower_bounds, converged=False)
+            return EMResult(parameters, lower_bound, lower_bounds, converged=True)
+    return EMResult(parameters, lower_bound, lower_bounds, converged=False)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 
-from sklearn_gmmcf._base import BaseObservedMixture, Model, check_shape
-from sklearn_gmmcf._lloyd import assign, run_lloyd
+from sklearn_gmmcf._base import (
+    BaseObservedMixture,
+    Model,
+    restore_on_failure,
+    warn_user,
+)
+from sklearn_gmmcf._lloyd import assign, own_distances, run_lloyd
 from sklearn_gmmcf._observed import Observed
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context, one_blas_thread
 from sklearn_gmmcf._starts import draw_distant_rows, draw_rows
-from sklearn_gmmcf.covariance import Spherical
+from sklearn_gmmcf.covariance import Spherical, check_shape
 
 
 class KMeansMixture(BaseObservedMixture):
@@ -107,6 +111,11 @@ class KMeansMixture(BaseObservedMixture):
     MaskedGaussianMixture : Mixtures by EM on the same data.
     sklearn.cluster.KMeans : K-means of data without holes.
 
+    Notes
+    -----
+    `tol` is relative to variances that are weighted by `sample_weight`, so that an
+    integer weight is that many equal rows; those of KMeans are not weighted.
+
     References
     ----------
     J. T. Chi, E. C. Chi and R. G. Baraniuk (2016). k-POD: a method for k-means
@@ -160,6 +169,7 @@ class KMeansMixture(BaseObservedMixture):
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=True)
+    @restore_on_failure
     @one_blas_thread
     def fit(self, X, y=None, sample_weight=None):
         """Cluster the rows of X by their observed entries.
@@ -193,14 +203,14 @@ class KMeansMixture(BaseObservedMixture):
         best = min(runs, key=lambda run: run.inertia)
         n_found = len(np.unique(best.labels))
         if n_found < self.n_components:
-            warnings.warn(
-                f"Only {n_found} clusters differ, fewer than "
-                f"n_components={self.n_components}: X has too few distinct rows.",
+            warn_user(
+                f"Found {n_found} distinct cluster(s), fewer than "
+                f"n_components={self.n_components}: X may have too few distinct rows.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         family = Spherical(reg_covar=self.reg_covar, min_variance=self.min_variance)
-        parameters = family.of_clusters(data, best.labels, best.centers)
+        distances = own_distances(data, best.centers, best.labels)
+        parameters = family.of_clusters(data, best.labels, best.centers, distances)
         self._set_model(Model(family, parameters, data.columns))
         self.cluster_centers_ = self.means_
         self.inertia_ = best.inertia

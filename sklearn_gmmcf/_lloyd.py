@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_gmmcf._observed import Block, Observed, one_hot
+from sklearn_gmmcf._observed import Block, Observed
 from sklearn_gmmcf._typing import Array
 
 
@@ -58,12 +58,19 @@ def run_lloyd(
         if np.array_equal(labels, previous_labels):
             break
         if np.sum((centers - previous_centers) ** 2) <= tolerance:
-            labels, distances = assign(data, centers)
+            labels, _ = assign(data, centers)
             break
     else:
-        labels, distances = assign(data, centers)
-    inertia = float(data.weights @ distances)
+        labels, _ = assign(data, centers)
+    inertia = float(data.weights @ own_distances(data, centers, labels))
     return LloydResult(centers, labels, inertia, n_iter)
+
+
+def own_distances(data: Observed, centers: Array, labels: Array) -> Array:
+    """Squared distance of each row to its center, (n,), to full precision."""
+    return np.concatenate(
+        [block.distances_to(centers, labels[block.rows]) for block in data]
+    )
 
 
 def _average(data: Observed, labels: Array, distances: Array, centers: Array) -> Array:
@@ -84,9 +91,9 @@ def _average(data: Observed, labels: Array, distances: Array, centers: Array) ->
             centers[cluster] = 0.0
     counts, sums = np.zeros(centers.shape), np.zeros(centers.shape)
     for block in data:
-        weighted = one_hot(labels[block.rows], len(centers)) * block.weights
-        counts += block.mask.collect(weighted)
-        sums += block.values.collect(weighted)
+        of_block = block.sum_by(labels[block.rows], len(centers))
+        counts += of_block[0]
+        sums += of_block[1]
     return np.divide(sums, counts, out=centers.copy(), where=counts > 0)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any
@@ -12,12 +11,17 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 
-from sklearn_gmmcf._base import BaseObservedMixture, Model, check_shape
+from sklearn_gmmcf._base import (
+    BaseObservedMixture,
+    Model,
+    restore_on_failure,
+    warn_user,
+)
 from sklearn_gmmcf._em import run_em
 from sklearn_gmmcf._observed import Observed
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context, one_blas_thread
 from sklearn_gmmcf._starts import start_responsibilities
-from sklearn_gmmcf.covariance import FAMILIES, Family, Given
+from sklearn_gmmcf.covariance import FAMILIES, Family, Given, check_shape
 
 _FAMILY_OPTIONS = (
     "reg_covar",
@@ -230,6 +234,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self.warm_start = warm_start
 
     @fit_context(prefer_skip_nested_validation=True)
+    @restore_on_failure
     @one_blas_thread
     def fit(self, X, y=None, sample_weight=None):
         """Fit the mixture to the observed entries of X by EM.
@@ -284,11 +289,10 @@ class MaskedGaussianMixture(BaseObservedMixture):
         )
         best = max(runs, key=lambda run: run.lower_bound)
         if not best.converged and self.max_iter > 0:
-            warnings.warn(
+            warn_user(
                 f"EM did not converge in max_iter={self.max_iter} iterations. Increase "
                 "max_iter or tol, or try other starts (n_init, init_params).",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         self._set_model(Model(family, best.parameters, data.columns))
         self.converged_ = best.converged
@@ -337,14 +341,14 @@ class MaskedGaussianMixture(BaseObservedMixture):
         """First parameters of each run."""
         given = self._check_given(family, data.shape[1])
         if given.is_whole:
-            yield family.start(data, None, given)
+            yield family.start(data, self.n_components, None, given)
             return
         rng = check_random_state(self.random_state)
         for _ in range(self.n_init):
             responsibilities = start_responsibilities(
                 data, self.n_components, self.init_params, rng
             )
-            yield family.start(data, responsibilities, given)
+            yield family.start(data, self.n_components, responsibilities, given)
 
     def _check_given(self, family: Family, n_columns: int) -> Given:
         checked: dict[str, Any] = {}

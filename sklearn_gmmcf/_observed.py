@@ -56,7 +56,8 @@ class _Dense:
         return product.astype(np.float64, copy=False)
 
     def collect(self, R: Array) -> Array:
-        return R.astype(self.array.dtype, copy=False) @ self.array
+        R, scale = _in_range(R, self.array.dtype)
+        return scale * (R @ self.array).astype(np.float64, copy=False)
 
 
 class _Sparse:
@@ -73,7 +74,9 @@ class _Sparse:
         return product.T.astype(np.float64, order="C")
 
     def collect(self, R: Array) -> Array:
-        return (self.transpose @ R.T.astype(self.array.dtype, order="C")).T
+        R, scale = _in_range(R, self.array.dtype)
+        product = self.transpose @ np.ascontiguousarray(R.T)
+        return scale * product.astype(np.float64, copy=False).T
 
 
 class _AllOnes:
@@ -89,6 +92,14 @@ class _AllOnes:
         return np.broadcast_to(R.sum(axis=1)[:, None], (len(R), self.shape[1]))
 
 
+def _in_range(R: Array, dtype: np.dtype[Any]) -> tuple[Array, float]:
+    """R of this dtype and a factor: weights of any scale must survive float32."""
+    if R.dtype == dtype:
+        return R, 1.0
+    scale = float(np.abs(R).max()) or 1.0
+    return (R / scale).astype(dtype), scale
+
+
 @dataclass(frozen=True, eq=False)
 class Columns:
     """Where the columns lie, and which of them have ever been observed."""
@@ -102,12 +113,20 @@ class Block:
     """Consecutive rows of the data, made for one pass and dropped after it."""
 
     rows: slice
+    longest_reach: float  # see Observed
     weights: Array  # (n,)
     counts: Array  # (n,), how many entries each row has observed
     squared_norms: Array  # (n,), sums of the squared values of each row
     values: Matrix
     mask: Matrix
     make_squares: Callable[[], Matrix]
+    # Values and squares less a place (d,), in double precision: for what lies close
+    # together and far from 0, where the expansion of the square has lost its digits.
+    about: Callable[[Array], tuple[Matrix, Matrix]]
+    # Squared distances (n,) of rows to those of centers (K, d) that labels (n,) name.
+    distances_to: Callable[[Array, Array], Array]
+    # Weighted counts and sums of values (K, d) of the rows with each label.
+    sum_by: Callable[[Array, int], tuple[Array, Array]]
     # Values, 0 in the holes, and mask, both (n, d); made when asked for.
     dense: Callable[[], tuple[Array, Array]]
     # The rows grouped by their holes.
@@ -157,6 +176,11 @@ class Observed(ABC):
         self._kept: tuple[Array, Array, Array] | None = None
         if keep:
             self._kept = self._center_all(), *self._row_totals()
+
+    @property
+    def longest_reach(self) -> float:
+        """Squares relative to a variance whose expansion keeps half of the digits."""
+        return float(np.finfo(self.dtype).eps ** -0.5)
 
     def __iter__(self) -> Iterator[Block]:
         return self.blocks()
@@ -252,8 +276,8 @@ class Observed(ABC):
     def _row_keys(self, rows: slice, by_value: Array, by_mask: Array) -> Array: ...
 
     @abstractmethod
-    def gather(self, rows: Array) -> tuple[Array, Array]:
-        """Centered values (0 in the holes) and mask of some rows, both (m, d)."""
+    def gather(self, rows: Array) -> Array:
+        """Centered values of some rows, 0 in the holes, (m, d)."""
 
     @abstractmethod
     def restore(
@@ -315,18 +339,41 @@ class _DenseObserved(Observed):
         def dense() -> tuple[Array, Array]:
             return values, np.ones(shape, dtype=bool) if present is None else present
 
+        def less(place: Array) -> Array:
+            residuals = values - place
+            if present is not None:
+                residuals[~present] = 0.0
+            return residuals
+
+        def about(place: Array) -> tuple[Matrix, Matrix]:
+            residuals = less(place)
+            return _Dense(residuals), _Dense(residuals**2)
+
+        def distances_to(centers: Array, labels: Array) -> Array:
+            residuals = less(centers[labels])
+            return np.einsum("ij,ij->i", residuals, residuals)
+
+        weights = self.weights[rows]
+        mask = (
+            _AllOnes(shape) if present is None else _Dense(present.astype(self.dtype))
+        )
+
+        def sum_by(labels: Array, n_labels: int) -> tuple[Array, Array]:
+            weighted = one_hot(labels, n_labels) * weights
+            return mask.collect(weighted), _Dense(values).collect(weighted)
+
         return Block(
             rows=rows,
-            weights=self.weights[rows],
+            longest_reach=self.longest_reach,
+            weights=weights,
             counts=counts,
             squared_norms=squared_norms,
             values=_Dense(values),
-            mask=(
-                _AllOnes(shape)
-                if present is None
-                else _Dense(present.astype(self.dtype))
-            ),
+            mask=mask,
             make_squares=lambda: _Dense(values * values),
+            about=about,
+            distances_to=distances_to,
+            sum_by=sum_by,
             dense=dense,
             patterns=lambda: self._pattern_groups(rows, dense()[1]),
         )
@@ -364,17 +411,17 @@ class _DenseObserved(Observed):
 
     def _row_keys(self, rows: slice, by_value: Array, by_mask: Array) -> Array:
         # Not a BLAS product: its rounding depends on where a row stands.
-        keys = (self._zero_filled(rows) * by_value).sum(axis=1)
+        values = (self.raw[rows] - self.columns.center) * by_value
+        if self.present is not None:
+            values[~self.present[rows]] = 0.0
+        keys = values.sum(axis=1)
         if self.present is not None:
             keys += (self.present[rows] * by_mask).sum(axis=1)
         return keys
 
-    def gather(self, rows: Array) -> tuple[Array, Array]:
-        if self._modeled is None:
-            present = np.ones((len(rows), self.shape[1]), dtype=bool)
-        else:
-            present = self._modeled[rows]
-        return self._centered(rows, present).astype(np.float64), present
+    def gather(self, rows: Array) -> Array:
+        present = None if self._modeled is None else self._modeled[rows]
+        return self._centered(rows, present).astype(np.float64)
 
     def restore(
         self, rows: slice, completed: Array, value: float | None = None
@@ -450,14 +497,36 @@ class _SparseObserved(Observed):
             present[owners, indices] = True
             return filled, present
 
+        def about(place: Array) -> tuple[Matrix, Matrix]:
+            residuals = data - place[indices]
+            pattern = indices, indptr, d
+            return _Sparse(residuals, *pattern), _Sparse(residuals**2, *pattern)
+
+        def distances_to(centers: Array, labels: Array) -> Array:
+            residuals = data - centers[np.repeat(labels, np.diff(indptr)), indices]
+            return _Sparse(residuals**2, indices, indptr, d).array @ np.ones(d)
+
+        weights = self.weights[rows]
+
+        def sum_by(labels: Array, n_labels: int) -> tuple[Array, Array]:
+            places = np.repeat(labels.astype(np.intp) * d, np.diff(indptr)) + indices
+            of_entries = np.repeat(weights, np.diff(indptr))
+            counts = np.bincount(places, of_entries, minlength=n_labels * d)
+            sums = np.bincount(places, of_entries * data, minlength=n_labels * d)
+            return counts.reshape(n_labels, d), sums.reshape(n_labels, d)
+
         return Block(
             rows=rows,
-            weights=self.weights[rows],
+            longest_reach=self.longest_reach,
+            weights=weights,
             counts=counts,
             squared_norms=squared_norms,
             values=_Sparse(data, indices, indptr, d),
             mask=_Sparse(self._ones[: len(data)], indices, indptr, d),
             make_squares=lambda: _Sparse(data * data, indices, indptr, d),
+            about=about,
+            distances_to=distances_to,
+            sum_by=sum_by,
             dense=dense,
             patterns=lambda: self._pattern_groups(rows, dense()[1]),
         )
@@ -490,19 +559,18 @@ class _SparseObserved(Observed):
         indptr = self.raw.indptr[rows.start : rows.stop + 1]
         entries = slice(indptr[0], indptr[-1])
         indices = self.raw.indices[entries]
-        terms = self.raw.data[entries] * by_value[indices] + by_mask[indices]
+        values = self.raw.data[entries] - self.columns.center[indices]
+        terms = values * by_value[indices] + by_mask[indices]
         owners = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
         return np.bincount(owners, terms, minlength=len(indptr) - 1)
 
-    def gather(self, rows: Array) -> tuple[Array, Array]:
+    def gather(self, rows: Array) -> Array:
         values = np.zeros((len(rows), self.shape[1]))
-        present = np.zeros((len(rows), self.shape[1]), dtype=bool)
         for position, row in enumerate(rows):
             entries = slice(*self._modeled.indptr[row : row + 2])
             indices = self._modeled.indices[entries]
             values[position, indices] = self._centered(entries)
-            present[position, indices] = True
-        return values, present
+        return values
 
     def restore(
         self, rows: slice, completed: Array, value: float | None = None
@@ -579,6 +647,8 @@ def _refuse_duplicates(given: Any, X: sparse.csr_array) -> None:
     order = np.lexsort((coo.col, coo.row))
     rows, columns = coo.row[order], coo.col[order]
     twice = np.flatnonzero((np.diff(rows) == 0) & (np.diff(columns) == 0))
+    if twice.size == 0:
+        return
     place = (int(rows[twice[0]]), int(columns[twice[0]]))
     raise ValueError(
         f"Sparse X stores more than one value at row {place[0]}, column {place[1]} "
@@ -621,7 +691,7 @@ def observe(
     if is_sparse:
         if not X.has_sorted_indices:
             X = X.sorted_indices()
-        _refuse_duplicates(X if given is None else given, X)
+        _refuse_duplicates(given if sparse.issparse(given) else X, X)
     if weights is not None and not weights.all():
         X, weights = X[weights > 0], weights[weights > 0]
     present = _is_observed(X.data if is_sparse else X, missing_values)
@@ -653,7 +723,8 @@ def _is_observed(values: Array, missing_values: float) -> Array:
             "one way only: replace NaN by that value, or pass missing_values=np.nan."
         )
     else:
-        present = values != float(missing_values)
+        with np.errstate(over="ignore"):  # of a number that float32 does not hold
+            present = values != float(missing_values)
     largest = max(
         np.max(values, initial=0.0, where=present),
         -np.min(values, initial=0.0, where=present),

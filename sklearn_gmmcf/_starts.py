@@ -11,17 +11,17 @@ import numpy as np
 
 from sklearn_gmmcf._lloyd import assign, run_lloyd, squared_distances
 from sklearn_gmmcf._observed import Observed, one_hot
-from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf._typing import Array, Responsibilities
 
-# Those of scikit-learn's KMeans.
-_LLOYD_MAX_ITER = 300
+# EM goes on from where k-means stops, so it need not converge.
+_LLOYD_MAX_ITER = 30
 _LLOYD_TOL = 1e-4
 
 
 def start_responsibilities(
     data: Observed, n_components: int, method: str, rng: np.random.RandomState
-) -> Array:
-    """First responsibilities, (K, n).
+) -> Responsibilities:
+    """First responsibilities of the rows of a block.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def start_responsibilities(
             labels = result.labels
         else:
             labels, _ = assign(data, centers)
-    return one_hot(labels, n_components)
+    return lambda rows: one_hot(labels[rows], n_components)
 
 
 def draw_rows(data: Observed, n_rows: int, rng: np.random.RandomState) -> Array:
@@ -56,7 +56,7 @@ def draw_rows(data: Observed, n_rows: int, rng: np.random.RandomState) -> Array:
             remaining = masses.copy()
         chosen.append(_draw(remaining, 1, rng)[0])
         remaining[chosen[-1]] = 0.0
-    return data.gather(first[chosen])[0]
+    return data.gather(first[chosen])
 
 
 def draw_distant_rows(data: Observed, n_rows: int, rng: np.random.RandomState) -> Array:
@@ -72,13 +72,13 @@ def draw_distant_rows(data: Observed, n_rows: int, rng: np.random.RandomState) -
     """
     first, masses = _groups_with_entries(data)
     n_trials = 2 + int(np.log(n_rows))
-    centers = data.gather(first[_draw(masses, 1, rng)])[0]
+    centers = data.gather(first[_draw(masses, 1, rng)])
     closest = _distances(data, centers)[0]
     while len(centers) < n_rows:
         potentials = masses * closest[first]
         if not potentials.any():
             potentials = masses
-        candidates, _ = data.gather(first[_draw(potentials, n_trials, rng)])
+        candidates = data.gather(first[_draw(potentials, n_trials, rng)])
         distances = np.minimum(_distances(data, candidates), closest)
         best = int(np.argmin(distances @ data.weights))
         centers = np.vstack([centers, candidates[best]])
@@ -88,11 +88,11 @@ def draw_distant_rows(data: Observed, n_rows: int, rng: np.random.RandomState) -
 
 def _random_responsibilities(
     data: Observed, n_components: int, rng: np.random.RandomState
-) -> Array:
+) -> Responsibilities:
     groups, first = data.row_groups()
     drawn = rng.uniform(size=(len(first), n_components))
     drawn /= drawn.sum(axis=1, keepdims=True)
-    return np.ascontiguousarray(drawn[groups].T)
+    return lambda rows: np.ascontiguousarray(drawn[groups[rows]].T)
 
 
 def _groups_with_entries(data: Observed) -> tuple[Array, Array]:

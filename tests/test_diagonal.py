@@ -7,11 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from scipy.special import logsumexp
+from scipy.stats import norm
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
 
-from sklearn_gmmcf import MaskedGaussianMixture
+from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
 from tests import oracles
 from tests.drawn import clusters, start, tables
+from tests.test_observed import to_sparse
 
 TYPES = ["spherical", "diag"]
 
@@ -147,8 +151,8 @@ def test_prior_makes_the_posterior_mode(covariance_type):
 @settings(max_examples=60)
 @given(X=tables(min_rows=4), n_components=st.integers(1, 3), data=st.data())
 def test_objective_never_falls(covariance_type, X, n_components, data):
-    kappa = data.draw(st.sampled_from([0.0, 0.5, 4.0]))
-    min_count = data.draw(st.sampled_from([0.0, 1.0]))
+    # A mean that is kept has no part in the prior: one of the two at a time.
+    kappa, min_count = data.draw(st.sampled_from([(0, 0), (0.5, 0), (4, 0), (0, 1)]))
     row_weights = np.array(
         data.draw(st.lists(st.integers(1, 4), min_size=len(X), max_size=len(X)))
     )
@@ -294,3 +298,105 @@ def test_recovers_the_truth_as_rows_grow(covariance_type):
     assert errors[1] < 0.03 < errors[0] < 0.5
     np.testing.assert_allclose(variances, [[1] * 3, [0.25] * 3], rtol=0.06)
     np.testing.assert_allclose(mixture.weights_[order], [2 / 3, 1 / 3], atol=0.01)
+
+
+class TestFarFromTheColumnMean:
+    """Tight components far off: where expanding a square loses its digits."""
+
+    def zero_inflated(self, scale):
+        rng = np.random.default_rng(0)
+        amount = (
+            (rng.random(2000) < 0.5) * scale * np.exp(0.5 * rng.standard_normal(2000))
+        )
+        return np.column_stack([amount, rng.standard_normal(2000)])
+
+    @pytest.mark.parametrize("make", [np.array, to_sparse])
+    @pytest.mark.parametrize(
+        ("dtype", "scale"), [(np.float32, 100), (np.float64, 1e6), (np.float64, 1e7)]
+    )
+    @pytest.mark.parametrize("covariance_type", TYPES)
+    def test_zero_inflation(self, covariance_type, dtype, scale, make):
+        X = self.zero_inflated(scale).astype(dtype)
+        if covariance_type == "spherical":
+            X = X[:, :1]
+        theirs = GaussianMixture(
+            2, covariance_type=covariance_type, random_state=0
+        ).fit(X.astype(np.float64))
+        ours = fit(
+            make(X), n_components=2, covariance_type=covariance_type, random_state=0
+        )
+        np.testing.assert_allclose(
+            np.sort(ours.weights_), np.sort(theirs.weights_), rtol=1e-3
+        )
+        # Where variances are reg_covar, so far from the mean of all rows.
+        assert ours.score(make(X)) == pytest.approx(theirs.score(X), abs=1e-3)
+        weights, means, variances = plain_parameters(ours)
+        joint = norm.logpdf(X[:, None].astype(np.float64), means, np.sqrt(variances))
+        log_density = logsumexp(np.log(weights) + joint.sum(axis=2), axis=1)
+        np.testing.assert_allclose(
+            ours.score_samples(make(X)), log_density, rtol=1e-3, atol=1e-3
+        )
+
+    @pytest.mark.parametrize("make", [np.array, to_sparse])
+    def test_pairs_of_clusters(self, make):
+        rng = np.random.default_rng(0)
+        places = np.array([-1e4, -1e4 + 20, 1e4, 1e4 + 20])
+        labels = rng.integers(4, size=2000)
+        X = places[labels][:, None] + rng.standard_normal((2000, 3))
+        X[rng.random(X.shape) < 0.2] = np.nan
+        X = X.astype(np.float32)
+        mixture = fit(
+            make(X),
+            n_components=4,
+            means_init=np.repeat(places[:, None], 3, axis=1),
+            weights_init=[0.25] * 4,
+            precisions_init=np.ones(4),
+        )
+        some = ~np.isnan(X).all(axis=1)
+        np.testing.assert_array_equal(mixture.predict(make(X))[some], labels[some])
+        np.testing.assert_allclose(mixture.covariances_, 1, atol=0.1)
+        _, std = mixture.complete(make(X), return_std=True)
+        np.testing.assert_allclose(std[np.isnan(X) & some[:, None]], 1, atol=0.1)
+
+    @pytest.mark.parametrize("make", [np.array, to_sparse])
+    @pytest.mark.parametrize(("dtype", "scale"), [(np.float32, 1e4), (np.float64, 1e8)])
+    def test_kmeans(self, make, dtype, scale):
+        rng = np.random.default_rng(0)
+        labels = rng.integers(2, size=1000)
+        X = np.array([-scale, scale])[labels][:, None] + rng.standard_normal((1000, 3))
+        X = X.astype(dtype)
+        kmeans = KMeansMixture(2, random_state=0).fit(make(X))
+        residuals = X.astype(np.float64) - kmeans.cluster_centers_[kmeans.labels_]
+        assert kmeans.inertia_ == pytest.approx(np.sum(residuals**2), rel=1e-4)
+        np.testing.assert_allclose(kmeans.covariances_, 1, atol=0.1)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_prior_and_kept_means_leave_variances_finite(covariance_type):
+    X = np.random.default_rng(0).standard_normal((300, 4))
+    X[np.random.default_rng(1).random(X.shape) < 0.5] = np.nan
+    mixture = fit(
+        X,
+        n_components=8,
+        covariance_type=covariance_type,
+        mean_precision_prior=1,
+        min_effective_count=1,
+        random_state=0,
+        max_iter=500,
+    )
+    assert mixture.covariances_.max() < 10
+
+
+@pytest.mark.parametrize("scale", [1e-50, 1e50])
+@pytest.mark.parametrize("make", [np.array, to_sparse])
+def test_scale_of_the_weights_is_nothing(scale, make):
+    X = make(clusters().astype(np.float32))
+    plain = fit(X, n_components=2, random_state=0)
+    weighted = fit(X, np.full(200, scale), n_components=2, random_state=0)
+    np.testing.assert_allclose(weighted.means_, plain.means_, rtol=1e-4)
+    np.testing.assert_allclose(weighted.weights_, plain.weights_, rtol=1e-4)
+
+
+def test_variance_too_small_to_be_squared():
+    with pytest.raises(ValueError, match="too small to be squared"):
+        fit(clusters() * 1e-155, n_components=2, reg_covar=0, random_state=0)

@@ -329,7 +329,7 @@ class TestDraws:
 
     def test_number(self):
         mixture = MaskedGaussianMixture().fit(correlated())
-        with pytest.raises(ValueError, match="n_completions should be at least 1"):
+        with pytest.raises(ValueError, match="integer of at least 1"):
             mixture.sample_completions(correlated(), 0)
 
 

@@ -113,7 +113,7 @@ def test_empty_clusters_take_the_farthest_rows():
 @pytest.mark.parametrize("init", ["k-means++", "random"])
 def test_fewer_distinct_rows_than_clusters(init):
     X = np.array([[1.0, np.nan]] * 4 + [[3.0, 2]] * 2)
-    with pytest.warns(ConvergenceWarning, match="Only 2 clusters differ"):
+    with pytest.warns(ConvergenceWarning, match=r"Found 2 distinct cluster\(s\)"):
         kmeans = KMeansMixture(4, init=init, random_state=0).fit(X)
     assert kmeans.inertia_ == pytest.approx(0, abs=1e-12)
     completed, std = kmeans.complete(X, return_std=True)

@@ -16,12 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_gmmcf._observed import Block, Columns, Observed, one_hot
-from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf._observed import Block, Columns, Observed
+from sklearn_gmmcf._typing import Array, Responsibilities
 from sklearn_gmmcf.covariance._family import (
     NEGLIGIBLE,
+    SHARED,
     Given,
     Statistics,
+    check_shape,
     chunks,
     draw_labels,
     log_weights,
@@ -44,6 +46,8 @@ class DiagonalStatistics(Statistics):
     counts: Array  # (K, d), over the mask
     sums: Array  # (K, d), over the values
     squares: Array  # (K, d) or (K, 1), over the squared values
+    # (K, d), the means that values are taken about; 0 except for remote components.
+    origin: Array | float = field(default=0.0, metadata=SHARED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +61,7 @@ class DiagonalParameters:
     scaled_means: Array = field(init=False, repr=False)  # (K, d), mean * precision
     half_norms: Array = field(init=False, repr=False)  # (K, d), mean^2 * precision / 2
     half_logs: Array = field(init=False, repr=False)  # as variances, log(variance) / 2
+    reach: Array = field(init=False, repr=False)  # (K,), largest of half_norms
 
     def __post_init__(self) -> None:
         precisions = 1 / self.variances
@@ -66,6 +71,7 @@ class DiagonalParameters:
             "scaled_means": scaled_means,
             "half_norms": 0.5 * self.means * scaled_means,
             "half_logs": 0.5 * np.log(self.variances),
+            "reach": _reach(self.means, self.variances),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
@@ -86,10 +92,16 @@ class Diagonal:
     min_effective_count: float = 0.0
 
     def start(
-        self, data: Observed, responsibilities: Array | None, given: Given
+        self,
+        data: Observed,
+        n_components: int,
+        responsibilities: Responsibilities | None,
+        given: Given,
     ) -> DiagonalParameters:
         if responsibilities is not None:
-            statistics, means, variances = self.estimate(data, responsibilities)
+            statistics, means, variances = self.estimate(
+                data, n_components, responsibilities
+            )
             weights = statistics.sizes / statistics.sizes.sum()
         if given.weights is not None:
             weights = given.weights
@@ -101,29 +113,33 @@ class Diagonal:
         return _checked(weights, means, variances)
 
     def estimate(
-        self, data: Observed, responsibilities: Array
+        self, data: Observed, n_components: int, responsibilities: Responsibilities
     ) -> tuple[DiagonalStatistics, Array, Array]:
-        """Statistics under responsibilities (K, rows), their means and variances.
+        """Statistics under responsibilities, and the means and variances they make.
 
         A column that a component does not observe has mean and variance of all rows.
         """
-        statistics = total(
-            self._sum(block, responsibilities[:, block.rows]) for block in data
-        )
-        means, variances = self._pool(data, len(responsibilities))
-        means = self._estimate_means(statistics, means)
-        variances = self._estimate_variances(statistics, means, variances)
+
+        def sum_about(means: Array, remote: Array) -> DiagonalStatistics:
+            return total(
+                self._sum(block, responsibilities(block.rows), means, remote)
+                for block in data
+            )
+
+        pooled = self._pool(data, n_components)
+        statistics = sum_about(pooled[0], np.zeros(n_components, dtype=bool))
+        means, variances = self._estimate(statistics, *pooled)
+        remote = _reach(means, variances) > data.longest_reach
+        if remote.any():
+            statistics = sum_about(means, remote)
+            means, variances = self._estimate(statistics, *pooled)
         return statistics, means, variances
 
     def check_precisions(
         self, precisions: Array, n_components: int, n_columns: int
     ) -> None:
         shape = self._precisions_shape(n_components, n_columns)
-        if precisions.shape != shape:
-            raise ValueError(
-                f"precisions_init should have the shape {shape}, but got "
-                f"{precisions.shape}."
-            )
+        check_shape("precisions_init", precisions, shape)
         if not (precisions > 0).all():
             raise ValueError(
                 "precisions_init should be positive, but its smallest value is "
@@ -142,25 +158,43 @@ class Diagonal:
 
     def log_joint(self, parameters: DiagonalParameters, block: Block) -> Array:
         p = parameters
-        log_joint = block.values.project(p.scaled_means)
-        log_joint -= block.squares.project(0.5 * p.precisions)
-        log_joint -= block.mask.project(p.half_norms + p.half_logs)
+        remote = p.reach > block.longest_reach
+        log_joint = self._expand(p, block, (~remote).astype(float)[:, None])
+        for k in np.flatnonzero(remote):
+            _, squares = block.about(p.means[k])
+            shape = (1, p.means.shape[1])
+            half_precisions = np.broadcast_to(0.5 * p.precisions[k], shape)
+            half_logs = np.broadcast_to(p.half_logs[k], shape)
+            log_joint[k] = -squares.project(half_precisions)[0]
+            log_joint[k] -= block.mask.project(half_logs)[0]
         log_joint -= 0.5 * _LOG_2_PI * block.counts
         log_joint += log_weights(p.weights)[:, None]
         return log_joint
+
+    def _expand(self, p: DiagonalParameters, block: Block, near: Array) -> Array:
+        """Exponents of the density (K, n), by expanding the squares.
+
+        Remote components, where `near` (K, 1) is 0, are left out.
+        """
+        exponents = block.values.project(p.scaled_means * near)
+        exponents -= block.squares.project(0.5 * p.precisions * near)
+        exponents -= block.mask.project((p.half_norms + p.half_logs) * near)
+        return exponents
 
     def accumulate(
         self, parameters: DiagonalParameters, block: Block
     ) -> DiagonalStatistics:
         responsibilities = self.log_joint(parameters, block)
         log_density = to_responsibilities(responsibilities)
-        return self._sum(block, responsibilities, log_density)
+        remote = parameters.reach > block.longest_reach
+        return self._sum(block, responsibilities, parameters.means, remote, log_density)
 
     def maximize(
         self, statistics: DiagonalStatistics, parameters: DiagonalParameters
     ) -> DiagonalParameters:
-        means = self._estimate_means(statistics, parameters.means)
-        variances = self._estimate_variances(statistics, means, parameters.variances)
+        means, variances = self._estimate(
+            statistics, parameters.means, parameters.variances
+        )
         return _checked(statistics.sizes / statistics.sizes.sum(), means, variances)
 
     def log_prior(self, parameters: DiagonalParameters) -> float:
@@ -177,9 +211,12 @@ class Diagonal:
         means = responsibilities.T @ parameters.means
         if not with_variance:
             return means, None
-        between = responsibilities.T @ parameters.means**2 - means**2
-        within = responsibilities.T @ parameters.variances
-        return means, within + np.maximum(between, 0.0)
+        variances = responsibilities.T @ np.broadcast_to(
+            parameters.variances, parameters.means.shape
+        )
+        for share, mean in zip(responsibilities, parameters.means, strict=True):
+            variances += share[:, None] * (mean - means) ** 2
+        return means, variances
 
     def complete_entries(
         self,
@@ -248,49 +285,55 @@ class Diagonal:
         self,
         block: Block,
         responsibilities: Array,
+        means: Array,
+        remote: Array,
         log_density: Array | float = 0.0,
     ) -> DiagonalStatistics:
-        """Statistics of a block from responsibilities (K, n)."""
+        """Statistics of a block, about the means (K, d) of remote components (K,)."""
         weighted = responsibilities * block.weights
+        sums = block.values.collect(weighted)
+        squares = self._sum_squares(block, weighted)
+        for k in np.flatnonzero(remote):
+            residuals, squared = block.about(means[k])
+            sums[k] = residuals.collect(weighted[k : k + 1])[0]
+            squares[k] = self._pool_columns(squared.collect(weighted[k : k + 1]))[0]
         return DiagonalStatistics(
             log_likelihood=float(np.sum(block.weights * log_density)),
             weight=float(block.weights.sum()),
             sizes=weighted.sum(axis=1),
             counts=block.mask.collect(weighted),
-            sums=block.values.collect(weighted),
-            squares=self._sum_squares(block, weighted),
+            sums=sums,
+            squares=squares,
+            origin=means * remote[:, None] if remote.any() else 0.0,
         )
 
     def _sum_squares(self, block: Block, weighted: Array) -> Array:
         return block.squares.collect(weighted)
 
-    def _estimate_means(self, statistics: DiagonalStatistics, kept: Array) -> Array:
-        """Means (K, d); those that rest on too little stay as kept."""
-        strengths = statistics.counts + self.mean_precision_prior
-        learned = (
-            (statistics.counts >= self.min_effective_count)
-            & (strengths > NEGLIGIBLE)
-            & (statistics.sizes > NEGLIGIBLE)[:, None]
+    def _estimate(
+        self, statistics: DiagonalStatistics, means: Array, variances: Array
+    ) -> tuple[Array, Array]:
+        """Means and variances; those that rest on too little stay as passed."""
+        kappa, origin = self.mean_precision_prior, statistics.origin
+        counts, sums = statistics.counts, statistics.sums
+        occupied = (statistics.sizes > NEGLIGIBLE)[:, None]
+        learned = occupied & (counts >= self.min_effective_count)
+        learned &= counts + kappa > NEGLIGIBLE
+        shifts = means - origin
+        np.divide(sums - kappa * origin, counts + kappa, out=shifts, where=learned)
+        means = np.where(learned, origin + shifts, means)
+        # S2 - 2 shift S1 + shift^2 S0 about the origin, and the prior of what moved.
+        residuals = statistics.squares - self._pool_columns(
+            shifts * (2 * sums - shifts * counts)
         )
-        return np.divide(statistics.sums, strengths, out=kept.copy(), where=learned)
-
-    def _estimate_variances(
-        self, statistics: DiagonalStatistics, means: Array, kept: Array
-    ) -> Array:
-        """Variances about the means; those that rest on too little stay as kept."""
-        # S2 - 2 mean S1 + mean^2 S0, with the prior's kappa in S0.
-        squares = statistics.squares
-        strengths = statistics.counts + self.mean_precision_prior
-        residuals = squares - self._pool_columns(
-            means * (2 * statistics.sums - means * strengths)
-        )
-        scales = squares + self._pool_columns(means**2 * strengths)
+        scales = statistics.squares + self._pool_columns(shifts**2 * counts)
         residuals[residuals <= _ROUNDING * scales] = 0.0
-        counts = self._pool_columns(statistics.counts)
-        learned = counts > NEGLIGIBLE
-        variances = np.divide(residuals, counts, out=kept.copy(), where=learned)
+        residuals += self._pool_columns(kappa * learned * means**2)
+        counts = self._pool_columns(counts)
+        learned = occupied & (counts > NEGLIGIBLE)
+        variances = np.divide(residuals, counts, out=variances.copy(), where=learned)
         variances[learned] += self.reg_covar
-        return np.maximum(variances, self.min_variance)
+        return means, np.maximum(variances, self.min_variance)
 
     def _pool_columns(self, terms: Array) -> Array:
         """Sum (K, d) terms over the columns that share a variance."""
@@ -298,12 +341,13 @@ class Diagonal:
 
     def _pool(self, data: Observed, n_components: int) -> tuple[Array, Array]:
         """Means and variances of all rows, for each component to start from."""
+        means = np.zeros((1, data.shape[1]))
         statistics = total(
-            self._sum(block, np.ones((1, len(block.weights)))) for block in data
+            self._sum(block, np.ones((1, len(block.weights))), means, np.array([False]))
+            for block in data
         )
-        means = np.zeros_like(statistics.counts)
         within = statistics.squares.sum() / statistics.counts.sum()
-        variances = self._estimate_variances(
+        _, variances = self._estimate(
             statistics, means, np.full_like(statistics.squares, within)
         )
         unknown = ~data.columns.known
@@ -323,14 +367,12 @@ class Diagonal:
 class Spherical(Diagonal):
     """One variance for each component."""
 
-    def log_joint(self, parameters: DiagonalParameters, block: Block) -> Array:
-        p = parameters
-        log_joint = block.values.project(p.scaled_means)
-        log_joint -= block.mask.project(p.half_norms)
-        log_joint -= 0.5 * p.precisions * block.squared_norms
-        log_joint -= (p.half_logs + 0.5 * _LOG_2_PI) * block.counts
-        log_joint += log_weights(p.weights)[:, None]
-        return log_joint
+    def _expand(self, p: DiagonalParameters, block: Block, near: Array) -> Array:
+        exponents = block.values.project(p.scaled_means * near)
+        exponents -= block.mask.project(p.half_norms * near)
+        exponents -= 0.5 * p.precisions * near * block.squared_norms
+        exponents -= p.half_logs * block.counts
+        return exponents
 
     def n_parameters(self, parameters: DiagonalParameters, n_columns: int) -> int:
         n_components = len(parameters.weights)
@@ -348,16 +390,23 @@ class Spherical(Diagonal):
         return (n_components,)
 
     def of_clusters(
-        self, data: Observed, labels: Array, centers: Array
+        self, data: Observed, labels: Array, centers: Array, distances: Array
     ) -> DiagonalParameters:
-        """The mixture of clusters: their shares, their centers, their variances."""
-        statistics = total(
-            self._sum(block, one_hot(labels[block.rows], len(centers)))
-            for block in data
+        """The mixture of clusters: their shares, their centers, their variances.
+
+        `distances` (n,) are squared, of rows to their centers.
+        """
+        row_counts = np.concatenate([block.counts for block in data])
+        sizes, counts, residuals = (
+            np.bincount(labels, data.weights * terms, minlength=len(centers))[:, None]
+            for terms in (np.ones(len(labels)), row_counts, distances)
         )
-        _, pooled = self._pool(data, len(centers))
-        variances = self._estimate_variances(statistics, centers, pooled)
-        return _checked(statistics.sizes / statistics.sizes.sum(), centers, variances)
+        _, variances = self._pool(data, len(centers))
+        observed = counts > 0
+        np.divide(residuals, counts, out=variances, where=observed)
+        variances[observed] += self.reg_covar
+        variances = np.maximum(variances, self.min_variance)
+        return _checked(sizes[:, 0] / sizes.sum(), centers, variances)
 
     def _sum_squares(self, block: Block, weighted: Array) -> Array:
         return weighted @ block.squared_norms[:, None]
@@ -368,13 +417,23 @@ class Spherical(Diagonal):
 
 def _checked(weights: Array, means: Array, variances: Array) -> DiagonalParameters:
     """Parameters, if every variance is positive."""
-    if not (variances > 0).all():
-        component, column = np.argwhere(~(variances > 0))[0]
+    positive = variances > NEGLIGIBLE
+    if not positive.all():
+        component, column = np.argwhere(~positive)[0]
         place = f"component {component}"
         if variances.shape == means.shape:
             place += f" in column {column}"
         raise ValueError(
-            f"The variance of {place} is zero: the values that it rests on are equal. "
-            "Increase reg_covar or min_variance, or decrease n_components."
+            f"The variance of {place} is zero: the values that it rests on are equal, "
+            "or too small to be squared. Increase reg_covar or min_variance, decrease "
+            "n_components, or scale the data."
         )
     return DiagonalParameters(weights, means, variances)
+
+
+def _reach(means: Array, variances: Array) -> Array:
+    """How far means lie from 0, (K,): the largest squares over twice the variance.
+
+    Expanding a square loses as many digits as this has.
+    """
+    return np.max(0.5 * means**2 / np.maximum(variances, NEGLIGIBLE), axis=1)

@@ -20,7 +20,7 @@ from typing import Any, Protocol, Self, TypeVar
 import numpy as np
 
 from sklearn_gmmcf._observed import Block, Columns, Observed
-from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf._typing import Array, Responsibilities
 
 # Sums of responsibilities up to this hold nothing that could be divided by.
 NEGLIGIBLE = 1e-290
@@ -77,9 +77,13 @@ class Family(Protocol):
     groups_rows: bool  # whether it asks blocks for their rows and patterns
 
     def start(
-        self, data: Observed, responsibilities: Array | None, given: Given
+        self,
+        data: Observed,
+        n_components: int,
+        responsibilities: Responsibilities | None,
+        given: Given,
     ) -> Any:
-        """First parameters: what is given, the rest from responsibilities (K, rows).
+        """First parameters: what is given, the rest from responsibilities.
 
         Responsibilities are None if all is given.
         """
@@ -178,3 +182,11 @@ def log_weights(weights: Array) -> Array:
     """Logarithms of weights, of which some may be 0."""
     with np.errstate(divide="ignore"):
         return np.log(weights)
+
+
+def check_shape(name: str, value: Array, shape: tuple[int, ...]) -> None:
+    """Refuse a parameter of another shape."""
+    if value.shape != shape:
+        raise ValueError(
+            f"{name} should have the shape {shape}, but got {value.shape}."
+        )

@@ -26,13 +26,14 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from sklearn_gmmcf._observed import Block, Columns, Observed
-from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf._typing import Array, Responsibilities
 from sklearn_gmmcf.covariance._diagonal import Diagonal
 from sklearn_gmmcf.covariance._family import (
     NEGLIGIBLE,
     SHARED,
     Given,
     Statistics,
+    check_shape,
     chunks,
     draw_labels,
     log_weights,
@@ -132,10 +133,16 @@ class Full:
     mean_precision_prior: float = 0.0
 
     def start(
-        self, data: Observed, responsibilities: Array | None, given: Given
+        self,
+        data: Observed,
+        n_components: int,
+        responsibilities: Responsibilities | None,
+        given: Given,
     ) -> FullParameters:
         if responsibilities is not None:
-            weights, means, covariances = self._estimate_start(data, responsibilities)
+            weights, means, covariances = self._estimate_start(
+                data, n_components, responsibilities
+            )
         if given.weights is not None:
             weights = given.weights
         if given.means is not None:
@@ -151,11 +158,7 @@ class Full:
         self, precisions: Array, n_components: int, n_columns: int
     ) -> None:
         shape = self._covariances_shape(n_components, n_columns)
-        if precisions.shape != shape:
-            raise ValueError(
-                f"precisions_init should have the shape {shape}, but got "
-                f"{precisions.shape}."
-            )
+        check_shape("precisions_init", precisions, shape)
         for k, precision in enumerate(precisions.reshape(-1, n_columns, n_columns)):
             if not np.allclose(precision, precision.T):
                 raise ValueError(f"precisions_init should be symmetric; {k} is not.")
@@ -263,7 +266,8 @@ class Full:
             holes = part.missing.take(spread)
             for k, conditional in enumerate(conditionals):
                 covariances = _hole_covariances(parameters, k, part, conditional)
-                holes += shares[k] * np.diagonal(covariances, axis1=1, axis2=2).T
+                own = np.diagonal(covariances, axis1=1, axis2=2).T
+                holes += shares[k] * np.maximum(own, 0.0)  # rounding may leave less
             part.missing.put(spread, holes)
             variances[part.rows] = spread.T
         return means, variances
@@ -344,19 +348,21 @@ class Full:
         return n_components, d, d
 
     def _estimate_start(
-        self, data: Observed, responsibilities: Array
+        self, data: Observed, n_components: int, responsibilities: Responsibilities
     ) -> tuple[Array, Array, Array]:
         """M-step from means and variances of the observed entries of each component.
 
         A hole stands at its component's mean, with the variance there.
         """
-        diagonal = Diagonal()
-        statistics, means, variances = diagonal.estimate(data, responsibilities)
+        diagonal = Diagonal(self.reg_covar, self.min_variance)
+        statistics, means, variances = diagonal.estimate(
+            data, n_components, responsibilities
+        )
         sizes, counts = statistics.sizes, statistics.counts
         moments = np.zeros((*means.shape, means.shape[1]))
         for block in data:
             values, present = block.dense()
-            weighted = responsibilities[:, block.rows] * block.weights
+            weighted = responsibilities(block.rows) * block.weights
             for k, mean in enumerate(means):
                 residuals = (values - mean) * present
                 residuals *= np.sqrt(weighted[k])[:, None]
