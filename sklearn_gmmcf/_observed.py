@@ -57,7 +57,7 @@ class _Dense:
 
     def collect(self, R: Array) -> Array:
         R, scale = _in_range(R, self.array.dtype)
-        return scale * (R @ self.array).astype(np.float64, copy=False)
+        return _rescaled(R @ self.array, scale)
 
 
 class _Sparse:
@@ -75,8 +75,7 @@ class _Sparse:
 
     def collect(self, R: Array) -> Array:
         R, scale = _in_range(R, self.array.dtype)
-        product = self.transpose @ np.ascontiguousarray(R.T)
-        return scale * product.astype(np.float64, copy=False).T
+        return _rescaled((self.transpose @ np.ascontiguousarray(R.T)).T, scale)
 
 
 class _AllOnes:
@@ -92,12 +91,16 @@ class _AllOnes:
         return np.broadcast_to(R.sum(axis=1)[:, None], (len(R), self.shape[1]))
 
 
-def _in_range(R: Array, dtype: np.dtype[Any]) -> tuple[Array, float]:
+def _in_range(R: Array, dtype: np.dtype[Any]) -> tuple[Array, float | None]:
     """R of this dtype and a factor: weights of any scale must survive float32."""
     if R.dtype == dtype:
-        return R, 1.0
+        return R, None
     scale = float(np.abs(R).max()) or 1.0
     return (R / scale).astype(dtype), scale
+
+
+def _rescaled(product: Array, scale: float | None) -> Array:
+    return product if scale is None else product.astype(np.float64) * scale
 
 
 @dataclass(frozen=True, eq=False)

@@ -79,6 +79,16 @@ class DiagonalParameters:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.weights, self.means, self.variances)
 
+    def without(self, some: Array) -> DiagonalParameters:
+        """The same with plain Gaussians in place of some components (K,)."""
+        if not some.any():
+            return self
+        return DiagonalParameters(
+            self.weights,
+            np.where(some[:, None], 0.0, self.means),
+            np.where(some[:, None], 1.0, self.variances),
+        )
+
 
 @dataclass(frozen=True)
 class Diagonal:
@@ -159,7 +169,7 @@ class Diagonal:
     def log_joint(self, parameters: DiagonalParameters, block: Block) -> Array:
         p = parameters
         remote = p.reach > block.longest_reach
-        log_joint = self._expand(p, block, (~remote).astype(float)[:, None])
+        log_joint = self._expand(p.without(remote), block)
         for k in np.flatnonzero(remote):
             _, squares = block.about(p.means[k])
             shape = (1, p.means.shape[1])
@@ -171,14 +181,11 @@ class Diagonal:
         log_joint += log_weights(p.weights)[:, None]
         return log_joint
 
-    def _expand(self, p: DiagonalParameters, block: Block, near: Array) -> Array:
-        """Exponents of the density (K, n), by expanding the squares.
-
-        Remote components, where `near` (K, 1) is 0, are left out.
-        """
-        exponents = block.values.project(p.scaled_means * near)
-        exponents -= block.squares.project(0.5 * p.precisions * near)
-        exponents -= block.mask.project((p.half_norms + p.half_logs) * near)
+    def _expand(self, p: DiagonalParameters, block: Block) -> Array:
+        """Exponents of the density (K, n), by expanding the squares."""
+        exponents = block.values.project(p.scaled_means)
+        exponents -= block.squares.project(0.5 * p.precisions)
+        exponents -= block.mask.project(p.half_norms + p.half_logs)
         return exponents
 
     def accumulate(
@@ -367,10 +374,10 @@ class Diagonal:
 class Spherical(Diagonal):
     """One variance for each component."""
 
-    def _expand(self, p: DiagonalParameters, block: Block, near: Array) -> Array:
-        exponents = block.values.project(p.scaled_means * near)
-        exponents -= block.mask.project(p.half_norms * near)
-        exponents -= 0.5 * p.precisions * near * block.squared_norms
+    def _expand(self, p: DiagonalParameters, block: Block) -> Array:
+        exponents = block.values.project(p.scaled_means)
+        exponents -= block.mask.project(p.half_norms)
+        exponents -= 0.5 * p.precisions * block.squared_norms
         exponents -= p.half_logs * block.counts
         return exponents
 
