@@ -269,7 +269,12 @@ class BaseObservedMixture(
 
         For each completion and row a component is drawn by its responsibility, then
         the holes from their conditional Gaussian. So draws include the uncertainty of
-        the holes, but not that of the fitted parameters.
+        the holes, but not that of the fitted parameters: where rows are few, fit to
+        resampled rows for each draw.
+
+        What is estimated from each completed table is pooled by Rubin's rules: the mean
+        of the estimates; and for its variance, the mean of their variances plus
+        ``1 + 1 / n_completions`` times the variance of the estimates.
 
         Parameters
         ----------
@@ -307,9 +312,18 @@ class BaseObservedMixture(
         >>> from sklearn_gmmcf import MaskedGaussianMixture
         >>> X = np.array([[1, 2], [2, 4.1], [3, 5.9], [4, np.nan]])
         >>> mixture = MaskedGaussianMixture(covariance_type="full", max_iter=1000)
-        >>> draws = mixture.fit(X).sample_completions(X, 3, random_state=0)
+        >>> draws = mixture.fit(X).sample_completions(X, 20, random_state=0)
         >>> draws.shape
-        (3, 4, 2)
+        (20, 4, 2)
+
+        The mean of the second column, pooled:
+
+        >>> estimates = draws[:, :, 1].mean(axis=1)
+        >>> within = draws[:, :, 1].var(axis=1, ddof=1).mean() / len(X)
+        >>> between = estimates.var(ddof=1)
+        >>> std_error = np.sqrt(within + (1 + 1 / 20) * between)
+        >>> print(f"{estimates.mean():.1f} +- {std_error:.1f}")
+        5.0 +- 1.3
         """
         data = self._observe(X)
         if not isinstance(n_completions, Integral) or n_completions < 1:

@@ -40,13 +40,13 @@ class MaskedGaussianMixture(BaseObservedMixture):
     :math:`i`, EM maximizes
 
     .. math::
-        \sum_i w_i \log \sum_k \pi_k \prod_{j \in O_i}
-        N(x_{ij} | \mu_{kj}, \sigma^2_{kj})
-        - \frac{\kappa}{2} \sum_{kj} \frac{(\mu_{kj} - m_j)^2}{\sigma^2_{kj}}
+        \sum_i w_i \log \sum_k \pi_k \,
+        N(x_{i O_i} | \mu_{k O_i}, \Sigma_{k O_i O_i})
+        - \frac{\kappa}{2} \sum_k (\mu_k - m)^T \Sigma_k^{-1} (\mu_k - m)
 
-    with :math:`\kappa` the `mean_precision_prior` and :math:`m_j` the mean of the
-    observed entries of column :math:`j`. On data without holes, from the same start,
-    all results are those of :class:`sklearn.mixture.GaussianMixture`.
+    with :math:`\kappa` the `mean_precision_prior` and :math:`m` the means of the
+    columns' observed entries. On data without holes, from the same start, all results
+    are those of :class:`sklearn.mixture.GaussianMixture`.
 
     An entry is observed if it is stored and is not `missing_values`: in a sparse matrix
     a stored 0 is an observation, an unstored entry is a hole.
@@ -56,8 +56,11 @@ class MaskedGaussianMixture(BaseObservedMixture):
     n_components : int, default=1
         Number of components K.
 
-    covariance_type : {'spherical', 'diag'}, default='spherical'
-        One variance for each component, or one for each component and column.
+    covariance_type : {'spherical', 'diag', 'tied', 'full'}, default='spherical'
+        One variance for each component; one for each component and column; one
+        covariance matrix for all components; or one for each component. With 'tied' and
+        'full' a hole is completed given what its row shows, at a cost that grows with
+        the cube of the columns that a row misses (or observes, if fewer).
 
     missing_values : float, default=np.nan
         The value that marks a hole. NaN elsewhere is then an error.
@@ -66,10 +69,12 @@ class MaskedGaussianMixture(BaseObservedMixture):
         EM stops when the mean objective of a row changes by less than this (nats).
 
     reg_covar : float, default=1e-6
-        Added to each variance (squared units of the data).
+        Added to each variance, or to the diagonal of a covariance matrix as far as the
+        column is observed there (squared units of the data).
 
     min_variance : float, default=0.0
-        Floor under each variance (squared units of the data).
+        Floor under each variance, or each eigenvalue of a covariance matrix (squared
+        units of the data).
 
     max_iter : int, default=100
         Most EM iterations. 0 keeps the start.
@@ -90,7 +95,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
         First means.
 
     precisions_init : array-like, default=None
-        First precisions (inverse variances), of the shape of `precisions_`.
+        First precisions (inverse variances or covariance matrices), of the shape of
+        `precisions_`.
 
     mean_precision_prior : float, default=0.0
         Strength :math:`\kappa` that pulls means to the mean of their column, as this
@@ -98,7 +104,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     min_effective_count : float, default=0.0
         A mean of a column is estimated anew only where the responsibilities over the
-        column's observed entries add up to at least this; elsewhere it keeps its value.
+        column's observed entries add up to at least this; elsewhere it keeps its value,
+        which `mean_precision_prior` then leaves alone. Not for 'tied' and 'full'.
 
     random_state : int, RandomState instance or None, default=None
         Seeds the starts and `sample`.
@@ -116,14 +123,20 @@ class MaskedGaussianMixture(BaseObservedMixture):
     means_ : ndarray of shape (n_components, n_features)
         Means. A column never observed has the mean of all observed entries.
 
-    covariances_ : ndarray of shape (n_components,) or (n_components, n_features)
-        Variances, for 'spherical' or 'diag'.
+    covariances_ : ndarray
+        Variances or covariance matrices. The shape depends on `covariance_type`::
+
+            (n_components,)                          if 'spherical',
+            (n_components, n_features)               if 'diag',
+            (n_features, n_features)                 if 'tied',
+            (n_components, n_features, n_features)   if 'full'
 
     precisions_ : ndarray of the shape of `covariances_`
-        Inverse variances.
+        Their inverses.
 
     precisions_cholesky_ : ndarray of the shape of `covariances_`
-        Inverse standard deviations.
+        Square roots of the precisions; for matrices upper triangular, with
+        ``precision = U @ U.T``.
 
     converged_ : bool
         Whether the best run reached `tol`.
@@ -153,12 +166,24 @@ class MaskedGaussianMixture(BaseObservedMixture):
     -----
     A column that has no observed entry in fit is kept: densities ignore what turns up
     in it later, and one :class:`UnobservedColumnsWarning` names it. Rows of weight 0
-    are left out. Arithmetic is in the precision of X, sums of rows in double precision.
+    are left out. Neither the order of the rows nor repetition instead of weight changes
+    a fit, but for rounding, which may decide between equals. Products run in the
+    precision of X, sums over blocks of rows and the parameters are in double precision.
+    Methods use the fit itself: setting a fitted attribute changes no prediction.
+
+    On few rows maximum likelihood is too sure of itself, the more so the more
+    parameters a covariance type has: `docs/benchmarks/full_covariances.py` shows 90 %
+    intervals that hold 80 % of the hidden entries on 500 rows of 20 columns, 88 % on
+    2,000 and 90 % on 10,000. There `reg_covar` of a tenth of a column's variance helps
+    (93 %, and smaller errors); `mean_precision_prior` acts on means alone and does not.
 
     References
     ----------
     Z. Ghahramani and M. I. Jordan (1994). Supervised learning from incomplete data via
     an EM approach. Advances in Neural Information Processing Systems 6, 120-127.
+
+    R. J. A. Little and D. B. Rubin (2019). Statistical Analysis with Missing Data, 3rd
+    edition. Wiley.
 
     Examples
     --------

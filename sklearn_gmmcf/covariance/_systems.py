@@ -6,6 +6,8 @@ of them. Symmetric matrices are their lower triangles by rows, (q (q + 1) / 2, n
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from sklearn_gmmcf._typing import Array
@@ -20,9 +22,12 @@ class Systems:
     def __init__(self, columns: Array, d: int) -> None:
         self.columns = columns  # (q, P)
         self.d = d
-        first, second = np.tril_indices(len(columns))
-        # Places of the lower triangles in a flat (d, d) matrix.
-        self.places = columns[first] * d + columns[second]  # (q (q + 1) / 2, P)
+
+    @cached_property
+    def places(self) -> Array:
+        """Those of the lower triangles in a flat (d, d) matrix, (q (q + 1) / 2, P)."""
+        first, second = np.tril_indices(len(self.columns))
+        return self.columns[first] * self.d + self.columns[second]
 
     def invert(self, matrix: Array, right: Array) -> tuple[Array, Array, Array, Array]:
         """Invert submatrices of a (d, d) matrix and solve them for `right` (q, n).
@@ -39,7 +44,7 @@ class Systems:
         """
         q, n_systems = self.columns.shape
         if n_systems > 1 and q <= _LARGEST_SWEEP:
-            n_entries = len(self.places)
+            n_entries = q * (q + 1) // 2
             bordered = np.empty((n_entries + q + 1, n_systems))
             np.take(matrix.ravel(), self.places, out=bordered[:n_entries])
             bordered[n_entries:-1] = right
