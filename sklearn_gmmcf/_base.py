@@ -351,12 +351,16 @@ class BaseObservedMixture(
                     data.restore(block.rows, completed)
             return completions
         rows, columns = _check_entries(entries, data.shape)
+        # An entry that is asked twice is drawn once.
+        n_columns = data.shape[1]
+        places, back = np.unique(rows * n_columns + columns, return_inverse=True)
+        rows, columns = np.divmod(places, n_columns)
         observed, holes = _look_up(data, rows, columns)
         completions = np.repeat(observed[None], n_completions, axis=0)
         for block, here in holes:
             first = block.rows.start
             completions[:, here] = draw(block, rows[here] - first, columns[here])
-        return completions
+        return completions[:, back]
 
     def sample(self, n_samples=1):
         """Draw rows without holes from the fitted mixture.

@@ -28,7 +28,7 @@ class Pattern:
     def is_shared(self) -> bool:
         return self.observed.shape[1] == 1
 
-    def part(self, rows: slice) -> Pattern:
+    def part(self, rows: slice | Array) -> Pattern:
         """Some of the rows."""
         columns = slice(None) if self.is_shared else rows
         return Pattern(

@@ -1,5 +1,6 @@
 """Full and tied mixtures on data with holes, against plain loops."""
 
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -327,6 +328,14 @@ class TestDraws:
         other = mixture.sample_completions(X, 3, random_state=1)
         assert (draws != other)[:, np.isnan(X)].all()
 
+    @pytest.mark.parametrize("covariance_type", ["spherical", "full"])
+    def test_entry_asked_twice_is_drawn_once(self, covariance_type):
+        X = with_odd_rows(0.5)
+        mixture = fit(X, covariance_type=covariance_type)
+        draws = mixture.sample_completions(X, 4, entries=([5, 6, 5], [2, 1, 2]))
+        np.testing.assert_array_equal(draws[:, 0], draws[:, 2])
+        assert (draws[:, 0] != draws[:, 1]).all()
+
     def test_number(self):
         mixture = MaskedGaussianMixture().fit(correlated())
         with pytest.raises(ValueError, match="integer of at least 1"):
@@ -384,6 +393,44 @@ class TestErrors:
             ValueError, match=r"no use for min_effective_count=1\..*Leave it at 0\.0"
         ):
             fit(correlated(), covariance_type=covariance_type, min_effective_count=1.0)
+
+    @pytest.mark.parametrize("covariance_type", TYPES)
+    def test_values_too_small_to_be_squared(self, covariance_type):
+        with pytest.raises(ValueError, match="is singular"):
+            fit(correlated() * 1e-155, covariance_type=covariance_type, reg_covar=0)
+
+
+def test_objective_of_a_nearly_singular_covariance():
+    # What the observed tell of the holes is nearly all: differences lose their digits.
+    rng = np.random.default_rng(0)
+    covariance = np.ones((8, 8)) + np.diag(rng.uniform(1, 2, 8)) * 1e-11
+    X = rng.multivariate_normal(np.zeros(8), covariance, 400)
+    X[rng.random(X.shape) < 0.4] = np.nan
+    mixture = fit(X, covariance_type="full", reg_covar=0, tol=0, max_iter=40)
+    bounds = np.array(mixture.lower_bounds_)
+    assert (np.diff(bounds) >= -1e-5 * np.abs(bounds).max()).all()
+
+
+@pytest.mark.parametrize("n_observed", [10, 190])
+def test_memory_of_wide_rows_is_bounded(n_observed):
+    # Conditional covariances of all rows at once would take 0.3 GB and more.
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((1000, 200))
+    order = rng.random(X.shape).argsort(axis=1)
+    np.put_along_axis(X, order[:, n_observed:], np.nan, axis=1)
+    mixture = fit(X, covariance_type="full", reg_covar=0.1, max_iter=1)
+    one = ([3], [int(order[3, -1])])
+    for call, most in [
+        (lambda: mixture.complete(X, return_std=True), 1.2e8),
+        (lambda: mixture.sample_completions(X, 2, random_state=0), 1.2e8),
+        (lambda: mixture.complete(X, entries=one, return_std=True), 2e7),
+        (lambda: mixture.sample_completions(X, 50, entries=one), 2e7),
+    ]:
+        tracemalloc.start()
+        call()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < most
 
 
 def test_min_variance_is_a_floor_under_eigenvalues():

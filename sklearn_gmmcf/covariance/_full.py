@@ -210,9 +210,9 @@ class Full:
                 else:
                     of_observed[0][k] += joint[k].sum()
                     of_observed[1][k] += _scatter(part.observed, conditional, joint[k])
-        if of_observed[0].any():
-            S = np.broadcast_to(parameters.covariances, moments.shape)
-            moments += of_observed[0][:, None, None] * S - S @ of_observed[1] @ S
+        for k, (weight, inverses) in enumerate(zip(*of_observed, strict=True)):
+            if weight > 0:
+                moments[k] += _unexplained(parameters, k, weight, inverses)
         return FullStatistics(
             log_likelihood=log_likelihood,
             weight=float(block.weights.sum()),
@@ -246,9 +246,21 @@ class Full:
     def complete_rows(
         self, parameters: FullParameters, block: Block, *, with_variance: bool
     ) -> tuple[Array, Array | None]:
-        means = np.empty((len(block.weights), parameters.means.shape[1]))
+        rows = np.arange(len(block.weights))
+        return self._complete(parameters, block, rows, with_variance)
+
+    def _complete(
+        self,
+        parameters: FullParameters,
+        block: Block,
+        wanted: Array,
+        with_variance: bool,
+    ) -> tuple[Array, Array | None]:
+        """Conditional means and variances of some rows, sorted, (m, d)."""
+        means = np.empty((len(wanted), parameters.means.shape[1]))
         variances = np.zeros_like(means) if with_variance else None
-        for part, conditionals in _conditionals(parameters, block):
+        for part, conditionals in _conditionals(parameters, block, wanted):
+            places = np.searchsorted(wanted, part.rows)
             shares, _ = _posterior(parameters, conditionals)
             of_components = [
                 mean[:, None] + conditional.residuals
@@ -257,7 +269,7 @@ class Full:
                 )
             ]
             mean = sum(r * m for r, m in zip(shares, of_components, strict=True))
-            means[part.rows] = mean.T
+            means[places] = mean.T
             if variances is None:
                 continue
             spread = sum(
@@ -265,11 +277,10 @@ class Full:
             )
             holes = part.missing.take(spread)
             for k, conditional in enumerate(conditionals):
-                covariances = _hole_covariances(parameters, k, part, conditional)
-                own = np.diagonal(covariances, axis1=1, axis2=2).T
-                holes += shares[k] * np.maximum(own, 0.0)  # rounding may leave less
+                own = _hole_variances(parameters, k, part, conditional)
+                holes += shares[k] * own
             part.missing.put(spread, holes)
-            variances[part.rows] = spread.T
+            variances[places] = spread.T
         return means, variances
 
     def complete_entries(
@@ -281,12 +292,11 @@ class Full:
         *,
         with_variance: bool,
     ) -> tuple[Array, Array | None]:
-        means, variances = self.complete_rows(
-            parameters, block, with_variance=with_variance
-        )
+        wanted, places = np.unique(rows, return_inverse=True)
+        means, variances = self._complete(parameters, block, wanted, with_variance)
         if variances is None:
-            return means[rows, columns], None
-        return means[rows, columns], variances[rows, columns]
+            return means[places, columns], None
+        return means[places, columns], variances[places, columns]
 
     def draw(
         self,
@@ -297,9 +307,12 @@ class Full:
         n_draws: int,
         rng: np.random.RandomState,
     ) -> Array:
-        n, d = len(block.weights), parameters.means.shape[1]
-        drawn = np.zeros((n_draws, n, d))
-        for part, conditionals in _conditionals(parameters, block):
+        wanted, places = np.unique(rows, return_inverse=True)
+        d = parameters.means.shape[1]
+        drawn = np.zeros((n_draws, len(wanted), d))
+        for part, conditionals in _conditionals(
+            parameters, block, wanted, with_covariances=True
+        ):
             shares, _ = _posterior(parameters, conditionals)
             labels = draw_labels(shares, n_draws, rng)
             values = np.empty((n_draws, d, len(part.rows)))
@@ -315,8 +328,9 @@ class Full:
                     holes = part.missing.take(of_k) + (roots @ noise)[:, :, 0].T
                     part.missing.put(of_k, holes)
                     np.copyto(draw, of_k, where=chosen)
-            drawn[:, part.rows] = values.transpose(0, 2, 1)
-        return drawn[:, rows, columns]
+            of_part = np.searchsorted(wanted, part.rows)
+            drawn[:, of_part] = values.transpose(0, 2, 1)
+        return drawn[:, places, columns]
 
     def sample(
         self, parameters: FullParameters, sizes: Array, rng: np.random.RandomState
@@ -475,6 +489,39 @@ def _condition(parameters: FullParameters, k: int, part: _Part) -> _Conditional:
     return _Conditional(log_density, residuals, inverses, of_holes)
 
 
+def _unexplained(
+    parameters: FullParameters, k: int, weight: float, inverses: Array
+) -> Array:
+    """Sum of the holes' covariances: weight S - S (sum of inverses of S_oo) S.
+
+    In whitened coordinates its eigenvalues are from 0 to weight, which rounding of an
+    ill-conditioned S could leave.
+    """
+    L = parameters.cholesky[k % len(parameters.cholesky)]
+    values, vectors = np.linalg.eigh(weight * np.eye(len(L)) - L.T @ inverses @ L)
+    roots = L @ (vectors * np.sqrt(np.maximum(values, 0.0)))
+    return roots @ roots.T
+
+
+def _hole_variances(
+    parameters: FullParameters, k: int, part: _Part, conditional: _Conditional
+) -> Array:
+    """Conditional variances of the holes, (q_missing, P)."""
+    n_missing = len(part.missing.columns)
+    if conditional.of_holes:
+        diagonal = np.arange(n_missing)
+        return conditional.inverses[diagonal * (diagonal + 3) // 2]
+    covariance = parameters.covariances[k % len(parameters.covariances)]
+    observed, missing = part.observed.columns.T, part.missing.columns.T  # (P, q)
+    inverses = part.observed.unpack(conditional.inverses)
+    variances = np.diag(covariance)[part.missing.columns]
+    bytes_a_row = 8 * (observed.shape[1] + 1) * n_missing
+    for rows in chunks(len(missing), max(_BATCH_BYTES // bytes_a_row, 1)):
+        across = covariance[missing[rows][:, :, None], observed[rows][:, None]]
+        variances[:, rows] -= ((across @ inverses[rows]) * across).sum(axis=2).T
+    return np.maximum(variances, 0.0)  # rounding may leave less
+
+
 def _hole_covariances(
     parameters: FullParameters, k: int, part: _Part, conditional: _Conditional
 ) -> Array:
@@ -498,12 +545,22 @@ def _roots(covariances: Array) -> Array:
         return vectors * np.sqrt(np.maximum(values, 0.0))[:, None]
 
 
-def _parts(parameters: FullParameters, block: Block) -> Iterator[_Part]:
-    """The block in parts of one pattern, whose systems fit in the batch."""
+def _parts(
+    parameters: FullParameters,
+    block: Block,
+    wanted: Array | None = None,
+    with_covariances: bool = False,
+) -> Iterator[_Part]:
+    """The block, or wanted rows of it, in parts of one pattern that fit in the batch.
+
+    With covariances, so do the covariances of the holes of each row.
+    """
     values, _ = block.dense()
     n_components, d = parameters.means.shape
     well_conditioned = bool(parameters.well_conditioned.all())
     for pattern in block.patterns():
+        if wanted is not None:
+            pattern = pattern.part(np.flatnonzero(np.isin(pattern.rows, wanted)))
         n_observed, n_missing = len(pattern.observed), len(pattern.missing)
         if pattern.is_shared:
             size = _SHARED_BYTES // (8 * d)
@@ -513,7 +570,10 @@ def _parts(parameters: FullParameters, block: Block) -> Iterator[_Part]:
                 if well_conditioned and n_missing <= n_observed
                 else n_observed
             )
-            size = _BATCH_BYTES // (8 * n_components * (q * (q + 1) // 2 + 2 * d))
+            n_values = n_components * (q * (q + 1) // 2 + 2 * d)
+            if with_covariances:
+                n_values += 2 * n_missing * d
+            size = _BATCH_BYTES // (8 * n_values)
         for rows in chunks(len(pattern.rows), max(size, 1)):
             part = pattern.part(rows)
             yield _Part(
@@ -525,10 +585,13 @@ def _parts(parameters: FullParameters, block: Block) -> Iterator[_Part]:
 
 
 def _conditionals(
-    parameters: FullParameters, block: Block
+    parameters: FullParameters,
+    block: Block,
+    wanted: Array | None = None,
+    with_covariances: bool = False,
 ) -> Iterator[tuple[_Part, list[_Conditional]]]:
     """The parts of a block, under each component."""
-    for part in _parts(parameters, block):
+    for part in _parts(parameters, block, wanted, with_covariances):
         components = range(len(parameters.weights))
         yield part, [_condition(parameters, k, part) for k in components]
 
@@ -556,7 +619,8 @@ def _cholesky(component: int, covariance: Array) -> Array:
         factor = np.linalg.cholesky(covariance)
     except np.linalg.LinAlgError:
         factor = np.zeros_like(covariance)
-    if (np.diag(factor) ** 2 <= _ROUNDING * np.diag(covariance)).any():
+    least = np.maximum(_ROUNDING * np.diag(covariance), NEGLIGIBLE)
+    if not (np.diag(factor) ** 2 > least).all():
         raise ValueError(
             f"The covariance of component {component} is singular: its rows are too "
             "few, or its columns depend on each other. Increase reg_covar or "
