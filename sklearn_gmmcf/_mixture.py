@@ -173,7 +173,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     On few rows maximum likelihood is too sure of itself, the more so the more
     parameters a covariance type has: `docs/benchmarks/full_covariances.py` shows 90 %
-    intervals that hold 73 to 81 % of the hidden entries on 500 rows of 20 columns, 88
+    intervals that hold 72 to 81 % of the hidden entries on 500 rows of 20 columns, 88
     to 89 % on 2,000 and 90 % on 10,000. There ``reg_covar=0.1`` gives 92 to 94 % and
     smaller errors; `mean_precision_prior` acts on means alone and hardly helps. A table
     with holes and fewer rows than columns needs a `reg_covar` that is not much smaller
