@@ -116,8 +116,7 @@ class Diagonal:
         if given.weights is not None:
             weights = given.weights
         if given.means is not None:
-            known = data.columns.known
-            means = np.where(known, given.means - data.columns.center, 0.0)
+            means = given.centered_means(data.columns)
         if given.precisions is not None:
             variances = 1 / given.precisions.reshape(len(given.precisions), -1)
         return _checked(weights, means, variances)

@@ -63,6 +63,10 @@ class Given:
     means: Array | None = None  # (K, d), in the units of the data
     precisions: Array | None = None  # as precisions_ of the family
 
+    def centered_means(self, columns: Columns) -> Array:
+        """The means in the units of a family; unknown columns have none to give."""
+        return np.where(columns.known, self.means - columns.center, 0.0)
+
     @property
     def is_whole(self) -> bool:
         return not any(getattr(self, f.name) is None for f in fields(self))

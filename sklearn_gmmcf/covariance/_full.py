@@ -146,8 +146,7 @@ class Full:
         if given.weights is not None:
             weights = given.weights
         if given.means is not None:
-            known = data.columns.known
-            means = np.where(known, given.means - data.columns.center, 0.0)
+            means = given.centered_means(data.columns)
         if given.precisions is not None:
             d = data.shape[1]
             precisions = given.precisions.reshape(-1, d, d)
