@@ -33,7 +33,8 @@ class UnobservedColumnsWarning(UserWarning):
     """Some columns have no observed entry in the data that were fitted.
 
     They are kept, so that columns stay aligned: the mean of all observed entries fills
-    them, and densities ignore values that turn up in them later.
+    them (for 'factor' the mean of the other columns and the row's offset from it), and
+    densities ignore values that turn up in them later.
     """
 
 
@@ -217,7 +218,8 @@ class BaseObservedMixture(
         Raises
         ------
         MemoryError
-            If the dense matrix cannot be had: ask `complete` for some entries.
+            If the dense matrix cannot be had: ask `complete` for some entries, or
+            `recommend` for the highest of each row.
         """
         completed, _ = self._complete_rows(self._observe(X), return_std=False)
         return completed
@@ -260,6 +262,74 @@ class BaseObservedMixture(
                 data, rows, columns, return_std=return_std
             )
         return (completed, std) if return_std else completed
+
+    @one_blas_thread
+    def recommend(self, X, n_items=10, *, exclude_observed=True, return_std=False):
+        """Find the columns with the highest predictions for each row.
+
+        For users in rows and items in columns: the items that each user would rate
+        highest. Works through blocks of rows; the completed matrix is not built.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with holes; rows need not have been seen in fit.
+        n_items : int, default=10
+            Number of columns to find for each row.
+        exclude_observed : bool, default=True
+            Leave out what the row has observed. Otherwise it counts with its value.
+        return_std : bool, default=False
+            Return standard deviations too.
+
+        Returns
+        -------
+        items : ndarray of shape (n_samples, n_items)
+            Column indices, best first; of equal ones the first column first. -1 where
+            fewer columns are left.
+        values : ndarray of shape (n_samples, n_items)
+            Their predictions; NaN where fewer columns are left.
+        std : ndarray of shape (n_samples, n_items)
+            Standard deviations, as those of `complete`. Only if ``return_std``.
+
+        Raises
+        ------
+        ValueError
+            If ``n_items`` is less than 1.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = np.array([[5, 1, 4, 2], [5, 1, np.nan, np.nan], [1, 5, 2, 4]])
+        >>> mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
+        >>> items, values = mixture.recommend(X[[1]], n_items=1)
+        >>> items, values
+        (array([[2]]), array([[4.]]))
+        """
+        data = self._observe(X)
+        if not isinstance(n_items, Integral) or n_items < 1:
+            raise ValueError(
+                f"n_items should be an integer of at least 1, but got {n_items!r}."
+            )
+        shape = data.shape[0], n_items
+        items = np.full(shape, -1, dtype=np.intp)
+        values = np.full(shape, np.nan, dtype=data.dtype)
+        std = np.full(shape, np.nan, dtype=data.dtype) if return_std else None
+        n_found = min(n_items, data.shape[1])
+        for rows, completed, spread in self._completed_blocks(data, return_std):
+            ranked = completed.copy()
+            if exclude_observed:
+                data.restore(rows, ranked, value=-np.inf)
+            best = _largest(ranked, n_found)
+            found = np.take_along_axis(ranked, best, axis=1) > -np.inf
+            for target, source in [
+                (items, best),
+                (values, np.take_along_axis(completed, best, axis=1)),
+                (std, None if spread is None else np.take_along_axis(spread, best, 1)),
+            ]:
+                if target is not None:
+                    np.copyto(target[rows, :n_found], source, where=found)
+        return (items, values, std) if return_std else (items, values)
 
     @one_blas_thread
     def sample_completions(
@@ -334,9 +404,11 @@ class BaseObservedMixture(
         rng = check_random_state(random_state)
         model = self._model
 
+        shared = model.family.draw_shared(model.parameters, n_completions, rng)
+
         def draw(block, rows, columns):
             drawn = model.family.draw(
-                model.parameters, block, rows, columns, n_completions, rng
+                model.parameters, shared, block, rows, columns, rng
             )
             return drawn + model.columns.center[columns]
 
@@ -388,6 +460,29 @@ class BaseObservedMixture(
         rows = np.vstack(model.family.sample(model.parameters, sizes, rng))
         return rows + model.columns.center, np.repeat(np.arange(len(sizes)), sizes)
 
+    def get_covariance(self, component):
+        """Build the covariance matrix of a component.
+
+        Parameters
+        ----------
+        component : int
+            Index of the component.
+
+        Returns
+        -------
+        covariance : ndarray of shape (n_features, n_features)
+            Covariance of the component's rows, whatever the `covariance_type`.
+        """
+        check_is_fitted(self)
+        model = self._model
+        n_components = len(model.parameters.weights)
+        if not isinstance(component, Integral) or not 0 <= component < n_components:
+            raise ValueError(
+                f"component should be an integer from 0 to {n_components - 1}, but got "
+                f"{component!r}."
+            )
+        return model.family.covariance(model.parameters, component).copy()
+
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_model")
 
@@ -425,7 +520,7 @@ class BaseObservedMixture(
             given=X,
             missing_values=self.missing_values,
             columns=self._model.columns,
-            grouped=self._model.family.groups_rows,
+            **_block_options(self._model.family),
         )
 
     def _observe_for_fit(
@@ -433,8 +528,8 @@ class BaseObservedMixture(
         X: Any,
         sample_weight: Any,
         *,
+        family: Family,
         earlier: Columns | None = None,
-        grouped: bool = False,
     ) -> Observed:
         """The door of fit; `earlier` are the columns of a fit that is continued."""
         validated = self._validate(X, reset=earlier is None, ensure_min_samples=2)
@@ -449,7 +544,7 @@ class BaseObservedMixture(
             earlier=earlier,
             weights=sample_weight,
             keep=True,
-            grouped=grouped,
+            **_block_options(family),
         )
         n_rows = data.shape[0]
         if n_rows < self.n_components:
@@ -464,7 +559,7 @@ class BaseObservedMixture(
             more = ", ..." if unknown.size > 10 else ""
             warn_user(
                 f"{unknown.size} column(s) without an observed entry are filled with "
-                f"the mean of all observed entries: {shown}{more}.",
+                f"{family.unknown_columns}: {shown}{more}.",
                 UnobservedColumnsWarning,
             )
         return data
@@ -480,17 +575,28 @@ class BaseObservedMixture(
     ) -> tuple[Array, Array | None]:
         completed = _empty_dense(data)
         std = _empty_dense(data) if return_std else None
+        for rows, of_rows, spread in self._completed_blocks(data, return_std):
+            completed[rows] = of_rows
+            if std is not None:
+                std[rows] = spread
+        return completed, std
+
+    def _completed_blocks(
+        self, data: Observed, return_std: bool
+    ) -> Iterator[tuple[slice, Array, Array | None]]:
+        """Rows, completed (m, d), and standard deviations of these."""
         model = self._model
         for block in data.blocks(_most_rows(data)):
             means, variances = model.family.complete_rows(
                 model.parameters, block, with_variance=return_std
             )
-            completed[block.rows] = means + model.columns.center
-            data.restore(block.rows, completed[block.rows])
-            if std is not None and variances is not None:
-                std[block.rows] = np.sqrt(variances)
-                data.restore(block.rows, std[block.rows], value=0.0)
-        return completed, std
+            completed = (means + model.columns.center).astype(data.dtype, copy=False)
+            data.restore(block.rows, completed)
+            std = None
+            if variances is not None:
+                std = np.sqrt(variances).astype(data.dtype, copy=False)
+                data.restore(block.rows, std, value=0.0)
+            yield block.rows, completed, std
 
     def _complete_entries(
         self, data: Observed, rows: Array, columns: Array, *, return_std: bool
@@ -510,6 +616,10 @@ class BaseObservedMixture(
             if std is not None and variances is not None:
                 std[here] = np.sqrt(variances)
         return completed, std
+
+
+def _block_options(family: Family) -> dict[str, Any]:
+    return {"grouped": family.groups_rows, "most_rows": family.most_rows}
 
 
 def warn_user(message: str, category: type[Warning]) -> None:
@@ -560,13 +670,32 @@ def _most_rows(data: Observed) -> int:
     return max(_COMPLETED_BYTES // (8 * data.shape[1]), 1)
 
 
+def _largest(array: Array, n: int) -> Array:
+    """Columns of the n largest entries of each row, in descending order (m, n)."""
+    if n < array.shape[1]:
+        # All that are larger than the nth are taken, and of its equals the first.
+        nth = np.partition(array, -n, axis=1)[:, [-n]]
+        candidates = array >= nth
+        surplus = candidates.sum(axis=1) > n
+        if surplus.any():
+            equal = array[surplus] == nth[surplus]
+            room = n - (array[surplus] > nth[surplus]).sum(axis=1, keepdims=True)
+            candidates[surplus] &= ~equal | (np.cumsum(equal, axis=1) <= room)
+        columns = np.nonzero(candidates)[1].reshape(len(array), n)
+    else:
+        columns = np.broadcast_to(np.arange(n), array.shape)
+    order = np.argsort(-np.take_along_axis(array, columns, axis=1), kind="stable")
+    return np.take_along_axis(columns, order, axis=1)
+
+
 def _empty_dense(data: Observed, *copies: int) -> Array:
     try:
         return np.empty((*copies, *data.shape), dtype=data.dtype)
     except (MemoryError, ValueError) as error:
         raise MemoryError(
             f"The completed matrix of shape {data.shape} does not fit in memory. Use "
-            "complete(X, entries=(rows, columns)) for the entries that you need."
+            "complete(X, entries=(rows, columns)) for the entries that you need, or "
+            "recommend(X) for the highest of each row."
         ) from error
 
 

@@ -17,7 +17,8 @@ class EMResult:
 
     parameters: Any
     lower_bound: float  # of the last E-step, a row
-    lower_bounds: list[float]  # of each E-step
+    lower_bounds: list[float]  # of each E-step that the run went on from
+    n_iter: int
     converged: bool
 
 
@@ -30,17 +31,25 @@ def run_em(
     tol: float,
     lower_bound: float = -np.inf,
 ) -> EMResult:
-    """Iterate E- and M-step until the objective changes by less than ``tol`` a row.
+    """Iterate E- and M-step until the objective changes by less than ``tol``.
+
+    The change is that of a row, or of what else a family counts by. Where the objective
+    fell, the loop goes on from what the family steps back to.
 
     ``lower_bound`` is that of an earlier run that this one continues.
     """
     lower_bounds: list[float] = []
-    for _ in range(max_iter):
+    for n_iter in range(1, max_iter + 1):
         statistics = total(family.accumulate(parameters, block) for block in data)
         objective = statistics.log_likelihood + family.log_prior(parameters)
         previous, lower_bound = lower_bound, objective / statistics.weight
+        change = lower_bound - previous
+        steady = family.step_back(parameters) if change < 0 else None
+        if steady is not None:
+            parameters, lower_bound = steady, previous
+            continue
         lower_bounds.append(lower_bound)
         parameters = family.maximize(statistics, parameters)
-        if abs(lower_bound - previous) < tol:
-            return EMResult(parameters, lower_bound, lower_bounds, converged=True)
-    return EMResult(parameters, lower_bound, lower_bounds, converged=False)
+        if abs(change) < tol * (statistics.size / statistics.weight):
+            return EMResult(parameters, lower_bound, lower_bounds, n_iter, True)
+    return EMResult(parameters, lower_bound, lower_bounds, max_iter, False)

@@ -195,7 +195,8 @@ class KMeansMixture(BaseObservedMixture):
             If X or a parameter cannot be used, or a variance is zero while `reg_covar`
             and `min_variance` are 0.
         """
-        data = self._observe_for_fit(X, sample_weight)
+        family = Spherical(reg_covar=self.reg_covar, min_variance=self.min_variance)
+        data = self._observe_for_fit(X, sample_weight, family=family)
         runs = [
             run_lloyd(data, centers, max_iter=self.max_iter, tol=self.tol)
             for centers in self._starts(data)
@@ -208,7 +209,6 @@ class KMeansMixture(BaseObservedMixture):
                 f"n_components={self.n_components}: X may have too few distinct rows.",
                 ConvergenceWarning,
             )
-        family = Spherical(reg_covar=self.reg_covar, min_variance=self.min_variance)
         distances = own_distances(data, best.centers, best.labels)
         parameters = family.of_clusters(data, best.labels, best.centers, distances)
         self._set_model(Model(family, parameters, data.columns))

@@ -70,7 +70,7 @@ class _Sparse:
 
     # scipy multiplies fastest by C-ordered (d, K) and (n, K); all else here is (K, n).
     def project(self, W: Array) -> Array:
-        product = self.array @ W.T.astype(self.array.dtype, order="C")
+        product = self.array @ np.asarray(W.T, dtype=self.array.dtype, order="C")
         return product.T.astype(np.float64, order="C")
 
     def collect(self, R: Array) -> Array:
@@ -158,6 +158,8 @@ class Observed(ABC):
         Keep one centered copy of the values, for data that are read many times.
     grouped : bool
         Whether blocks will be asked for their rows and patterns of holes.
+    most_rows : int or None
+        Most rows of a block.
     """
 
     def __init__(
@@ -168,8 +170,10 @@ class Observed(ABC):
         weights: Array | None,
         keep: bool,
         grouped: bool,
+        most_rows: int | None,
     ) -> None:
         self.grouped = grouped
+        self.most_rows = raw.shape[0] if most_rows is None else most_rows
         self.shape: tuple[int, int] = raw.shape
         self.dtype: np.dtype[Any] = raw.dtype
         self.weights = np.ones(self.shape[0]) if weights is None else weights
@@ -191,7 +195,7 @@ class Observed(ABC):
     def blocks(
         self, most_rows: int | None = None, touching: Array | None = None
     ) -> Iterator[Block]:
-        """The data in blocks of at most ``most_rows`` rows.
+        """The data in blocks, of at most ``most_rows`` rows.
 
         With ``touching``, sorted indices of rows, only the blocks that hold some.
         """
@@ -317,7 +321,7 @@ class _DenseObserved(Observed):
         n, d = self.shape
         block_bytes = _GROUPED_BLOCK_BYTES if self.grouped else _DENSE_BLOCK_BYTES
         step = block_bytes // (d * self.dtype.itemsize)
-        step = min(max(step, _DENSE_BLOCK_MIN_ROWS), most_rows or n)
+        step = min(max(step, _DENSE_BLOCK_MIN_ROWS), self.most_rows, most_rows or n)
         for start in range(0, n, step):
             yield slice(start, min(start + step, n))
 
@@ -467,7 +471,7 @@ class _SparseObserved(Observed):
     def _slices(self, most_rows: int | None = None) -> Iterator[slice]:
         n, d = self.raw.shape
         most_entries = max(_SPARSE_BLOCK_ENTRIES, 2 * d)
-        step = min(max(_SPARSE_BLOCK_ROWS, d), most_rows or n)
+        step = min(max(_SPARSE_BLOCK_ROWS, d), self.most_rows, most_rows or n)
         if self.grouped:
             step = min(step, max(_GROUPED_BLOCK_BYTES // (8 * d), 1))
         indptr = self.raw.indptr
@@ -670,6 +674,7 @@ def observe(
     weights: Array | None = None,
     keep: bool = False,
     grouped: bool = False,
+    most_rows: int | None = None,
 ) -> Observed:
     """Decide which entries of validated data are observed.
 
@@ -681,7 +686,7 @@ def observe(
         The matrix before it was converted to CSR.
     missing_values : float, default=nan
         The value that marks a hole.
-    columns, earlier, weights, keep, grouped
+    columns, earlier, weights, keep, grouped, most_rows
         See `Observed`. Rows of weight 0 are left out.
 
     Raises
@@ -709,6 +714,7 @@ def observe(
         "weights": weights,
         "keep": keep,
         "grouped": grouped,
+        "most_rows": most_rows,
     }
     if is_sparse:
         return _SparseObserved(_filter_entries(X, present), **options)

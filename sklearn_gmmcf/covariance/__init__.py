@@ -1,6 +1,9 @@
 """Families of covariances by the name of their ``covariance_type``."""
 
+from typing import Any
+
 from sklearn_gmmcf.covariance._diagonal import Diagonal, Spherical
+from sklearn_gmmcf.covariance._factor import Factor
 from sklearn_gmmcf.covariance._family import (
     Family,
     Given,
@@ -10,11 +13,12 @@ from sklearn_gmmcf.covariance._family import (
 )
 from sklearn_gmmcf.covariance._full import Full, Tied
 
-FAMILIES = {
+FAMILIES: dict[str, Any] = {
     "spherical": Spherical,
     "diag": Diagonal,
     "tied": Tied,
     "full": Full,
+    "factor": Factor,
 }
 
 __all__ = [

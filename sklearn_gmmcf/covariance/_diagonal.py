@@ -21,6 +21,7 @@ from sklearn_gmmcf._typing import Array, Responsibilities
 from sklearn_gmmcf.covariance._family import (
     NEGLIGIBLE,
     SHARED,
+    Divide,
     Given,
     Statistics,
     check_shape,
@@ -95,6 +96,10 @@ class Diagonal:
     """A variance for each component and column."""
 
     groups_rows = False
+    most_rows = None
+    given_names = ("weights", "means", "precisions")
+    unused_options = ()
+    unknown_columns = "the mean of all observed entries"
 
     reg_covar: float = 0.0
     min_variance: float = 0.0
@@ -105,12 +110,12 @@ class Diagonal:
         self,
         data: Observed,
         n_components: int,
-        responsibilities: Responsibilities | None,
+        divide: Divide,
         given: Given,
     ) -> DiagonalParameters:
-        if responsibilities is not None:
+        if not given.is_whole:
             statistics, means, variances = self.estimate(
-                data, n_components, responsibilities
+                data, n_components, divide(data)
             )
             weights = statistics.sizes / statistics.sizes.sum()
         if given.weights is not None:
@@ -203,6 +208,9 @@ class Diagonal:
         )
         return _checked(statistics.sizes / statistics.sizes.sum(), means, variances)
 
+    def step_back(self, parameters: DiagonalParameters) -> None:
+        return None
+
     def log_prior(self, parameters: DiagonalParameters) -> float:
         if self.mean_precision_prior == 0:
             return 0.0
@@ -247,18 +255,25 @@ class Diagonal:
                 variances[part] = np.einsum("km,km->m", shares, spread)
         return means, variances
 
+    def draw_shared(
+        self, parameters: DiagonalParameters, n_draws: int, rng: np.random.RandomState
+    ) -> range:
+        return range(n_draws)
+
     def draw(
         self,
         parameters: DiagonalParameters,
+        shared: range,
         block: Block,
         rows: Array,
         columns: Array,
-        n_draws: int,
         rng: np.random.RandomState,
     ) -> Array:
         responsibilities = self.log_joint(parameters, block)
         to_responsibilities(responsibilities)
-        labels = draw_labels(responsibilities, n_draws, rng)[:, rows]  # (n_draws, m)
+        labels = draw_labels(responsibilities, len(shared), rng)[
+            :, rows
+        ]  # (len(shared), m)
         scales = np.broadcast_to(np.sqrt(parameters.variances), parameters.means.shape)
         noise = rng.standard_normal(labels.shape)
         return parameters.means[labels, columns] + scales[labels, columns] * noise
@@ -271,6 +286,10 @@ class Diagonal:
             mean + scale * rng.standard_normal((size, len(mean)))
             for mean, scale, size in zip(parameters.means, scales, sizes, strict=True)
         ]
+
+    def covariance(self, parameters: DiagonalParameters, component: int) -> Array:
+        variances = parameters.variances[component]
+        return np.diag(np.broadcast_to(variances, parameters.means.shape[1:]))
 
     def n_parameters(self, parameters: DiagonalParameters, n_columns: int) -> int:
         n_components = len(parameters.weights)

@@ -11,7 +11,7 @@ All values are centered by the columns' observed means, so 0 is the mean of a co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from functools import reduce
 from operator import add
@@ -36,6 +36,11 @@ class Statistics:
 
     log_likelihood: float
     weight: float
+
+    @property
+    def size(self) -> float:
+        """What the objective is divided by when its change is compared with tol."""
+        return self.weight
 
     def __add__(self, other: Self) -> Self:
         sums = {
@@ -72,6 +77,10 @@ class Given:
         return not any(getattr(self, f.name) is None for f in fields(self))
 
 
+# First responsibilities of the rows of a table: of the data, or of what says more.
+Divide = Callable[[Observed], Responsibilities]
+
+
 class Family(Protocol):
     """What the loop and the estimators ask of a family.
 
@@ -79,18 +88,19 @@ class Family(Protocol):
     """
 
     groups_rows: bool  # whether it asks blocks for their rows and patterns
+    most_rows: int | None  # of a block, if these need much memory
+    given_names: tuple[str, ...]  # which fields of `Given` it can start from
+    unused_options: tuple[str, ...]  # options of the estimator that it ignores
+    unknown_columns: str  # what it completes unknown columns with
 
     def start(
         self,
         data: Observed,
         n_components: int,
-        responsibilities: Responsibilities | None,
+        divide: Divide,
         given: Given,
     ) -> Any:
-        """First parameters: what is given, the rest from responsibilities.
-
-        Responsibilities are None if all is given.
-        """
+        """First parameters: what is given, the rest from the rows divided by type."""
 
     def check_precisions(
         self, precisions: Array, n_components: int, n_columns: int
@@ -108,6 +118,12 @@ class Family(Protocol):
 
     def maximize(self, statistics: Any, parameters: Any) -> Any:
         """M-step: new parameters."""
+
+    def step_back(self, parameters: Any) -> Any | None:
+        """What to go on from if these parameters lowered the objective.
+
+        None if the M-step cannot lower it.
+        """
 
     def log_prior(self, parameters: Any) -> float:
         """What the objective has beside the log-likelihood."""
@@ -128,13 +144,18 @@ class Family(Protocol):
     ) -> tuple[Array, Array | None]:
         """The same at some entries, rows counted from the block's first, (m,)."""
 
+    def draw_shared(
+        self, parameters: Any, n_draws: int, rng: np.random.RandomState
+    ) -> Any:
+        """What all rows of a draw share, one for each draw."""
+
     def draw(
         self,
         parameters: Any,
+        shared: Any,
         block: Block,
         rows: Array,
         columns: Array,
-        n_draws: int,
         rng: np.random.RandomState,
     ) -> Array:
         """Draws of some missing entries given the observed, (n_draws, m)."""
@@ -143,6 +164,9 @@ class Family(Protocol):
         self, parameters: Any, sizes: Array, rng: np.random.RandomState
     ) -> list[Array]:
         """Rows drawn from each component, (sizes[k], d) each."""
+
+    def covariance(self, parameters: Any, component: int) -> Array:
+        """Covariance matrix of a component's rows, (d, d)."""
 
     def n_parameters(self, parameters: Any, n_columns: int) -> int:
         """Free parameters, of which those of never observed columns are none."""

@@ -31,6 +31,7 @@ from sklearn_gmmcf.covariance._diagonal import Diagonal
 from sklearn_gmmcf.covariance._family import (
     NEGLIGIBLE,
     SHARED,
+    Divide,
     Given,
     Statistics,
     check_shape,
@@ -127,6 +128,10 @@ class Full:
     """A covariance matrix for each component."""
 
     groups_rows = True
+    most_rows = None
+    given_names = ("weights", "means", "precisions")
+    unused_options = ()
+    unknown_columns = "the mean of all observed entries"
 
     reg_covar: float = 0.0
     min_variance: float = 0.0
@@ -136,12 +141,12 @@ class Full:
         self,
         data: Observed,
         n_components: int,
-        responsibilities: Responsibilities | None,
+        divide: Divide,
         given: Given,
     ) -> FullParameters:
-        if responsibilities is not None:
+        if not given.is_whole:
             weights, means, covariances = self._estimate_start(
-                data, n_components, responsibilities
+                data, n_components, divide(data)
             )
         if given.weights is not None:
             weights = given.weights
@@ -232,6 +237,9 @@ class Full:
         covariances = self._divide(statistics, moments, parameters.covariances)
         return FullParameters(sizes / sizes.sum(), means, covariances)
 
+    def step_back(self, parameters: FullParameters) -> None:
+        return None
+
     def log_prior(self, parameters: FullParameters) -> float:
         if self.mean_precision_prior == 0:
             return 0.0
@@ -297,24 +305,29 @@ class Full:
             return means[places, columns], None
         return means[places, columns], variances[places, columns]
 
+    def draw_shared(
+        self, parameters: FullParameters, n_draws: int, rng: np.random.RandomState
+    ) -> range:
+        return range(n_draws)
+
     def draw(
         self,
         parameters: FullParameters,
+        shared: range,
         block: Block,
         rows: Array,
         columns: Array,
-        n_draws: int,
         rng: np.random.RandomState,
     ) -> Array:
         wanted, places = np.unique(rows, return_inverse=True)
         d = parameters.means.shape[1]
-        drawn = np.zeros((n_draws, len(wanted), d))
+        drawn = np.zeros((len(shared), len(wanted), d))
         for part, conditionals in _conditionals(
             parameters, block, wanted, with_covariances=True
         ):
             shares, _ = _posterior(parameters, conditionals)
-            labels = draw_labels(shares, n_draws, rng)
-            values = np.empty((n_draws, d, len(part.rows)))
+            labels = draw_labels(shares, len(shared), rng)
+            values = np.empty((len(shared), d, len(part.rows)))
             for k, conditional in enumerate(conditionals):
                 mine = labels == k
                 if not mine.any():
@@ -340,6 +353,10 @@ class Full:
             mean + rng.standard_normal((size, d)) @ factor.T
             for mean, factor, size in zip(parameters.means, factors, sizes, strict=True)
         ]
+
+    def covariance(self, parameters: FullParameters, component: int) -> Array:
+        covariances = parameters.covariances
+        return covariances[component if len(covariances) > 1 else 0]
 
     def n_parameters(self, parameters: FullParameters, n_columns: int) -> int:
         n_components, n_covariances = len(parameters.means), len(parameters.covariances)

@@ -49,7 +49,7 @@ class Systems:
             np.take(matrix.ravel(), self.places, out=bordered[:n_entries])
             bordered[n_entries:-1] = right
             bordered[-1] = 0.0
-            log_dets = _sweep(bordered, q)
+            log_dets = sweep(bordered, q)
             inverses = np.negative(bordered[:n_entries], out=bordered[:n_entries])
             return inverses, bordered[n_entries:-1], -bordered[-1], log_dets
         columns = self.columns.T  # (P, q)
@@ -94,7 +94,7 @@ class Systems:
             np.put_along_axis(array, self.columns, values, axis=0)
 
 
-def _sweep(bordered: Array, q: int) -> Array:
+def sweep(bordered: Array, q: int) -> Array:
     """Sweep the first q pivots of symmetric positive definite matrices, in place.
 
     Each column of `bordered` is the lower triangle of [[A, b], [b^T, 0]] by rows, and
