@@ -74,16 +74,17 @@ def hide(X: Any, rows: Array, columns: Array, missing_values: float) -> Any:
 def _hide_in_frame(X: Any, rows: Array, columns: Array, missing_values: float) -> Any:
     """Null, or the number that marks a hole, in some columns of a frame."""
     frame = nw.from_native(X, eager_only=True)
-    changed = []
+    changed: list[Any] = []
     for column in np.unique(columns):
         shown = np.ones(len(frame), dtype=bool)
         shown[rows[columns == column]] = False
         mask = nw.new_series("shown", shown, backend=frame.implementation)
         name = frame.columns[column]
-        values = nw.when(mask).then(frame.get_column(name))
-        if not np.isnan(missing_values):
-            values = values.otherwise(nw.lit(missing_values))
-        changed.append(values.alias(name))
+        kept = nw.when(mask).then(frame.get_column(name))
+        if np.isnan(missing_values):
+            changed.append(kept.alias(name))
+        else:
+            changed.append(kept.otherwise(nw.lit(missing_values)).alias(name))
     return frame.with_columns(*changed).to_native()
 
 
