@@ -6,17 +6,18 @@ import csv
 import gzip
 import hashlib
 import io
+import os
 import re
 import shutil
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.client import HTTPException
 from itertools import islice
 from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any, BinaryIO
 from urllib.request import urlopen
 
@@ -269,12 +270,8 @@ def load_ratings_csv(
     path = Path(path)
     if id_type not in (None, int, str):
         raise ValueError(f"id_type should be int, str or None, but got {id_type!r}.")
-
-    def open_binary() -> Any:
-        return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
-
     if header:
-        with io.TextIOWrapper(open_binary(), encoding=encoding) as file:
+        with io.TextIOWrapper(_open(path), encoding=encoding) as file:
             names = next(csv.reader(file, delimiter=delimiter), [])
         for name in columns:
             if isinstance(name, str) and name not in names:
@@ -283,7 +280,7 @@ def load_ratings_csv(
             names.index(name) if isinstance(name, str) else name for name in columns
         ]
     return _load_ratings(
-        open_binary,
+        partial(_open, path),
         str(path),
         columns=columns,
         delimiter=delimiter,
@@ -312,20 +309,12 @@ def load_movielens(folder):
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {folder}.")
-    files: dict[str, Callable[[], Any]] = {
-        path.name: path.open for path in folder.iterdir() if path.is_file()
+    files = {
+        path.name.removesuffix(".gz"): partial(_open, path)
+        for path in folder.iterdir()
+        if path.is_file()
     }
-    opened = {
-        name: (lambda path=folder / name: path.open("rb"))
-        for name in files
-        if not name.endswith(".gz")
-    }
-    opened |= {
-        name.removesuffix(".gz"): (lambda path=folder / name: gzip.open(path))
-        for name in files
-        if name.endswith(".gz")
-    }
-    return _read_movielens(opened, str(folder))
+    return _read_movielens(files, str(folder))
 
 
 @validate_params(
@@ -411,16 +400,21 @@ def fetch_movielens(
         path.parent.mkdir(parents=True, exist_ok=True)
         if expected is None:
             expected = _published_md5(f"{url}.md5", n_retries, delay)
-        with NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.part_") as file:
-            _download(url, file, n_retries, delay)
-            _verify(Path(file.name), expected, f"What came from {url}", "Try again")
-            shutil.copyfile(file.name, path)
+        # Nobody should meet a half or a wrong archive.
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
+        try:
+            with open(unfinished, "wb") as file:
+                _download(url, file, n_retries, delay)
+            _verify(unfinished, expected, f"What came from {url}", "Try again")
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
     elif expected is not None:
         _verify(path, expected, str(path), "Remove it to download it again")
     try:
         with zipfile.ZipFile(path) as archive:
             files = {
-                Path(member).name: (lambda member=member: archive.open(member))
+                Path(member).name: partial(archive.open, member)
                 for member in archive.namelist()
             }
             return _read_movielens(files, str(path))
@@ -428,6 +422,10 @@ def fetch_movielens(
         raise OSError(
             f"{path} is broken: {error}. Remove it to download it again."
         ) from error
+
+
+def _open(path: Path) -> Any:
+    return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
 
 
 def _load_ratings(
@@ -498,21 +496,28 @@ def _read_movielens(files: dict[str, Callable[[], Any]], place: str) -> Bunch:
     """Read the files of a release, by their names."""
     if "ratings.csv" in files:
         ratings, movies = "ratings.csv", "movies.csv"
-        options = {"columns": (0, 1, 2), "delimiter": ",", "skip": 1}
+        columns, delimiter = (0, 1, 2), ","
     elif "ratings.dat" in files:
         ratings, movies = "ratings.dat", "movies.dat"
         # Fields are separated by "::": every other one is empty.
-        options = {"columns": (0, 2, 4), "delimiter": ":"}
+        columns, delimiter = (0, 2, 4), ":"
     elif "u.data" in files:
         ratings, movies = "u.data", "u.item"
-        options = {"columns": (0, 1, 2), "delimiter": "\t"}
+        columns, delimiter = (0, 1, 2), "\t"
     else:
         raise FileNotFoundError(
             f"{place} holds no ratings.csv, ratings.dat or u.data of MovieLens."
         )
     if movies not in files:
         raise FileNotFoundError(f"{place} holds {ratings}, but no {movies}.")
-    bunch = _load_ratings(files[ratings], f"{place}: {ratings}", id_type=int, **options)
+    bunch = _load_ratings(
+        files[ratings],
+        f"{place}: {ratings}",
+        columns=columns,
+        delimiter=delimiter,
+        skip=int(ratings.endswith(".csv")),
+        id_type=int,
+    )
     titles = _read_titles(files[movies], movies)
     bunch.titles = np.array([titles.get(item, "") for item in bunch.item_ids.tolist()])
     return bunch
@@ -559,7 +564,7 @@ def _download(url: str, file: Any, n_retries: int, delay: float) -> None:
             if attempt == n_retries:
                 raise OSError(
                     f"Could not download {url}: {error}. Check the network, or put "
-                    "the archive into the folder by hand (see data_home)."
+                    "the archive into the folder movielens of data_home by hand."
                 ) from error
             time.sleep(delay)
 
