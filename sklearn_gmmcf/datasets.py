@@ -332,15 +332,17 @@ def fetch_movielens(
 ):
     """Load MovieLens ratings of movies, downloading them if necessary.
 
-    ============  ===========  =======  =======
-    name              ratings    users   movies
-    ============  ===========  =======  =======
-    100k              100,000      943    1,682
-    1m              1,000,209    6,040    3,706
-    10m            10,000,054   69,878   10,677
-    25m            25,000,095  162,541   59,047
-    latest-small   about 0.1 million, changes
-    ============  ===========  =======  =======
+    ============  ==========  =======  ============
+    name             ratings    users  rated movies
+    ============  ==========  =======  ============
+    100k             100,000      943         1,682
+    1m             1,000,209    6,040         3,706
+    10m           10,000,054   69,878        10,677
+    25m           25,000,095  162,541        59,047
+    latest-small     100,836      610         9,724
+    ============  ==========  =======  ============
+
+    'latest-small' changes over time; its numbers are those of 2018.
 
     The data belong to GroupLens, University of Minnesota. Their licence, in the README
     of each archive, allows research with acknowledgment and no commercial use without

@@ -229,7 +229,7 @@ class _CompletionScorer:
 
     def __call__(self, estimator, X, y=None):
         if isinstance(estimator, EntryRegressor):
-            return self._score_samples_of(estimator, X, y)
+            return self._score_entries_of(estimator, X, y)
         steps = _steps(estimator)
         marker = _marker(steps)
         X_hidden, (rows, columns, _) = hide_entries(
@@ -243,7 +243,7 @@ class _CompletionScorer:
         own = steps[:-1] if isinstance(steps[-1], BaseObservedMixture) else steps
         return self._compare(_truth(_apply(own, X), rows, columns), predicted)
 
-    def _score_samples_of(self, regressor, X, y):
+    def _score_entries_of(self, regressor, X, y):
         if self.metric != "log_density":
             return self._compare(np.asarray(y), regressor.predict(X))
         rows, columns = regressor._check_pairs(X)

@@ -20,6 +20,10 @@ __all__ = ["RatingsEncoder"]
 
 # Entries whose columns are sorted at once.
 _SORTED_ENTRIES = 2**16
+_CHANGED = (
+    "The table changed between its two readings. A function that is passed as a table "
+    "should open it anew each time that it is called."
+)
 _KINDS = {"i": "integers", "u": "integers", "U": "strings", "f": "floats"}
 
 
@@ -432,12 +436,6 @@ class RatingsEncoder(BaseEstimator):
             ids.append(_check_ids(name, series.to_numpy()))
         ratings = _check_ratings(columns[2].to_numpy())
         return _Table(ids[0], ids[1], ratings, frame.implementation)
-
-
-_CHANGED = (
-    "The table changed between its two readings. A function that is passed as a table "
-    "should open it anew each time that it is called."
-)
 
 
 class _Ids:

@@ -154,7 +154,7 @@ class TestFetch:
         served, asked = server
         content = archive()
         publish(monkeypatch, content)
-        served["ml-1m.zip"] = content[:100], len(content)
+        served["ml-1m.zip"] = content + b"more than there is", len(content) + 100
 
         def sleep(seconds):
             assert seconds == 0.25

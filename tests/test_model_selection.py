@@ -24,7 +24,12 @@ from sklearn.model_selection import (
     cross_validate,
 )
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    StandardScaler,
+)
 
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
 from sklearn_gmmcf.datasets import make_ratings
@@ -86,7 +91,7 @@ class TestHideEntries:
         np.testing.assert_array_equal(values, X[rows, columns])
         assert np.isfinite(values).all()
         places = list(zip(rows, columns, strict=True))
-        assert len(set(places)) == len(places)
+        assert places == sorted(set(places))
         assert len(places) <= max(round(fraction * len(observed(X))), 1)
         assert observed(hidden) == sorted(set(observed(X)) - set(places))
         kept = ~np.isnan(hidden)
@@ -688,6 +693,25 @@ class TestFoldsOfEntries:
             predicted = est.complete(matrix, entries=(users[test], items[test]))
             assert scores["test_score"][fold] == -rmse(ratings[test], predicted)
 
+    def test_movielens(self, data_file):
+        table = pd.read_csv(data_file("ml-latest-small/ratings.csv.gz"))
+        users, items = (pd.factorize(table[name])[0] for name in ("userId", "movieId"))
+        ratings = table["rating"].to_numpy()
+        X = sparse.coo_array((ratings, (users, items)))
+        est = MaskedGaussianMixture(2, mean_precision_prior=1.0, random_state=0)
+        scores = cross_validate_entries(est, X)["test_score"]
+        for fold, (train, test) in enumerate(
+            KFold(5, shuffle=True, random_state=0).split(table)
+        ):
+            matrix = sparse.csr_array(
+                (ratings[train], (users[train], items[train])), shape=X.shape
+            )
+            predicted = est.fit(matrix).complete(
+                matrix, entries=(users[test], items[test])
+            )
+            assert scores[fold] == pytest.approx(-rmse(ratings[test], predicted))
+        assert -1 < scores.mean() < -0.9
+
     def test_other_marks(self):
         X = clusters(60, 5)
         marked = np.where(np.isnan(X), -1, X)
@@ -773,6 +797,17 @@ class TestEntryRegressor:
         np.testing.assert_allclose(
             regressor.predict(asked), expected[asked[:, 0], asked[:, 1]]
         )
+
+    def test_steps_are_undone_from_the_last(self):
+        X = correlated(60, 3) * [1, 10, 100]
+        pipe = make_pipeline(
+            StandardScaler(), MinMaxScaler(), MaskedGaussianMixture(random_state=0)
+        )
+        regressor = EntryRegressor(pipe, X.shape, dense=True).fit(*to_entries(X))
+        holes = np.argwhere(np.isnan(X))
+        # One component completes a column by its mean, in any units.
+        expected = np.nanmean(X, axis=0)[holes[:, 1]]
+        np.testing.assert_allclose(regressor.predict(holes), expected)
 
     def test_refusals(self):
         est = MaskedGaussianMixture()
