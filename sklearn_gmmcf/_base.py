@@ -11,13 +11,14 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from scipy.special import entr
 from sklearn.base import (
     BaseEstimator,
     DensityMixin,
     OneToOneFeatureMixin,
     TransformerMixin,
 )
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_gmmcf._observed import Block, Columns, Observed, observe, refuse_unreadable
@@ -200,6 +201,30 @@ class BaseObservedMixture(
         """
         return -2 * self.score_samples(X).sum() + 2 * self._n_parameters()
 
+    def icl(self, X):
+        """Integrated completed likelihood on X.
+
+        The BIC plus twice the entropy of the responsibilities: components that share
+        rows are dear, so it counts clusters where the BIC counts Gaussians.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with holes.
+
+        Returns
+        -------
+        icl : float
+            Lower is better.
+
+        References
+        ----------
+        C. Biernacki, G. Celeux and G. Govaert (2000). Assessing a mixture model for
+        clustering with the integrated completed likelihood. IEEE Transactions on
+        Pattern Analysis and Machine Intelligence 22(7), 719-725.
+        """
+        return self.bic(X) + 2 * entr(self.predict_proba(X)).sum()
+
     @one_blas_thread
     def transform(self, X):
         """Complete the matrix: fill each hole with its conditional mean.
@@ -257,7 +282,7 @@ class BaseObservedMixture(
         if entries is None:
             completed, std = self._complete_rows(data, return_std=return_std)
         else:
-            rows, columns = _check_entries(entries, data.shape)
+            rows, columns = check_entries(entries, data.shape)
             completed, std = self._complete_entries(
                 data, rows, columns, return_std=return_std
             )
@@ -330,6 +355,69 @@ class BaseObservedMixture(
                 if target is not None:
                     np.copyto(target[rows, :n_found], source, where=found)
         return (items, values, std) if return_std else (items, values)
+
+    @one_blas_thread
+    def score_entries(self, X, entries, values):
+        """Compute the log-density of values in some holes given what was observed.
+
+        A hole has in each component a Gaussian given the observed entries of its row;
+        this is the log-density of their mixture. It judges means and variances of
+        completions at once.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with holes; rows need not have been seen in fit.
+        entries : tuple of two array-likes of shape (m,)
+            Row and column indices of holes of X, in any order.
+        values : array-like of shape (m,)
+            What these would hold.
+
+        Returns
+        -------
+        log_density : ndarray of shape (m,)
+            In nats, of each entry by itself.
+
+        Raises
+        ------
+        ValueError
+            If entries and values are not equally long, values are not finite, or an
+            entry is observed in X.
+        """
+        data = self._observe(X)
+        rows, columns = check_entries(entries, data.shape)
+        values = check_array(
+            values,
+            dtype=np.float64,
+            ensure_2d=False,
+            ensure_min_samples=0,
+            input_name="values",
+        )
+        if values.shape != rows.shape:
+            raise ValueError(
+                "values should be 1d and as long as the entries, but got the shape "
+                f"{values.shape} for {len(rows)} entries."
+            )
+        _, observed = data.lookup(rows, columns)
+        if observed.any():
+            first = np.argmax(observed)
+            raise ValueError(
+                f"Row {rows[first]}, column {columns[first]} of X is observed; entries "
+                "should be holes. sklearn_gmmcf.model_selection.hide_entries makes "
+                "some."
+            )
+        log_density = np.empty(len(rows))
+        model = self._model
+        _, holes = _look_up(data, rows, columns)
+        for block, here in holes:
+            log_density[here] = model.family.log_density_entries(
+                model.parameters,
+                block,
+                rows[here] - block.rows.start,
+                columns[here],
+                values[here] - model.columns.center[columns[here]],
+            )
+        return log_density
 
     @one_blas_thread
     def sample_completions(
@@ -422,7 +510,7 @@ class BaseObservedMixture(
                     completed[rows, columns] = drawn
                     data.restore(block.rows, completed)
             return completions
-        rows, columns = _check_entries(entries, data.shape)
+        rows, columns = check_entries(entries, data.shape)
         # An entry that is asked twice is drawn once.
         n_columns = data.shape[1]
         places, back = np.unique(rows * n_columns + columns, return_inverse=True)
@@ -699,7 +787,7 @@ def _empty_dense(data: Observed, *copies: int) -> Array:
         ) from error
 
 
-def _check_entries(entries: Any, shape: tuple[int, int]) -> tuple[Array, Array]:
+def check_entries(entries: Any, shape: tuple[int, int]) -> tuple[Array, Array]:
     """Row and column indices within a matrix of this shape."""
     if not isinstance(entries, (tuple, list, np.ndarray)) or len(entries) != 2:
         raise ValueError(

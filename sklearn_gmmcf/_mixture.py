@@ -138,7 +138,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
         'factor', what the prior of the columns says.
 
     covariances_ : ndarray
-        Not for 'factor', where :meth:`get_covariance` builds one. Variances or covariance matrices. The shape depends on `covariance_type`::
+        Variances or covariance matrices; not for 'factor', where
+        :meth:`get_covariance` builds one. The shape depends on `covariance_type`::
 
             (n_components,)                          if 'spherical',
             (n_components, n_features)               if 'diag',
@@ -200,19 +201,19 @@ class MaskedGaussianMixture(BaseObservedMixture):
     precision of X, sums over blocks of rows and the parameters are in double precision.
     Methods use the fit itself: setting a fitted attribute changes no prediction.
 
-    **Factors.** With `covariance_type='factor'` each row has r tastes z, which it shares
-    with no other, in a space that all rows share; a component is a type of rows
-    (mixtures of common factor analyzers: Baek, McLachlan and Flack 2010)
+    **Factors.** With `covariance_type='factor'` each row has r tastes z of its own in a
+    space that all rows share, and a component is a type of rows (mixtures of common
+    factor analyzers: Baek, McLachlan and Flack 2010)
 
     .. math::
         z_i | k \sim N(\nu_k, \Lambda_k), \quad
         x_{ij} | z_i, k \sim N(w_j^T z_i + a_{j0}, s_k \psi_j)
 
     so that a type has its own tastes, and its own noise: how consistent its rows are.
-    Loadings and intercepts have normal priors whose means and precisions
-    :math:`\alpha` are learned, which switches useless factors off (Bishop 1999; Ilin and
-    Raiko 2010), and a posterior whose variance counts in all predictions: an item that
-    was rated twice is shrunk, not fitted. The standard deviation of a completed entry
+    Loadings and intercepts have normal priors whose means and precisions are learned
+    (:math:`\alpha`), which switches useless factors off (Bishop 1999; Ilin and Raiko
+    2010), and a posterior whose variance counts in all predictions: an item that was
+    rated twice is shrunk, not fitted. The standard deviation of a completed entry
     is made of the doubt about the row's tastes, that about the column's loadings, and
     the noise of a single entry. Further priors are fixed: the noise of a column is
     pulled to that of all columns by 10 entries, the noise of a type to 1 by 50 entries,

@@ -646,7 +646,7 @@ def refuse_unreadable(X: Any) -> None:
         )
 
 
-def _refuse_duplicates(given: Any, X: sparse.csr_array) -> None:
+def refuse_duplicates(given: Any, X: sparse.csr_array) -> None:
     """Refuse two stored entries at one place; COO lost them on its way to CSR."""
     if X.has_canonical_format and given.nnz == X.nnz:
         return
@@ -699,10 +699,10 @@ def observe(
     if is_sparse:
         if not X.has_sorted_indices:
             X = X.sorted_indices()
-        _refuse_duplicates(given if sparse.issparse(given) else X, X)
+        refuse_duplicates(given if sparse.issparse(given) else X, X)
     if weights is not None and not weights.all():
         X, weights = X[weights > 0], weights[weights > 0]
-    present = _is_observed(X.data if is_sparse else X, missing_values)
+    present = is_observed(X.data if is_sparse else X, missing_values)
     if columns is None and not present.any():
         raise ValueError(
             f"X has no observed entry: all of its {X.shape[0]} x {X.shape[1]} entries "
@@ -721,7 +721,7 @@ def observe(
     return _DenseObserved(X, None if present.all() else present, **options)
 
 
-def _is_observed(values: Array, missing_values: float) -> Array:
+def is_observed(values: Array, missing_values: float) -> Array:
     """The one rule, for values that are stored."""
     is_nan = np.isnan(values)
     if np.isnan(missing_values):

@@ -64,3 +64,43 @@ def test_impute_table():
     assert rmse["IterativeImputer"] < rmse["KNNImputer"] < rmse["column means"]
     inside = int(re.search(r"intervals hold (\d+)%", printed)[1])
     assert 88 <= inside <= 96
+
+
+def rmse_of_features(printed):
+    table = printed[printed.index("RMSE on held-out ratings") :].splitlines()[1:]
+    return {
+        name.strip(): [float(value) for value in values.split()]
+        for name, values in (line.split(":") for line in table)
+    }
+
+
+def test_hybrid_features():
+    rmse = rmse_of_features(run("hybrid_features.py"))
+    for with_feature, without in zip(
+        rmse["a guess of the type"], rmse["none"], strict=True
+    ):
+        assert with_feature < 0.9 * without
+
+
+def test_hybrid_features_of_movielens(data_file):
+    folder = data_file("ml-latest-small/ratings.csv.gz").parent
+    rmse = rmse_of_features(run("hybrid_features.py", folder))
+    everywhere, without_rating, _ = np.divide(
+        rmse["year and number of ratings"], rmse["none"]
+    )
+    assert everywhere < 0.998
+    assert without_rating < 0.98
+    assert rmse["genres"][0] > rmse["none"][0]
+
+
+def test_readme():
+    readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
+    assert len(blocks) >= 3
+    for block in blocks:
+        names = {}
+        exec(block, names)
+        if "search" in names:
+            assert names["search"].best_params_["n_components"] == 4
+        if "encoder" in names:
+            assert names["X_later"].shape == (1, 2)

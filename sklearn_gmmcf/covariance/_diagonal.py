@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy.special import logsumexp
 
 from sklearn_gmmcf._observed import Block, Columns, Observed
 from sklearn_gmmcf._typing import Array, Responsibilities
@@ -27,6 +28,7 @@ from sklearn_gmmcf.covariance._family import (
     check_shape,
     chunks,
     draw_labels,
+    log_normal,
     log_weights,
     to_responsibilities,
     total,
@@ -254,6 +256,26 @@ class Diagonal:
                 spread = of_components[:, columns[part]] + (of_means - means[part]) ** 2
                 variances[part] = np.einsum("km,km->m", shares, spread)
         return means, variances
+
+    def log_density_entries(
+        self,
+        parameters: DiagonalParameters,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        values: Array,
+    ) -> Array:
+        log_shares = self.log_joint(parameters, block)
+        log_shares -= logsumexp(log_shares, axis=0)
+        of_components = np.broadcast_to(parameters.variances, parameters.means.shape)
+        log_density = np.empty(len(rows))
+        for part in chunks(len(rows), _CHUNK_ENTRIES):
+            here = columns[part]
+            terms = log_normal(
+                values[part] - parameters.means[:, here], of_components[:, here]
+            )
+            log_density[part] = logsumexp(log_shares[:, rows[part]] + terms, axis=0)
+        return log_density
 
     def draw_shared(
         self, parameters: DiagonalParameters, n_draws: int, rng: np.random.RandomState

@@ -36,6 +36,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.special import logsumexp
 
 from sklearn_gmmcf._observed import Block, Columns, Observed, observe
 from sklearn_gmmcf._typing import Array
@@ -46,6 +47,7 @@ from sklearn_gmmcf.covariance._family import (
     Statistics,
     chunks,
     draw_labels,
+    log_normal,
     log_weights,
     to_responsibilities,
     total,
@@ -288,7 +290,8 @@ class Factor:
             shares = counts / counts.sum()
             sizes = np.sqrt((directions**2 @ shares)[:, None])
             directions *= np.sqrt(variance / (8 * n_directions)) / sizes
-            directions *= (strengths / strengths.mean())[:, None]
+            if strengths[0] > 0:
+                directions *= (strengths / strengths.mean())[:, None]
             loadings[1 : 1 + n_directions] = directions
         prior_mean = np.zeros(r + 1)
         prior_mean[0] = unit
@@ -546,6 +549,48 @@ class Factor:
             variances[part] += np.einsum("qm,qm->m", tastes.moments[:, i], spreads)
             variances[part] += np.einsum("qm,qm->m", tastes.covariances[:, i], pairs)
         return means, variances
+
+    def log_density_entries(
+        self,
+        parameters: FactorParameters,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        values: Array,
+    ) -> Array:
+        p = parameters
+        evidence = _read(p, block)
+        log_density = np.empty(len(rows))
+        for part in self._parts(len(block.weights)):
+            inside = np.flatnonzero((rows >= part.start) & (rows < part.stop))
+            posterior = _infer(p, evidence, part)
+            log_shares = posterior.log_joint
+            log_shares -= logsumexp(log_shares, axis=0)
+            for some in chunks(len(inside), _CHUNK_ENTRIES // len(p.loading_spreads)):
+                mine = inside[some]
+                i, j = rows[mine] - part.start, columns[mine]
+                loadings, spreads = (
+                    p.loadings[:-1, j],
+                    _doubled(p.loading_spreads[:, j]),
+                )
+                pairs = _doubled(_outer(loadings))
+                terms = np.empty((len(log_shares), len(mine)))
+                for k, scale in enumerate(p.scales):
+                    mean, covariance = (
+                        moments[k][:, i]
+                        for moments in (posterior.means, posterior.covariances)
+                    )
+                    moments = np.vstack(
+                        [covariance + _outer(mean), mean, np.ones((1, len(mine)))]
+                    )
+                    variances = scale * p.noise[j]
+                    variances += np.einsum("qm,qm->m", moments, spreads)
+                    variances += np.einsum("qm,qm->m", covariance, pairs)
+                    residuals = values[mine] - p.loadings[-1, j]
+                    residuals -= np.einsum("qm,qm->m", mean, loadings)
+                    terms[k] = log_normal(residuals, variances)
+                log_density[mine] = logsumexp(log_shares[:, i] + terms, axis=0)
+        return log_density
 
     def _mix(self, p: FactorParameters, block: Block) -> _Tastes:
         """Tastes of the rows over all types."""

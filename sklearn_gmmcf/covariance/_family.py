@@ -144,6 +144,16 @@ class Family(Protocol):
     ) -> tuple[Array, Array | None]:
         """The same at some entries, rows counted from the block's first, (m,)."""
 
+    def log_density_entries(
+        self,
+        parameters: Any,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        values: Array,
+    ) -> Array:
+        """Log-densities of values in some holes given the observed, (m,)."""
+
     def draw_shared(
         self, parameters: Any, n_draws: int, rng: np.random.RandomState
     ) -> Any:
@@ -210,6 +220,11 @@ def log_weights(weights: Array) -> Array:
     """Logarithms of weights, of which some may be 0."""
     with np.errstate(divide="ignore"):
         return np.log(weights)
+
+
+def log_normal(residuals: Array, variances: Array) -> Array:
+    """Log-density of residuals from the mean of a Gaussian."""
+    return -0.5 * (residuals**2 / variances + np.log(2 * np.pi * variances))
 
 
 def check_shape(name: str, value: Array, shape: tuple[int, ...]) -> None:

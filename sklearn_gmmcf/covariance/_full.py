@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.special import logsumexp
 
 from sklearn_gmmcf._observed import Block, Columns, Observed
 from sklearn_gmmcf._typing import Array, Responsibilities
@@ -37,6 +38,7 @@ from sklearn_gmmcf.covariance._family import (
     check_shape,
     chunks,
     draw_labels,
+    log_normal,
     log_weights,
     to_responsibilities,
 )
@@ -304,6 +306,39 @@ class Full:
         if variances is None:
             return means[places, columns], None
         return means[places, columns], variances[places, columns]
+
+    def log_density_entries(
+        self,
+        parameters: FullParameters,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        values: Array,
+    ) -> Array:
+        log_density = np.empty(len(rows))
+        # Where each row stands in the part that is worked on.
+        places = np.full(len(block.weights), -1)
+        for part, conditionals in _conditionals(parameters, block, np.unique(rows)):
+            places[part.rows] = np.arange(len(part.rows))
+            mine = np.flatnonzero(places[rows] >= 0)
+            here = columns[mine], places[rows[mine]]
+            places[part.rows] = -1
+            terms = np.empty((len(conditionals), len(mine)))
+            for k, conditional in enumerate(conditionals):
+                covariance = parameters.covariances[k % len(parameters.covariances)]
+                variances = np.empty_like(part.values)
+                own = _hole_variances(parameters, k, part, conditional)
+                part.missing.put(variances, own)
+                # Columns that others determine leave a rounded zero.
+                least = _ROUNDING * np.diag(covariance)[here[0]]
+                residuals = values[mine] - parameters.means[k][here[0]]
+                residuals -= conditional.residuals[here]
+                terms[k] = log_normal(residuals, np.maximum(variances[here], least))
+            log_joint = np.stack([c.log_density for c in conditionals])
+            log_joint += log_weights(parameters.weights)[:, None]
+            log_joint -= logsumexp(log_joint, axis=0)
+            log_density[mine] = logsumexp(log_joint[:, here[1]] + terms, axis=0)
+        return log_density
 
     def draw_shared(
         self, parameters: FullParameters, n_draws: int, rng: np.random.RandomState

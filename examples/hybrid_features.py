@@ -1,0 +1,132 @@
+"""Let features of the rows help to complete ratings, and measure by how much.
+
+    python examples/hybrid_features.py [folder of MovieLens]
+
+Features are further columns of the matrix. A spherical mixture has one variance for all
+columns, so they are scaled to that of the ratings, times a weight. Weights are chosen
+by folds of the ratings; a tenth of them, held out before, tells what that is worth.
+
+With a folder (such as ml-latest-small, with movies.csv) rows are movies, columns are
+users, and the features are the year and the number of ratings of a movie, or its
+genres. Without one, ratings are made, and the feature is a noisy guess
+of a user's type.
+"""
+
+import csv
+import gzip
+import re
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+from sklearn.model_selection import KFold
+from sklearn.preprocessing import scale
+
+from sklearn_gmmcf import MaskedGaussianMixture, UnobservedColumnsWarning
+from sklearn_gmmcf.datasets import load_movielens, make_ratings
+from sklearn_gmmcf.model_selection import cross_validate_entries, hide_entries
+
+# Few movies are rated by some users: a fold may lack a user.
+warnings.simplefilter("ignore", UnobservedColumnsWarning)
+
+
+def read_movies(folder):
+    """Ratings of movies by users, and two sets of features of the movies."""
+    movielens = load_movielens(folder)
+    path = next(Path(folder).glob("movies.csv*"))
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8") as file:
+        genres = {
+            int(row["movieId"]): row["genres"].split("|")
+            for row in csv.DictReader(file)
+        }
+    names = sorted(set().union(*genres.values()))
+    years = [re.search(r"\((\d{4})\)\s*$", title) for title in movielens.titles]
+    return movielens.data.T.tocsr(), {
+        "year and number of ratings": np.array(
+            [[float(year[1]) if year else np.nan, np.nan] for year in years]
+        ),
+        "genres": np.array(
+            [[name in genres[movie] for name in names] for movie in movielens.item_ids],
+            dtype=float,
+        ),
+    }
+
+
+def append(ratings, features, weight):
+    """Ratings first, then the features: a COO matrix keeps the order of its entries."""
+    features = weight * ratings.data.std() * scale(features)
+    rows, columns = np.nonzero(~np.isnan(features))
+    ratings = ratings.tocoo()
+    return sparse.coo_array(
+        (
+            np.append(ratings.data, features[rows, columns]),
+            (
+                np.append(ratings.row, rows),
+                np.append(ratings.col, columns + ratings.shape[1]),
+            ),
+        ),
+        shape=(ratings.shape[0], ratings.shape[1] + features.shape[1]),
+    )
+
+
+def cross_validate_ratings(X, n_ratings):
+    """The error on folds of the ratings; all features stay in each."""
+    features = np.arange(n_ratings, X.nnz)
+    folds = [
+        (np.append(train, features), test)
+        for train, test in KFold(3, shuffle=True, random_state=0).split(
+            range(n_ratings)
+        )
+    ]
+    return -cross_validate_entries(mixture, X, cv=folds)["test_score"].mean()
+
+
+if len(sys.argv) > 1:
+    ratings, sets = read_movies(sys.argv[1])
+else:
+    made = make_ratings(1000, 100, n_types=4, n_factors=0, density=0.05, random_state=0)
+    types = np.eye(4)[made.types]
+    guess = types + np.random.default_rng(0).normal(0, 0.3, types.shape)
+    ratings, sets = made.data, {"a guess of the type": guess}
+
+mixture = MaskedGaussianMixture(
+    8 if len(sys.argv) > 1 else 4,
+    mean_precision_prior=5.0,
+    max_iter=500,
+    random_state=0,
+)
+groups = {"all": (0, np.inf), "no rating left": (0, 1), "1 to 4": (1, 5)}
+squares = {name: {group: [] for group in groups} for name in ("none", *sets)}
+for seed in range(3):
+    # A row may lose all its ratings: features are all that is known of it then.
+    train, (rows, columns, values) = hide_entries(
+        ratings, 0.1, seed, allow_empty_rows=True
+    )
+    n_left = np.diff(train.indptr)
+    for name in squares:
+        if name == "none":
+            X, weight = train, 0.0
+        else:
+            features = sets[name]
+            if name == "year and number of ratings":  # those that are left
+                features[:, 1] = np.log1p(n_left)
+            weights = [0.5, 1.0, 2.0]
+            errors = [
+                cross_validate_ratings(append(train, features, weight), train.nnz)
+                for weight in weights
+            ]
+            weight = weights[np.argmin(errors)]
+            X = append(train, features, weight)
+        errors = mixture.fit(X).complete(X, entries=(rows, columns)) - values
+        for group, (low, high) in groups.items():
+            some = (n_left[rows] >= low) & (n_left[rows] < high)
+            squares[name][group].append(np.mean(errors[some] ** 2))
+        print(f"held out {seed}, features: {name}, weight {weight:g}")
+
+print("RMSE on held-out ratings, of rows with", ", ".join(groups))
+for name, of_groups in squares.items():
+    rmse = [np.sqrt(np.mean(means)) for means in of_groups.values()]
+    print(f"{name:>26}: " + "  ".join(f"{error:.4f}" for error in rmse))

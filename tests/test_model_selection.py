@@ -1,0 +1,872 @@
+"""Hidden entries: what is hidden, how it is scored, folds of rows and of entries."""
+
+import pickle
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+from scipy.special import logsumexp
+from scipy.stats import norm
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import make_scorer, max_error, r2_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    KFold,
+    cross_val_score,
+    cross_validate,
+)
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    StandardScaler,
+)
+
+from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
+from sklearn_gmmcf.datasets import make_ratings
+from sklearn_gmmcf.model_selection import (
+    EntryRegressor,
+    aic_scorer,
+    bic_scorer,
+    completion_scorer,
+    cross_validate_entries,
+    hide_entries,
+    one_standard_error,
+    to_entries,
+)
+from tests import oracles
+from tests.drawn import clusters, correlated, tables
+from tests.test_mixture import estimators
+from tests.test_observed import to_sparse
+
+FORMATS = [
+    f"{format_}_{kind}"
+    for format_ in ("csr", "csc", "coo", "lil", "dok")
+    for kind in ("array", "matrix")
+]
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning",
+    "ignore::sklearn_gmmcf.UnobservedColumnsWarning",
+)
+
+
+def to_dense(X):
+    """NaN where nothing is stored."""
+    coo = X.tocoo()
+    dense = np.full(X.shape, np.nan)
+    dense[coo.row, coo.col] = coo.data
+    return dense
+
+
+def observed(X):
+    return [tuple(place) for place in np.argwhere(~np.isnan(X))]
+
+
+class TestHideEntries:
+    @given(
+        X=tables(every_column=False),
+        fraction=st.floats(0.01, 1),
+        seed=st.integers(0, 9),
+        rows_may=st.booleans(),
+        columns_may=st.booleans(),
+    )
+    def test_what_is_hidden(self, X, fraction, seed, rows_may, columns_may):
+        before = X.copy()
+        params = {"allow_empty_rows": rows_may, "allow_empty_columns": columns_may}
+        try:
+            hidden, (rows, columns, values) = hide_entries(X, fraction, seed, **params)
+        except ValueError:
+            assert not (rows_may and columns_may)
+            return
+        np.testing.assert_array_equal(X, before)
+        np.testing.assert_array_equal(values, X[rows, columns])
+        assert np.isfinite(values).all()
+        places = list(zip(rows, columns, strict=True))
+        assert places == sorted(set(places))
+        assert len(places) <= max(round(fraction * len(observed(X))), 1)
+        assert observed(hidden) == sorted(set(observed(X)) - set(places))
+        kept = ~np.isnan(hidden)
+        np.testing.assert_array_equal(hidden[kept], X[kept])
+        for axis, may_be_empty in ((1, rows_may), (0, columns_may)):
+            had = ~np.isnan(X).all(axis=axis)
+            assert may_be_empty or kept.any(axis=axis)[had].all()
+
+    @given(X=tables(), seed=st.integers(0, 9))
+    def test_each_row_gets_back_one_entry_at_most(self, X, seed):
+        _, free = hide_entries(X, 0.6, seed, allow_empty_rows=True)
+        try:
+            _, (rows, columns, _) = hide_entries(X, 0.6, seed)
+        except ValueError:
+            return
+        back = set(zip(*free[:2], strict=True)) - set(zip(rows, columns, strict=True))
+        counts = (~np.isnan(X)).sum(axis=1)
+        emptied = np.flatnonzero(np.bincount(free[0], minlength=len(X)) == counts)
+        assert sorted(row for row, _ in back) == sorted(set(emptied) & set(free[0]))
+
+    def test_draws_are_uniform(self):
+        X = clusters(6, 4, holes=0.2)
+        X[1, 1:] = np.nan
+        counts = np.zeros(X.shape)
+        for seed in range(3000):
+            _, (rows, columns, _) = hide_entries(X, 0.3, seed, allow_empty_rows=True)
+            counts[rows, columns] += 1 / 3000
+        share = len(rows) / len(observed(X))
+        np.testing.assert_allclose(counts[~np.isnan(X)], share, atol=0.05)
+        assert (counts[np.isnan(X)] == 0).all()
+
+    def test_which_entry_a_row_keeps_is_random(self):
+        X = np.arange(6.0).reshape(2, 3)
+        kept = np.zeros(X.shape)
+        for seed in range(600):
+            hidden, _ = hide_entries(X, 1.0, seed)
+            kept += ~np.isnan(hidden) / 600
+        np.testing.assert_allclose(kept, 1 / 3, atol=0.07)
+
+    @pytest.mark.parametrize("kind", FORMATS)
+    def test_formats(self, kind):
+        X = np.round(clusters(40, 6))
+        assert (X == 0).any()
+        stored = to_sparse(X, kind)
+        expected, of_dense = hide_entries(X, 0.4, 0)
+        hidden, of_sparse = hide_entries(stored, 0.4, 0)
+        assert type(hidden) is type(stored)
+        assert hidden.dtype == stored.dtype
+        np.testing.assert_array_equal(to_dense(hidden), expected)
+        np.testing.assert_array_equal(to_dense(stored), X)
+        for a, b in zip(of_sparse, of_dense, strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert (of_dense[2] == 0).any()
+        assert (to_dense(hidden) == 0).any()
+
+    def test_coo_keeps_its_order(self):
+        X = to_sparse(clusters(20, 4), "coo_array")
+        order = np.random.default_rng(0).permutation(X.nnz)
+        shuffled = sparse.coo_array(
+            (X.data[order], (X.row[order], X.col[order])), shape=X.shape
+        )
+        pairs, values = to_entries(shuffled)
+        np.testing.assert_array_equal(pairs, np.column_stack([X.row, X.col])[order])
+        np.testing.assert_array_equal(values, X.data[order])
+        hidden, (rows, columns, values) = hide_entries(shuffled, 0.3, 0)
+        np.testing.assert_array_equal(values, to_dense(X)[rows, columns])
+        assert hidden.nnz == X.nnz - len(values)
+
+    def test_frames(self):
+        X = clusters(30, 4)
+        expected, of_array = hide_entries(X, 0.3, 0)
+        index = np.random.default_rng(0).integers(0, 9, len(X))
+        for frame in (
+            pd.DataFrame(X, index=index),
+            pd.DataFrame(X, columns=list("abcd"), index=index).convert_dtypes(),
+            pl.DataFrame(dict(zip("abcd", X.T, strict=True)), nan_to_null=True),
+        ):
+            hidden, of_frame = hide_entries(frame, 0.3, 0)
+            assert type(hidden) is type(frame)
+            assert list(hidden.columns) == list(frame.columns)
+            values = hidden.to_numpy()
+            if values.dtype == object:
+                values = hidden.astype(float).to_numpy()
+            np.testing.assert_array_equal(values, expected)
+            for a, b in zip(of_frame, of_array, strict=True):
+                np.testing.assert_array_equal(a, b)
+        assert hidden.null_count().sum_horizontal()[0] == np.isnan(expected).sum()
+
+    def test_integers_and_other_marks(self):
+        X = np.random.default_rng(0).integers(0, 4, (20, 5))
+        hidden, (rows, columns, values) = hide_entries(X, 0.3, 0)
+        assert np.isnan(hidden[rows, columns]).all()
+        assert (values == 0).any()
+        hidden, (rows, columns, values) = hide_entries(X, 0.3, 0, missing_values=0)
+        assert hidden.dtype == X.dtype
+        assert (hidden[rows, columns] == 0).all()
+        assert (values > 0).all()
+        frame = pd.DataFrame(X)
+        of_frame, _ = hide_entries(frame, 0.3, 0, missing_values=0)
+        np.testing.assert_array_equal(of_frame.to_numpy(), hidden)
+        as_list, _ = hide_entries(X.tolist(), 0.3, 0, missing_values=0)
+        np.testing.assert_array_equal(as_list, hidden)
+
+    def test_refusals(self):
+        X = clusters()
+        for fraction in (0, 1.5):
+            with pytest.raises(ValueError, match="'fraction' parameter"):
+                hide_entries(X, fraction)
+        with pytest.raises(
+            ValueError, match=r"fraction=0\.5 of the 3 .*nothing to hide"
+        ):
+            hide_entries(np.diag([1.0, 2, 3]), 0.5, missing_values=0)
+        with pytest.raises(ValueError, match="more than one value at row 0, column 1"):
+            hide_entries(sparse.coo_array(([1.0, 2], ([0, 0], [1, 1])), shape=(2, 2)))
+        with pytest.raises(ValueError, match="masked array"):
+            hide_entries(np.ma.masked_invalid(X))
+
+
+def true_log_density(mixture, X, rows, columns, values):
+    """Log of the conditional mixtures, one entry and one component after the other."""
+    if mixture.covariance_type == "full":
+        covariances = mixture.covariances_
+    elif mixture.covariance_type == "tied":
+        covariances = np.repeat(mixture.covariances_[None], len(mixture.means_), 0)
+    else:
+        shape = mixture.means_.shape
+        variances = mixture.covariances_.reshape(len(mixture.means_), -1)
+        covariances = [np.diag(v) for v in np.broadcast_to(variances, shape)]
+    result = []
+    for i, j, value in zip(rows, columns, values, strict=True):
+        shares, terms = [], []
+        for weight, mean, covariance in zip(
+            mixture.weights_, mixture.means_, covariances, strict=True
+        ):
+            log_density, filled, rest = oracles.condition(X[i], mean, covariance)
+            shares.append(np.log(weight) + log_density)
+            terms.append(norm.logpdf(value, filled[j], np.sqrt(rest[j, j])))
+        result.append(logsumexp(np.add(shares, terms)) - logsumexp(shares))
+    return np.array(result)
+
+
+class TestScoreEntries:
+    @pytest.mark.parametrize("make", [np.array, to_sparse])
+    @pytest.mark.parametrize("covariance_type", ["spherical", "diag", "tied", "full"])
+    def test_against_a_plain_loop(self, covariance_type, make):
+        X = correlated(80, 5, holes=0.5)
+        X[3] = np.nan
+        mixture = MaskedGaussianMixture(
+            2, covariance_type=covariance_type, reg_covar=0.01, random_state=0
+        ).fit(make(X))
+        rng = np.random.default_rng(0)
+        rows, columns = np.nonzero(np.isnan(X))
+        some = rng.integers(len(rows), size=300)  # in any order, some twice
+        rows, columns = rows[some], columns[some]
+        values = 3 * rng.standard_normal(300)
+        values[0] = 1e4
+        expected = true_log_density(mixture, X, rows, columns, values)
+        found = mixture.score_entries(make(X), (rows, columns), values)
+        np.testing.assert_allclose(found, expected, rtol=1e-8)
+
+    def test_patterns_that_rows_share(self):
+        X = correlated(400, 4, holes=0)
+        X[::2, 1], X[1::2, 2:] = np.nan, np.nan
+        mixture = MaskedGaussianMixture(2, covariance_type="full", random_state=0)
+        mixture.fit(X)
+        rows, columns = np.nonzero(np.isnan(X))
+        values = np.zeros(len(rows))
+        expected = true_log_density(mixture, X, rows, columns, values)
+        found = mixture.score_entries(X, (rows, columns), values)
+        np.testing.assert_allclose(found, expected, rtol=1e-8)
+
+    def test_densities_integrate_to_one(self):
+        X = clusters(50, 3)
+        i, j = np.argwhere(np.isnan(X))[0]
+        grid = np.linspace(-30, 30, 20_001)
+        for est in estimators(random_state=0):
+            log_density = est.fit(X).score_entries(
+                X, (np.full(len(grid), i), np.full(len(grid), j)), grid
+            )
+            assert np.exp(log_density).sum() * (grid[1] - grid[0]) == pytest.approx(1)
+
+    def test_refusals(self):
+        X = clusters()
+        i, j = np.argwhere(np.isnan(X))[0]
+        est = MaskedGaussianMixture().fit(X)
+        with pytest.raises(ValueError, match=r"Row 0, column 1 of X is observed"):
+            est.score_entries(X, ([i, 0], [j, 1]), [1.0, 2])
+        with pytest.raises(ValueError, match=r"shape \(2,\) for 1 entries"):
+            est.score_entries(X, ([i], [j]), [1.0, 2])
+        with pytest.raises(ValueError, match="values contains NaN"):
+            est.score_entries(X, ([i], [j]), [np.nan])
+        assert est.score_entries(X, ([], []), []).shape == (0,)
+
+
+def test_icl_is_bic_plus_twice_the_entropy():
+    X = clusters(spread=0.7)
+    for est in estimators(3, random_state=0):
+        est.fit(X)
+        entropy = -sum(p * np.log(p) for p in est.predict_proba(X).ravel() if p > 0)
+        assert est.icl(X) == pytest.approx(est.bic(X) + 2 * entropy)
+        assert entropy > 1
+
+
+def test_icl_counts_clusters_where_bic_counts_gaussians():
+    # One flat cluster, made of two overlapping Gaussians, and one that stands apart.
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((600, 2)) * np.repeat([[1, 1], [3, 3], [1, 1]], 200, axis=0)
+    X[400:] += 20
+    X[rng.random(X.shape) < 0.1] = np.nan
+    fits = [
+        MaskedGaussianMixture(k, n_init=5, random_state=0).fit(X) for k in (1, 2, 3)
+    ]
+    assert np.argmin([fit.bic(X) for fit in fits]) == 2
+    assert np.argmin([fit.icl(X) for fit in fits]) == 1
+
+
+def by_hand(estimator, X, metric, fraction=0.1, seed=0):
+    """What a completion scorer should return of an estimator without a Pipeline."""
+    hidden, (rows, columns, values) = hide_entries(X, fraction, seed)
+    return metric(values, estimator.transform(hidden)[rows, columns])
+
+
+def rmse(true, predicted):
+    return np.sqrt(((true - predicted) ** 2).mean())
+
+
+class TestCompletionScorer:
+    def test_named_metrics(self):
+        X = correlated(200, 5)
+        for est in [*estimators(random_state=0), KNNImputer(), SimpleImputer()]:
+            est.fit(X[:100])
+            expected = by_hand(est, X[100:], rmse, 0.3, 5)
+            assert completion_scorer("rmse", 0.3, 5)(est, X[100:]) == pytest.approx(
+                -expected
+            )
+            expected = by_hand(est, X[100:], lambda t, p: np.abs(t - p).mean())
+            assert completion_scorer("mae")(est, X[100:]) == pytest.approx(-expected)
+
+    def test_log_density(self):
+        X = correlated(200, 5)
+        hidden, (rows, columns, values) = hide_entries(X[100:], 0.1, 0)
+        for covariance_type in ("diag", "full"):
+            est = MaskedGaussianMixture(2, covariance_type=covariance_type)
+            est.fit(X[:100])
+            expected = true_log_density(est, hidden, rows, columns, values).mean()
+            score = completion_scorer("log_density")(est, X[100:])
+            assert score == pytest.approx(expected)
+        with pytest.raises(ValueError, match="score_entries, which KNNImputer has not"):
+            completion_scorer("log_density")(KNNImputer().fit(X), X)
+
+    def test_callable_metrics(self):
+        X = correlated(100, 4)
+        est = MaskedGaussianMixture(2, random_state=0).fit(X)
+        for sign, metric in ((-1, max_error), (1, r2_score)):
+            scorer = completion_scorer(metric, greater_is_better=sign > 0)
+            assert scorer(est, X) == pytest.approx(sign * by_hand(est, X, metric))
+        true_first = completion_scorer(lambda true, predicted: (true - predicted).sum())
+        expected = by_hand(est, X, lambda t, p: (t - p).sum())
+        assert true_first(est, X) == pytest.approx(-expected)
+
+    def test_seed_pickle_and_bad_metric(self):
+        X = correlated(100, 4)
+        est = MaskedGaussianMixture(2, random_state=0).fit(X)
+        scorer = completion_scorer(random_state=3)
+        assert scorer(est, X) == scorer(est, X)
+        assert scorer(est, X) == pickle.loads(pickle.dumps(scorer))(est, X)
+        assert scorer(est, X) != completion_scorer(random_state=4)(est, X)
+        with pytest.raises(ValueError, match="but got 'mse'"):
+            completion_scorer("mse")
+        with pytest.raises(ValueError, match="LinearRegression has no transform"):
+            scorer(LinearRegression(), X)
+
+    @pytest.mark.parametrize("kind", FORMATS)
+    def test_sparse_equals_dense(self, kind):
+        X = np.round(clusters(100, 5))
+        est = MaskedGaussianMixture(2, random_state=0).fit(X)
+        for metric in ("rmse", "mae", "log_density"):
+            scorer = completion_scorer(metric)
+            assert scorer(est, to_sparse(X, kind)) == pytest.approx(scorer(est, X))
+
+    def test_nothing_dense_is_built_of_sparse_input(self):
+        # The dense matrix would take 0.7 GB.
+        rng = np.random.default_rng(0)
+        X = sparse.csr_array(
+            (rng.random(900), rng.integers(300_000, size=900), np.arange(0, 901, 3)),
+            shape=(300, 300_000),
+        )
+        est = MaskedGaussianMixture().fit(X)
+        regressor = EntryRegressor(est, X.shape)
+        tracemalloc.start()
+        for metric in ("rmse", "log_density"):
+            assert np.isfinite(completion_scorer(metric)(est, X))
+        regressor.fit(*to_entries(X)).predict([[0, 0]])
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 1e8
+
+    @pytest.mark.parametrize("missing_values", [0, -1.5])
+    def test_other_marks(self, missing_values):
+        X = np.round(clusters(100, 5)) + 20
+        marked = np.where(np.isnan(X), missing_values, X)
+        score = completion_scorer()(KMeansMixture(2, random_state=0).fit(X), X)
+        for est in (
+            KMeansMixture(2, random_state=0, missing_values=missing_values),
+            make_pipeline(
+                FunctionTransformer(),
+                KMeansMixture(2, random_state=0, missing_values=missing_values),
+            ),
+        ):
+            assert completion_scorer()(est.fit(marked), marked) == pytest.approx(score)
+
+
+class TestInAPipeline:
+    def test_units_are_those_of_the_last_step(self):
+        X = correlated(200, 4) * [1, 10, 100, 1000]
+        train, test = X[:100], X[100:]
+        pipe = make_pipeline(StandardScaler(), MaskedGaussianMixture(2, random_state=0))
+        pipe.fit(train)
+        mean, std = np.nanmean(train, axis=0), np.nanstd(train, axis=0)
+        hidden, (rows, columns, values) = hide_entries(test, 0.1, 0)
+        predicted = pipe.transform(hidden)[rows, columns]
+        true = (values - mean[columns]) / std[columns]
+        np.testing.assert_allclose(pipe.transform(test)[rows, columns], true)
+        expected = rmse(true, predicted)
+        assert completion_scorer()(pipe, test) == pytest.approx(-expected)
+        expected = true_log_density(
+            pipe[-1], (hidden - mean) / std, rows, columns, true
+        ).mean()
+        score = completion_scorer("log_density")(pipe, test)
+        assert score == pytest.approx(expected)
+
+    def test_in_other_shells(self):
+        X = correlated(200, 4)
+        inner = make_pipeline(
+            StandardScaler(), MaskedGaussianMixture(2, random_state=0)
+        )
+        score = completion_scorer()(inner.fit(X), X)
+        for est in (
+            Pipeline([("a", "passthrough"), ("b", inner), ("c", None)]),
+            GridSearchCV(inner, {"maskedgaussianmixture__n_components": [2]}),
+        ):
+            assert completion_scorer()(est.fit(X), X) == pytest.approx(score)
+            assert bic_scorer(est, X) == pytest.approx(bic_scorer(inner, X))
+
+    def test_steps_after_the_imputer(self):
+        X = correlated(200, 4) * 10
+        plain = MaskedGaussianMixture(2, random_state=0).fit(X)
+        pipe = make_pipeline(plain, FunctionTransformer(tenth))
+        score = completion_scorer()(pipe.fit(X), X)
+        assert score == pytest.approx(completion_scorer()(plain, X) / 10)
+
+    def test_frames_between_the_steps(self):
+        X = correlated(100, 4)
+        pipe = make_pipeline(StandardScaler(), MaskedGaussianMixture(2, random_state=0))
+        score = completion_scorer()(pipe.fit(X), X)
+        frame = pd.DataFrame(X, columns=list("abcd"))
+        for output in ("pandas", "polars"):
+            pipe.set_output(transform=output).fit(frame)
+            assert completion_scorer()(pipe, frame) == pytest.approx(score)
+
+    def test_sparse(self):
+        X = np.round(clusters(100, 5))
+        assert (X == 0).any()
+        pipe = make_pipeline(MaxAbsScaler(), MaskedGaussianMixture(2, random_state=0))
+        dense = completion_scorer()(pipe.fit(X), X)
+        assert completion_scorer()(pipe, to_sparse(X)) == pytest.approx(dense)
+        dropping = make_pipeline(
+            FunctionTransformer(drop_zeros, accept_sparse=True), MaskedGaussianMixture()
+        ).fit(to_sparse(X))
+        with pytest.raises(ValueError, match="make a hole of the entry in row"):
+            completion_scorer(fraction=0.5)(dropping, to_sparse(X))
+
+    def test_columns_must_stay(self):
+        X = correlated(100, 4)
+        pipe = make_pipeline(
+            FunctionTransformer(lambda X: X[:, :2]), MaskedGaussianMixture()
+        ).fit(X)
+        with pytest.raises(ValueError, match=r"\(100, 4\) leaves .* \(100, 2\)"):
+            completion_scorer()(pipe, X)
+
+
+def tenth(X):
+    return X / 10
+
+
+def drop_zeros(X):
+    X = X.copy()
+    X.eliminate_zeros()
+    return X
+
+
+class TestWithinScikitLearn:
+    @pytest.mark.parametrize("make", [np.array, to_sparse, pd.DataFrame])
+    def test_grid_search(self, make):
+        X = clusters(150, 6, n_components=3, holes=0.4, spread=4)
+        search = GridSearchCV(
+            MaskedGaussianMixture(random_state=0),
+            {"n_components": [1, 3]},
+            scoring=completion_scorer(),
+            cv=KFold(3),
+            n_jobs=2 if make is to_sparse else None,
+        ).fit(make(X))
+        assert search.best_params_ == {"n_components": 3}
+        for k, n_components in enumerate([1, 3]):
+            for fold, (train, test) in enumerate(KFold(3).split(X)):
+                est = MaskedGaussianMixture(n_components, random_state=0).fit(X[train])
+                found = search.cv_results_[f"split{fold}_test_score"][k]
+                assert found == pytest.approx(-by_hand(est, X[test], rmse))
+
+    def test_search_over_families_seeds_and_scaling(self):
+        X = correlated(400, 5) * [1, 10, 100, 1000, 10_000]
+        pipe = Pipeline([("scale", StandardScaler()), ("mix", MaskedGaussianMixture())])
+        grid = {
+            "mix__n_components": [1, 2],
+            "mix__covariance_type": ["spherical", "full"],
+            "mix__random_state": range(2),
+        }
+        search = GridSearchCV(pipe, grid, scoring=completion_scorer(), cv=3).fit(X)
+        assert search.best_params_["mix__covariance_type"] == "full"
+        nested = cross_val_score(search, X, scoring=completion_scorer(), cv=2)
+        means = make_pipeline(StandardScaler(), SimpleImputer())
+        of_means = cross_val_score(means, X, scoring=completion_scorer(), cv=2)
+        assert (nested > of_means).all()
+        assert nested.mean() > 0.9 * of_means.mean()
+
+    def test_several_metrics_and_other_imputers(self):
+        X = correlated(120, 4)
+        scoring = {name: completion_scorer(name) for name in ("rmse", "mae")}
+        for est in (KNNImputer(), IterativeImputer(max_iter=3), SimpleImputer()):
+            scores = cross_validate(est, X, scoring=scoring, cv=2)
+            assert (scores["test_rmse"] <= scores["test_mae"]).all()
+            assert (scores["test_mae"] < 0).all()
+
+    def test_criteria(self):
+        X = clusters(150, 4, n_components=3, holes=0.2, spread=5)
+        every = np.arange(len(X))
+        for scorer, name in ((bic_scorer, "bic"), (aic_scorer, "aic")):
+            search = GridSearchCV(
+                MaskedGaussianMixture(random_state=0),
+                {"n_components": [1, 3, 5]},
+                scoring=scorer,
+                cv=[(every, every)],
+            ).fit(X)
+            expected = [
+                -getattr(MaskedGaussianMixture(k, random_state=0).fit(X), name)(X)
+                for k in (1, 3, 5)
+            ]
+            np.testing.assert_allclose(search.cv_results_["mean_test_score"], expected)
+            pipe = make_pipeline(StandardScaler(), MaskedGaussianMixture(2)).fit(X)
+            scaled = StandardScaler().fit_transform(X)
+            assert scorer(pipe, X) == pytest.approx(-getattr(pipe[-1], name)(scaled))
+
+
+class TestOneStandardError:
+    def results(self, scores, sizes):
+        scores = np.array(scores)  # (candidates, folds)
+        results = {f"split{i}_test_score": s for i, s in enumerate(scores.T)}
+        results["mean_test_score"] = scores.mean(axis=1)
+        results["std_test_score"] = scores.std(axis=1)
+        results["param_k"] = np.ma.array(sizes, dtype=object)
+        return results
+
+    def test_rule(self):
+        # The best has mean -1 and a standard error of 0.1 (sample deviation 0.2).
+        best = -1 + 0.2 * np.sqrt(3) / 2 * np.array([1, 1, -1, -1])
+        assert best.std(ddof=1) / 2 == pytest.approx(0.1)
+        rule = one_standard_error("k")
+        for lag, chosen in ((0.09, 1), (0.11, 0)):
+            scores = [best, best - lag, best - 0.2, best - 0.5]
+            assert rule(self.results(scores, [8, 2, 2, 1])) == chosen
+        assert rule(self.results([best - 0.09, best], [2, 2])) == 1
+
+    def test_refusals(self):
+        results = self.results([[1.0, 2]], [1])
+        with pytest.raises(ValueError, match="no parameter 'mix__k'"):
+            one_standard_error("mix__k")(results)
+        with pytest.raises(ValueError, match="at least 2 folds, but the search has 1"):
+            one_standard_error("k")(self.results([[1.0]], [1]))
+
+    def test_failed_candidates(self):
+        results = self.results([[np.nan, 1], [1, 1]], [1, 2])
+        assert one_standard_error("k")(results) == 1
+
+
+@pytest.mark.parametrize("rule", ["bic", "held out rows", "held out entries"])
+def test_the_number_of_types_is_found(rule):
+    found = []
+    for seed in range(10):
+        X = make_ratings(
+            300, 60, n_types=4, n_factors=0, density=0.4, random_state=seed
+        ).data
+        every = np.arange(X.shape[0])
+        grid = {"n_components": [1, 2, 3, 4, 5, 6]}
+        est = MaskedGaussianMixture(n_init=3, random_state=0)
+        if rule == "bic":
+            search = GridSearchCV(est, grid, scoring=bic_scorer, cv=[(every, every)])
+            k = search.fit(X).best_params_["n_components"]
+        elif rule == "held out rows":
+            search = GridSearchCV(
+                est,
+                grid,
+                scoring=completion_scorer("log_density"),
+                refit=one_standard_error("n_components"),
+                cv=3,
+            )
+            k = search.fit(X).best_params_["n_components"]
+        else:
+            name = "estimator__n_components"
+            search = GridSearchCV(
+                EntryRegressor(est, X.shape),
+                {name: grid["n_components"]},
+                scoring=completion_scorer("rmse"),
+                refit=one_standard_error(name),
+                cv=KFold(3, shuffle=True, random_state=0),
+            )
+            k = search.fit(*to_entries(X)).best_params_[name]
+        found.append(k)
+    assert found.count(4) >= 9
+
+
+class TestFoldsOfEntries:
+    def expected(self, X, splits, n_components=2):
+        """The protocol by hand, on dense X."""
+        places = np.array(observed(X))
+        errors = []
+        for train, test in splits:
+            matrix = np.full(X.shape, np.nan)
+            matrix[tuple(places[train].T)] = X[tuple(places[train].T)]
+            est = MaskedGaussianMixture(n_components, random_state=0).fit(matrix)
+            rows, columns = places[test].T
+            errors.append(est.transform(matrix)[rows, columns] - X[rows, columns])
+        return errors
+
+    @pytest.mark.parametrize("kind", ["dense", "frame", "csr_array", "csc_matrix"])
+    def test_against_a_plain_loop(self, kind):
+        X = np.round(clusters(60, 5))
+        given = X
+        if kind == "frame":
+            given = pd.DataFrame(X)
+        elif kind != "dense":
+            given = to_sparse(X, kind)
+        est = MaskedGaussianMixture(2, random_state=0)
+        folds = KFold(5, shuffle=True, random_state=0)
+        errors = self.expected(X, folds.split(observed(X)))
+        scores = cross_validate_entries(est, given, scoring=["rmse", "mae"])
+        assert sorted(scores) == ["fit_time", "score_time", "test_mae", "test_rmse"]
+        np.testing.assert_allclose(
+            scores["test_rmse"], [-np.sqrt(np.mean(e**2)) for e in errors]
+        )
+        np.testing.assert_allclose(
+            scores["test_mae"], [-np.mean(np.abs(e)) for e in errors]
+        )
+
+    def test_folds_and_scorers(self):
+        X = clusters(60, 5)
+        est = MaskedGaussianMixture(2, random_state=0)
+        folds = KFold(3)
+        expected = [
+            -np.sqrt(np.mean(e**2)) for e in self.expected(X, folds.split(observed(X)))
+        ]
+        for cv in (folds, list(folds.split(observed(X))), folds.split(observed(X))):
+            scores = cross_validate_entries(est, X, cv=cv)
+            np.testing.assert_allclose(scores["test_score"], expected)
+        name = "neg_root_mean_squared_error"
+        scores = cross_validate_entries(est, X, cv=folds, scoring=name, n_jobs=2)
+        np.testing.assert_allclose(scores["test_score"], expected)
+        scoring = {
+            "a": "rmse",
+            "b": make_scorer(rmse, greater_is_better=False),
+            "c": "log_density",
+        }
+        scores = cross_validate_entries(
+            est, X, cv=folds, scoring=scoring, return_estimator=True
+        )
+        np.testing.assert_allclose(scores["test_a"], scores["test_b"])
+        for fold, (_, test) in enumerate(folds.split(observed(X))):
+            regressor = scores["estimator"][fold]
+            rows, columns = np.array(observed(X))[test].T
+            expected = true_log_density(
+                regressor.estimator_, regressor.matrix_, rows, columns, X[rows, columns]
+            ).mean()
+            assert scores["test_c"][fold] == pytest.approx(expected)
+
+    def test_lines_of_a_table_are_the_entries_of_coo(self):
+        X = to_sparse(clusters(60, 5), "coo_array")
+        order = np.random.default_rng(0).permutation(X.nnz)
+        users, items, ratings = X.row[order], X.col[order], X.data[order]
+        table = sparse.coo_array((ratings, (users, items)), shape=X.shape)
+        scores = cross_validate_entries(
+            MaskedGaussianMixture(2, random_state=0), table, cv=4
+        )
+        for fold, (train, test) in enumerate(
+            KFold(4, shuffle=True, random_state=0).split(ratings)
+        ):
+            matrix = sparse.csr_array(
+                (ratings[train], (users[train], items[train])), shape=X.shape
+            )
+            est = MaskedGaussianMixture(2, random_state=0).fit(matrix)
+            predicted = est.complete(matrix, entries=(users[test], items[test]))
+            assert scores["test_score"][fold] == -rmse(ratings[test], predicted)
+
+    def test_movielens(self, data_file):
+        table = pd.read_csv(data_file("ml-latest-small/ratings.csv.gz"))
+        users, items = (pd.factorize(table[name])[0] for name in ("userId", "movieId"))
+        ratings = table["rating"].to_numpy()
+        X = sparse.coo_array((ratings, (users, items)))
+        est = MaskedGaussianMixture(2, mean_precision_prior=1.0, random_state=0)
+        scores = cross_validate_entries(est, X)["test_score"]
+        for fold, (train, test) in enumerate(
+            KFold(5, shuffle=True, random_state=0).split(table)
+        ):
+            matrix = sparse.csr_array(
+                (ratings[train], (users[train], items[train])), shape=X.shape
+            )
+            predicted = est.fit(matrix).complete(
+                matrix, entries=(users[test], items[test])
+            )
+            assert scores[fold] == pytest.approx(-rmse(ratings[test], predicted))
+        assert -1 < scores.mean() < -0.9
+
+    def test_other_marks(self):
+        X = clusters(60, 5)
+        marked = np.where(np.isnan(X), -1, X)
+        scores = [
+            cross_validate_entries(
+                KMeansMixture(2, random_state=0, missing_values=mark), data
+            )["test_score"]
+            for mark, data in ((np.nan, X), (-1, marked))
+        ]
+        np.testing.assert_allclose(*scores)
+
+    def test_pipelines_score_in_the_units_of_the_data(self):
+        X = correlated(100, 4) * [1, 10, 100, 1000]
+        folds = KFold(3, shuffle=True, random_state=0)
+        places = np.array(observed(X))
+        pipe = make_pipeline(
+            StandardScaler(),
+            MaskedGaussianMixture(2, covariance_type="full", random_state=0),
+        )
+        scores = cross_validate_entries(
+            pipe, X, cv=folds, scoring=["rmse", "log_density"]
+        )
+        for fold, (train, test) in enumerate(folds.split(places)):
+            matrix = np.full(X.shape, np.nan)
+            matrix[tuple(places[train].T)] = X[tuple(places[train].T)]
+            mean, std = np.nanmean(matrix, axis=0), np.nanstd(matrix, axis=0)
+            est = MaskedGaussianMixture(2, covariance_type="full", random_state=0)
+            scaled = (matrix - mean) / std
+            rows, columns = places[test].T
+            filled = est.fit(scaled).transform(scaled) * std + mean
+            expected = rmse(X[rows, columns], filled[rows, columns])
+            assert scores["test_rmse"][fold] == pytest.approx(-expected)
+            true = ((X - mean) / std)[rows, columns]
+            expected = true_log_density(est, scaled, rows, columns, true).mean()
+            assert scores["test_log_density"][fold] == pytest.approx(expected)
+
+    def test_sparse_pipelines_and_imputers(self):
+        X = np.round(clusters(80, 5))
+        pipe = make_pipeline(MaxAbsScaler(), MaskedGaussianMixture(2, random_state=0))
+        dense, stored = (
+            cross_validate_entries(pipe, given)["test_score"]
+            for given in (X, to_sparse(X))
+        )
+        np.testing.assert_allclose(stored, dense)
+        for imputer in (SimpleImputer(), KNNImputer()):
+            assert (cross_validate_entries(imputer, X)["test_score"] < 0).all()
+
+
+class TestEntryRegressor:
+    def test_search_with_refit(self):
+        X = clusters(100, 6, n_components=3, holes=0.3, spread=4)
+        pairs, values = to_entries(to_sparse(X))
+        search = GridSearchCV(
+            EntryRegressor(MaskedGaussianMixture(random_state=0), X.shape),
+            {"estimator__n_components": [1, 3]},
+            scoring="neg_mean_absolute_error",
+            cv=KFold(3, shuffle=True, random_state=0),
+            n_jobs=2,
+        ).fit(pairs, values)
+        assert search.best_params_ == {"estimator__n_components": 3}
+        whole = MaskedGaussianMixture(3, random_state=0).fit(X)
+        np.testing.assert_allclose(
+            search.best_estimator_.estimator_.means_, whole.means_
+        )
+        holes = np.argwhere(np.isnan(X))
+        np.testing.assert_allclose(
+            search.predict(holes), whole.transform(X)[tuple(holes.T)]
+        )
+
+    @pytest.mark.parametrize("dense", [False, True])
+    def test_predictions(self, dense):
+        X = np.round(clusters(50, 4)) + 3
+        pairs, values = to_entries(X)
+        pipe = make_pipeline(MaxAbsScaler(), MaskedGaussianMixture(2, random_state=0))
+        regressor = EntryRegressor(pipe, X.shape, dense=dense).fit(pairs, values)
+        np.testing.assert_allclose(regressor.predict(pairs), values)
+        assert sparse.issparse(regressor.matrix_) != dense
+        # Some pairs twice, in any order.
+        rng = np.random.default_rng(0)
+        asked = np.column_stack([rng.integers(50, size=300), rng.integers(4, size=300)])
+        scale = np.nanmax(np.abs(X), axis=0)
+        expected = pipe.fit(X).transform(X) * scale
+        np.testing.assert_allclose(
+            regressor.predict(asked), expected[asked[:, 0], asked[:, 1]]
+        )
+
+    def test_steps_are_undone_from_the_last(self):
+        X = correlated(60, 3) * [1, 10, 100]
+        pipe = make_pipeline(
+            StandardScaler(), MinMaxScaler(), MaskedGaussianMixture(random_state=0)
+        )
+        regressor = EntryRegressor(pipe, X.shape, dense=True).fit(*to_entries(X))
+        holes = np.argwhere(np.isnan(X))
+        # One component completes a column by its mean, in any units.
+        expected = np.nanmean(X, axis=0)[holes[:, 1]]
+        np.testing.assert_allclose(regressor.predict(holes), expected)
+
+    def test_refusals(self):
+        est = MaskedGaussianMixture()
+        regressor = EntryRegressor(est, (3, 2))
+        with pytest.raises(ValueError, match=r"shape \(m, 2\).*but got \(2, 3\)"):
+            regressor.fit(np.zeros((2, 3), dtype=int), [1.0, 2])
+        with pytest.raises(
+            ValueError, match="columns of entries should be from 0 to 1"
+        ):
+            regressor.fit([[0, 0], [1, 2]], [1.0, 2])
+        for dense in (False, True):
+            with pytest.raises(
+                ValueError, match="more than one value at row 0, column 1"
+            ):
+                EntryRegressor(est, (3, 2), dense=dense).fit(
+                    [[0, 1], [0, 1], [1, 0]], [1.0, 2, 3]
+                )
+        with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+            regressor.fit([[0, 0], [1, 1]], [1.0, 2, 3])
+        pipe = make_pipeline(KNNImputer(), MaskedGaussianMixture())
+        regressor = EntryRegressor(pipe, (3, 2), dense=True)
+        regressor.fit([[0, 0], [1, 1], [2, 1]], [1.0, 2, 3])
+        with pytest.raises(ValueError, match="KNNImputer has no inverse_transform"):
+            regressor.predict([[1, 0]])
+
+
+class Memory(TransformerMixin, BaseEstimator):
+    """Returns the value wherever it ever saw one, by the row's place; else the mean."""
+
+    def fit(self, X, y=None):
+        self.seen_ = np.array(X)
+        return self
+
+    def transform(self, X):
+        unknown = np.isnan(self.seen_[: len(X)])
+        self.seen_[: len(X)][unknown] = X[unknown]
+        filled = np.where(np.isnan(X), self.seen_[: len(X)], X)
+        return np.where(np.isnan(filled), np.nanmean(self.seen_), filled)
+
+
+class TestNothingLeaks:
+    """Independent noise: nobody who has not seen an entry predicts it."""
+
+    @pytest.fixture
+    def X(self):
+        X = np.random.default_rng(0).standard_normal((200, 10))
+        X[np.random.default_rng(1).random(X.shape) < 0.3] = np.nan
+        return X
+
+    def test_memory_remembers(self, X):
+        memory = Memory().fit(X)
+        hidden, (rows, columns, values) = hide_entries(X, 0.1, 0)
+        assert rmse(values, memory.transform(hidden)[rows, columns]) == 0
+
+    def test_entries(self, X):
+        scores = cross_validate_entries(Memory(), X)["test_score"]
+        np.testing.assert_allclose(scores, -1, atol=0.2)
+
+    def test_rows(self, X):
+        # It knows the fitted rows in the same places, and what it has transformed.
+        scores = cross_val_score(Memory(), X, scoring=completion_scorer(), cv=5)
+        assert (scores < -0.85).all()

@@ -1,0 +1,244 @@
+"""The estimators as steps: what stands before and after them, and around them."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer, make_column_transformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, StandardScaler
+
+from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
+from tests.drawn import correlated
+from tests.test_mixture import estimators
+from tests.test_observed import to_sparse
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+SCALES = np.array([1.0, 10, 100, 1000])
+OFFSETS = np.array([0.0, 5, -300, 1e4])
+
+
+def ids(est):
+    return getattr(est, "covariance_type", "kmeans")
+
+
+ALL = pytest.mark.parametrize(
+    "est", estimators(random_state=0, reg_covar=1e-3), ids=ids
+)
+
+
+@pytest.fixture
+def X():
+    return correlated(120, 4) * SCALES + OFFSETS
+
+
+@pytest.fixture
+def y(X):
+    """What the first column says, where one sees it."""
+    return (np.nan_to_num(X[:, 0], nan=10) > 0).astype(int)
+
+
+class TestAfterAScaler:
+    @ALL
+    def test_equals_scaling_by_hand(self, est, X):
+        pipe = make_pipeline(StandardScaler(), est).fit(X)
+        mean, std = np.nanmean(X, axis=0), np.nanstd(X, axis=0)
+        alone = clone(est).fit((X - mean) / std)
+        completed = alone.transform((X - mean) / std)
+        np.testing.assert_allclose(pipe.transform(X), completed, atol=1e-9)
+        np.testing.assert_array_equal(pipe.predict(X), alone.predict((X - mean) / std))
+        assert pipe.score(X) == pytest.approx(alone.score((X - mean) / std))
+
+    @ALL
+    def test_original_units(self, est, X):
+        pipe = make_pipeline(StandardScaler(), est).fit(X)
+        completed = pipe[:-1].inverse_transform(pipe.transform(X))
+        observed = ~np.isnan(X)
+        np.testing.assert_allclose(completed[observed], X[observed])
+        scaled, std = pipe[-1].complete(pipe[:-1].transform(X), return_std=True)
+        np.testing.assert_allclose(scaled * pipe[0].scale_ + pipe[0].mean_, completed)
+        # Of the same mixture in the units of X.
+        if ids(est) in ("diag", "full"):
+            size = np.multiply.outer(pipe[0].scale_, pipe[0].scale_)
+            covariances = pipe[-1].covariances_ * (
+                size if ids(est) == "full" else pipe[0].scale_ ** 2
+            )
+            same = MaskedGaussianMixture(
+                2,
+                covariance_type=ids(est),
+                weights_init=pipe[-1].weights_,
+                means_init=pipe[-1].means_ * pipe[0].scale_ + pipe[0].mean_,
+                precisions_init=np.linalg.inv(covariances)
+                if ids(est) == "full"
+                else 1 / covariances,
+                max_iter=0,
+            ).fit(X)
+            in_units, std_in_units = same.complete(X, return_std=True)
+            np.testing.assert_allclose(completed, in_units, rtol=1e-6)
+            np.testing.assert_allclose(std * pipe[0].scale_, std_in_units, rtol=1e-6)
+
+    @ALL
+    def test_sparse(self, est, X):
+        dense = make_pipeline(MaxAbsScaler(), est).fit(X).transform(X)
+        stored = make_pipeline(MaxAbsScaler(), clone(est)).fit(to_sparse(X))
+        np.testing.assert_allclose(stored.transform(to_sparse(X)), dense, atol=1e-9)
+
+
+class TestBeforeAPredictor:
+    @ALL
+    @pytest.mark.parametrize("predictor", [LogisticRegression(), LinearRegression()])
+    def test_equals_two_steps(self, est, predictor, X, y):
+        pipe = make_pipeline(StandardScaler(), est, predictor).fit(X, y)
+        scaled = StandardScaler().fit_transform(X)
+        completed = clone(est).fit(scaled).transform(scaled)
+        alone = clone(predictor).fit(completed, y)
+        np.testing.assert_allclose(pipe.predict(X), alone.predict(completed))
+
+    def test_cross_validated_search(self, X, y):
+        pipe = make_pipeline(
+            StandardScaler(),
+            MaskedGaussianMixture(random_state=0, reg_covar=0.01),
+            RandomForestClassifier(10, random_state=0),
+        )
+        grid = {
+            "maskedgaussianmixture__n_components": [1, 2],
+            "maskedgaussianmixture__covariance_type": ["diag", "full"],
+        }
+        alone, together = (
+            GridSearchCV(pipe, grid, cv=2, n_jobs=n_jobs).fit(X, y)
+            for n_jobs in (None, 2)
+        )
+        np.testing.assert_array_equal(
+            together.cv_results_["mean_test_score"],
+            alone.cv_results_["mean_test_score"],
+        )
+        assert together.best_score_ > 0.6
+
+
+class TestInAColumnTransformer:
+    @ALL
+    def test_some_columns(self, est, X):
+        frame = pd.DataFrame(X, columns=list("abcd")).assign(kind=["x", "y"] * 60)
+        transformer = make_column_transformer(
+            (est, ["a", "c", "d"]), (OneHotEncoder(sparse_output=False), ["kind"])
+        )
+        out = transformer.fit_transform(frame)
+        part = X[:, [0, 2, 3]]
+        alone = clone(est).fit(part)
+        np.testing.assert_allclose(out[:, :3], alone.transform(part))
+        np.testing.assert_array_equal(out[:, 3], frame["kind"] == "x")
+        names = transformer.get_feature_names_out()
+        assert [name.split("__")[1] for name in names[:3]] == ["a", "c", "d"]
+
+    def test_zeros_are_kept_where_sparse(self):
+        X = np.round(correlated(50, 4, holes=0.6))
+        X[X == 0] = 0.0
+        assert (X == 0).any()
+        est = KMeansMixture(2, random_state=0)
+        transformer = ColumnTransformer([("some", est, [0, 1])], sparse_threshold=0)
+        out = transformer.fit_transform(to_sparse(X))
+        part = X[:, :2]
+        np.testing.assert_allclose(out, clone(est).fit(part).transform(part))
+
+    def test_union_and_n_jobs(self, X):
+        two = [
+            ("one", MaskedGaussianMixture(2, random_state=0)),
+            ("two", KMeansMixture(2, random_state=0)),
+        ]
+        alone = FeatureUnion(two).fit(X).transform(X)
+        together = FeatureUnion(two, n_jobs=2).fit(X).transform(X)
+        np.testing.assert_array_equal(alone, together)
+        assert together.shape == (120, 8)
+
+
+class TestSetOutput:
+    @ALL
+    @pytest.mark.parametrize(("output", "kind"), [("pandas", pd), ("polars", pl)])
+    def test_frames(self, est, output, kind, X):
+        pipe = make_pipeline(StandardScaler(), est)
+        frame = pd.DataFrame(X, columns=list("abcd"), index=range(5, 125))
+        expected = pipe.fit(frame.to_numpy()).transform(frame.to_numpy())
+        out = clone(pipe).set_output(transform=output).fit(frame).transform(frame)
+        assert isinstance(out, kind.DataFrame)
+        assert list(out.columns) == list("abcd")
+        np.testing.assert_allclose(out.to_numpy(), expected)
+        if output == "pandas":
+            assert list(out.index) == list(frame.index)
+        given = pl.DataFrame(dict(zip("abcd", X.T, strict=True)), nan_to_null=True)
+        alone = clone(est).set_output(transform=output).fit(given)
+        np.testing.assert_allclose(
+            alone.transform(given).to_numpy(), clone(est).fit(X).transform(X)
+        )
+
+    @ALL
+    def test_before_a_predictor_of_names(self, est, X, y):
+        frame = pd.DataFrame(X, columns=list("abcd"))
+        pipe = make_pipeline(StandardScaler(), est, LogisticRegression())
+        pipe.set_output(transform="pandas").fit(frame, y)
+        assert list(pipe[-1].feature_names_in_) == list("abcd")
+        plain = make_pipeline(StandardScaler(), clone(est), LogisticRegression())
+        np.testing.assert_array_equal(pipe.predict(frame), plain.fit(X, y).predict(X))
+
+
+class TestMetadata:
+    @ALL
+    def test_sample_weight_reaches_the_step(self, est, X):
+        weights = np.random.default_rng(0).uniform(0.1, 5, len(X))
+        with config_context(enable_metadata_routing=True):
+            asked = clone(est).set_fit_request(sample_weight=True)
+            scaler = StandardScaler().set_fit_request(sample_weight=False)
+            pipe = make_pipeline(scaler, asked).fit(X, sample_weight=weights)
+        scaled = StandardScaler().fit_transform(X)
+        alone = clone(est).fit(scaled, sample_weight=weights)
+        plain = clone(est).fit(scaled)
+        np.testing.assert_allclose(pipe[-1].means_, alone.means_)
+        assert not np.allclose(plain.means_, alone.means_)
+
+    def test_sample_weight_in_a_search(self, X):
+        weights = np.random.default_rng(0).uniform(0.1, 5, len(X))
+        with config_context(enable_metadata_routing=True):
+            est = MaskedGaussianMixture(random_state=0)
+            est.set_fit_request(sample_weight=True).set_score_request(
+                sample_weight=True
+            )
+            search = GridSearchCV(est, {"n_components": [1, 2]}, cv=2)
+            search.fit(X, sample_weight=weights)
+        alone = MaskedGaussianMixture(random_state=0, **search.best_params_)
+        alone.fit(X, sample_weight=weights)
+        np.testing.assert_allclose(search.best_estimator_.means_, alone.means_)
+        first, second = np.arange(60), np.arange(60, 120)
+        scores = []
+        for train, test in ((second, first), (first, second)):
+            est = MaskedGaussianMixture(random_state=0)
+            est.fit(X[train], sample_weight=weights[train])
+            log_density = est.score_samples(X[test])
+            scores.append(np.average(log_density, weights=weights[test]))
+        found = search.cv_results_["mean_test_score"][0]
+        assert found == pytest.approx(np.mean(scores))
+
+
+class TestCopies:
+    @ALL
+    def test_clone_and_pickle(self, est, X):
+        pipe = make_pipeline(StandardScaler(), est).fit(X)
+        copy = pickle.loads(pickle.dumps(pipe))
+        np.testing.assert_array_equal(copy.transform(X), pipe.transform(X))
+        again = clone(pipe)
+        assert not hasattr(again[-1], "means_")
+        np.testing.assert_array_equal(again.fit(X).transform(X), pipe.transform(X))
+
+    @ALL
+    def test_n_jobs(self, est, X):
+        pipe = make_pipeline(StandardScaler(), est)
+        np.testing.assert_array_equal(
+            cross_val_score(pipe, X, cv=3), cross_val_score(pipe, X, cv=3, n_jobs=2)
+        )
+        scores = cross_validate(pipe, X, cv=2, n_jobs=2, return_estimator=True)
+        assert len(scores["estimator"]) == 2

@@ -1,0 +1,342 @@
+"""Tables of ratings in and out, against plain dictionaries."""
+
+import pickle
+import tracemalloc
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from sklearn_gmmcf import MaskedGaussianMixture, ratings
+from sklearn_gmmcf.ratings import RatingsEncoder
+
+NAMES = ["user", "item", "rating"]
+# User, item, rating; one user rates 0, and lines are in no order.
+LINES = [
+    ("bob", 30, 4.0),
+    ("ann", 20, 0.0),
+    ("eve", 10, 2.5),
+    ("ann", 30, 5.0),
+    ("bob", 10, 1.0),
+]
+
+
+def as_pandas(lines):
+    return pd.DataFrame(lines, columns=NAMES).assign(when=0)
+
+
+def as_polars(lines):
+    return pl.DataFrame(lines, schema=NAMES, orient="row")
+
+
+def as_arrays(lines):
+    return tuple(np.array(column) for column in zip(*lines, strict=True))
+
+
+TABLES = [as_pandas, as_polars, as_arrays]
+
+
+def stored(X, users, items):
+    """A matrix as a dictionary of dictionaries."""
+    result = {user: {} for user in users}
+    for i, j, value in zip(X.tocoo().row, X.tocoo().col, X.tocoo().data, strict=True):
+        assert items[j] not in result[users[i]]
+        result[users[i]][items[j]] = value
+    return result
+
+
+def by_hand(lines, rule="last"):
+    result = {}
+    for user, item, rating in lines:
+        result.setdefault(user, {}).setdefault(item, []).append(rating)
+    pick = {"last": lambda r: r[-1], "mean": np.mean}[rule]
+    return {u: {i: pick(r) for i, r in of.items()} for u, of in result.items()}
+
+
+@pytest.mark.parametrize("make", TABLES)
+def test_there(make):
+    encoder = RatingsEncoder()
+    X, users = encoder.fit_encode(make(LINES))
+    assert users.tolist() == encoder.users_.tolist() == ["ann", "bob", "eve"]
+    assert encoder.items_.tolist() == [10, 20, 30]
+    assert X.shape == (3, 3)
+    assert X.has_sorted_indices
+    assert stored(X, users, encoder.items_) == by_hand(LINES)
+    again, _ = RatingsEncoder().fit(make(LINES)).encode(make(LINES))
+    np.testing.assert_array_equal(again.toarray(), X.toarray())
+    assert X.nnz == again.nnz == 5
+
+
+@pytest.mark.parametrize("make", TABLES)
+def test_and_back(make):
+    encoder = RatingsEncoder(rating_range=(1, 4.5)).fit(make(LINES))
+    # As of recommend: best first, -1 where no item is left.
+    items = np.array([[2, 0], [1, -1]])
+    values = np.array([[7.0, 2.0], [0.5, np.nan]])
+    std = np.array([[0.1, 0.2], [0.3, np.nan]])
+    decoded = encoder.decode(np.array(["eve", "new"]), items, values, std)
+    expected = {
+        "user": ["eve", "eve", "new"],
+        "item": [30, 10, 20],
+        "rating": [4.5, 2, 1],
+        "std": [0.1, 0.2, 0.3],
+    }
+    if make is as_arrays:
+        assert isinstance(decoded, tuple)
+        decoded = dict(zip(expected, decoded, strict=True))
+    else:
+        assert type(decoded) is type(make(LINES))
+        assert list(decoded.columns) == list(expected)
+    for name, column in expected.items():
+        assert list(decoded[name]) == column
+    plain = encoder.set_params(rating_range=None).decode(["eve"], [[2, 0]], values[:1])
+    ratings = plain[2] if make is as_arrays else plain["rating"]
+    assert list(ratings) == [7, 2]
+
+
+def test_all_of_a_matrix_and_some_of_its_entries():
+    encoder = RatingsEncoder()
+    X, users = encoder.fit_encode(as_pandas(LINES))
+    mixture = MaskedGaussianMixture(reg_covar=0.1).fit(X)
+    completed = mixture.transform(X)
+    whole = encoder.decode(users, range(3), completed)
+    for place, (user, item, rating) in enumerate(whole.itertuples(index=False)):
+        i, j = divmod(place, 3)
+        assert (user, item) == (users[i], encoder.items_[j])
+        assert rating == completed[i, j]
+    rows, columns = [2, 0], [1, 1]
+    some = encoder.decode(
+        users[rows],
+        columns,
+        *mixture.complete(X, entries=(rows, columns), return_std=True),
+    )
+    assert some["user"].tolist() == ["eve", "ann"]
+    assert some["item"].tolist() == [20, 20]
+    assert some["rating"].tolist() == [completed[2, 1], completed[0, 1]]
+    assert (some["std"] > 0).tolist() == [True, False]
+
+
+@given(
+    lines=st.lists(
+        st.tuples(st.integers(-3, 9), st.sampled_from("abcdef"), st.integers(0, 10)),
+        min_size=1,
+        max_size=40,
+    ),
+    cuts=st.lists(st.integers(0, 40), max_size=4),
+    rule=st.sampled_from(["last", "mean"]),
+    make=st.sampled_from(TABLES),
+    block=st.sampled_from([1, 5, 2**18]),
+)
+def test_any_table_in_any_parts(lines, cuts, rule, make, block):
+    bounds = [0, *sorted(min(cut, len(lines)) for cut in cuts), len(lines)]
+    parts = [make(lines[a:b]) for a, b in pairwise(bounds) if a < b]
+    encoder = RatingsEncoder(duplicates=rule)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ratings, "_SORTED_ENTRIES", block)
+        X, users = encoder.fit_encode(lambda: iter(parts))
+        whole, _ = encoder.encode(make(lines))
+    expected = by_hand(lines, rule)
+    assert users.tolist() == sorted(expected)
+    assert encoder.items_.tolist() == sorted({item for _, item, _ in lines})
+    for matrix in (X, whole):
+        found = stored(matrix, users, encoder.items_)
+        assert found.keys() == expected.keys()
+        for user in found:
+            assert found[user] == pytest.approx(expected[user])
+
+
+class TestWhoComesLater:
+    later = [("zoe", 30, 1.0), ("ann", 10, 2.0), ("zoe", 10, 3.0)]
+
+    def test_rows_are_those_of_the_table(self):
+        encoder = RatingsEncoder().fit(as_pandas(LINES))
+        X, users = encoder.encode(as_pandas(self.later))
+        assert users.tolist() == ["ann", "zoe"]
+        assert encoder.users_.tolist() == ["ann", "bob", "eve"]
+        assert X.shape == (2, 3)
+        assert stored(X, users, encoder.items_) == by_hand(self.later)
+
+    @pytest.mark.parametrize("make", TABLES)
+    def test_unknown_items(self, make):
+        later = [*self.later, ("zoe", 15, 4.0), ("max", 99, 4.0)]
+        encoder = RatingsEncoder().fit(make(LINES))
+        with pytest.raises(ValueError, match=r"Item 15 was not .* nor were 1 others"):
+            encoder.encode(make(later))
+        encoder.set_params(unknown_items="ignore")
+        X, users = encoder.encode(make(later))
+        assert users.tolist() == ["ann", "max", "zoe"]
+        expected = by_hand(self.later) | {"max": {}}
+        assert stored(X, users, encoder.items_) == expected
+        # A user without a known item is completed by the mean.
+        mixture = MaskedGaussianMixture().fit(encoder.encode(make(LINES))[0])
+        np.testing.assert_allclose(mixture.transform(X)[1], mixture.means_[0])
+        X, users = encoder.encode(make(later[-1:]))
+        assert X.shape == (1, 3)
+        assert X.nnz == 0
+
+
+class TestIds:
+    @pytest.mark.parametrize(
+        "ids",
+        [
+            pd.Series([3, 1, 2, 1], dtype="Int64"),
+            pd.Series(list("caba"), dtype="string"),
+            pd.Series(list("caba"), dtype="category"),
+            pd.Series(pd.to_datetime([4, 1, 3, 1], unit="D")),
+            pd.Series([(3, 1), (1, 1), (2, 5), (1, 1)]),
+            np.array([3, 1, 2, 1], dtype=np.uint8),
+            np.array([3.5, 1, 2, 1]),
+        ],
+        ids=str,
+    )
+    def test_kinds(self, ids):
+        table = pd.DataFrame({"user": ids, "item": [1, 1, 1, 2], "rating": 1.0})
+        encoder = RatingsEncoder()
+        X, users = encoder.fit_encode(table)
+        expected = sorted(set(pd.Series(ids)))
+        assert list(pd.Series(users)) == expected
+        np.testing.assert_array_equal(X.toarray(), [[1, 1], [1, 0], [1, 0]])
+        back = encoder.decode(users, [0, 0, 0], np.zeros(3))
+        assert list(back["user"]) == expected
+
+    def test_kinds_may_not_change(self):
+        encoder = RatingsEncoder().fit((["a"], [1], [1.0]))
+        with pytest.raises(
+            ValueError, match=r"items are strings here.*integers before"
+        ):
+            encoder.encode((["a"], ["1"], [1.0]))
+        parts = [(["a"], [1], [1.0]), ([1], [1], [1.0])]
+        with pytest.raises(
+            ValueError, match=r"users are integers here.*strings before"
+        ):
+            RatingsEncoder().fit(lambda: parts)
+
+    @pytest.mark.parametrize(
+        "table",
+        [
+            pd.DataFrame({"user": ["a", None, None]}),
+            pd.DataFrame({"user": pd.array(["a", pd.NA, pd.NA], dtype="string")}),
+            pd.DataFrame({"user": [1, np.nan, np.nan]}),
+            pl.DataFrame({"user": ["a", None, None]}),
+            np.array([1, np.nan, np.nan]),
+            np.array(["a", None, None], dtype=object),
+        ],
+    )
+    def test_missing(self, table):
+        others = {"item": [1, 1, 1], "rating": [1.0, 1, 1]}
+        if isinstance(table, np.ndarray):
+            table = (table, *others.values())
+        elif isinstance(table, pd.DataFrame):
+            table = table.assign(**others)
+        else:
+            table = table.with_columns(**{k: pl.Series(v) for k, v in others.items()})
+        with pytest.raises(ValueError, match=r"users is missing in line 1 .* 1 others"):
+            RatingsEncoder().fit(table)
+
+
+def test_float32_stays():
+    users, items, values = as_arrays(LINES)
+    X, _ = RatingsEncoder().fit_encode((users, items, values.astype(np.float32)))
+    assert X.dtype == np.float32
+    X, _ = RatingsEncoder().fit_encode((users, items, values.astype(int)))
+    assert X.dtype == np.float64
+
+
+def test_names_of_columns():
+    table = as_pandas(LINES).rename(columns={"user": "userId", "item": 7})
+    encoder = RatingsEncoder(user="userId", item=7)
+    X, users = encoder.fit_encode(table)
+    assert stored(X, users, encoder.items_) == by_hand(LINES)
+    assert list(encoder.decode(users, [0, 0, 0], np.ones(3))) == ["userId", 7, "rating"]
+
+
+def test_clone_and_pickle():
+    encoder = RatingsEncoder(duplicates="mean").fit(as_polars(LINES))
+    assert clone(encoder).duplicates == "mean"
+    copy = pickle.loads(pickle.dumps(encoder))
+    assert copy.decode(["ann"], [0], [1.0]).equals(encoder.decode(["ann"], [0], [1.0]))
+
+
+class TestErrors:
+    @pytest.mark.parametrize("make", TABLES)
+    def test_duplicates(self, make):
+        with pytest.raises(ValueError, match="User bob rates item 30 more than once"):
+            RatingsEncoder().fit_encode(make([*LINES, ("bob", 30, 1.0)]))
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf])
+    def test_ratings_that_are_not_finite(self, value):
+        with pytest.raises(
+            ValueError, match=r"line 5 \(from 0\) of the table is (nan|inf)"
+        ):
+            RatingsEncoder().fit(as_pandas([*LINES, ("bob", 20, value)]))
+
+    @pytest.mark.parametrize(
+        ("table", "message"),
+        [
+            (pd.DataFrame({"user": [1]}), r"no column 'item' but \['user'\]"),
+            (np.ones((3, 3)), "frame or three arrays.*got ndarray"),
+            (iter([]), "iterator of tables as a function"),
+            (([1], [1, 2], [1.0]), "equally long, but got 1, 2 and 1"),
+            (([[1]], [1], [1.0]), "users should be 1d, but got 2d"),
+            (([1], [1], ["5"]), "should be 1d numbers"),
+            (([], [], []), "no rating to learn from"),
+            (lambda: [], "no rating to learn from"),
+        ],
+    )
+    def test_tables(self, table, message):
+        with pytest.raises(ValueError, match=message):
+            RatingsEncoder().fit(table)
+
+    def test_parameters(self):
+        with pytest.raises(ValueError, match="'duplicates' parameter"):
+            RatingsEncoder(duplicates="sum").fit(as_pandas(LINES))
+        with pytest.raises(ValueError, match=r"low < high, but got \(5, 1\)"):
+            RatingsEncoder(rating_range=(5, 1)).fit(as_pandas(LINES))
+        with pytest.raises(NotFittedError):
+            RatingsEncoder().encode(as_pandas(LINES))
+
+    def test_decode(self):
+        encoder = RatingsEncoder().fit(as_pandas(LINES))
+        with pytest.raises(ValueError, match=r"got \(2,\) for users of shape \(1,\)"):
+            encoder.decode(["ann"], [0, 1], [1.0, 2])
+        with pytest.raises(ValueError, match="indices below 3, but got 3"):
+            encoder.decode(["ann"], [3], [1.0])
+        with pytest.raises(ValueError, match="no rating to encode"):
+            encoder.encode(as_pandas(LINES)[:0])
+
+    def test_readings_must_agree(self):
+        once = iter([as_pandas(LINES)])
+        with pytest.raises(ValueError, match="changed between its two readings"):
+            RatingsEncoder().fit_encode(lambda: once)
+        for second in (LINES[:-1], [*LINES, LINES[0]], [*LINES[:-1], ("zoe", 10, 1.0)]):
+            tables = [as_pandas(second), as_pandas(LINES)]
+            with pytest.raises(ValueError, match="changed between its two readings"):
+                RatingsEncoder().fit_encode(lambda tables=tables: [tables.pop()])
+
+
+def test_memory_is_that_of_the_matrix_and_one_part():
+    n_parts, n_lines = 40, 20_000
+
+    def parts():
+        for seed in range(n_parts):
+            rng = np.random.default_rng(seed)
+            # Lines of one user stand in many parts.
+            pairs = rng.choice(5000 * 500, n_lines, replace=False)
+            yield pairs % 5000, n_parts * (pairs // 5000) + seed, rng.random(n_lines)
+
+    tracemalloc.start()
+    X, _ = RatingsEncoder().fit_encode(parts)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert X.nnz == n_parts * n_lines
+    matrix = X.data.nbytes + X.indices.nbytes + X.indptr.nbytes
+    # A part is drawn, looked up and sorted: some arrays of its length.
+    part = n_lines * 3 * 8
+    assert peak < matrix + 12 * part
+    assert peak < 1.6 * matrix
