@@ -1,4 +1,4 @@
-"""Complete ratings, choose the number of user types, and recommend.
+"""Complete ratings by types of users in a shared space of tastes, and recommend.
 
     python examples/complete_ratings.py [ratings.csv]
 
@@ -10,58 +10,49 @@ import sys
 import warnings
 
 import numpy as np
-from scipy import sparse
-from sklearn.model_selection import GridSearchCV
 
 from sklearn_gmmcf import MaskedGaussianMixture, UnobservedColumnsWarning
-from sklearn_gmmcf.datasets import make_ratings
+from sklearn_gmmcf.datasets import load_ratings_csv, make_ratings
+from sklearn_gmmcf.model_selection import hide_entries
 
-# Few users rated some items: a fold may lack an item.
+# Few users rated some items: when a tenth is hidden, an item may have no rating left.
 warnings.simplefilter("ignore", UnobservedColumnsWarning)
 
-# Triples (user, item, rating), with users and items numbered from 0.
 if len(sys.argv) > 1:
-    table = np.loadtxt(
-        sys.argv[1], dtype=str, delimiter=",", skiprows=1, usecols=(0, 1, 2)
-    )
-    users, rows = np.unique(table[:, 0], return_inverse=True)
-    items, columns = np.unique(table[:, 1], return_inverse=True)
-    values = table[:, 2].astype(float)
+    ratings = load_ratings_csv(sys.argv[1])
+    everything, items = ratings.data, ratings.item_ids
 else:
-    made = make_ratings(1000, 200, n_types=4, n_factors=0, random_state=0).data.tocoo()
-    rows, columns, values = made.row, made.col, made.data
-    users, items = np.arange(made.shape[0]), np.arange(made.shape[1])
+    everything = make_ratings(1000, 200, n_types=4, random_state=0).data
+    items = np.arange(everything.shape[1])
 
 # Hold out a tenth of the ratings: a hole is what is not stored.
-held_out = np.random.default_rng(0).random(len(values)) < 0.1
-shape = len(users), len(items)
-X = sparse.csr_array(
-    (values[~held_out], (rows[~held_out], columns[~held_out])), shape=shape
-)
-print(f"{shape[0]} users, {shape[1]} items, {X.nnz} ratings, {held_out.sum()} held out")
+X, (rows, columns, values) = hide_entries(everything, 0.1, random_state=0)
+print(f"{X.shape[0]} users, {X.shape[1]} items, {X.nnz} ratings, {len(rows)} held out")
 
-# Choose the number of types by the log-density of users that a fold has not seen.
-search = GridSearchCV(
-    MaskedGaussianMixture(mean_precision_prior=1.0),
-    {"n_components": [1, 2, 4, 8], "random_state": range(3)},
-    cv=3,
-).fit(X)
-mixture = search.best_estimator_
-print(f"best: {search.best_params_}")
 
-# Complete the held-out entries; a column's mean is what one component predicts.
-entries = rows[held_out], columns[held_out]
-column_means = MaskedGaussianMixture().fit(X)
-for name, estimator in [("column means", column_means), ("mixture", mixture)]:
-    errors = estimator.complete(X, entries=entries) - values[held_out]
-    print(f"RMSE on held-out ratings, {name}: {np.sqrt(np.mean(errors**2)):.4f}")
+def report(name, mixture):
+    predicted, std = mixture.complete(X, entries=(rows, columns), return_std=True)
+    rmse = np.sqrt(np.mean((predicted - values) ** 2))
+    inside = np.abs(predicted - values) < 1.645 * std
+    print(f"{name:>30}: RMSE {rmse:.4f}, 90 % intervals hold {inside.mean():.1%}")
+
+
+# What one component predicts is the mean of the item.
+report("means of the items", MaskedGaussianMixture().fit(X))
+
+# A plain mixture: a user is of some type, and like all others of it.
+plain = MaskedGaussianMixture(4, mean_precision_prior=1.0, max_iter=300, random_state=0)
+report("four types", plain.fit(X))
+
+# Factors: each user has own tastes, and a type says what tastes are usual and how
+# consistent its users are.
+tastes = MaskedGaussianMixture(4, covariance_type="factor", random_state=0).fit(X)
+report("four types in a space of tastes", tastes)
+for k in np.argsort(-tastes.weights_):
+    noise = np.sqrt(tastes.noise_scale_[k])
+    print(f"type {k}: {tastes.weights_[k]:.0%} of users, noise {noise:.2f} times usual")
 
 # Recommend what the first user has not rated.
-user = 0
-unseen = np.setdiff1d(np.arange(shape[1]), X[[user]].indices)
-predicted, std = mixture.complete(
-    X, entries=(np.full(len(unseen), user), unseen), return_std=True
-)
-for best in np.argsort(-predicted)[:3]:
-    item = items[unseen[best]]
-    print(f"user {users[user]}: item {item}, {predicted[best]:.2f} +- {std[best]:.2f}")
+found, predicted, std = tastes.recommend(X[[0]], n_items=3, return_std=True)
+for item, value, doubt in zip(found[0], predicted[0], std[0], strict=True):
+    print(f"first user: item {items[item]}, {value:.2f} +- {doubt:.2f}")

@@ -33,8 +33,8 @@ _DENSE_BLOCK_MIN_ROWS = 16
 # A CSR block is 12 MB; wide data get larger ones, as each block adds up (K, d) arrays.
 _SPARSE_BLOCK_ENTRIES = 1_000_000
 _SPARSE_BLOCK_ROWS = 16_384
-# Where rows are grouped by their holes, many should meet in a block.
-_GROUPED_BLOCK_BYTES = 2**24
+# Where rows are worked on together, many should meet in a block.
+_LARGE_BLOCK_BYTES = 2**24
 # Beyond these a square divided by a small variance would overflow.
 _LARGEST_VALUE = {"f": 1e12, "d": 1e100}
 
@@ -159,7 +159,8 @@ class Observed(ABC):
     grouped : bool
         Whether blocks will be asked for their rows and patterns of holes.
     most_rows : int or None
-        Most rows of a block.
+        Most rows of a block, for what works on many rows at once; None leaves dense
+        blocks as small as the cache wants them.
     """
 
     def __init__(
@@ -173,7 +174,7 @@ class Observed(ABC):
         most_rows: int | None,
     ) -> None:
         self.grouped = grouped
-        self.most_rows = raw.shape[0] if most_rows is None else most_rows
+        self.most_rows = most_rows
         self.shape: tuple[int, int] = raw.shape
         self.dtype: np.dtype[Any] = raw.dtype
         self.weights = np.ones(self.shape[0]) if weights is None else weights
@@ -319,9 +320,11 @@ class _DenseObserved(Observed):
 
     def _slices(self, most_rows: int | None = None) -> Iterator[slice]:
         n, d = self.shape
-        block_bytes = _GROUPED_BLOCK_BYTES if self.grouped else _DENSE_BLOCK_BYTES
+        large = self.grouped or self.most_rows is not None
+        block_bytes = _LARGE_BLOCK_BYTES if large else _DENSE_BLOCK_BYTES
         step = block_bytes // (d * self.dtype.itemsize)
-        step = min(max(step, _DENSE_BLOCK_MIN_ROWS), self.most_rows, most_rows or n)
+        step = max(step, _DENSE_BLOCK_MIN_ROWS)
+        step = min(step, self.most_rows or n, most_rows or n)
         for start in range(0, n, step):
             yield slice(start, min(start + step, n))
 
@@ -471,9 +474,9 @@ class _SparseObserved(Observed):
     def _slices(self, most_rows: int | None = None) -> Iterator[slice]:
         n, d = self.raw.shape
         most_entries = max(_SPARSE_BLOCK_ENTRIES, 2 * d)
-        step = min(max(_SPARSE_BLOCK_ROWS, d), self.most_rows, most_rows or n)
+        step = min(max(_SPARSE_BLOCK_ROWS, d), self.most_rows or n, most_rows or n)
         if self.grouped:
-            step = min(step, max(_GROUPED_BLOCK_BYTES // (8 * d), 1))
+            step = min(step, max(_LARGE_BLOCK_BYTES // (8 * d), 1))
         indptr = self.raw.indptr
         start = 0
         while start < n:

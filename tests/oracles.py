@@ -162,3 +162,211 @@ def full_completion(responsibilities, filled, rest):
     mean = np.einsum("nk,nkd->nd", responsibilities, filled)
     spread = np.einsum("nkdd->nkd", rest) + (filled - mean[:, None]) ** 2
     return mean, np.sqrt(np.einsum("nk,nkd->nd", responsibilities, spread))
+
+
+# Of a factor model `p`: weights, scales (K,), places (K, r), covariances (K, r, r) of
+# the types; loadings (d, r + 1) with the intercept last, not centered, their spreads
+# (d, r + 1, r + 1), noise and known (d,); prior_mean and prior_precision (r + 1,).
+
+
+def factor_places(row, p):
+    """Columns of a row that are observed and known."""
+    return np.flatnonzero(~np.isnan(row) & p.known)
+
+
+def factor_second_moment(p, j):
+    """Of the loadings of a column, (r + 1, r + 1)."""
+    return p.spreads[j] + np.outer(p.loadings[j], p.loadings[j])
+
+
+def factor_posterior(row, p, k):
+    """Log-density bound of a row under a type, mean and covariance of its tastes.
+
+    The bound is the integral over tastes z of exp(c + h z - z P z / 2).
+    """
+    r = p.places.shape[1]
+    P = np.linalg.inv(p.covariances[k])
+    h = P @ p.places[k]
+    c = 0.5 * (np.linalg.slogdet(P)[1] - p.places[k] @ h)
+    for j in factor_places(row, p):
+        S, variance = factor_second_moment(p, j), p.scales[k] * p.noise[j]
+        P = P + S[:r, :r] / variance
+        h = h + (row[j] * p.loadings[j, :r] - S[:r, r]) / variance
+        square = row[j] ** 2 - 2 * row[j] * p.loadings[j, r] + S[r, r]
+        c -= 0.5 * (np.log(2 * np.pi * variance) + square / variance)
+    covariance = np.linalg.inv(P)
+    mean = covariance @ h
+    return c + 0.5 * (h @ mean - np.linalg.slogdet(P)[1]), mean, covariance
+
+
+def factor_e_step(X, p):
+    """Log joint (n, K), means (n, K, r + 1) and second moments of (z, 1)."""
+    (n_components, r), n = p.places.shape, len(X)
+    joint = np.empty((n, n_components))
+    means = np.ones((n, n_components, r + 1))
+    moments = np.empty((n, n_components, r + 1, r + 1))
+    for i, row in enumerate(X):
+        for k in range(n_components):
+            bound, means[i, k, :r], covariance = factor_posterior(row, p, k)
+            joint[i, k] = np.log(p.weights[k]) + bound
+            moments[i, k] = np.outer(means[i, k], means[i, k])
+            moments[i, k, :r, :r] += covariance
+    return joint, means, moments
+
+
+def factor_shares(joint, row_weights=1.0):
+    """Responsibilities of a log joint, times the weights of the rows."""
+    shares = np.exp(joint - logsumexp(joint, axis=1)[:, None])
+    return shares * np.broadcast_to(row_weights, len(joint))[:, None]
+
+
+def factor_pool(noise):
+    """Harmonic mean."""
+    return len(noise) / sum(1 / noise)
+
+
+def factor_objective(X, p, row_weights, noise=10, scale=50, place=5, spread=20):
+    """Weighted bounds of the rows, less divergences, plus log-priors; not by row."""
+    joint, _, _ = factor_e_step(X, p)
+    total = row_weights @ logsumexp(joint, axis=1)
+    alpha = np.diag(p.prior_precision)
+    q = len(alpha)
+    pool = factor_pool(p.noise[p.known])
+    for j in np.flatnonzero(p.known):
+        pull, V = p.loadings[j] - p.prior_mean, p.spreads[j]
+        total -= 0.5 * (np.trace(alpha @ V) + pull @ alpha @ pull - q)
+        total += 0.5 * np.linalg.slogdet(alpha @ V)[1]
+        ratio = pool / p.noise[j]
+        total += noise / 2 * (np.log(ratio) - ratio + 1)
+    n_components, r = p.places.shape
+    if n_components == 1:
+        return total
+    for k in range(n_components):
+        precision = np.linalg.inv(p.covariances[k])
+        total += np.log(n_components * p.weights[k])
+        total -= scale / 2 * (np.log(p.scales[k]) + 1 / p.scales[k] - 1)
+        total -= place / 2 * p.places[k] @ precision @ p.places[k]
+        log_det = np.linalg.slogdet(precision)[1]
+        total -= spread / 2 * (np.trace(precision) - log_det - r)
+    return total
+
+
+def factor_column_step(X, p, shares, moments, noise=10):
+    """Loadings and their spreads, then noise, then the prior of the loadings."""
+    d, q = p.loadings.shape
+    alpha = np.diag(p.prior_precision)
+    loadings, spreads = np.empty((d, q)), np.empty((d, q, q))
+    new_noise = np.empty(d)
+    pool = factor_pool(p.noise[p.known])
+    for j in range(d):
+        S, t, square, count = np.zeros((q, q)), np.zeros(q), 0.0, 0.0
+        for i in range(len(X)):
+            if j not in factor_places(X[i], p):
+                continue
+            count += shares[i].sum()
+            for k, share in enumerate(shares[i]):
+                S += share / p.scales[k] * moments[i, k]
+                t += share / p.scales[k] * X[i, j] * moments[i, k, -1]
+                square += share / p.scales[k] * X[i, j] ** 2
+        spreads[j] = np.linalg.inv(alpha + S / p.noise[j])
+        loadings[j] = spreads[j] @ (alpha @ p.prior_mean + t / p.noise[j])
+        second = spreads[j] + np.outer(loadings[j], loadings[j])
+        residual = square - 2 * loadings[j] @ t + np.trace(second @ S)
+        new_noise[j] = (residual + noise * pool) / (count + noise)
+    prior_mean = np.zeros(q)
+    prior_mean[[0, -1]] = loadings[p.known][:, [0, -1]].mean(axis=0)
+    squares = (loadings - prior_mean) ** 2 + [np.diag(V) for V in spreads]
+    changed = {
+        "loadings": loadings,
+        "spreads": spreads,
+        "noise": new_noise,
+        "prior_mean": prior_mean,
+        "prior_precision": 1 / squares[p.known].mean(axis=0),
+    }
+    return type(p)(**vars(p) | changed)
+
+
+def factor_type_step(X, p, shares, moments, scale=50, place=5, spread=20):
+    """Weights, scales, places and covariances of the types."""
+    n_components, r = p.places.shape
+    sizes = shares.sum(axis=0)
+    scales, places = np.empty(n_components), np.empty((n_components, r))
+    covariances = np.empty((n_components, r, r))
+    for k in range(n_components):
+        residual, count = 0.0, 0.0
+        for i, row in enumerate(X):
+            for j in factor_places(row, p):
+                square = np.sum(factor_second_moment(p, j) * moments[i, k])
+                square += row[j] ** 2 - 2 * row[j] * p.loadings[j] @ moments[i, k, -1]
+                residual += shares[i, k] * square / p.noise[j]
+                count += shares[i, k]
+        scales[k] = (residual + scale) / (count + scale)
+        tastes = np.tensordot(shares[:, k], moments[:, k], 1)  # (r + 1, r + 1)
+        places[k] = tastes[:r, r] / (sizes[k] + place)
+        about = tastes[:r, :r] + sizes[k] * np.outer(places[k], places[k])
+        about -= np.outer(places[k], tastes[r, :r]) + np.outer(tastes[:r, r], places[k])
+        about += place * np.outer(places[k], places[k]) + spread * np.eye(r)
+        covariances[k] = about / (sizes[k] + spread)
+    changed = {
+        "weights": (sizes + 1) / (sizes.sum() + n_components),
+        "scales": scales,
+        "places": places,
+        "covariances": covariances,
+    }
+    return type(p)(**vars(p) | changed)
+
+
+def factor_m_step(X, p, shares, moments, n_column_steps):
+    """The columns' part several times, and the types' part by the old columns."""
+    columns = p
+    for _ in range(n_column_steps):
+        columns = factor_column_step(X, columns, shares, moments)
+    if len(p.weights) == 1:
+        return columns
+    types = vars(factor_type_step(X, p, shares, moments))
+    kept = ("weights", "scales", "places", "covariances")
+    return type(p)(**vars(columns) | {name: types[name] for name in kept})
+
+
+def factor_of_types(X, p):
+    """Means and variances of all entries under each type, (n, K, d) each."""
+    _, means, moments = factor_e_step(X, p)
+    n, n_components = means.shape[:2]
+    mean, variance = np.empty((2, n, n_components, len(p.noise)))
+    for i in range(n):
+        for k in range(n_components):
+            for j in range(len(p.noise)):
+                mean[i, k, j] = p.loadings[j] @ means[i, k]
+                second = np.sum(factor_second_moment(p, j) * moments[i, k])
+                second += p.scales[k] * p.noise[j]
+                variance[i, k, j] = second - mean[i, k, j] ** 2
+    return mean, variance
+
+
+def factor_completion(X, p):
+    """Means and standard deviations of all entries, (n, d) each."""
+    shares = factor_shares(factor_e_step(X, p)[0])
+    means, variances = factor_of_types(X, p)
+    mean = np.einsum("nk,nkd->nd", shares, means)
+    second = np.einsum("nk,nkd->nd", shares, variances + means**2)
+    return mean, np.sqrt(second - mean**2)
+
+
+def factor_covariance(p, k):
+    """Of the rows of a type whose loadings are drawn anew for each entry, (d, d)."""
+    r = p.places.shape[1]
+    moment = np.outer(np.append(p.places[k], 1), np.append(p.places[k], 1))
+    moment[:r, :r] += p.covariances[k]
+    d = len(p.noise)
+    covariance = np.empty((d, d))
+    for i in range(d):
+        for j in range(d):
+            covariance[i, j] = p.loadings[i, :r] @ p.covariances[k] @ p.loadings[j, :r]
+        covariance[i, i] += p.scales[k] * p.noise[i] + np.sum(p.spreads[i] * moment)
+    return covariance
+
+
+def largest(values, n):
+    """Places of the n largest, the first of equals first; -inf is no value."""
+    places = [j for j in range(len(values)) if values[j] > -np.inf]
+    return sorted(places, key=lambda j: (-values[j], j))[:n]

@@ -20,15 +20,16 @@ def run(name, *arguments):
 def errors(printed):
     return {
         name: float(value)
-        for name, value in re.findall(r"RMSE on held-out ratings, (.*): (.*)", printed)
+        for name, value in re.findall(r"^ *(.*): RMSE ([\d.]+)", printed, re.MULTILINE)
     }
 
 
 def test_complete_ratings():
     printed = run("complete_ratings.py")
     rmse = errors(printed)
-    assert rmse["mixture"] < 0.8 * rmse["column means"]
-    assert "'n_components': 4" in printed
+    assert rmse["four types"] < 0.92 * rmse["means of the items"]
+    assert rmse["four types in a space of tastes"] < 0.94 * rmse["four types"]
+    assert printed.count("% of users") == 4
     assert len(re.findall(r"item \d+, [\d.]+ \+- [\d.]+", printed)) == 3
 
 
@@ -42,14 +43,15 @@ def test_complete_ratings_of_a_file(tmp_path):
                 rating = 4 if (user + item) % 2 else 2
                 file.write(f"u{user},i{item},{rating},0\n")
     rmse = errors(run("complete_ratings.py", path))
-    assert rmse["mixture"] < 0.5 * rmse["column means"]
+    assert rmse["four types in a space of tastes"] < 0.5 * rmse["means of the items"]
 
 
 def test_complete_ratings_of_movielens(data_file):
     rmse = errors(
         run("complete_ratings.py", data_file("ml-latest-small/ratings.csv.gz"))
     )
-    assert rmse["mixture"] < rmse["column means"] == pytest.approx(1.006, abs=5e-4)
+    assert rmse["means of the items"] == pytest.approx(1.0, abs=5e-4)
+    assert rmse["four types in a space of tastes"] < 0.87 < rmse["four types"]
 
 
 def test_impute_table():

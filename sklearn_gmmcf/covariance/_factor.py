@@ -56,7 +56,7 @@ from sklearn_gmmcf.covariance._systems import sweep
 
 _LOG_2_PI = float(np.log(2 * np.pi))
 # Systems that are swept together should stay in the cache.
-_SWEPT_BYTES = 2**21
+_SWEPT_BYTES = 2**22
 # Numbers that a block may hold for its rows.
 _BLOCK_NUMBERS = 2**23
 _CHUNK_ENTRIES = 2**16
@@ -432,28 +432,26 @@ class Factor:
         """Posterior of the loadings, and residuals (d,) under it."""
         q, d = p.loadings.shape
         n_pairs = _n_packed(q)
-        twice = _multiplicities(q)
         precision = p.prior_precision[:, None] * self.priors.loadings
         bordered = np.empty((n_pairs + q + 1, d))
         log_dets, residuals = np.empty((2, d))
         for part in chunks(d, max(_SWEPT_BYTES // (8 * len(bordered)), 1)):
-            solved = np.empty((len(bordered), len(p.noise[part])))
-            pairs, tastes = (
-                statistics.column_spreads[:, part],
-                statistics.column_tastes[:, part],
-            )
-            np.divide(pairs, p.noise[part], out=solved[:n_pairs])
+            noise, tastes = p.noise[part], statistics.column_tastes[:, part]
+            solved = np.empty((len(bordered), len(noise)))
+            np.divide(statistics.column_spreads[:, part], noise, out=solved[:n_pairs])
             solved[_diagonal(q)] += precision
-            np.divide(tastes, p.noise[part], out=solved[n_pairs:-1])
+            np.divide(tastes, noise, out=solved[n_pairs:-1])
             solved[n_pairs:-1] += precision * p.column_priors[:, part]
             solved[-1] = 0.0
             log_dets[part] = -sweep(solved, q)
-            loadings = solved[n_pairs:-1]
             solved[:n_pairs] *= -1.0 if self.priors.loadings else 0.0
-            residuals[part] = statistics.column_squares[part]
+            loadings = solved[n_pairs:-1]
+            # E[a^T S a] for the statistics S = noise (V^-1 - diag(precision)).
+            squares = solved[_diagonal(q)] + loadings**2
+            explained = -solved[-1] - np.sum(precision * squares, axis=0)
+            explained += q * self.priors.loadings
+            residuals[part] = statistics.column_squares[part] + noise * explained
             residuals[part] -= 2 * np.einsum("qd,qd->d", loadings, tastes)
-            moments = _add_outer(solved[:n_pairs].copy(), loadings)
-            residuals[part] += twice @ np.multiply(moments, pairs, out=moments)
             bordered[:, part] = solved
         return bordered[n_pairs:-1], bordered[:n_pairs], log_dets, residuals
 

@@ -88,7 +88,7 @@ class Family(Protocol):
     """
 
     groups_rows: bool  # whether it asks blocks for their rows and patterns
-    most_rows: int | None  # of a block, if these need much memory
+    most_rows: int | None  # of a block, if it works on many rows at once
     given_names: tuple[str, ...]  # which fields of `Given` it can start from
     unused_options: tuple[str, ...]  # options of the estimator that it ignores
     unknown_columns: str  # what it completes unknown columns with
