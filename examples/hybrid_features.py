@@ -2,9 +2,10 @@
 
     python examples/hybrid_features.py [folder of MovieLens]
 
-Features are further columns of the matrix. A spherical mixture has one variance for all
-columns, so they are scaled to that of the ratings, times a weight. Weights are chosen
-by folds of the ratings; a tenth of them, held out before, tells what that is worth.
+Features are further columns of the matrix, which load on the factors that the ratings
+have. They are scaled to the standard deviation of the ratings, times a weight. Weights
+are chosen by folds of the ratings; a tenth of them, held out before, tells what that is
+worth.
 
 With a folder (such as ml-latest-small, with movies.csv) rows are movies, columns are
 users, and the features are the year and the number of ratings of a movie, or its
@@ -92,12 +93,7 @@ else:
     guess = types + np.random.default_rng(0).normal(0, 0.3, types.shape)
     ratings, sets = made.data, {"a guess of the type": guess}
 
-mixture = MaskedGaussianMixture(
-    8 if len(sys.argv) > 1 else 4,
-    mean_precision_prior=5.0,
-    max_iter=500,
-    random_state=0,
-)
+mixture = MaskedGaussianMixture(covariance_type="factor", random_state=0)
 groups = {"all": (0, np.inf), "no rating left": (0, 1), "1 to 4": (1, 5)}
 squares = {name: {group: [] for group in groups} for name in ("none", *sets)}
 for seed in range(3):

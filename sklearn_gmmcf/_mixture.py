@@ -223,7 +223,9 @@ class MaskedGaussianMixture(BaseObservedMixture):
     EM maximizes the evidence lower bound of these; `score_samples` is that of a row,
     somewhat lower than its log-density. So compare 'factor' with other types by the
     error of hidden entries, not by `score` or `bic`. The noise variance of a column is
-    at least 1.5e-8 times the variance of the data (3.5e-4 in single precision).
+    at least 1e-6 times the variance of the data (3e-4 in single precision), and the
+    scale of a type's noise from 0.01 to 100: without bounds, a type could leave the
+    others no noise at all.
 
     On few rows maximum likelihood is too sure of itself, the more so the more
     parameters a covariance type has: `docs/benchmarks/full_covariances.py` shows 90 %

@@ -61,6 +61,11 @@ _SWEPT_BYTES = 2**22
 _BLOCK_NUMBERS = 2**23
 _CHUNK_ENTRIES = 2**16
 
+# Columns without noise, and a type without limits for what these do not explain, would
+# have an infinite likelihood: relative to the variance of the data, by its dtype.
+_LEAST_NOISE = {"d": 1e-6, "f": 3e-4}
+_LARGEST_SCALE = 100.0
+
 # Loadings, their prior and the noise are improved this often on the same statistics:
 # it costs little beside the E-step, and saves more than half of the passes.
 _COLUMN_STEPS = 3
@@ -278,8 +283,7 @@ class Factor:
                 "The noise variance of every column is zero: no column varies. "
                 "Increase min_variance, or choose another covariance_type."
             )
-        # Data of fewer dimensions than factors would leave no noise at all.
-        least = float(np.sqrt(np.finfo(data.dtype).eps)) * variance
+        least = _LEAST_NOISE[data.dtype.char] * variance
         floor = max(self.min_variance, least)
         unit = np.sqrt(max(offset_square, least))
         loadings = np.zeros((r + 1, len(known)))
@@ -469,10 +473,11 @@ class Factor:
         covariances += priors.spread * np.eye(r)
         covariances /= (sizes + priors.spread)[:, None, None]
         scales = statistics.residuals + priors.scale
+        scales /= statistics.entries + priors.scale
         return replace(
             p,
             weights=(sizes + priors.weight) / (sizes + priors.weight).sum(),
-            scales=scales / (statistics.entries + priors.scale),
+            scales=np.clip(scales, 1 / _LARGEST_SCALE, _LARGEST_SCALE),
             places=places,
             covariances=covariances,
             steady_scales=p.scales,
