@@ -286,6 +286,16 @@ def factor_column_step(X, p, shares, moments, noise=10):
     return type(p)(**vars(p) | changed)
 
 
+def factor_residual(row, p, moment):
+    """Expected squares over noise, added up; of tastes with this second moment."""
+    residual = 0.0
+    for j in factor_places(row, p):
+        square = row[j] ** 2 - 2 * row[j] * p.loadings[j] @ moment[-1]
+        square += np.sum(factor_second_moment(p, j) * moment)
+        residual += square / p.noise[j]
+    return residual
+
+
 def factor_type_step(X, p, shares, moments, scale=50, place=5, spread=20):
     """Weights, scales, places and covariances of the types."""
     n_components, r = p.places.shape
@@ -295,11 +305,8 @@ def factor_type_step(X, p, shares, moments, scale=50, place=5, spread=20):
     for k in range(n_components):
         residual, count = 0.0, 0.0
         for i, row in enumerate(X):
-            for j in factor_places(row, p):
-                square = np.sum(factor_second_moment(p, j) * moments[i, k])
-                square += row[j] ** 2 - 2 * row[j] * p.loadings[j] @ moments[i, k, -1]
-                residual += shares[i, k] * square / p.noise[j]
-                count += shares[i, k]
+            residual += shares[i, k] * factor_residual(row, p, moments[i, k])
+            count += shares[i, k] * len(factor_places(row, p))
         scales[k] = (residual + scale) / (count + scale)
         tastes = np.tensordot(shares[:, k], moments[:, k], 1)  # (r + 1, r + 1)
         places[k] = tastes[:r, r] / (sizes[k] + place)

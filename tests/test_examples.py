@@ -102,5 +102,5 @@ def test_readme():
         exec(block, names)
         if "search" in names:
             assert names["search"].best_params_["n_components"] == 4
-        if "encoder" in names:
+        if "X_later" in names:
             assert names["X_later"].shape == (1, 2)

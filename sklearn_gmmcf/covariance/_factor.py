@@ -247,7 +247,9 @@ class Factor:
         )
         parameters = self.maximize(statistics, parameters)
         if given.weights is not None:
-            parameters = replace(parameters, weights=given.weights)
+            # A weight of 0 has no prior.
+            weights = np.maximum(given.weights, NEGLIGIBLE)
+            parameters = replace(parameters, weights=weights)
         return replace(parameters, steady_scales=None)
 
     def _row_noise(self, p: FactorParameters, data: Observed) -> Observed:
@@ -255,7 +257,7 @@ class Factor:
 
         It tells types apart better than what the rows like.
         """
-        noise = [np.empty(0)]
+        noise = []
         for block in data:
             rows = _read(p, block)
             for part in self._parts(len(rows.counts)):
@@ -265,7 +267,10 @@ class Factor:
                 )
                 damped = squares + _START_DAMPING
                 noise.append(np.log(damped / (rows.counts[part] + _START_DAMPING)))
-        return observe(np.concatenate(noise)[:, None], weights=data.weights, keep=True)
+        # Equal rows are equally noisy to the last digit.
+        groups, first = data.row_groups()
+        table = np.concatenate(noise)[first[groups], None]
+        return observe(table, weights=data.weights, keep=True)
 
     def _start_loadings(self, data: Observed) -> FactorParameters:
         """One type, whose loadings span the leading singular vectors of the residuals.
@@ -292,11 +297,12 @@ class Factor:
         if n_directions:
             directions, strengths = _leading_directions(data, counts, n_directions)
             shares = counts / counts.sum()
-            sizes = np.sqrt((directions**2 @ shares)[:, None])
-            directions *= np.sqrt(variance / (8 * n_directions)) / sizes
-            if strengths[0] > 0:
-                directions *= (strengths / strengths.mean())[:, None]
-            loadings[1 : 1 + n_directions] = directions
+            strong = strengths > np.sqrt(np.finfo(data.dtype).eps) * strengths[0]
+            directions, strengths = directions[strong], strengths[strong]
+            sizes = np.sqrt(directions**2 @ shares)
+            scales = np.sqrt(variance / (8 * n_directions)) / sizes
+            scales *= len(strengths) * strengths / max(strengths.sum(), NEGLIGIBLE)
+            loadings[1 : 1 + len(scales)] = scales[:, None] * directions
         prior_mean = np.zeros(r + 1)
         prior_mean[0] = unit
         prior_mean[-1] = columns.center[known].mean()
@@ -327,7 +333,10 @@ class Factor:
     ) -> FactorParameters:
         loadings = parameters.loadings.copy()
         loadings[-1] += old.center - new.center
-        return replace(parameters, loadings=loadings, columns=new, steady_scales=None)
+        # What an objective is compared with is that of the same data.
+        same = np.array_equal(old.center, new.center)
+        steady = parameters.steady_scales if same else None
+        return replace(parameters, loadings=loadings, columns=new, steady_scales=steady)
 
     def log_joint(self, parameters: FactorParameters, block: Block) -> Array:
         rows = _read(parameters, block)
@@ -537,7 +546,7 @@ class Factor:
         tastes = self._mix(p, block)
         means = np.empty(len(rows))
         variances = np.empty(len(rows)) if with_variance else None
-        for part in chunks(len(rows), _CHUNK_ENTRIES // len(p.loading_spreads)):
+        for part in chunks(len(rows), _entries_at_once(p)):
             i, j = rows[part], columns[part]
             loadings = p.loadings[:-1, j]
             means[part] = p.loadings[-1, j]
@@ -569,7 +578,7 @@ class Factor:
             posterior = _infer(p, evidence, part)
             log_shares = posterior.log_joint
             log_shares -= logsumexp(log_shares, axis=0)
-            for some in chunks(len(inside), _CHUNK_ENTRIES // len(p.loading_spreads)):
+            for some in chunks(len(inside), _entries_at_once(p)):
                 mine = inside[some]
                 i, j = rows[mine] - part.start, columns[mine]
                 loadings, spreads = (
@@ -828,6 +837,10 @@ def _prior_variances(p: FactorParameters) -> Array:
     known = p.columns.known
     own = p.loading_spreads[_diagonal(len(p.loadings))]
     return (own + (p.loadings - p.column_priors) ** 2)[:, known]
+
+
+def _entries_at_once(p: FactorParameters) -> int:
+    return max(_CHUNK_ENTRIES // len(p.loading_spreads), 1)
 
 
 def _for_products(operand: Array) -> Array:

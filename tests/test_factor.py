@@ -1,0 +1,1201 @@
+"""Factors: types of rows in a shared space of tastes, against plain loops."""
+
+import pickle
+import warnings
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+from scipy.integrate import quad
+from scipy.linalg import subspace_angles
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal, norm
+from sklearn.base import clone
+from sklearn.decomposition import FactorAnalysis
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import KFold
+
+from sklearn_gmmcf import (
+    MaskedGaussianMixture,
+    UnobservedColumnsWarning,
+    _observed,
+)
+from sklearn_gmmcf._base import Model
+from sklearn_gmmcf._em import run_em
+from sklearn_gmmcf._observed import observe
+from sklearn_gmmcf.covariance import Given, _factor, total
+from sklearn_gmmcf.covariance._factor import Factor, FactorParameters, Priors
+from sklearn_gmmcf.datasets import make_ratings
+from tests import oracles
+from tests.drawn import tables
+from tests.test_observed import to_sparse
+
+STARTS = ["kmeans", "k-means++", "random", "random_from_data"]
+NO_PRIORS = Priors(noise=0, scale=0, place=0, spread=0, weight=0, loadings=False)
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore::sklearn_gmmcf.UnobservedColumnsWarning"),
+]
+
+
+def factor(n_components=1, n_factors=3, **params):
+    params = {"random_state": 0, **params}
+    return MaskedGaussianMixture(
+        n_components, covariance_type="factor", n_factors=n_factors, **params
+    )
+
+
+def to_dense(X):
+    coo = sparse.coo_array(X)
+    dense = np.full(X.shape, np.nan)
+    dense[coo.row, coo.col] = coo.data
+    return dense
+
+
+def ratings(n_users=200, n_items=30, density=0.3, seed=0, **params):
+    """Ratings with holes, dense; each item was rated."""
+    X = to_dense(
+        make_ratings(
+            n_users, n_items, density=density, random_state=seed, **params
+        ).data
+    )
+    X[0, np.isnan(X).all(axis=0)] = 3.0
+    return X
+
+
+def with_odd_rows(n=30, d=6, holes=0.4, unknown=(), seed=0):
+    """Columns at their own places, a row that observed nothing, one of one entry."""
+    rng = np.random.default_rng(seed)
+    X = 3 + np.arange(d) + rng.standard_normal((n, 2)) @ rng.standard_normal((2, d))
+    X[rng.random((n, d)) < holes] = np.nan
+    if holes:
+        X[5] = np.nan
+        X[6, :-1] = np.nan
+    X[:, unknown] = np.nan
+    return X
+
+
+def spd(rng, *shape):
+    roots = rng.standard_normal((*shape, shape[-1]))
+    return roots @ np.swapaxes(roots, -1, -2) / shape[-1] + 0.2 * np.eye(shape[-1])
+
+
+def drawn_parameters(X, n_components, r=2, seed=0, spread=0.3):
+    """A model, in the terms of the oracles, near nothing that was fitted."""
+    rng = np.random.default_rng(seed)
+    d = X.shape[1]
+    loadings = 0.7 * rng.standard_normal((d, r + 1))
+    loadings[:, -1] += 3 + np.arange(d)
+    prior_mean = np.zeros(r + 1)
+    prior_mean[[0, -1]] = 0.5, 4.0
+    p = SimpleNamespace(
+        weights=rng.dirichlet(np.full(n_components, 5.0)),
+        loadings=loadings,
+        spreads=spread * spd(rng, d, r + 1),
+        noise=rng.uniform(0.3, 2, d),
+        scales=rng.uniform(0.4, 2, n_components),
+        places=rng.standard_normal((n_components, r)),
+        covariances=spd(rng, n_components, r),
+        prior_mean=prior_mean,
+        prior_precision=rng.uniform(0.5, 3, r + 1),
+        known=~np.isnan(X).all(axis=0),
+    )
+    if n_components == 1:
+        p.scales[:], p.places[:], p.covariances[:] = 1, 0, np.eye(r)
+    return p
+
+
+def to_library(p, columns):
+    lower = np.tril_indices(p.loadings.shape[1])
+    loadings = p.loadings.T.copy()
+    loadings[-1] -= columns.center
+    return FactorParameters(
+        weights=p.weights,
+        loadings=loadings,
+        loading_spreads=np.array([V[lower] for V in p.spreads]).T.copy(),
+        loading_log_dets=np.linalg.slogdet(p.spreads)[1],
+        noise=p.noise,
+        scales=p.scales,
+        places=p.places,
+        covariances=p.covariances,
+        prior_mean=p.prior_mean,
+        prior_precision=p.prior_precision,
+        columns=columns,
+        floor=0.0,
+    )
+
+
+def from_library(parameters):
+    q, d = parameters.loadings.shape
+    spreads = np.empty((d, q, q))
+    for place, (i, j) in enumerate(zip(*np.tril_indices(q), strict=True)):
+        spreads[:, i, j] = spreads[:, j, i] = parameters.loading_spreads[place]
+    loadings = parameters.loadings.T.copy()
+    loadings[:, -1] += parameters.columns.center
+    names = ("weights", "noise", "scales", "places", "covariances")
+    names += ("prior_mean", "prior_precision")
+    return SimpleNamespace(
+        **{name: getattr(parameters, name) for name in names},
+        loadings=loadings,
+        spreads=spreads,
+        known=parameters.columns.known,
+    )
+
+
+def with_model(p, X):
+    """An estimator that was fitted on X, and then given another model."""
+    n_components, r = p.places.shape
+    mixture = factor(n_components, r, max_iter=1).fit(X)
+    columns = mixture._model.columns
+    mixture._set_model(Model(mixture._model.family, to_library(p, columns), columns))
+    return mixture
+
+
+@pytest.fixture(params=["whole", "pieces"])
+def pieces(request, monkeypatch):
+    """Rows, columns and entries all at once, or a few at a time."""
+    if request.param == "pieces":
+        monkeypatch.setattr(_factor, "_SWEPT_BYTES", 8 * 6 * 4)
+        monkeypatch.setattr(_factor, "_CHUNK_ENTRIES", 5 * 6)
+        monkeypatch.setattr(_observed, "_DENSE_BLOCK_BYTES", 1)
+        monkeypatch.setattr(_observed, "_SPARSE_BLOCK_ENTRIES", 30)
+
+
+def assert_rises(bounds):
+    bounds = np.array(bounds)
+    assert np.isfinite(bounds).all()
+    assert (np.diff(bounds) >= -1e-10 * np.abs(bounds).max()).all()
+
+
+class TestDensity:
+    @pytest.mark.parametrize("n_components", [1, 2])
+    def test_is_the_integral_over_tastes(self, n_components):
+        X = with_odd_rows(8, 4)
+        p = drawn_parameters(X, n_components, r=1)
+        ours = with_model(p, X).score_samples(X)
+
+        def integrand(z, row, k):
+            value = norm.pdf(z, p.places[k, 0], np.sqrt(p.covariances[k, 0, 0]))
+            for j in np.flatnonzero(~np.isnan(row)):
+                variance = p.scales[k] * p.noise[j]
+                mean = p.loadings[j] @ [z, 1]
+                value *= norm.pdf(row[j], mean, np.sqrt(variance))
+                value *= np.exp(-0.5 * ([z, 1] @ p.spreads[j] @ [z, 1]) / variance)
+            return value
+
+        for i, row in enumerate(X):
+            density = sum(
+                p.weights[k] * quad(integrand, -12, 12, (row, k), epsabs=1e-14)[0]
+                for k in range(n_components)
+            )
+            assert ours[i] == pytest.approx(np.log(density), abs=1e-6)
+
+    @pytest.mark.parametrize("make", [np.array, to_sparse])
+    @pytest.mark.parametrize("n_components", [1, 3])
+    def test_bound(self, pieces, n_components, make):
+        X, Y = with_odd_rows(unknown=[2]), with_odd_rows(seed=1)
+        p = drawn_parameters(X, n_components)
+        mixture = with_model(p, make(X))
+        joint, _, _ = oracles.factor_e_step(Y, p)
+        np.testing.assert_allclose(
+            mixture.score_samples(make(Y)), logsumexp(joint, axis=1), atol=1e-11
+        )
+        shares = oracles.factor_shares(joint)
+        np.testing.assert_allclose(mixture.predict_proba(make(Y)), shares, atol=1e-11)
+        np.testing.assert_array_equal(mixture.predict(make(Y)), shares.argmax(axis=1))
+
+    @pytest.mark.parametrize("n_components", [1, 3])
+    def test_is_exact_for_known_loadings(self, n_components):
+        X = with_odd_rows()
+        p = drawn_parameters(X, n_components, spread=0.0)
+        ours = with_model(p, X).score_samples(X)
+        for i, row in enumerate(X):
+            o = ~np.isnan(row)
+            if not o.any():
+                continue
+            W, noise = p.loadings[o, :-1], p.noise[o]
+            log_joint = [
+                np.log(p.weights[k])
+                + multivariate_normal.logpdf(
+                    row[o],
+                    W @ p.places[k] + p.loadings[o, -1],
+                    W @ p.covariances[k] @ W.T + p.scales[k] * np.diag(noise),
+                )
+                for k in range(n_components)
+            ]
+            assert ours[i] == pytest.approx(logsumexp(log_joint), abs=1e-10)
+
+    def test_row_without_observations(self):
+        X = with_odd_rows()
+        mixture = factor(3, 2).fit(X)
+        nothing = np.full((1, 6), np.nan)
+        np.testing.assert_allclose(mixture.score_samples(nothing), 0, atol=1e-12)
+        np.testing.assert_allclose(mixture.predict_proba(nothing)[0], mixture.weights_)
+        np.testing.assert_allclose(
+            mixture.transform(nothing)[0], mixture.weights_ @ mixture.means_
+        )
+
+
+class TestStep:
+    @pytest.mark.parametrize("make", [np.array, to_sparse])
+    @pytest.mark.parametrize("weighted", [False, True])
+    @pytest.mark.parametrize(
+        ("holes", "unknown"), [(0.4, []), (0.4, [0, 3]), (0.0, []), (0.0, [1])]
+    )
+    @pytest.mark.parametrize("n_components", [1, 3])
+    def test_equals_a_plain_loop(self, n_components, holes, unknown, weighted, make):
+        X = with_odd_rows(25, 5, holes=holes, unknown=unknown)
+        rng = np.random.default_rng(1)
+        row_weights = rng.uniform(0.2, 3, 25) if weighted else np.ones(25)
+        p = drawn_parameters(X, n_components)
+        joint, _, moments = oracles.factor_e_step(X, p)
+        expected = oracles.factor_m_step(
+            X,
+            p,
+            oracles.factor_shares(joint, row_weights),
+            moments,
+            _factor._COLUMN_STEPS,
+        )
+        family = Factor(2)
+        data = observe(make(X), weights=row_weights, keep=True, most_rows=10)
+        parameters = to_library(p, data.columns)
+        statistics = total(family.accumulate(parameters, block) for block in data)
+        ours = from_library(family.maximize(statistics, parameters))
+        for name, value in vars(expected).items():
+            np.testing.assert_allclose(
+                getattr(ours, name), value, rtol=1e-9, atol=1e-11, err_msg=name
+            )
+        objective = statistics.log_likelihood + family.log_prior(parameters)
+        assert objective == pytest.approx(
+            oracles.factor_objective(X, p, row_weights), rel=1e-11
+        )
+        assert statistics.weight == pytest.approx(row_weights.sum())
+        assert statistics.size == pytest.approx(row_weights @ (~np.isnan(X)).sum(1))
+
+    def test_in_pieces(self, monkeypatch):
+        X = with_odd_rows()
+        whole = factor(3, 2, max_iter=4).fit(X)
+        monkeypatch.setattr(_factor, "_SWEPT_BYTES", 8 * 6 * 4)
+        monkeypatch.setattr(_factor, "_BLOCK_NUMBERS", 7 * 12)
+        parts = factor(3, 2, max_iter=4).fit(X)
+        np.testing.assert_allclose(parts.lower_bounds_, whole.lower_bounds_)
+        np.testing.assert_allclose(parts.transform(X), whole.transform(X))
+
+    def test_estimator_takes_these_steps(self):
+        X = ratings(40, 6, 0.6)
+        row_weights = np.random.default_rng(0).uniform(0.2, 3, 40)
+        mixture = factor(2, 2, max_iter=3, tol=0)
+        p = from_library(mixture.fit(X, sample_weight=row_weights)._model.parameters)
+        mixture.set_params(warm_start=True, max_iter=2).fit(
+            X, sample_weight=row_weights
+        )
+        bounds = []
+        for _ in range(2):
+            bounds.append(
+                oracles.factor_objective(X, p, row_weights) / row_weights.sum()
+            )
+            joint, _, moments = oracles.factor_e_step(X, p)
+            shares = oracles.factor_shares(joint, row_weights)
+            p = oracles.factor_m_step(X, p, shares, moments, _factor._COLUMN_STEPS)
+        np.testing.assert_allclose(mixture.lower_bounds_, bounds, rtol=1e-10)
+        ours = from_library(mixture._model.parameters)
+        for name, value in vars(p).items():
+            np.testing.assert_allclose(
+                getattr(ours, name), value, rtol=1e-7, atol=1e-9, err_msg=name
+            )
+
+    def test_min_variance_is_a_floor_under_the_noise(self):
+        X = ratings(60, 8, 0.6)
+        free = factor().fit(X).noise_variance_
+        floor = np.sort(free)[3]
+        floored = factor(min_variance=floor).fit(X).noise_variance_
+        assert floored.min() == floor
+        assert floored.max() > floor
+
+    def test_stops_by_the_change_of_an_entry(self):
+        X = ratings(100, 20, 0.3)
+        mixture = factor(2, tol=1e-3).fit(X)
+        changes = np.diff(mixture.lower_bounds_) * len(X) / (~np.isnan(X)).sum()
+        assert mixture.converged_
+        assert changes[-1] < 1e-3 <= changes[:-1].min()
+
+
+class TestObjective:
+    @settings(max_examples=40)
+    @given(
+        X=tables(min_rows=4, max_columns=4),
+        n_components=st.integers(1, 3),
+        n_factors=st.integers(1, 4),
+        data=st.data(),
+    )
+    def test_never_falls(self, X, n_components, n_factors, data):
+        row_weights = data.draw(
+            st.lists(st.integers(1, 4), min_size=len(X), max_size=len(X))
+        )
+        mixture = factor(
+            n_components,
+            n_factors,
+            min_variance=0.05,
+            max_iter=25,
+            tol=0,
+            init_params=data.draw(st.sampled_from(STARTS)),
+            random_state=data.draw(st.integers(0, 99)),
+        )
+        assert_rises(mixture.fit(X, sample_weight=row_weights).lower_bounds_)
+
+    @pytest.mark.parametrize("noise", [0.1, 0.8])
+    def test_never_falls_in_long_runs(self, noise):
+        X = make_ratings(
+            150, 30, n_types=3, density=0.3, noise=noise, random_state=0
+        ).data
+        mixture = factor(3, 5, max_iter=250, tol=0).fit(X)
+        assert len(mixture.lower_bounds_) >= 200
+        assert_rises(mixture.lower_bounds_)
+
+    def test_steps_back_where_scales_overshoot(self, monkeypatch):
+        X = np.random.default_rng(0).standard_normal((200, 20))
+        params = {"init_params": "random", "tol": 0, "max_iter": 30}
+        steady = factor(2, 1, **params).fit(X)
+        assert len(steady.lower_bounds_) < 30
+        assert_rises(steady.lower_bounds_)
+        monkeypatch.setattr(Factor, "step_back", lambda self, parameters: None)
+        bounds = factor(2, 1, **params).fit(X).lower_bounds_
+        assert len(bounds) == 30
+        assert np.diff(bounds).min() < -0.1
+
+    def test_step_back_keeps_the_columns(self):
+        X = with_odd_rows()
+        p = to_library(drawn_parameters(X, 2), observe(X).columns)
+        assert Factor(2).step_back(p) is None
+        before = np.array([3.0, 4.0])
+        back = Factor(2).step_back(replace(p, steady_scales=before))
+        np.testing.assert_array_equal(back.scales, before)
+        assert back.loadings is p.loadings
+        assert back.places is p.places
+        assert Factor(2).step_back(back) is None
+
+
+def test_without_priors_it_is_factor_analysis():
+    rng = np.random.default_rng(0)
+    W = rng.standard_normal((3, 10))
+    X = rng.standard_normal((5000, 3)) @ W + rng.standard_normal(10)
+    X += rng.standard_normal(X.shape) * rng.uniform(0.3, 1, 10)
+    family = Factor(3, priors=NO_PRIORS)
+    data = observe(X, keep=True)
+    first = family.start(data, 1, None, Given())
+    result = run_em(family, first, data, max_iter=500, tol=1e-8)
+    theirs = FactorAnalysis(3, tol=1e-8, max_iter=5000).fit(X)
+    assert result.lower_bound == pytest.approx(theirs.score(X), abs=1e-4)
+    np.testing.assert_allclose(
+        family.covariance(result.parameters, 0), theirs.get_covariance(), atol=0.01
+    )
+    np.testing.assert_allclose(
+        result.parameters.loadings[-1] + data.columns.center, X.mean(axis=0), atol=1e-3
+    )
+
+
+class TestStart:
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_spans_the_leading_directions(self, weighted, monkeypatch):
+        monkeypatch.setattr(_factor, "_START_PASSES", 50)
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((300, 4)) @ (
+            np.array([[16], [8], [4], [0.1]]) * rng.standard_normal((4, 12))
+        )
+        X[rng.random(X.shape) < 0.2] = np.nan
+        row_weights = rng.uniform(0.2, 3, 300) if weighted else np.ones(300)
+        start = factor(n_factors=4, max_iter=0).fit(X, sample_weight=row_weights)
+        R = X - [
+            np.average(x[~np.isnan(x)], weights=row_weights[~np.isnan(x)]) for x in X.T
+        ]
+        damping = _factor._START_DAMPING
+        offsets = np.nansum(R, axis=1) / ((~np.isnan(R)).sum(axis=1) + damping)
+        R = np.nan_to_num(R - offsets[:, None])
+        in_columns = np.sqrt(row_weights @ ~np.isnan(X) + damping)
+        in_rows = np.sqrt((~np.isnan(X)).sum(axis=1) + damping) / np.sqrt(row_weights)
+        directions = (
+            np.linalg.svd(R / in_columns / in_rows[:, None])[2][:3] / in_columns
+        )
+        assert subspace_angles(start.components_[1:].T, directions.T).max() < 1e-3
+        # The first factor is the row's offset, alike in all columns.
+        size = np.sqrt(np.average(offsets**2, weights=row_weights))
+        np.testing.assert_allclose(start.components_[0], size)
+
+    @pytest.mark.parametrize("make", [np.array, to_sparse])
+    def test_types_are_by_the_noise_of_rows(self, pieces, make):
+        X = with_odd_rows(unknown=[2])
+        n, rng = len(X), np.random.default_rng(0)
+        row_weights = rng.uniform(0.2, 3, n)
+        family, data = Factor(2), observe(make(X), weights=row_weights, keep=True)
+        p = from_library(family.start(data, 1, None, Given()))
+        _, _, moments = oracles.factor_e_step(X, p)
+        damping = _factor._START_DAMPING
+        noise = [
+            np.log(
+                (oracles.factor_residual(row, p, moment) + damping)
+                / (len(oracles.factor_places(row, p)) + damping)
+            )
+            for row, moment in zip(X, moments[:, 0], strict=True)
+        ]
+        shares = rng.dirichlet(np.ones(3), n)
+
+        def divide(table):
+            values = table.gather(np.arange(n))[:, 0] + table.columns.center
+            np.testing.assert_allclose(values, noise, rtol=1e-9, atol=1e-12)
+            np.testing.assert_array_equal(table.weights, row_weights)
+            return lambda rows: shares[rows].T.copy()
+
+        ours = from_library(family.start(data, 3, divide, Given()))
+        p.weights, p.scales = np.full(3, 1 / 3), np.ones(3)
+        p.places, p.covariances = np.zeros((3, 2)), np.repeat(np.eye(2)[None], 3, 0)
+        expected = oracles.factor_m_step(
+            X,
+            p,
+            shares * row_weights[:, None],
+            np.repeat(moments, 3, axis=1),
+            _factor._COLUMN_STEPS,
+        )
+        for name, value in vars(expected).items():
+            np.testing.assert_allclose(
+                getattr(ours, name), value, rtol=1e-9, atol=1e-11, err_msg=name
+            )
+
+
+class TestTypes:
+    def test_are_told_by_their_noise(self):
+        rng = np.random.default_rng(0)
+        types = rng.integers(2, size=400)
+        X = rng.standard_normal((400, 2)) @ rng.standard_normal((2, 25))
+        X += np.array([0.3, 1.2])[types][:, None] * rng.standard_normal(X.shape)
+        X[rng.random(X.shape) < 0.5] = np.nan
+        for init_params in ("kmeans", "k-means++"):
+            mixture = factor(2, 4, init_params=init_params).fit(X)
+            order = mixture.noise_scale_.argsort()
+            labels = order.argsort()[mixture.predict(X)]
+            assert np.mean(labels == types) > 0.97
+            low, high = mixture.noise_scale_[order]
+            assert high / low == pytest.approx(16, rel=0.25)
+
+    def test_are_told_by_their_tastes(self):
+        rng = np.random.default_rng(0)
+        types = rng.integers(2, size=400)
+        places = np.array([[1.5, 1.5], [-1.5, -1.5]])
+        Z = places[types] + np.array([[1.0], [0.3]])[types] * rng.standard_normal(
+            (400, 2)
+        )
+        X = Z @ rng.standard_normal((2, 25)) + 0.3 * rng.standard_normal((400, 25))
+        X[rng.random(X.shape) < 0.5] = np.nan
+        mixture = factor(2, 3, max_iter=500, n_init=3).fit(X)
+        agreed = np.mean(mixture.predict(X) == types)
+        assert max(agreed, 1 - agreed) > 0.97
+        expected = [np.nanmean(X[types == k], axis=0) for k in range(2)]
+        order = [0, 1] if agreed > 0.5 else [1, 0]
+        np.testing.assert_allclose(mixture.means_[order], expected, atol=0.5)
+
+    def test_noise_of_types_has_bounds(self):
+        rng = np.random.default_rng(0)
+        size = np.repeat([1e-3, 0.1, 10], 100)[:, None]
+        X = rng.standard_normal((300, 1)) + size * rng.standard_normal((300, 20))
+        X[rng.random(X.shape) < 0.3] = np.nan
+        mixture = factor(3, 2, tol=0, max_iter=200).fit(X)
+        assert mixture.noise_scale_.max() == 100
+        assert_rises(mixture.lower_bounds_)
+        p = drawn_parameters(X, 2)
+        row_weights = np.full(300, 1e4)
+        for by, bound in [(1e-4, 100), (1e6, 0.01)]:
+            p.noise *= by
+            joint, _, moments = oracles.factor_e_step(X, p)
+            shares = oracles.factor_shares(joint, row_weights)
+            expected = oracles.factor_type_step(X, p, shares, moments).scales
+            data = observe(X, weights=row_weights)
+            parameters = to_library(p, data.columns)
+            statistics = Factor(2).accumulate(parameters, next(iter(data)))
+            ours = Factor(2).maximize(statistics, parameters).scales
+            np.testing.assert_allclose(ours, np.clip(expected, 0.01, 100))
+            assert bound in ours
+            p.noise /= by
+
+    def test_given_weights(self):
+        X = ratings()
+        given_weights = np.array([0.7, 0.1, 0.2])
+        start = factor(3, weights_init=given_weights, max_iter=0).fit(X)
+        np.testing.assert_array_equal(start.weights_, given_weights)
+        other = factor(3, max_iter=0).fit(X)
+        np.testing.assert_allclose(start.noise_scale_, other.noise_scale_)
+        assert np.abs(other.weights_ - given_weights).max() > 0.05
+
+    def test_given_weight_of_zero(self):
+        X = ratings()
+        mixture = factor(2, weights_init=[1.0, 0.0], tol=0, max_iter=20).fit(X)
+        assert np.isfinite(mixture.complete(X, return_std=True)).all()
+        assert mixture.weights_[1] > 0
+        assert_rises(mixture.lower_bounds_[1:])
+
+
+@pytest.mark.parametrize("make", [np.array, to_sparse])
+@pytest.mark.parametrize("n_components", [1, 3])
+def test_units(n_components, make):
+    X = ratings()
+    mixture = factor(n_components).fit(make(X))
+    completed, std = mixture.complete(make(X), return_std=True)
+    for scale, shift in [(10, 0), (1, 100), (1e-4, -7), (1e6, 0)]:
+        moved = make(scale * X + shift)
+        other = factor(n_components).fit(moved)
+        values, value_std = other.complete(moved, return_std=True)
+        np.testing.assert_allclose((values - shift) / scale, completed, rtol=1e-6)
+        np.testing.assert_allclose(value_std / scale, std, rtol=1e-6, atol=1e-9)
+        assert other.n_iter_ == mixture.n_iter_
+
+
+class TestRows:
+    @pytest.mark.parametrize("init_params", STARTS)
+    def test_order_is_nothing(self, init_params):
+        X = ratings()
+        order = np.random.default_rng(0).permutation(len(X))
+        first = factor(3, init_params=init_params).fit(X)
+        second = factor(3, init_params=init_params).fit(X[order])
+        np.testing.assert_allclose(first.transform(X), second.transform(X), rtol=1e-8)
+
+    @pytest.mark.parametrize("init_params", STARTS)
+    def test_weight_is_repetition(self, init_params):
+        X = ratings(300, 40)
+        counts = np.random.default_rng(0).integers(0, 4, len(X))
+        params = {"n_components": 3, "init_params": init_params, "tol": 1e-4}
+        weighted = factor(**params).fit(X, sample_weight=counts)
+        repeated = factor(**params).fit(np.repeat(X, counts, axis=0))
+        np.testing.assert_allclose(
+            weighted.transform(X), repeated.transform(X), rtol=1e-8
+        )
+        assert weighted.lower_bound_ == pytest.approx(repeated.lower_bound_, rel=1e-9)
+        assert weighted.n_iter_ == repeated.n_iter_
+
+    def test_seed_decides(self):
+        X = ratings()
+        fits = [
+            factor(3, init_params="random", random_state=seed, max_iter=1).fit(X)
+            for seed in (0, 0, 1)
+        ]
+        np.testing.assert_array_equal(fits[0].means_, fits[1].means_)
+        assert np.abs(fits[0].means_ - fits[2].means_).max() > 1e-3
+
+
+@pytest.mark.parametrize("n_components", [1, 3])
+def test_form_of_the_data_is_nothing(n_components):
+    X = ratings()
+    expected = factor(n_components).fit(X)
+    completed, std = expected.complete(X, return_std=True)
+    frame = pd.DataFrame(X, columns=[f"item {j}" for j in range(X.shape[1])])
+    for other in (to_sparse(X), to_sparse(X, "coo_array"), to_sparse(X, "csc_array")):
+        before = other.copy()
+        mixture = factor(n_components).fit(other)
+        values, value_std = mixture.complete(other, return_std=True)
+        np.testing.assert_allclose(values, completed, rtol=1e-9)
+        np.testing.assert_allclose(value_std, std, rtol=1e-9)
+        np.testing.assert_allclose(mixture.lower_bounds_, expected.lower_bounds_)
+        assert (before != other).nnz == 0
+    given_frame = frame.copy()
+    named = factor(n_components).fit(frame)
+    np.testing.assert_allclose(named.transform(frame), completed, rtol=1e-9)
+    pd.testing.assert_frame_equal(frame, given_frame)
+    given_table = X.copy()
+    marked = np.where(np.isnan(X), -1, X)
+    other = factor(n_components, missing_values=-1).fit(marked)
+    np.testing.assert_allclose(other.transform(marked), completed, rtol=1e-9)
+    np.testing.assert_array_equal(X, given_table)
+
+
+@pytest.mark.parametrize("make", [np.array, to_sparse])
+@pytest.mark.parametrize("n_components", [1, 3])
+def test_single_precision(n_components, make):
+    X = ratings()
+    X[:, 4] += 100
+    double = factor(n_components).fit(X)
+    single = make(X.astype(np.float32))
+    mixture = factor(n_components).fit(single)
+    completed, std = mixture.complete(single, return_std=True)
+    assert completed.dtype == std.dtype == np.float32
+    np.testing.assert_allclose(completed, double.transform(X), rtol=1e-4)
+    np.testing.assert_allclose(
+        mixture.score_samples(single), double.score_samples(X), rtol=1e-3, atol=1e-3
+    )
+
+
+class TestHiddenColumn:
+    @pytest.mark.parametrize("make", [np.array, to_sparse])
+    @pytest.mark.parametrize("n_components", [1, 3])
+    def test_changes_nothing(self, n_components, make):
+        X = ratings()
+        hidden = np.insert(X, [0, 7, 30], np.nan, axis=1)
+        others = ~np.isnan(hidden).all(axis=0)
+        plain = factor(n_components).fit(make(X))
+        with pytest.warns(UnobservedColumnsWarning, match="the row's offset"):
+            mixture = factor(n_components).fit(make(hidden))
+        completed, std = mixture.complete(make(hidden), return_std=True)
+        expected, expected_std = plain.complete(make(X), return_std=True)
+        np.testing.assert_allclose(completed[:, others], expected, rtol=1e-9)
+        np.testing.assert_allclose(std[:, others], expected_std, rtol=1e-9)
+        np.testing.assert_allclose(mixture.lower_bounds_, plain.lower_bounds_)
+        # It is the mean of the other columns, and the row's offset from it.
+        W = mixture.components_
+        np.testing.assert_allclose(W[0, ~others], W[0, others].mean(), rtol=0.05)
+        np.testing.assert_allclose(W[1:, ~others], 0, atol=1e-12)
+        np.testing.assert_allclose(
+            mixture.intercept_[~others], mixture.intercept_[others].mean(), rtol=1e-3
+        )
+        pool = 1 / np.mean(1 / mixture.noise_variance_[others])
+        np.testing.assert_allclose(mixture.noise_variance_[~others], pool, rtol=0.05)
+        assert np.isfinite(completed).all()
+        assert (std[:, ~others].mean(axis=1) > expected_std.mean(axis=1)).all()
+        later = np.where(np.isnan(hidden), 7.0, hidden)
+        later[:, others] = X
+        np.testing.assert_allclose(
+            mixture.score_samples(make(later)), plain.score_samples(make(X))
+        )
+        assert mixture.bic(make(later)) == pytest.approx(plain.bic(make(X)))
+
+    @pytest.mark.parametrize("n_components", [1, 2])
+    def test_of_rows_that_are_fewer_than_factors(self, n_components):
+        X = np.random.default_rng(0).standard_normal((4, 8))
+        hidden = np.insert(X, [0, 3], np.nan, axis=1)
+        plain = factor(n_components, 6).fit(X)
+        mixture = factor(n_components, 6).fit(hidden)
+        np.testing.assert_allclose(
+            np.delete(mixture.means_, [0, 4], axis=1), plain.means_, rtol=1e-6
+        )
+
+
+class TestSafety:
+    @staticmethod
+    def check(X, n_components=1, n_factors=3, **params):
+        """All that a fit says is finite."""
+        mixture = factor(n_components, n_factors, **params).fit(X)
+        completed, std = mixture.complete(X, return_std=True)
+        for value in (
+            completed,
+            std,
+            mixture.score_samples(X),
+            mixture.predict_proba(X),
+            mixture.sample_completions(X, 2, random_state=0),
+            mixture.sample(5)[0],
+            mixture.lower_bounds_,
+            *(mixture.get_covariance(k) for k in range(n_components)),
+        ):
+            assert np.isfinite(value).all()
+        assert (std[np.isnan(X)] > 0).all()
+        assert (mixture.noise_variance_ > 0).all()
+        return completed
+
+    @pytest.fixture(params=[np.float64, np.float32])
+    def dtype(self, request):
+        return request.param
+
+    @pytest.mark.parametrize("n_components", [1, 3])
+    def test_more_factors_than_rows_and_columns(self, n_components, dtype):
+        X = np.random.default_rng(0).standard_normal((5, 4)).astype(dtype)
+        X[1, 2] = np.nan
+        self.check(X, n_components, 20)
+
+    @pytest.mark.parametrize("n_components", [1, 3])
+    def test_one_column(self, n_components, dtype):
+        X = np.array([[1, 2, 4, 4, 7, np.nan]], dtype=dtype).T
+        completed = self.check(X, n_components, 10)
+        assert completed[-1, 0] == pytest.approx(3.6, abs=0.1)
+
+    @pytest.mark.parametrize("n_components", [1, 3])
+    def test_constant_column(self, n_components, dtype):
+        X = ratings(60, 8, 0.6).astype(dtype)
+        X[:, 2] = np.where(np.isnan(X[:, 2]), np.nan, 3.5)
+        self.check(X, n_components, max_iter=300)
+
+    @pytest.mark.parametrize("n_components", [1, 3])
+    @pytest.mark.parametrize("unknown", [[], [0], [0, 1]])
+    def test_constant_data(self, n_components, unknown, dtype):
+        X = np.full((6, 5), 3.5, dtype=dtype)
+        X[1, 2] = np.nan
+        X[:, unknown] = np.nan
+        with pytest.raises(
+            ValueError, match=r"no column varies\. Increase min_variance"
+        ):
+            factor(n_components).fit(X)
+        completed = self.check(X, n_components, min_variance=0.01)
+        np.testing.assert_allclose(completed, 3.5, atol=0.01)
+
+    @pytest.mark.parametrize("n_components", [1, 3])
+    def test_nearly_nothing_observed(self, n_components, dtype):
+        X = ratings(300, 60, 1.0).astype(dtype)
+        X[np.random.default_rng(0).random(X.shape) < 0.99] = np.nan
+        self.check(X, n_components, 5)
+        self.check(X[:30], n_components, 5)
+
+    @pytest.mark.parametrize("n_components", [7, 8])
+    def test_as_many_types_as_rows(self, n_components, dtype):
+        X = np.random.default_rng(0).standard_normal((8, 5)).astype(dtype)
+        X[1, 2] = np.nan
+        self.check(X, n_components)
+        self.check(np.repeat(X[:2], 4, axis=0), n_components)
+
+    @pytest.mark.parametrize("n_components", [1, 3])
+    @pytest.mark.parametrize("holes", [0, 0.3])
+    @pytest.mark.parametrize("shift", [0.0, 1000.0])
+    def test_exactly_low_rank(self, n_components, holes, shift, dtype):
+        rng = np.random.default_rng(0)
+        truth = shift + rng.standard_normal((50, 2)) @ rng.standard_normal((2, 8))
+        X = np.where(rng.random(truth.shape) < holes, np.nan, truth).astype(dtype)
+        completed = self.check(X, n_components, 5, max_iter=300, tol=0)
+        variance = np.nanmean((X - np.nanmean(X, axis=0, dtype=float)) ** 2)
+        least = 1e-6 if dtype == np.float64 else 3e-4
+        noise = factor(n_components, 5, max_iter=300).fit(X).noise_variance_
+        assert noise.min() == pytest.approx(least * variance, rel=1e-3)
+        some = (~np.isnan(X)).sum(axis=1) > 4
+        error = np.abs(completed - truth)[some].max()
+        assert error < (0.02 if dtype == np.float64 else 0.5)
+
+    def test_equal_columns_and_rows(self, dtype):
+        rng = np.random.default_rng(0)
+        X = (rng.standard_normal((40, 1)) + np.zeros(6)).astype(dtype)
+        X[1, 2] = np.nan
+        completed = self.check(X, 2, max_iter=300)
+        assert completed[1, 2] == pytest.approx(X[1, 3], abs=0.05)
+
+    def test_many_factors(self):
+        # So many that what is kept of one entry exceeds what is worked on at once.
+        X = np.random.default_rng(0).standard_normal((6, 3))
+        X[0, 1] = np.nan
+        mixture = factor(n_factors=365, max_iter=1).fit(X)
+        completed, std = mixture.complete(X, return_std=True)
+        entry = ([0], [1])
+        values, value_std = mixture.complete(X, entries=entry, return_std=True)
+        assert values[0] == pytest.approx(completed[0, 1])
+        assert value_std[0] == pytest.approx(std[0, 1])
+        expected = norm.logpdf(0.5, completed[0, 1], std[0, 1])
+        assert mixture.score_entries(X, entry, [0.5])[0] == pytest.approx(expected)
+
+
+class TestCompletion:
+    @pytest.mark.parametrize("make", [np.array, to_sparse])
+    @pytest.mark.parametrize("n_components", [1, 3])
+    def test_equals_a_plain_loop(self, pieces, n_components, make):
+        X, Y = with_odd_rows(unknown=[2]), with_odd_rows(seed=1)
+        p = drawn_parameters(X, n_components)
+        mixture = with_model(p, make(X))
+        mean, std = oracles.factor_completion(Y, p)
+        holes = np.isnan(Y)
+        completed, completed_std = mixture.complete(make(Y), return_std=True)
+        np.testing.assert_allclose(completed[holes], mean[holes], rtol=1e-9)
+        np.testing.assert_allclose(completed_std[holes], std[holes], rtol=1e-9)
+        np.testing.assert_array_equal(completed[~holes], Y[~holes])
+        assert (completed_std[~holes] == 0).all()
+        np.testing.assert_array_equal(mixture.transform(make(Y)), completed)
+        rng = np.random.default_rng(0)
+        rows, columns = rng.integers(len(Y), size=80), rng.integers(6, size=80)
+        values, value_std = mixture.complete(
+            make(Y), entries=(rows, columns), return_std=True
+        )
+        np.testing.assert_allclose(values, completed[rows, columns], rtol=1e-9)
+        np.testing.assert_allclose(value_std, completed_std[rows, columns], rtol=1e-9)
+        np.testing.assert_array_equal(
+            mixture.complete(make(Y), entries=(rows, columns)), values
+        )
+
+    @pytest.mark.parametrize("make", [np.array, to_sparse])
+    @pytest.mark.parametrize("n_components", [1, 3])
+    def test_log_density_of_entries(self, pieces, n_components, make):
+        X, Y = with_odd_rows(unknown=[2]), with_odd_rows(seed=1)
+        p = drawn_parameters(X, n_components)
+        shares = oracles.factor_shares(oracles.factor_e_step(Y, p)[0])
+        means, variances = oracles.factor_of_types(Y, p)
+        rng = np.random.default_rng(0)
+        rows, columns = np.nonzero(np.isnan(Y))
+        some = rng.integers(len(rows), size=60)
+        rows, columns = rows[some], columns[some]
+        values = 3 + columns + rng.standard_normal(60)
+        expected = [
+            np.log(
+                shares[i] @ norm.pdf(value, means[i, :, j], np.sqrt(variances[i, :, j]))
+            )
+            for i, j, value in zip(rows, columns, values, strict=True)
+        ]
+        ours = with_model(p, make(X)).score_entries(make(Y), (rows, columns), values)
+        np.testing.assert_allclose(ours, expected, rtol=1e-9)
+
+    def test_row_of_a_fit_is_completed_as_a_later_row(self):
+        X = ratings()
+        mixture = factor(3).fit(X)
+        completed = mixture.transform(X)
+        np.testing.assert_allclose(mixture.transform(X[17:19]), completed[17:19])
+
+    def test_90_percent_intervals(self):
+        rng = np.random.default_rng(0)
+        n, d = 1000, 60
+        types = rng.integers(2, size=n)
+        Z = rng.standard_normal((n, 3)) + np.array([[1, 0, 0], [-1, 0, 0]])[types]
+        truth = 3 + rng.standard_normal(d) + Z @ (rng.standard_normal((3, d)) / 2)
+        noise = np.sqrt(np.array([0.5, 2])[types][:, None] * rng.uniform(0.2, 1, d))
+        truth += noise * rng.standard_normal((n, d))
+        X = np.where(rng.random((n, d)) < 0.75, np.nan, truth)
+        X[:990, 0] = np.nan  # of some columns little is known
+        X[30:, 1] = np.nan
+        holes = np.isnan(X)
+        for n_components in (1, 2):
+            mixture = factor(n_components, 5).fit(X)
+            completed, std = mixture.complete(X, return_std=True)
+            held = np.abs(completed - truth) < 1.645 * std
+            assert 0.88 <= held[holes].mean() <= 0.92
+            draws = mixture.sample_completions(X[:200], 200, random_state=0)
+            low, high = np.quantile(draws, [0.05, 0.95], axis=0)
+            held = (low <= truth[:200]) & (truth[:200] <= high)
+            assert 0.88 <= held[holes[:200]].mean() <= 0.92
+            if n_components == 2:  # of either type
+                for k in range(2):
+                    inside = np.abs(completed - truth)[types == k] < (
+                        1.645 * std[types == k]
+                    )
+                    assert 0.87 <= inside[holes[types == k]].mean() <= 0.93
+
+
+class TestDraws:
+    @staticmethod
+    def moments(Y, p, rows, columns):
+        """Means and covariance of entries: by common loadings and common tastes."""
+        joint, means, moments = oracles.factor_e_step(Y, p)
+        shares = oracles.factor_shares(joint)
+        tastes = np.einsum("nk,nkq->nq", shares, means)
+        second = np.einsum("nk,nkpq->npq", shares, moments)
+        mean, std = oracles.factor_completion(Y, p)
+        covariance = np.zeros((len(rows), len(rows)))
+        for a, (i, j) in enumerate(zip(rows, columns, strict=True)):
+            for b, (i_, j_) in enumerate(zip(rows, columns, strict=True)):
+                if (i, j) == (i_, j_):
+                    covariance[a, b] = std[i, j] ** 2
+                elif i == i_:
+                    spread = second[i] - np.outer(tastes[i], tastes[i])
+                    covariance[a, b] = p.loadings[j] @ spread @ p.loadings[j_]
+                elif j == j_:
+                    covariance[a, b] = tastes[i] @ p.spreads[j] @ tastes[i_]
+        return mean[rows, columns], covariance
+
+    @pytest.mark.parametrize("make", [np.array, to_sparse])
+    @pytest.mark.parametrize("n_components", [1, 3])
+    def test_moments(self, pieces, n_components, make):
+        X, Y = with_odd_rows(unknown=[2]), with_odd_rows(8, seed=1)
+        p = drawn_parameters(X, n_components, spread=0.8)
+        mixture = with_model(p, make(X))
+        n_draws = 3000
+        draws = mixture.sample_completions(make(Y), n_draws, random_state=0)
+        holes = np.isnan(Y)
+        assert (draws[:, ~holes] == Y[~holes]).all()
+        rows, columns = np.nonzero(holes)
+        mean, covariance = self.moments(Y, p, rows, columns)
+        std = np.sqrt(np.diag(covariance))
+        error = (draws[:, rows, columns].mean(axis=0) - mean) / std
+        assert np.abs(error).max() < 5 / np.sqrt(n_draws)
+        # Of products of non-normal draws, hence the wider band.
+        error = (np.cov(draws[:, rows, columns].T) - covariance) / np.outer(std, std)
+        assert np.abs(error).max() < 8 / np.sqrt(n_draws)
+        # So wide a band still tells shared loadings from others.
+        apart = columns[:, None] == columns
+        apart &= rows[:, None] != rows
+        assert (np.abs(covariance) / np.outer(std, std))[apart].max() > 0.3
+
+        rows, columns = np.array([5, 0, 5, 7]), np.array([4, 2, 2, 2])
+        Y[rows, columns] = np.nan
+        Y[0, 2] = 1.0
+        some = mixture.sample_completions(
+            make(Y), n_draws, entries=(rows, columns), random_state=1
+        )
+        assert (some[:, 1] == 1).all()
+        drawn = [0, 2, 3]
+        mean, covariance = self.moments(Y, p, rows[drawn], columns[drawn])
+        std = np.sqrt(np.diag(covariance))
+        error = (some[:, drawn].mean(axis=0) - mean) / std
+        assert np.abs(error).max() < 5 / np.sqrt(n_draws)
+        error = (np.cov(some[:, drawn].T) - covariance) / np.outer(std, std)
+        assert np.abs(error).max() < 8 / np.sqrt(n_draws)
+
+    def test_column_with_one_rating_errs_as_one(self):
+        rng = np.random.default_rng(0)
+        X = 3 + 0.1 * rng.standard_normal((100, 6))
+        X += 2 * rng.standard_normal(6)
+        X[1:, 2] = np.nan
+        mixture = factor(n_factors=1).fit(X)
+        draws = mixture.sample_completions(X, 300, random_state=0)
+        errors = draws[:, 1:, 2] - draws[:, 1:, 2].mean(axis=0)
+        shared = errors.mean(axis=1).var() / errors.var()
+        assert shared > 0.3
+
+    def test_seed(self):
+        X = ratings()
+        mixture = factor(2).fit(X)
+        first, again, other = (
+            mixture.sample_completions(X, 2, random_state=seed) for seed in (0, 0, 1)
+        )
+        np.testing.assert_array_equal(first, again)
+        holes = np.isnan(X)
+        assert (first != other)[:, holes].all()
+        assert (first[0] != first[1])[holes].all()
+
+    @pytest.mark.parametrize("n_components", [1, 2])
+    def test_sample(self, n_components):
+        X = with_odd_rows()
+        p = drawn_parameters(X, n_components)
+        mixture = with_model(p, X)
+        n = 60_000
+        rows, labels = mixture.sample(n)
+        assert rows.shape == (n, 6)
+        assert (np.diff(labels) >= 0).all()
+        np.testing.assert_allclose(
+            np.bincount(labels) / n, p.weights, atol=3 / np.sqrt(n)
+        )
+        for k in range(n_components):
+            mine = rows[labels == k]
+            expected = oracles.factor_covariance(p, k)
+            std = np.sqrt(np.diag(expected))
+            error = (mine.mean(axis=0) - mixture.means_[k]) / std
+            assert np.abs(error).max() < 5 / np.sqrt(len(mine))
+            error = (np.cov(mine.T) - expected) / np.outer(std, std)
+            assert np.abs(error).max() < 8 / np.sqrt(len(mine))
+            np.testing.assert_allclose(mixture.get_covariance(k), expected)
+
+
+class TestCriteria:
+    @pytest.mark.parametrize("make", [np.array, to_sparse])
+    @pytest.mark.parametrize("n_components", [1, 3])
+    @pytest.mark.parametrize("unknown", [[], [1, 3]])
+    def test_number_of_parameters(self, n_components, unknown, make):
+        X = ratings(60, 8, 0.6)
+        X[:, unknown] = np.nan
+        r, d = 3, 8 - len(unknown)
+        mixture = factor(n_components, r).fit(make(X))
+        if n_components == 1:
+            expected = (r + 2) * d - 3
+        else:
+            expected = 2 + (r + 2) * d + (3 * r + 3 * 6 - r - r**2) + 2
+        total_score = mixture.score_samples(make(X)).sum()
+        assert mixture.score(make(X)) == pytest.approx(total_score / len(X))
+        bic = mixture.bic(make(X))
+        assert bic == pytest.approx(-2 * total_score + expected * np.log(len(X)))
+        assert mixture.aic(make(X)) == pytest.approx(-2 * total_score + 2 * expected)
+        shares = mixture.predict_proba(make(X))
+        entropy = -np.sum(shares * np.log(np.maximum(shares, 1e-300)))
+        assert mixture.icl(make(X)) == pytest.approx(bic + 2 * entropy)
+
+
+class TestAttributes:
+    @pytest.mark.parametrize("n_components", [1, 3])
+    def test_shapes(self, n_components):
+        mixture = factor(n_components, 4).fit(ratings(60, 8, 0.6))
+        shapes = {
+            "weights_": (n_components,),
+            "means_": (n_components, 8),
+            "components_": (4, 8),
+            "intercept_": (8,),
+            "noise_variance_": (8,),
+            "noise_scale_": (n_components,),
+            "factor_means_": (n_components, 4),
+            "factor_covariances_": (n_components, 4, 4),
+            "factor_precision_": (4,),
+        }
+        for name, shape in shapes.items():
+            assert getattr(mixture, name).shape == shape, name
+        for name in ("covariances_", "precisions_", "precisions_cholesky_"):
+            assert not hasattr(mixture, name)
+        if n_components == 1:
+            np.testing.assert_array_equal(mixture.weights_, 1)
+            np.testing.assert_array_equal(mixture.noise_scale_, 1)
+            np.testing.assert_array_equal(mixture.factor_means_, 0)
+            np.testing.assert_array_equal(mixture.factor_covariances_[0], np.eye(4))
+
+    def test_order_and_signs(self):
+        X = with_odd_rows()
+        p = drawn_parameters(X, 3, r=4)
+        p.loadings[:, 0] *= -0.1  # the row's offset comes first, however small
+        p.loadings[:, 2] *= -3
+        mixture = with_model(p, X)
+        sizes = np.linalg.norm(mixture.components_, axis=1)
+        order = np.append(
+            0, 1 + np.argsort(-np.linalg.norm(p.loadings[:, 1:4], axis=0))
+        )
+        assert order.tolist() != [0, 1, 2, 3]
+        np.testing.assert_allclose(sizes, np.linalg.norm(p.loadings[:, order], axis=0))
+        assert (np.diff(sizes[1:]) <= 0).all()
+        largest = np.abs(mixture.components_).argmax(axis=1)
+        assert (mixture.components_[np.arange(4), largest] > 0).all()
+        np.testing.assert_allclose(mixture.factor_precision_, p.prior_precision[order])
+
+    @pytest.mark.parametrize("n_components", [1, 3])
+    def test_describe_the_model(self, n_components):
+        X = with_odd_rows()
+        p = drawn_parameters(X, n_components, r=3, spread=0.0)
+        mixture = with_model(p, X)
+        W = mixture.components_
+        np.testing.assert_allclose(mixture.intercept_, p.loadings[:, -1])
+        np.testing.assert_allclose(mixture.noise_variance_, p.noise)
+        completed = mixture.transform(X)
+        shares = mixture.predict_proba(X)
+        for k in range(n_components):
+            np.testing.assert_allclose(
+                mixture.means_[k], mixture.factor_means_[k] @ W + mixture.intercept_
+            )
+            covariance = W.T @ mixture.factor_covariances_[k] @ W
+            covariance += mixture.noise_scale_[k] * np.diag(mixture.noise_variance_)
+            np.testing.assert_allclose(mixture.get_covariance(k), covariance)
+        for i, row in enumerate(X):
+            expected = sum(
+                shares[i, k]
+                * oracles.condition(row, mixture.means_[k], mixture.get_covariance(k))[
+                    1
+                ]
+                for k in range(n_components)
+            )
+            np.testing.assert_allclose(completed[i], expected, rtol=1e-8)
+
+    def test_predict_where_loadings_are_well_known(self):
+        X = ratings(3000, 10, 0.5)
+        mixture = factor(n_factors=4).fit(X)
+        W = mixture.components_
+        covariance = W.T @ W + np.diag(mixture.noise_variance_)
+        completed = mixture.transform(X[:50])
+        for row, filled in zip(X[:50], completed, strict=True):
+            expected = oracles.condition(row, mixture.means_[0], covariance)[1]
+            np.testing.assert_allclose(filled, expected, atol=0.05)
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        "option",
+        [
+            {"means_init": np.zeros((2, 6))},
+            {"precisions_init": np.ones(2)},
+            {"mean_precision_prior": 1.0},
+            {"min_effective_count": 1.0},
+        ],
+    )
+    def test_option_without_a_use(self, option):
+        (name,) = option
+        match = rf"'factor' has no use for {name}.*Leave it at"
+        with pytest.raises(ValueError, match=match):
+            factor(2, **option).fit(with_odd_rows())
+
+    @pytest.mark.parametrize("covariance_type", ["spherical", "diag", "tied", "full"])
+    def test_number_of_factors_of_other_types(self, covariance_type):
+        mixture = MaskedGaussianMixture(covariance_type=covariance_type, n_factors=3)
+        with pytest.raises(
+            ValueError, match=r"no use for n_factors=3\. Leave it at 10"
+        ):
+            mixture.fit(with_odd_rows())
+
+    @pytest.mark.parametrize("n_factors", [0, 2.5])
+    def test_number_of_factors(self, n_factors):
+        with pytest.raises(ValueError, match="'n_factors' parameter"):
+            factor(n_factors=n_factors).fit(with_odd_rows())
+
+    def test_regularization_is_ignored(self):
+        X = ratings(60, 8, 0.6)
+        np.testing.assert_array_equal(
+            factor(2, reg_covar=5.0).fit(X).means_, factor(2).fit(X).means_
+        )
+
+    @pytest.mark.parametrize("component", [-1, 2, 0.0, "0"])
+    def test_covariance_of_no_component(self, component):
+        mixture = factor(2).fit(with_odd_rows())
+        with pytest.raises(
+            ValueError, match=r"component should be .* from 0 to 1, but"
+        ):
+            mixture.get_covariance(component)
+
+
+class TestWarmStart:
+    @pytest.mark.parametrize("n_components", [1, 3])
+    def test_continues(self, n_components):
+        X = ratings()
+        cold = factor(n_components, tol=0, max_iter=20).fit(X)
+        warm = factor(n_components, tol=0, max_iter=12, warm_start=True).fit(X)
+        first = warm.lower_bounds_
+        np.testing.assert_array_equal(first, cold.lower_bounds_[:12])
+        warm.set_params(max_iter=8).fit(X)
+        assert warm.n_iter_ == 8
+        np.testing.assert_allclose(
+            first + warm.lower_bounds_, cold.lower_bounds_, rtol=1e-12
+        )
+        np.testing.assert_allclose(warm.transform(X), cold.transform(X), rtol=1e-10)
+        np.testing.assert_allclose(warm.noise_scale_, cold.noise_scale_, rtol=1e-10)
+
+    @pytest.mark.parametrize("first", [1, 2, 3])
+    def test_continues_where_scales_overshoot(self, first):
+        X = np.random.default_rng(0).standard_normal((200, 20))
+        params = {"init_params": "random", "tol": 0}
+        cold = factor(2, 1, max_iter=6, **params).fit(X)
+        warm = factor(2, 1, max_iter=first, warm_start=True, **params).fit(X)
+        bounds = warm.lower_bounds_
+        warm.set_params(max_iter=6 - first).fit(X)
+        np.testing.assert_allclose(bounds + warm.lower_bounds_, cold.lower_bounds_)
+        np.testing.assert_allclose(warm.noise_scale_, cold.noise_scale_)
+
+    @pytest.mark.parametrize("make", [np.array, to_sparse])
+    def test_on_data_centered_elsewhere(self, make):
+        X, Y = ratings(seed=0), ratings(seed=1) + 3
+        warm = factor(2, warm_start=True).fit(make(X))
+        before = [warm.transform(make(X)), warm.score_samples(make(Y)), warm.means_]
+        warm.set_params(max_iter=0).fit(make(Y))
+        after = [warm.transform(make(X)), warm.score_samples(make(Y)), warm.means_]
+        for a, b in zip(after, before, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9)
+        p = from_library(warm._model.parameters)
+        warm.set_params(max_iter=1).fit(make(Y))
+        objective = oracles.factor_objective(Y, p, np.ones(len(Y))) / len(Y)
+        assert warm.lower_bounds_ == [pytest.approx(objective, rel=1e-10)]
+
+    def test_on_data_that_hide_a_column(self):
+        X, Y = ratings(seed=0), ratings(seed=1)
+        Y[:, 2] = np.nan
+        warm = factor(2, warm_start=True).fit(X)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UnobservedColumnsWarning)
+            warm.fit(Y)
+        assert np.isfinite(warm.complete(Y, return_std=True)).all()
+
+
+def test_pickle_and_clone():
+    X = ratings(60, 8, 0.6)
+    mixture = factor(2, min_variance=0.01).fit(X)
+    completed = mixture.transform(X)
+    size = len(pickle.dumps(mixture))
+    loaded = pickle.loads(pickle.dumps(mixture))
+    np.testing.assert_array_equal(loaded.transform(X), completed)
+    np.testing.assert_array_equal(
+        loaded.sample_completions(X, 2, random_state=0),
+        mixture.sample_completions(X, 2, random_state=0),
+    )
+    # What is derived from the parameters is not stored.
+    fresh = factor(2, min_variance=0.01).fit(X)
+    assert size == len(pickle.dumps(fresh))
+    again = clone(mixture)
+    assert again.get_params() == mixture.get_params()
+    assert not hasattr(again, "means_")
+    np.testing.assert_array_equal(again.fit(X).transform(X), completed)
+
+
+def test_movielens(data_file):
+    table = pd.read_csv(data_file("ml-latest-small/ratings.csv.gz"))
+    users, items = (pd.factorize(table[name])[0] for name in ("userId", "movieId"))
+    values = table["rating"].to_numpy()
+    train, test = next(KFold(5, shuffle=True, random_state=0).split(values))
+    X = sparse.csr_array(
+        (values[train], (users[train], items[train])),
+        shape=(users.max() + 1, items.max() + 1),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        mixture = factor(4, 10).fit(X)
+    completed, std = mixture.complete(
+        X, entries=(users[test], items[test]), return_std=True
+    )
+    predicted = np.clip(completed, 0.5, 5)
+    assert 0.80 <= np.sqrt(np.mean((predicted - values[test]) ** 2)) <= 0.866
+    assert 0.86 <= np.mean(np.abs(completed - values[test]) < 1.645 * std) <= 0.93
