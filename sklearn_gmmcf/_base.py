@@ -332,7 +332,8 @@ class BaseObservedMixture(
         (array([[2]]), array([[4.]]))
         """
         data = self._observe(X)
-        if not isinstance(n_items, Integral) or n_items < 1:
+        integer = isinstance(n_items, Integral) and not isinstance(n_items, bool)
+        if not integer or n_items < 1:
             raise ValueError(
                 f"n_items should be an integer of at least 1, but got {n_items!r}."
             )

@@ -65,19 +65,28 @@ def hide(X: Any, rows: Array, columns: Array, missing_values: float) -> Any:
     if nw.dependencies.is_into_dataframe(X):
         return _hide_in_frame(X, rows, columns, missing_values)
     hidden = np.array(X)
-    if np.isnan(missing_values) and hidden.dtype.kind != "f":
+    if hidden.dtype.kind != "f" and not _holds(hidden.dtype, missing_values):
         hidden = hidden.astype(np.float64)
     hidden[rows, columns] = missing_values
     return hidden
+
+
+def _holds(dtype: np.dtype[Any], value: float) -> bool:
+    """Whether integers of this dtype can be this value."""
+    if dtype.kind not in "iu" or not float(value).is_integer():
+        return False
+    return bool(np.iinfo(dtype).min <= value <= np.iinfo(dtype).max)
 
 
 def _hide_in_frame(X: Any, rows: Array, columns: Array, missing_values: float) -> Any:
     """Null, or the number that marks a hole, in some columns of a frame."""
     frame = nw.from_native(X, eager_only=True)
     changed: list[Any] = []
-    for column in np.unique(columns):
+    order = np.argsort(columns, kind="stable")
+    found, starts = np.unique(columns[order], return_index=True)
+    for column, of_column in zip(found, np.split(rows[order], starts[1:]), strict=True):
         shown = np.ones(len(frame), dtype=bool)
-        shown[rows[columns == column]] = False
+        shown[of_column] = False
         mask = nw.new_series("shown", shown, backend=frame.implementation)
         name = frame.columns[column]
         kept = nw.when(mask).then(frame.get_column(name))

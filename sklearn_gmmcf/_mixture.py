@@ -124,8 +124,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
         Seeds the starts and `sample`.
 
     warm_start : bool, default=False
-        Continue from the fit before, with one run. `n_components` and
-        `covariance_type` must be the same.
+        Continue from the fit before, with one run. `n_components`, `covariance_type`
+        and `n_factors` must be the same.
 
     Attributes
     ----------
@@ -224,8 +224,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
     somewhat lower than its log-density. So compare 'factor' with other types by the
     error of hidden entries, not by `score` or `bic`. The noise variance of a column is
     at least 1e-6 times the variance of the data (3e-4 in single precision), and the
-    scale of a type's noise from 0.01 to 100: without bounds, a type could leave the
-    others no noise at all.
+    scale of a type's noise from 0.01 to 100, and not below that floor for a column of
+    usual noise: without bounds, a type could leave the others no noise at all.
 
     On few rows maximum likelihood is too sure of itself, the more so the more
     parameters a covariance type has: `docs/benchmarks/full_covariances.py` shows 90 %
@@ -436,6 +436,13 @@ class MaskedGaussianMixture(BaseObservedMixture):
             raise ValueError(
                 "warm_start=True continues a fit with another covariance_type than "
                 f"{self.covariance_type!r}. Set it back, or warm_start=False."
+            )
+        n_factors = getattr(family, "n_factors", None)
+        fitted = getattr(self._model.family, "n_factors", None)
+        if n_factors != fitted:
+            raise ValueError(
+                f"warm_start=True continues a fit with n_factors={fitted}, but "
+                f"n_factors is {n_factors} now. Set it back, or warm_start=False."
             )
         return self._model
 

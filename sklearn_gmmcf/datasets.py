@@ -445,16 +445,19 @@ def _load_ratings(
         types = None if id_type is None else (id_type, id_type)
         with io.TextIOWrapper(open_binary(), encoding=encoding) as file:
             n_read = sum(1 for _ in islice(file, skip))
-            while lines := list(islice(file, _CSV_LINES)):
+            while read := list(islice(file, _CSV_LINES)):
+                lines = [line for line in read if line.strip()]
+                n_read += len(read)
+                if not lines:
+                    continue
                 try:
                     part, types = _parse(lines, delimiter, columns, types)
                 except (ValueError, IndexError) as error:
                     raise ValueError(
-                        f"{name}, within {len(lines)} lines after line {n_read}: "
+                        f"{name}, within lines {n_read - len(read) + 1} to {n_read}: "
                         f"{error}. If ids are not integers throughout, pass "
                         "id_type=str."
                     ) from error
-                n_read += len(lines)
                 yield part
 
     encoder = RatingsEncoder(duplicates=duplicates)

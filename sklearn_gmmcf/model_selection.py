@@ -162,7 +162,8 @@ def completion_scorer(
     In a :class:`~sklearn.pipeline.Pipeline` entries are hidden in what enters it, and
     all is in the units of its last step: the truth is what the Pipeline makes of the
     rows with nothing hidden, as observed entries come back untouched. The steps before
-    the last must keep the columns as they stand.
+    the last must treat each column by itself, as scalers do; steps that mix the entries
+    of a row, such as PCA, are refused.
 
     Of an :class:`EntryRegressor` it scores the entries that it gets: they are hidden
     already.
@@ -217,6 +218,10 @@ def completion_scorer(
             f"metric should be one of {list(_METRICS)} or a function of (true, "
             f"predicted), but got {metric!r}."
         )
+    if not isinstance(fraction, Real) or not 0 < fraction <= 1:
+        raise ValueError(
+            f"fraction should be above 0 and at most 1, but got {fraction!r}."
+        )
     return _CompletionScorer(metric, fraction, random_state, greater_is_better)
 
 
@@ -235,13 +240,18 @@ class _CompletionScorer:
         X_hidden, (rows, columns, _) = hide_entries(
             X, self.fraction, self.random_state, missing_values=marker
         )
+        # The last step of ours changes no units, and need not complete everything.
+        ours = isinstance(steps[-1], BaseObservedMixture)
+        others = steps[:-1] if ours else steps
+        Z_hidden, Z = _apply(others, X_hidden), _apply(others, X)
+        _check_kept(Z, Z_hidden, list_entries(X_hidden, marker))
         if self.metric == "log_density":
-            # The last step changes no units: it has score_entries.
-            Z, Z_hidden = _apply(steps[:-1], X), _apply(steps[:-1], X_hidden)
             return _log_density(steps[-1], Z_hidden, Z, rows, columns)
-        predicted = _complete(steps, X_hidden, rows, columns)
-        own = steps[:-1] if isinstance(steps[-1], BaseObservedMixture) else steps
-        return self._compare(_truth(_apply(own, X), rows, columns), predicted)
+        if ours:
+            predicted = steps[-1].complete(Z_hidden, entries=(rows, columns))
+        else:
+            predicted = gather(Z_hidden, rows, columns)
+        return self._compare(_truth(Z, rows, columns), predicted)
 
     def _score_entries_of(self, regressor, X, y):
         if self.metric != "log_density":
@@ -253,6 +263,11 @@ class _CompletionScorer:
         return _log_density(last, Z_hidden, Z, rows, columns)
 
     def _compare(self, true, predicted):
+        if not np.isfinite(predicted).all():
+            raise ValueError(
+                "The estimator leaves holes where entries were hidden. Imputers of "
+                "scikit-learn take a sparse matrix for zeros: pass X dense."
+            )
         if self.metric == "rmse":
             return -float(np.sqrt(np.mean((predicted - true) ** 2)))
         if self.metric == "mae":
@@ -272,9 +287,11 @@ def _log_density(last, Z_hidden, Z, rows, columns):
 
 
 def _steps(estimator) -> list:
-    """The fitted steps of a Pipeline, of nested ones and of a search, in order."""
+    """The steps of a Pipeline, of nested ones and of a search, in order."""
     if hasattr(estimator, "best_estimator_"):
         return _steps(estimator.best_estimator_)
+    if hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions"):
+        return _steps(estimator.estimator)  # a search before its fit
     if not isinstance(estimator, Pipeline):
         return [estimator]
     return [
@@ -317,6 +334,23 @@ def _complete(steps: list, X, rows, columns):
     if isinstance(last, BaseObservedMixture):
         return last.complete(_apply(before, X), entries=(rows, columns))
     return gather(_apply(steps, X), rows, columns)
+
+
+def _check_kept(Z, Z_hidden, shown):
+    """Refuse steps that change an entry where others are hidden."""
+    before = gather(Z, shown.rows, shown.columns)
+    after = gather(Z_hidden, shown.rows, shown.columns)
+    size = np.nanmax(np.abs(before), initial=0.0)
+    changed = np.abs(after - before) > 1e-4 * size
+    if changed.any():
+        first = np.argmax(changed)
+        raise ValueError(
+            f"The entry in row {shown.rows[first]}, column {shown.columns[first]} "
+            "leaves the steps of the Pipeline with another value when other entries "
+            "are hidden, so that predictions and truth have different units. Take "
+            "steps that treat each entry by its column alone (scalers do; centering "
+            "of rows and PCA do not)."
+        )
 
 
 def _truth(Z, rows, columns):
@@ -455,6 +489,16 @@ class _OneStandardError:
             raise ValueError(
                 f"The search has no parameter {self.parameter!r}; one_standard_error "
                 "takes one of its grid, with the name of the step in a Pipeline."
+            )
+        if "mean_test_score" not in cv_results:
+            raise ValueError(
+                "one_standard_error needs a search with one metric. Pass scoring=<one "
+                "scorer>."
+            )
+        if np.ma.getmaskarray(cv_results[key]).any():
+            raise ValueError(
+                f"Some candidates of the search do not set {self.parameter!r}, so that "
+                "they cannot be compared. Set it in every grid."
             )
         means = np.asarray(cv_results["mean_test_score"])
         best = np.nanargmax(means)
@@ -629,14 +673,17 @@ class EntryRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         before = steps[:-1]
         if not before:
             return predicted[back]
-        Z = self._build(rows, columns, predicted)
-        for step in reversed(before):
-            if not hasattr(step, "inverse_transform"):
-                raise ValueError(
-                    f"{type(step).__name__} has no inverse_transform to bring "
-                    "predictions back to the units of y. Leave that step out."
-                )
-            Z = step.inverse_transform(Z)
+        fitted = list_entries(self.matrix_, _marker(steps))
+        at = fitted.rows, fitted.columns
+        undone = gather(_invert(before, _apply(before, self.matrix_)), *at)
+        size = np.abs(fitted.values).max()
+        if not np.allclose(undone, fitted.values, rtol=1e-4, atol=1e-4 * size):
+            raise ValueError(
+                "inverse_transform of the steps before the last does not bring the "
+                "fitted entries back, so predictions would not be in the units of y. "
+                "Take steps that treat each column by itself (scalers do)."
+            )
+        Z = _invert(before, self._build(rows, columns, predicted))
         return gather(Z, rows, columns)[back]
 
     def _build(self, rows, columns, values):
@@ -652,6 +699,18 @@ class EntryRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 f"entry, but got {X.shape}. to_entries(matrix) makes X and y."
             )
         return check_entries((X[:, 0], X[:, 1]), self.shape)
+
+
+def _invert(steps: list, Z):
+    """What some steps made of X, brought back to the units of X."""
+    for step in reversed(steps):
+        if not hasattr(step, "inverse_transform"):
+            raise ValueError(
+                f"{type(step).__name__} has no inverse_transform to bring "
+                "predictions back to the units of y. Leave that step out."
+            )
+        Z = step.inverse_transform(Z)
+    return Z
 
 
 def cross_validate_entries(

@@ -252,13 +252,28 @@ class RatingsEncoder(BaseEstimator):
             )
         if values.ndim == 2:
             users = users[:, None]
-        shown = np.broadcast_to(items, values.shape) >= 0
-        columns = np.broadcast_to(items, values.shape)[shown]
-        if columns.size and columns.max() >= len(self.items_):
+        if items.size and items.dtype.kind not in "iu":
+            raise ValueError(f"items should be integers, but got {items.dtype}.")
+        try:
+            items = np.broadcast_to(items, values.shape)
+        except ValueError:
             raise ValueError(
-                f"items should be column indices below {len(self.items_)}, but got "
-                f"{columns.max()}."
+                "items should have the shape of values or be one row for all, but got "
+                f"{items.shape} for values of shape {values.shape}."
+            ) from None
+        if std is not None and np.shape(std) != values.shape:
+            raise ValueError(
+                f"std should have the shape of values, {values.shape}, but got "
+                f"{np.shape(std)}."
             )
+        outside = items[(items < -1) | (items >= len(self.items_))]
+        if outside.size:
+            raise ValueError(
+                f"items should be column indices below {len(self.items_)}, or -1 for "
+                f"none, but got {outside[0]}."
+            )
+        shown = items >= 0
+        columns = items[shown]
         values = values[shown]
         if self.rating_range is not None:
             values = np.clip(values, *check_rating_range(self.rating_range))
@@ -401,10 +416,10 @@ class RatingsEncoder(BaseEstimator):
             if nw.dependencies.is_into_dataframe(table):
                 yield self._read_frame(nw.from_native(table, eager_only=True))
                 continue
-            if not isinstance(table, (tuple, list)) or len(table) != 3:
+            if not isinstance(table, tuple) or len(table) != 3:
                 raise ValueError(
-                    "A table of ratings should be a frame or three arrays (users, "
-                    f"items, ratings), but got {type(table).__name__}. Pass an "
+                    "A table of ratings should be a frame or a tuple of three arrays "
+                    f"(users, items, ratings), but got {type(table).__name__}. Pass an "
                     "iterator of tables as a function that makes it."
                 )
             users, items, values = table
@@ -447,6 +462,8 @@ class _Ids:
 
     def add(self, ids: Array) -> None:
         """Take in ids that are sorted."""
+        if not ids.size:  # of no kind
+            return
         if self.sorted.size:
             self._check_kind(ids)
             ids = np.union1d(self.sorted, ids)
@@ -480,12 +497,30 @@ def _check_ids(name: str, ids: Any) -> Array:
     if ids.ndim != 1:
         raise ValueError(f"Ids of {name} should be 1d, but got {ids.ndim}d.")
     if ids.dtype.kind in "iu":
+        if ids.size and ids.max() > np.iinfo(np.int64).max:
+            raise ValueError(
+                f"Ids of {name} should be below 2**63, but got {ids.max()}. Convert "
+                "them to strings."
+            )
         return ids.astype(np.int64, copy=False)
     if ids.dtype.kind == "O":
-        _refuse_missing(name, [value is None or value != value for value in ids])
-        return ids.astype(str) if all(isinstance(x, str) for x in ids) else ids
+        _refuse_missing(name, [_is_missing(value) for value in ids])
+        kinds = sorted({type(value).__name__ for value in ids})
+        if len(kinds) > 1:
+            raise ValueError(
+                f"Ids of {name} are of several kinds: {', '.join(kinds)}. Convert them "
+                "to one."
+            )
+        return ids.astype(str) if kinds == ["str"] else ids
     _refuse_missing(name, ids != ids)
     return ids
+
+
+def _is_missing(value: Any) -> bool:
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # pandas.NA is neither equal to itself nor unequal
+        return True
 
 
 def _refuse_missing(name: str, missing: Any) -> None:

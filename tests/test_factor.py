@@ -673,7 +673,7 @@ class TestHiddenColumn:
 class TestSafety:
     @staticmethod
     def check(X, n_components=1, n_factors=3, **params):
-        """All that a fit says is finite."""
+        """All that a fit says is finite. Returns it and the completed data."""
         mixture = factor(n_components, n_factors, **params).fit(X)
         completed, std = mixture.complete(X, return_std=True)
         for value in (
@@ -689,7 +689,7 @@ class TestSafety:
             assert np.isfinite(value).all()
         assert (std[np.isnan(X)] > 0).all()
         assert (mixture.noise_variance_ > 0).all()
-        return completed
+        return mixture, completed
 
     @pytest.fixture(params=[np.float64, np.float32])
     def dtype(self, request):
@@ -704,7 +704,7 @@ class TestSafety:
     @pytest.mark.parametrize("n_components", [1, 3])
     def test_one_column(self, n_components, dtype):
         X = np.array([[1, 2, 4, 4, 7, np.nan]], dtype=dtype).T
-        completed = self.check(X, n_components, 10)
+        _, completed = self.check(X, n_components, 10)
         assert completed[-1, 0] == pytest.approx(3.6, abs=0.1)
 
     @pytest.mark.parametrize("n_components", [1, 3])
@@ -723,7 +723,7 @@ class TestSafety:
             ValueError, match=r"no column varies\. Increase min_variance"
         ):
             factor(n_components).fit(X)
-        completed = self.check(X, n_components, min_variance=0.01)
+        _, completed = self.check(X, n_components, min_variance=0.01)
         np.testing.assert_allclose(completed, 3.5, atol=0.01)
 
     @pytest.mark.parametrize("n_components", [1, 3])
@@ -747,11 +747,11 @@ class TestSafety:
         rng = np.random.default_rng(0)
         truth = shift + rng.standard_normal((50, 2)) @ rng.standard_normal((2, 8))
         X = np.where(rng.random(truth.shape) < holes, np.nan, truth).astype(dtype)
-        completed = self.check(X, n_components, 5, max_iter=300, tol=0)
+        mixture, completed = self.check(X, n_components, 5, max_iter=100, tol=0)
         variance = np.nanmean((X - np.nanmean(X, axis=0, dtype=float)) ** 2)
         least = 1e-6 if dtype == np.float64 else 3e-4
-        noise = factor(n_components, 5, max_iter=300).fit(X).noise_variance_
-        assert noise.min() == pytest.approx(least * variance, rel=1e-3)
+        floor = pytest.approx(least * variance, rel=1e-3)
+        assert mixture.noise_variance_.min() == floor
         some = (~np.isnan(X)).sum(axis=1) > 4
         error = np.abs(completed - truth)[some].max()
         assert error < (0.02 if dtype == np.float64 else 0.5)
@@ -760,21 +760,22 @@ class TestSafety:
         rng = np.random.default_rng(0)
         X = (rng.standard_normal((40, 1)) + np.zeros(6)).astype(dtype)
         X[1, 2] = np.nan
-        completed = self.check(X, 2, max_iter=300)
+        _, completed = self.check(X, 2, max_iter=300)
         assert completed[1, 2] == pytest.approx(X[1, 3], abs=0.05)
 
-    def test_many_factors(self):
-        # So many that what is kept of one entry exceeds what is worked on at once.
-        X = np.random.default_rng(0).standard_normal((6, 3))
-        X[0, 1] = np.nan
-        mixture = factor(n_factors=365, max_iter=1).fit(X)
+    def test_what_is_kept_of_an_entry_exceeds_what_is_worked_on(self, monkeypatch):
+        monkeypatch.setattr(_factor, "_CHUNK_ENTRIES", 1)
+        monkeypatch.setattr(_factor, "_SWEPT_BYTES", 1)
+        monkeypatch.setattr(_factor, "_BLOCK_NUMBERS", 1)
+        X = with_odd_rows()
+        mixture = factor().fit(X)
         completed, std = mixture.complete(X, return_std=True)
-        entry = ([0], [1])
+        entry = ([5, 5], [1, 4])
         values, value_std = mixture.complete(X, entries=entry, return_std=True)
-        assert values[0] == pytest.approx(completed[0, 1])
-        assert value_std[0] == pytest.approx(std[0, 1])
-        expected = norm.logpdf(0.5, completed[0, 1], std[0, 1])
-        assert mixture.score_entries(X, entry, [0.5])[0] == pytest.approx(expected)
+        np.testing.assert_allclose(values, completed[entry])
+        np.testing.assert_allclose(value_std, std[entry])
+        density = mixture.score_entries(X, entry, [0.5, 8])
+        np.testing.assert_allclose(density, norm.logpdf([0.5, 8], values, value_std))
 
 
 class TestCompletion:
@@ -1199,3 +1200,43 @@ def test_movielens(data_file):
     predicted = np.clip(completed, 0.5, 5)
     assert 0.80 <= np.sqrt(np.mean((predicted - values[test]) ** 2)) <= 0.866
     assert 0.86 <= np.mean(np.abs(completed - values[test]) < 1.645 * std) <= 0.93
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(300, 60), (100, 300)])
+def test_rows_without_noise(dtype, shape):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((shape[0], 3)) @ rng.standard_normal((3, shape[1]))
+    mixture = factor(2, 5, max_iter=30, tol=0, min_variance=0.01).fit(X.astype(dtype))
+    assert np.isfinite(mixture.lower_bounds_).all()
+    usual = 1 / np.mean(1 / mixture.noise_variance_)
+    assert (mixture.noise_scale_ * usual >= 0.01 * (1 - 1e-6)).all()
+    X[rng.random(X.shape) < 0.3] = np.nan
+    assert np.isfinite(mixture.transform(X.astype(dtype))).all()
+
+
+def test_rare_features_leave_noise():
+    rng = np.random.default_rng(0)
+    tastes = rng.standard_normal((400, 2))
+    X = tastes @ rng.standard_normal((2, 20)) + rng.standard_normal((400, 20))
+    rare = np.zeros((400, 4))
+    rare[rng.choice(400, 8, replace=False), rng.integers(4, size=8)] = 15.0
+    mixture = factor(3, 6, max_iter=100, tol=0).fit(np.hstack([X, rare]))
+    bounds = np.array(mixture.lower_bounds_)
+    assert (np.diff(bounds) >= -1e-10 * np.abs(bounds[1:])).all()
+    assert mixture.noise_scale_.max() <= 100
+
+
+def test_warm_start_refuses_another_number_of_factors():
+    warm = factor(n_factors=3, warm_start=True).fit(with_odd_rows())
+    with pytest.raises(ValueError, match="n_factors=3, but n_factors is 2 now"):
+        warm.set_params(n_factors=2).fit(with_odd_rows())
+
+
+def test_setting_attributes_changes_no_prediction():
+    X = with_odd_rows()
+    mixture = factor(2).fit(X)
+    before = mixture.score(X)
+    for name in ("weights_", "noise_variance_", "noise_scale_", "factor_precision_"):
+        getattr(mixture, name)[:] = 1e3
+    assert mixture.score(X) == before

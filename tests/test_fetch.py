@@ -294,7 +294,9 @@ class TestCSV:
             load_ratings_csv(tmp_path / "none.csv")
         assert load_ratings_csv(path).user_ids.tolist() == ["1", "2", "x"]
         monkeypatch.setattr(datasets, "_CSV_LINES", 2)
-        with pytest.raises(ValueError, match=r"after line 3: .*'x'.*id_type=str"):
+        with pytest.raises(
+            ValueError, match=r"within lines 4 to 4: .*'x'.*id_type=str"
+        ):
             load_ratings_csv(path)
         assert load_ratings_csv(path, id_type=str).data.nnz == 3
         path = self.write(tmp_path / "empty.csv", "user,item,rating\n")
@@ -321,3 +323,10 @@ class TestCSV:
         monkeypatch.setattr("sklearn_gmmcf.ratings._SORTED_ENTRIES", 2000)
         # Beside a part stand buffers of constant size.
         assert peak() < matrix + 1.5e6 < whole / 4
+
+
+def test_blank_lines(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "_CSV_LINES", 2)
+    path = tmp_path / "ratings.csv"
+    path.write_text("user,item,rating\n1,1,3\n\n\n\n2,1,4\n\n")
+    np.testing.assert_array_equal(load_ratings_csv(path).data.toarray(), [[3], [4]])

@@ -13,6 +13,7 @@ from scipy import sparse
 from scipy.special import logsumexp
 from scipy.stats import norm
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.decomposition import PCA
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 from sklearn.linear_model import LinearRegression
@@ -878,3 +879,84 @@ class TestNothingLeaks:
         # It knows the fitted rows in the same places, and what it has transformed.
         scores = cross_val_score(Memory(), X, scoring=completion_scorer(), cv=5)
         assert (scores < -0.85).all()
+
+
+class TestStepsThatMixARow:
+    @staticmethod
+    def center_rows(X):
+        return X - np.nansum(X, axis=1, keepdims=True)
+
+    @pytest.mark.parametrize("metric", ["rmse", "log_density"])
+    def test_before_the_mixture(self, metric):
+        steps = FunctionTransformer(self.center_rows), MaskedGaussianMixture()
+        pipe = make_pipeline(*steps).fit(clusters())
+        with pytest.raises(ValueError, match=r"column 0 leaves.*another value"):
+            completion_scorer(metric)(pipe, clusters(seed=1))
+
+    def test_after_the_mixture(self):
+        pipe = make_pipeline(MaskedGaussianMixture(), PCA()).fit(clusters())
+        with pytest.raises(ValueError, match=r"leaves the steps.*PCA do not"):
+            completion_scorer()(pipe, clusters(seed=1))
+
+    def test_without_a_way_back(self):
+        steps = FunctionTransformer(self.center_rows), MaskedGaussianMixture()
+        with pytest.raises(ValueError, match="does not bring the fitted entries back"):
+            cross_validate_entries(
+                make_pipeline(*steps), clusters(), error_score="raise"
+            )
+
+
+def test_holes_that_stay_are_no_prediction():
+    X = to_sparse(clusters())
+    with pytest.raises(ValueError, match=r"leaves holes.*pass X dense"):
+        completion_scorer()(SimpleImputer().fit(X), X)
+
+
+def test_marker_of_a_search_before_its_fit():
+    X = clusters(60, 4)
+    search = GridSearchCV(
+        MaskedGaussianMixture(missing_values=-1), {"n_components": [1]}, cv=2
+    )
+    marked = np.where(np.isnan(X), -1, X)
+    mixture = MaskedGaussianMixture()
+    np.testing.assert_allclose(
+        cross_validate_entries(search, marked)["test_score"],
+        cross_validate_entries(mixture, X)["test_score"],
+    )
+
+
+@pytest.mark.parametrize(("marker", "dtype"), [(-1, np.uint8), (0.5, int), (300, "i1")])
+def test_hides_by_a_mark_that_the_integers_do_not_hold(marker, dtype):
+    X = np.arange(1, 13).astype(dtype).reshape(3, 4)
+    hidden, (rows, columns, values) = hide_entries(X, 0.5, 0, missing_values=marker)
+    np.testing.assert_array_equal(values, X[rows, columns])
+    assert (hidden[rows, columns] == marker).all()
+    assert (hidden == X).sum() == 12 - len(rows)
+
+
+class TestOneStandardErrorOfOddSearches:
+    def test_candidates_without_the_parameter(self):
+        search = GridSearchCV(
+            MaskedGaussianMixture(),
+            [{"n_components": [1, 2]}, {"covariance_type": ["diag"]}],
+            scoring=completion_scorer(),
+            refit=one_standard_error("n_components"),
+        )
+        with pytest.raises(ValueError, match="do not set 'n_components'"):
+            search.fit(clusters())
+
+    def test_several_metrics(self):
+        search = GridSearchCV(
+            MaskedGaussianMixture(),
+            {"n_components": [1, 2]},
+            scoring={"a": completion_scorer("mae"), "b": completion_scorer()},
+            refit=one_standard_error("n_components"),
+        )
+        with pytest.raises(ValueError, match="search with one metric"):
+            search.fit(clusters())
+
+
+@pytest.mark.parametrize("fraction", [0, 1.5, "some"])
+def test_fraction_is_checked(fraction):
+    with pytest.raises(ValueError, match=f"at most 1, but got {fraction!r}"):
+        completion_scorer(fraction=fraction)

@@ -280,7 +280,7 @@ class TestErrors:
         ("table", "message"),
         [
             (pd.DataFrame({"user": [1]}), r"no column 'item' but \['user'\]"),
-            (np.ones((3, 3)), "frame or three arrays.*got ndarray"),
+            (np.ones((3, 3)), "frame or a tuple of three arrays.*got ndarray"),
             (iter([]), "iterator of tables as a function"),
             (([1], [1, 2], [1.0]), "equally long, but got 1, 2 and 1"),
             (([[1]], [1], [1.0]), "users should be 1d, but got 2d"),
@@ -305,7 +305,9 @@ class TestErrors:
         encoder = RatingsEncoder().fit(as_pandas(LINES))
         with pytest.raises(ValueError, match=r"got \(2,\) for users of shape \(1,\)"):
             encoder.decode(["ann"], [0, 1], [1.0, 2])
-        with pytest.raises(ValueError, match="indices below 3, but got 3"):
+        with pytest.raises(
+            ValueError, match="indices below 3, or -1 for none, but got 3"
+        ):
             encoder.decode(["ann"], [3], [1.0])
         with pytest.raises(ValueError, match="no rating to encode"):
             encoder.encode(as_pandas(LINES)[:0])
@@ -340,3 +342,46 @@ def test_memory_is_that_of_the_matrix_and_one_part():
     part = n_lines * 3 * 8
     assert peak < matrix + 12 * part
     assert peak < 1.6 * matrix
+
+
+class TestOddIds:
+    def test_too_large(self):
+        users = np.array([2**63 + 5, 3], dtype=np.uint64)
+        with pytest.raises(ValueError, match=r"below 2\*\*63.*Convert them to strings"):
+            RatingsEncoder().fit((users, [1, 2], [1.0, 2.0]))
+
+    def test_of_several_kinds(self):
+        users = np.array([1, "a"], dtype=object)
+        with pytest.raises(ValueError, match="several kinds: int, str"):
+            RatingsEncoder().fit((users, [1, 2], [1.0, 2.0]))
+
+    def test_pandas_NA(self):
+        users = pd.array(["a", pd.NA], dtype="string")
+        with pytest.raises(ValueError, match="missing in line 1"):
+            RatingsEncoder().fit((users, [1, 2], [1.0, 2.0]))
+
+    def test_an_empty_part(self):
+        encoder = RatingsEncoder().fit(
+            lambda: iter([([1, 2], [1, 2], [1.0, 2.0]), ([], [], []), ([3], [1], [2])])
+        )
+        np.testing.assert_array_equal(encoder.users_, [1, 2, 3])
+        assert encoder.users_.dtype == np.int64
+
+    def test_lines_are_no_columns(self):
+        with pytest.raises(ValueError, match="tuple of three arrays"):
+            RatingsEncoder().fit([(1, 10, 4.0), (1, 11, 3.0), (2, 10, 5.0)])
+
+
+@pytest.mark.parametrize(
+    ("items", "std", "message"),
+    [
+        ([-2, 1], None, "but got -2"),
+        ([0.0, 1.0], None, "should be integers, but got float64"),
+        ([0, 1, 0], None, r"one row for all, but got \(3,\)"),
+        ([0, 1], [0.5], r"std should have the shape.*got \(1,\)"),
+    ],
+)
+def test_what_cannot_be_decoded(items, std, message):
+    encoder = RatingsEncoder().fit(([1, 2], [1, 2], [1.0, 2.0]))
+    with pytest.raises(ValueError, match=message):
+        encoder.decode([1, 2], items, [3.0, 4.0], std)

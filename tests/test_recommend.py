@@ -55,13 +55,17 @@ def pieces(request, monkeypatch):
         monkeypatch.setattr(_base, "_COMPLETED_BYTES", 8 * 6 * 7)
 
 
+@pytest.fixture(scope="module")
+def fitted():
+    return [estimator.fit(with_odd_rows()) for estimator in estimators(random_state=0)]
+
+
 @pytest.mark.parametrize("make", [np.array, to_sparse])
 @pytest.mark.parametrize("exclude_observed", [True, False])
-def test_is_a_sort_of_the_completion(pieces, exclude_observed, make):
+def test_is_a_sort_of_the_completion(fitted, pieces, exclude_observed, make):
     X = with_odd_rows()
-    for estimator in estimators(random_state=0):
+    for estimator in fitted:
         given_rows = make(X)
-        estimator.fit(given_rows)
         completed, std = estimator.complete(given_rows, return_std=True)
         for n_items in (1, 3, np.int64(6), 9):
             expected = sorted_completion(X, completed, std, n_items, exclude_observed)
@@ -100,10 +104,10 @@ def test_default_leaves_out_what_was_observed():
 
 
 @pytest.mark.parametrize("make", [np.array, to_sparse])
-def test_observed_entries_count_with_their_value(make):
+def test_observed_entries_count_with_their_value(fitted, make):
     X = with_odd_rows()
-    for estimator in estimators(random_state=0):
-        items, values, std = estimator.fit(make(X)).recommend(
+    for estimator in fitted:
+        items, values, std = estimator.recommend(
             make(X), 6, exclude_observed=False, return_std=True
         )
         assert items[3].tolist() == [5, 4, 3, 2, 1, 0]
@@ -196,12 +200,11 @@ def test_marked_holes_and_frames():
             np.testing.assert_allclose(other[1], values)
 
 
-def test_later_rows():
-    X = with_odd_rows()
+def test_later_rows(fitted):
     later = np.full((2, 6), np.nan)
     later[1, 0] = 1.0
-    for estimator in estimators(random_state=0):
-        items, values = estimator.fit(X).recommend(later, 6)
+    for estimator in fitted:
+        items, values = estimator.recommend(later, 6)
         mean = estimator.transform(later)[0]
         assert items[0].tolist() == oracles.largest(mean, 6)
         np.testing.assert_array_equal(values[0], np.sort(mean)[::-1])
@@ -223,11 +226,10 @@ def test_columns_never_observed():
 
 class TestErrors:
     @pytest.mark.parametrize("n_items", [0, -1, 2.0, "3", None])
-    def test_number_of_items(self, n_items):
-        X = clusters()
-        for estimator in estimators(random_state=0):
+    def test_number_of_items(self, fitted, n_items):
+        for estimator in fitted:
             with pytest.raises(ValueError, match=r"n_items should be an integer of at"):
-                estimator.fit(X).recommend(X, n_items)
+                estimator.recommend(with_odd_rows(), n_items)
 
     def test_not_fitted_and_wrong_width(self):
         X = clusters()

@@ -483,10 +483,13 @@ class Factor:
         covariances /= (sizes + priors.spread)[:, None, None]
         scales = statistics.residuals + priors.scale
         scales /= statistics.entries + priors.scale
+        # The floor is under what a type leaves of the pooled noise, too: below it rows
+        # say more of their tastes than rounding leaves.
+        least = max(1 / _LARGEST_SCALE, p.floor / _pool(p.noise[p.columns.known]))
         return replace(
             p,
             weights=(sizes + priors.weight) / (sizes + priors.weight).sum(),
-            scales=np.clip(scales, 1 / _LARGEST_SCALE, _LARGEST_SCALE),
+            scales=np.clip(scales, least, _LARGEST_SCALE),
             places=places,
             covariances=covariances,
             steady_scales=p.scales,
@@ -717,12 +720,12 @@ class Factor:
         signs = np.where(components[np.arange(len(order)), largest] < 0, -1.0, 1.0)
         covariances = p.covariances[:, order[:, None], order]
         return {
-            "weights_": p.weights,
+            "weights_": p.weights.copy(),
             "means_": p.places @ p.loadings[:-1] + p.loadings[-1] + columns.center,
             "components_": components * signs[:, None],
             "intercept_": p.loadings[-1] + columns.center,
-            "noise_variance_": p.noise,
-            "noise_scale_": p.scales,
+            "noise_variance_": p.noise.copy(),
+            "noise_scale_": p.scales.copy(),
             "factor_means_": p.places[:, order] * signs,
             "factor_covariances_": covariances * signs[:, None] * signs,
             "factor_precision_": p.prior_precision[order],
@@ -821,9 +824,9 @@ def _leading_directions(
             U = block.values.project(W) - offsets * block.mask.project(W)
             U *= block.weights / (block.counts + _START_DAMPING)
             products += block.values.collect(U) - block.mask.collect(U * offsets)
-        basis, triangle = np.linalg.qr((products * scale).T)
+        basis, triangle = np.linalg.qr((products * scale)[:, known].T)
         rotation, squares, _ = np.linalg.svd(triangle)
-        directions, values = (basis @ rotation).T, np.sqrt(squares)
+        directions[:, known], values = (basis @ rotation).T, np.sqrt(squares)
     return directions * scale, values
 
 
