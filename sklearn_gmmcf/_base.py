@@ -621,16 +621,12 @@ class BaseObservedMixture(
     ) -> Observed:
         """The door of fit; `earlier` are the columns of a fit that is continued."""
         validated = self._validate(X, reset=earlier is None, ensure_min_samples=2)
-        if sample_weight is not None:
-            sample_weight = check_sample_weight(
-                sample_weight, validated, dtype=np.float64, ensure_non_negative=True
-            )
         data = observe(
             validated,
             given=X,
             missing_values=self.missing_values,
             earlier=earlier,
-            weights=sample_weight,
+            weights=_check_weights(sample_weight, validated),
             keep=True,
             **_block_options(family),
         )
@@ -651,6 +647,33 @@ class BaseObservedMixture(
                 UnobservedColumnsWarning,
             )
         return data
+
+    def _observe_batch(self, X: Any, sample_weight: Any) -> Observed:
+        """The door of partial_fit after the first batch."""
+        validated = self._validate(X, reset=False)
+        return observe(
+            validated,
+            given=X,
+            missing_values=self.missing_values,
+            earlier=self._model.columns,
+            anchored=True,
+            weights=_check_weights(sample_weight, validated),
+            **_block_options(self._model.family),
+        )
+
+    def _refuse_other_model(self, family: Family, purpose: str, way_out: str) -> None:
+        """Refuse to continue a fit that had another shape."""
+        n_components = len(self.weights_)
+        if n_components != self.n_components:
+            raise ValueError(
+                f"{purpose} continues a fit with n_components={n_components}, but "
+                f"n_components is {self.n_components} now. Set it back, or {way_out}."
+            )
+        if type(self._model.family) is not type(family):
+            raise ValueError(
+                f"{purpose} continues a fit with another covariance_type than "
+                f"{self.covariance_type!r}. Set it back, or {way_out}."
+            )
 
     def _set_model(self, model: Model) -> None:
         self._model = model
@@ -704,6 +727,14 @@ class BaseObservedMixture(
             if std is not None and variances is not None:
                 std[here] = np.sqrt(variances)
         return completed, std
+
+
+def _check_weights(sample_weight: Any, X: Any) -> Array | None:
+    if sample_weight is None:
+        return None
+    return check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True
+    )
 
 
 def _block_options(family: Family) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -14,11 +15,13 @@ from sklearn_gmmcf._base import (
     restore_on_failure,
     warn_user,
 )
+from sklearn_gmmcf._em import Running
 from sklearn_gmmcf._lloyd import assign, own_distances, run_lloyd
 from sklearn_gmmcf._observed import Observed
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context, one_blas_thread
 from sklearn_gmmcf._starts import draw_distant_rows, draw_rows
-from sklearn_gmmcf.covariance import Spherical, check_shape
+from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.covariance import Spherical, check_shape, total
 
 
 class KMeansMixture(BaseObservedMixture):
@@ -195,7 +198,11 @@ class KMeansMixture(BaseObservedMixture):
             If X or a parameter cannot be used, or a variance is zero while `reg_covar`
             and `min_variance` are 0.
         """
-        family = Spherical(reg_covar=self.reg_covar, min_variance=self.min_variance)
+        return self._fit(X, sample_weight, n_batches=None)
+
+    def _fit(self, X, sample_weight, n_batches):
+        """Fit; `n_batches` is that of the running sums."""
+        family = self._make_family()
         data = self._observe_for_fit(X, sample_weight, family=family)
         runs = [
             run_lloyd(data, centers, max_iter=self.max_iter, tol=self.tol)
@@ -211,12 +218,67 @@ class KMeansMixture(BaseObservedMixture):
             )
         distances = own_distances(data, best.centers, best.labels)
         parameters = family.of_clusters(data, best.labels, best.centers, distances)
+        self._running = Running(
+            _sum_clusters(family, parameters, data, best.labels), n_batches
+        )
         self._set_model(Model(family, parameters, data.columns))
         self.cluster_centers_ = self.means_
         self.inertia_ = best.inertia
         self.n_iter_ = best.n_iter
         # Rows of weight 0 are left out of the runs, but have labels.
         self.labels_ = best.labels if sample_weight is None else self.predict(X)
+        return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    @restore_on_failure
+    @one_blas_thread
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Update the clusters by a batch of rows.
+
+        The first batch is fitted as `fit` does. The rows of each further one join the
+        clusters of the nearest centers, which become the means of their rows; how these
+        count beside those before is said at :meth:`MaskedGaussianMixture.partial_fit`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Some rows with holes. A column that was never observed before is learned
+            from its first batch on. The first batch needs at least `n_components` rows.
+        y : Ignored
+            Present for API consistency by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; an integer weight is that many equal rows.
+
+        Returns
+        -------
+        self : object
+            The updated clustering. `labels_` and `inertia_` are those of the batch;
+            `n_iter_` stays that of the fit.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter cannot be used; the clustering is then what it was.
+        """
+        if not hasattr(self, "_model"):
+            return self._fit(X, sample_weight, n_batches=1)
+        family = self._make_family()
+        self._refuse_other_model(family, "partial_fit", "fit anew")
+        data = self._observe_batch(X, sample_weight)
+        previous = self._model
+        parameters = family.recenter(
+            previous.parameters, previous.columns, data.columns
+        )
+        labels, _ = assign(data, parameters.means)
+        batch = _sum_clusters(family, parameters, data, labels)
+        self._running = self._running.add(batch)
+        parameters = family.maximize(self._running.statistics, parameters)
+        self._set_model(Model(family, parameters, data.columns))
+        self.cluster_centers_ = self.means_
+        labels, _ = assign(data, parameters.means)
+        distances = own_distances(data, parameters.means, labels)
+        self.inertia_ = float(data.weights @ distances)
+        self.labels_ = labels if sample_weight is None else self.predict(X)
         return self
 
     def fit_predict(self, X, y=None, sample_weight=None):
@@ -256,6 +318,9 @@ class KMeansMixture(BaseObservedMixture):
         labels, _ = assign(data, self._model.parameters.means)
         return labels
 
+    def _make_family(self) -> Spherical:
+        return Spherical(reg_covar=self.reg_covar, min_variance=self.min_variance)
+
     def _starts(self, data: Observed):
         """First centers of each run, centered."""
         if isinstance(self.init, str):
@@ -267,3 +332,11 @@ class KMeansMixture(BaseObservedMixture):
             init = check_array(self.init, dtype=np.float64, input_name="init")
             check_shape("init", init, (self.n_components, data.shape[1]))
             yield np.where(data.columns.known, init - data.columns.center, 0.0)
+
+
+def _sum_clusters(family: Spherical, parameters: Any, data: Observed, labels: Array):
+    """Statistics of rows that belong wholly to the clusters that labels (n,) name."""
+    return total(
+        family.accumulate_clusters(parameters, block, labels[block.rows])
+        for block in data
+    )

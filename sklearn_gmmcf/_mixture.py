@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import fields
+from dataclasses import fields, replace
 from numbers import Integral, Real
 from typing import Any, NoReturn
 
@@ -17,12 +17,12 @@ from sklearn_gmmcf._base import (
     restore_on_failure,
     warn_user,
 )
-from sklearn_gmmcf._em import run_em
+from sklearn_gmmcf._em import Running, run_em
 from sklearn_gmmcf._observed import Observed
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context, one_blas_thread
 from sklearn_gmmcf._starts import start_responsibilities
 from sklearn_gmmcf._typing import Responsibilities
-from sklearn_gmmcf.covariance import FAMILIES, Family, Given, check_shape
+from sklearn_gmmcf.covariance import FAMILIES, Family, Given, check_shape, total
 
 _FAMILY_OPTIONS = (
     "reg_covar",
@@ -355,6 +355,10 @@ class MaskedGaussianMixture(BaseObservedMixture):
             If X or a parameter cannot be used, or a variance is zero while `reg_covar`
             and `min_variance` are 0.
         """
+        return self._fit(X, sample_weight, n_batches=None)
+
+    def _fit(self, X, sample_weight, n_batches):
+        """Fit; `n_batches` is that of the running sums."""
         family = self._make_family()
         previous = self._previous_model(family)
         data = self._observe_for_fit(
@@ -394,6 +398,89 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self.n_iter_ = best.n_iter
         self.lower_bound_ = best.lower_bound
         self.lower_bounds_ = best.lower_bounds
+        of_batch = best.statistics
+        self._running = None if of_batch is None else Running(of_batch, n_batches)
+        return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    @restore_on_failure
+    @one_blas_thread
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Update the mixture by a batch of rows: stepwise EM.
+
+        The first batch is fitted as `fit` does. Each further one is added to the
+        running sums over rows from which the mixture is then estimated anew: one E-step
+        for the rows of the batch, none for those before. A batch of b rows gets the
+        weight b / (N + b) beside the N rows that these sums stand for; after t batches
+        (without `fit`) at least (t + 2)^-0.6, so that what was made of the first rows
+        is forgotten, but it never replaces more rows than it has. So a batch of one row
+        will do, and several passes over the same batches come close to `fit`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Some rows with holes. A column that was never observed before is learned
+            from its first batch on. The first batch needs at least `n_components` rows.
+        y : Ignored
+            Present for API consistency by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; an integer weight is that many equal rows.
+
+        Returns
+        -------
+        self : object
+            The updated mixture. `lower_bound_` is the objective a row of the running
+            sums; `converged_`, `n_iter_` and `lower_bounds_` stay those of the fit.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter cannot be used; the mixture is then what it was.
+
+        Notes
+        -----
+        Sums are about the center of each column, which stays where the first batch that
+        shows the column put it; there `mean_precision_prior` pulls means.
+
+        References
+        ----------
+        O. Cappe and E. Moulines (2009). On-line expectation-maximization algorithm for
+        latent data models. Journal of the Royal Statistical Society B 71(3), 593-613.
+
+        P. Liang and D. Klein (2009). Online EM for unsupervised models. Human Language
+        Technologies: NAACL 2009, 611-619.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+        >>> mixture = MaskedGaussianMixture(n_components=2, random_state=0).fit(X)
+        >>> mixture.partial_fit([[1.0, 6.0]]).transform([[1.0, np.nan]]).round(1)
+        array([[1. , 3.3]])
+        """
+        if not hasattr(self, "_model"):
+            return self._fit(X, sample_weight, n_batches=1)
+        family = self._make_family()
+        self._refuse_other_model(family, "partial_fit", "fit anew")
+        data = self._observe_batch(X, sample_weight)
+        previous, running = self._model, self._running
+        parameters = family.recenter(
+            previous.parameters, previous.columns, data.columns
+        )
+        batch = total(family.accumulate(parameters, block) for block in data)
+        if running is None:
+            running = Running(batch, 1)
+        else:
+            arrived = data.columns.known & ~previous.columns.known
+            before = family.welcome(running.statistics, parameters, arrived)
+            running = replace(running, statistics=before).add(batch)
+        sums = running.statistics
+        objective = sums.log_likelihood + family.log_prior(parameters)
+        parameters = family.maximize(sums, parameters)
+        self._set_model(Model(family, parameters, data.columns))
+        self._running = running
+        self.lower_bound_ = objective / sums.weight
         return self
 
     def _make_family(self) -> Family:
@@ -423,18 +510,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         """The fit that warm_start continues."""
         if not self.warm_start or not hasattr(self, "_model"):
             return None
-        n_components = len(self.weights_)
-        if n_components != self.n_components:
-            raise ValueError(
-                f"warm_start=True continues a fit with n_components={n_components}, "
-                f"but n_components is {self.n_components} now. Set it back, or "
-                "warm_start=False."
-            )
-        if type(self._model.family) is not type(family):
-            raise ValueError(
-                "warm_start=True continues a fit with another covariance_type than "
-                f"{self.covariance_type!r}. Set it back, or warm_start=False."
-            )
+        self._refuse_other_model(family, "warm_start=True", "warm_start=False")
         return self._model
 
     def _starts(self, family: Family, data: Observed):

@@ -152,6 +152,8 @@ class Observed(ABC):
     earlier : Columns or None
         Those of a fit that is continued: they stand in for columns that the data do
         not observe.
+    anchored : bool
+        Columns known earlier keep their centers, so that statistics about these add up.
     weights : ndarray of shape (n,) or None
         Weights of the rows; None is 1 each.
     keep : bool
@@ -168,6 +170,7 @@ class Observed(ABC):
         raw: Any,
         columns: Columns | None,
         earlier: Columns | None,
+        anchored: bool,
         weights: Array | None,
         keep: bool,
         grouped: bool,
@@ -178,7 +181,9 @@ class Observed(ABC):
         self.shape: tuple[int, int] = raw.shape
         self.dtype: np.dtype[Any] = raw.dtype
         self.weights = np.ones(self.shape[0]) if weights is None else weights
-        self.columns = self._learn_columns(earlier) if columns is None else columns
+        self.columns = (
+            self._learn_columns(earlier, anchored) if columns is None else columns
+        )
         self._drop_unknown_columns()
         self._patterns: dict[int, list[Pattern]] = {}  # by first row, of kept data
         self._kept: tuple[Array, Array, Array] | None = None
@@ -234,13 +239,17 @@ class Observed(ABC):
         _, first, groups = np.unique(keys, return_index=True, return_inverse=True)
         return groups, first
 
-    def _learn_columns(self, earlier: Columns | None) -> Columns:
+    def _learn_columns(self, earlier: Columns | None, anchored: bool) -> Columns:
         """Centers are the weighted means of the columns' observed entries.
 
         An unknown column gets the mean of all observed entries.
         """
         counts, sums = self._column_totals()
         known = counts > 0
+        if earlier is not None and anchored:
+            center = earlier.center.copy()
+            np.divide(sums, counts, out=center, where=known & ~earlier.known)
+            return Columns(center, known | earlier.known)
         center = np.full(self.shape[1], sums.sum() / counts.sum())
         np.divide(sums, counts, out=center, where=known)
         if earlier is not None:
@@ -674,6 +683,7 @@ def observe(
     missing_values: float = np.nan,
     columns: Columns | None = None,
     earlier: Columns | None = None,
+    anchored: bool = False,
     weights: Array | None = None,
     keep: bool = False,
     grouped: bool = False,
@@ -689,7 +699,7 @@ def observe(
         The matrix before it was converted to CSR.
     missing_values : float, default=nan
         The value that marks a hole.
-    columns, earlier, weights, keep, grouped, most_rows
+    columns, earlier, anchored, weights, keep, grouped, most_rows
         See `Observed`. Rows of weight 0 are left out.
 
     Raises
@@ -706,7 +716,7 @@ def observe(
     if weights is not None and not weights.all():
         X, weights = X[weights > 0], weights[weights > 0]
     present = is_observed(X.data if is_sparse else X, missing_values)
-    if columns is None and not present.any():
+    if columns is None and not anchored and not present.any():
         raise ValueError(
             f"X has no observed entry: all of its {X.shape[0]} x {X.shape[1]} entries "
             f"are holes (missing_values={missing_values!r}, or not stored)."
@@ -714,6 +724,7 @@ def observe(
     options = {
         "columns": columns,
         "earlier": earlier,
+        "anchored": anchored,
         "weights": weights,
         "keep": keep,
         "grouped": grouped,

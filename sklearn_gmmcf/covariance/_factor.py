@@ -325,6 +325,14 @@ class Factor:
         loadings[-1] += old.center - new.center
         return replace(parameters, loadings=loadings, columns=new, steady_scales=None)
 
+    def welcome(
+        self,
+        statistics: FactorStatistics,
+        parameters: FactorParameters,
+        arrived: Array,
+    ) -> FactorStatistics:
+        return statistics  # columns have a prior
+
     def log_joint(self, parameters: FactorParameters, block: Block) -> Array:
         rows = _read(parameters, block)
         parts = [

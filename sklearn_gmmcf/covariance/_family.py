@@ -51,6 +51,20 @@ class Statistics:
         }
         return type(self)(**sums)
 
+    def scaled(self, factor: float) -> Self:
+        """The statistics of the same rows at this many times their weights."""
+        products = {
+            f.name: getattr(self, f.name)
+            if f.metadata.get("shared")
+            else getattr(self, f.name) * factor
+            for f in fields(self)
+        }
+        return type(self)(**products)
+
+    def aligned(self, other: Self) -> Self:
+        """The same with what is shared taken from others, to which it can be added."""
+        return self
+
 
 S = TypeVar("S", bound=Statistics)
 
@@ -108,7 +122,13 @@ class Family(Protocol):
         """Refuse ``precisions_init`` of a wrong shape or not positive."""
 
     def recenter(self, parameters: Any, old: Columns, new: Columns) -> Any:
-        """The same model for data centered elsewhere."""
+        """The same model for data centered elsewhere.
+
+        Columns may have been observed for the first time.
+        """
+
+    def welcome(self, statistics: Any, parameters: Any, arrived: Array) -> Any:
+        """Statistics that can be learned from for columns (d,) without any so far."""
 
     def log_joint(self, parameters: Any, block: Block) -> Array:
         """Log of weight times density of the observed entries, (K, n)."""
