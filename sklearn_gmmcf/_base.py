@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from numbers import Integral, Real
@@ -21,6 +21,7 @@ from sklearn.base import (
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_gmmcf._executors import threads
 from sklearn_gmmcf._observed import Block, Columns, Observed, observe, refuse_unreadable
 from sklearn_gmmcf._sklearn import check_sample_weight, one_blas_thread
 from sklearn_gmmcf._typing import Array
@@ -56,6 +57,7 @@ class BaseObservedMixture(
     n_components: int
     missing_values: float
     random_state: Any
+    n_jobs: int | None
     _model: Model
 
     def fit_predict(self, X, y=None, sample_weight=None):
@@ -94,11 +96,10 @@ class BaseObservedMixture(
         """
         data = self._observe(X)
         model = self._model
-        labels = [
-            model.family.log_joint(model.parameters, block).argmax(axis=0)
-            for block in data
-        ]
-        return np.concatenate(labels)
+        labels = data.map(
+            lambda block: model.family.log_joint(model.parameters, block).argmax(axis=0)
+        )
+        return np.concatenate(list(labels))
 
     @one_blas_thread
     def predict_proba(self, X):
@@ -117,10 +118,13 @@ class BaseObservedMixture(
         data = self._observe(X)
         model = self._model
         responsibilities = np.empty((data.shape[0], len(model.parameters.weights)))
-        for block in data:
+
+        def fill(block: Block) -> None:
             log_joint = model.family.log_joint(model.parameters, block)
             to_responsibilities(log_joint)
             responsibilities[block.rows] = log_joint.T
+
+        data.each(fill)
         return responsibilities
 
     @one_blas_thread
@@ -139,11 +143,12 @@ class BaseObservedMixture(
         """
         data = self._observe(X)
         model = self._model
-        log_densities = [
-            to_responsibilities(model.family.log_joint(model.parameters, block))
-            for block in data
-        ]
-        return np.concatenate(log_densities)
+        log_densities = data.map(
+            lambda block: to_responsibilities(
+                model.family.log_joint(model.parameters, block)
+            )
+        )
+        return np.concatenate(list(log_densities))
 
     def score(self, X, y=None, sample_weight=None):
         """Compute the mean log-density of the rows.
@@ -341,7 +346,8 @@ class BaseObservedMixture(
         values = np.full(shape, np.nan, dtype=data.dtype)
         std = np.full(shape, np.nan, dtype=data.dtype) if return_std else None
         n_found = min(n_items, data.shape[1])
-        for rows, completed, spread in self._completed_blocks(data, return_std):
+
+        def rank(rows, completed, spread):
             ranked = completed.copy()
             if exclude_observed:
                 data.restore(rows, ranked, value=-np.inf)
@@ -354,6 +360,8 @@ class BaseObservedMixture(
             ]:
                 if target is not None:
                     np.copyto(target[rows, :n_found], source, where=found)
+
+        self._complete_blocks(data, return_std, rank)
         return (items, values, std) if return_std else (items, values)
 
     @one_blas_thread
@@ -409,7 +417,8 @@ class BaseObservedMixture(
         log_density = np.empty(len(rows))
         model = self._model
         _, holes = _look_up(data, rows, columns)
-        for block, here in holes:
+        for block in data.blocks(touching=holes.rows):
+            here = holes.within(block)
             log_density[here] = model.family.log_density_entries(
                 model.parameters,
                 block,
@@ -517,8 +526,8 @@ class BaseObservedMixture(
         rows, columns = np.divmod(places, n_columns)
         observed, holes = _look_up(data, rows, columns)
         completions = np.repeat(observed[None], n_completions, axis=0)
-        for block, here in holes:
-            first = block.rows.start
+        for block in data.blocks(touching=holes.rows):
+            here, first = holes.within(block), block.rows.start
             completions[:, here] = draw(block, rows[here] - first, columns[here])
         return completions[:, back]
 
@@ -608,6 +617,7 @@ class BaseObservedMixture(
             given=X,
             missing_values=self.missing_values,
             columns=self._model.columns,
+            run=threads(self.n_jobs),
             **_block_options(self._model.family),
         )
 
@@ -628,6 +638,7 @@ class BaseObservedMixture(
             earlier=earlier,
             weights=_check_weights(sample_weight, validated),
             keep=True,
+            run=threads(self.n_jobs),
             **_block_options(family),
         )
         n_rows = data.shape[0]
@@ -658,6 +669,7 @@ class BaseObservedMixture(
             earlier=self._model.columns,
             anchored=True,
             weights=_check_weights(sample_weight, validated),
+            run=threads(self.n_jobs),
             **_block_options(self._model.family),
         )
 
@@ -686,18 +698,25 @@ class BaseObservedMixture(
     ) -> tuple[Array, Array | None]:
         completed = _empty_dense(data)
         std = _empty_dense(data) if return_std else None
-        for rows, of_rows, spread in self._completed_blocks(data, return_std):
+
+        def write(rows: slice, of_rows: Array, spread: Array | None) -> None:
             completed[rows] = of_rows
             if std is not None:
                 std[rows] = spread
+
+        self._complete_blocks(data, return_std, write)
         return completed, std
 
-    def _completed_blocks(
-        self, data: Observed, return_std: bool
-    ) -> Iterator[tuple[slice, Array, Array | None]]:
-        """Rows, completed (m, d), and standard deviations of these."""
+    def _complete_blocks(
+        self,
+        data: Observed,
+        return_std: bool,
+        use: Callable[[slice, Array, Array | None], None],
+    ) -> None:
+        """Call with rows, these completed (m, d), and their standard deviations."""
         model = self._model
-        for block in data.blocks(_most_rows(data)):
+
+        def complete(block: Block) -> None:
             means, variances = model.family.complete_rows(
                 model.parameters, block, with_variance=return_std
             )
@@ -707,7 +726,9 @@ class BaseObservedMixture(
             if variances is not None:
                 std = np.sqrt(variances).astype(data.dtype, copy=False)
                 data.restore(block.rows, std, value=0.0)
-            yield block.rows, completed, std
+            use(block.rows, completed, std)
+
+        data.each(complete, _most_rows(data))
 
     def _complete_entries(
         self, data: Observed, rows: Array, columns: Array, *, return_std: bool
@@ -715,7 +736,9 @@ class BaseObservedMixture(
         completed, holes = _look_up(data, rows, columns)
         std = np.zeros(len(rows), dtype=data.dtype) if return_std else None
         model = self._model
-        for block, here in holes:
+
+        def complete(block: Block) -> None:
+            here = holes.within(block)
             means, variances = model.family.complete_entries(
                 model.parameters,
                 block,
@@ -726,6 +749,8 @@ class BaseObservedMixture(
             completed[here] = means + model.columns.center[columns[here]]
             if std is not None and variances is not None:
                 std[here] = np.sqrt(variances)
+
+        data.each(complete, touching=holes.rows)
         return completed, std
 
 
@@ -767,21 +792,25 @@ def restore_on_failure(fit: Callable) -> Callable:
     return wrapper
 
 
-def _look_up(
-    data: Observed, rows: Array, columns: Array
-) -> tuple[Array, Iterator[tuple[Block, Array]]]:
-    """Observed values at some entries, and the holes among these, block by block."""
+@dataclass(frozen=True, eq=False)
+class _Holes:
+    """The holes among some entries, by rows."""
+
+    places: Array  # (m,), among the entries
+    rows: Array  # (m,), ascending
+
+    def within(self, block: Block) -> Array:
+        """Places of those in the rows of a block."""
+        bounds = np.searchsorted(self.rows, (block.rows.start, block.rows.stop))
+        return self.places[slice(*bounds)]
+
+
+def _look_up(data: Observed, rows: Array, columns: Array) -> tuple[Array, _Holes]:
+    """Observed values at some entries, and the holes among these."""
     values, observed = data.lookup(rows, columns)
     holes = np.flatnonzero(~observed)
     holes = holes[np.argsort(rows[holes], kind="stable")]
-    sorted_rows = rows[holes]
-
-    def by_block() -> Iterator[tuple[Block, Array]]:
-        for block in data.blocks(touching=sorted_rows):
-            bounds = np.searchsorted(sorted_rows, (block.rows.start, block.rows.stop))
-            yield block, holes[slice(*bounds)]
-
-    return values, by_block()
+    return values, _Holes(holes, rows[holes])
 
 
 def _most_rows(data: Observed) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from sklearn_gmmcf._observed import Observed
-from sklearn_gmmcf.covariance import Family, total
+from sklearn_gmmcf.covariance import Family
 
 # Of stepwise EM: between 0.5, which forgets the most, and 1 (Liang and Klein 2009).
 _FORGETTING = 0.6
@@ -69,7 +70,7 @@ def run_em(
     lower_bounds: list[float] = []
     accepted = None
     for n_iter in range(1, max_iter + 1):
-        statistics = total(family.accumulate(parameters, block) for block in data)
+        statistics = data.total(partial(family.accumulate, parameters))
         objective = statistics.log_likelihood + family.log_prior(parameters)
         previous, lower_bound = lower_bound, objective / statistics.weight
         change = lower_bound - previous

@@ -21,7 +21,7 @@ from sklearn_gmmcf._observed import Observed
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context, one_blas_thread
 from sklearn_gmmcf._starts import draw_distant_rows, draw_rows
 from sklearn_gmmcf._typing import Array
-from sklearn_gmmcf.covariance import Spherical, check_shape, total
+from sklearn_gmmcf.covariance import Spherical, check_shape
 
 
 class KMeansMixture(BaseObservedMixture):
@@ -71,6 +71,10 @@ class KMeansMixture(BaseObservedMixture):
 
     random_state : int, RandomState instance or None, default=None
         Seeds the starts and `sample`.
+
+    n_jobs : int, default=None
+        Number of threads that work on blocks of rows, as in joblib: None is 1, -1 is
+        one for each core. Results do not depend on it.
 
     Attributes
     ----------
@@ -146,6 +150,7 @@ class KMeansMixture(BaseObservedMixture):
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
         "min_variance": [Interval(Real, 0.0, None, closed="left")],
         "random_state": ["random_state"],
+        "n_jobs": [Integral, None],
     }
 
     def __init__(
@@ -160,6 +165,7 @@ class KMeansMixture(BaseObservedMixture):
         reg_covar=1e-6,
         min_variance=0.0,
         random_state=None,
+        n_jobs=None,
     ):
         self.n_components = n_components
         self.missing_values = missing_values
@@ -170,6 +176,7 @@ class KMeansMixture(BaseObservedMixture):
         self.reg_covar = reg_covar
         self.min_variance = min_variance
         self.random_state = random_state
+        self.n_jobs = n_jobs
 
     @fit_context(prefer_skip_nested_validation=True)
     @restore_on_failure
@@ -336,7 +343,6 @@ class KMeansMixture(BaseObservedMixture):
 
 def _sum_clusters(family: Spherical, parameters: Any, data: Observed, labels: Array):
     """Statistics of rows that belong wholly to the clusters that labels (n,) name."""
-    return total(
-        family.accumulate_clusters(parameters, block, labels[block.rows])
-        for block in data
+    return data.total(
+        lambda block: family.accumulate_clusters(parameters, block, labels[block.rows])
     )

@@ -34,10 +34,13 @@ def assign(data: Observed, centers: Array) -> tuple[Array, Array]:
     """The nearest center of each row (n,), and the squared distance to it (n,)."""
     labels = np.empty(data.shape[0], dtype=np.int32)
     distances = np.empty(data.shape[0])
-    for block in data:
+
+    def look(block: Block) -> None:
         to_centers = squared_distances(block, centers)
         labels[block.rows] = to_centers.argmin(axis=0)
         distances[block.rows] = to_centers.min(axis=0)
+
+    data.each(look)
     return labels, distances
 
 
@@ -69,7 +72,7 @@ def run_lloyd(
 def own_distances(data: Observed, centers: Array, labels: Array) -> Array:
     """Squared distance of each row to its center, (n,), to full precision."""
     return np.concatenate(
-        [block.distances_to(centers, labels[block.rows]) for block in data]
+        list(data.map(lambda block: block.distances_to(centers, labels[block.rows])))
     )
 
 
@@ -89,20 +92,19 @@ def _average(data: Observed, labels: Array, distances: Array, centers: Array) ->
         for cluster, row in zip(empty, far[np.sort(firsts)], strict=False):
             labels[groups == groups[row]] = cluster
             centers[cluster] = 0.0
-    counts, sums = np.zeros(centers.shape), np.zeros(centers.shape)
-    for block in data:
-        of_block = block.sum_by(labels[block.rows], len(centers))
-        counts += of_block[0]
-        sums += of_block[1]
+    counts, sums = data.total(
+        lambda block: np.stack(block.sum_by(labels[block.rows], len(centers)))
+    )
     return np.divide(sums, counts, out=centers.copy(), where=counts > 0)
 
 
 def _mean_variance(data: Observed) -> float:
     """Mean of the columns' variances over their observed entries."""
-    counts, squares = np.zeros(data.shape[1]), np.zeros(data.shape[1])
-    for block in data:
-        weights = block.weights[None, :]
-        counts += block.mask.collect(weights)[0]
-        squares += block.squares.collect(weights)[0]
+
+    def sums(block: Block) -> Array:
+        weights = block.weights[None]
+        return np.vstack([block.mask.collect(weights), block.squares.collect(weights)])
+
+    counts, squares = data.total(sums)
     known = counts > 0
     return float(np.mean(squares[known] / counts[known]))

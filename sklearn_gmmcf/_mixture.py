@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import fields, replace
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, NoReturn
 
@@ -22,7 +23,7 @@ from sklearn_gmmcf._observed import Observed
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context, one_blas_thread
 from sklearn_gmmcf._starts import start_responsibilities
 from sklearn_gmmcf._typing import Responsibilities
-from sklearn_gmmcf.covariance import FAMILIES, Family, Given, check_shape, total
+from sklearn_gmmcf.covariance import FAMILIES, Family, Given, check_shape
 
 _FAMILY_OPTIONS = (
     "reg_covar",
@@ -126,6 +127,10 @@ class MaskedGaussianMixture(BaseObservedMixture):
     warm_start : bool, default=False
         Continue from the fit before, with one run. `n_components` and
         `covariance_type` must be the same.
+
+    n_jobs : int, default=None
+        Number of threads that work on blocks of rows, as in joblib: None is 1, -1 is
+        one for each core. Results do not depend on it.
 
     Attributes
     ----------
@@ -287,6 +292,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         "min_effective_count": [Interval(Real, 0.0, None, closed="left")],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
+        "n_jobs": [Integral, None],
     }
 
     def __init__(
@@ -309,6 +315,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         min_effective_count=0.0,
         random_state=None,
         warm_start=False,
+        n_jobs=None,
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -327,6 +334,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self.min_effective_count = min_effective_count
         self.random_state = random_state
         self.warm_start = warm_start
+        self.n_jobs = n_jobs
 
     @fit_context(prefer_skip_nested_validation=True)
     @restore_on_failure
@@ -468,7 +476,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         parameters = family.recenter(
             previous.parameters, previous.columns, data.columns
         )
-        batch = total(family.accumulate(parameters, block) for block in data)
+        batch = data.total(partial(family.accumulate, parameters))
         if running is None:
             running = Running(batch, 1)
         else:

@@ -18,14 +18,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from itertools import pairwise
+from operator import add
 from typing import Any, Protocol
 
 import numpy as np
 from scipy import sparse
 
 from sklearn_gmmcf._patterns import Pattern, group_rows
-from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf._typing import Array, Run
 
 # A dense block and its mask and squares stay in the second-level cache.
 _DENSE_BLOCK_BYTES = 800_000
@@ -35,6 +37,8 @@ _SPARSE_BLOCK_ENTRIES = 1_000_000
 _SPARSE_BLOCK_ROWS = 16_384
 # Where rows are worked on together, many should meet in a block.
 _LARGE_BLOCK_BYTES = 2**24
+# Blocks are worked through and summed in so many parts, on any number of threads.
+_SLABS = 16
 # Beyond these a square divided by a small variance would overflow.
 _LARGEST_VALUE = {"f": 1e12, "d": 1e100}
 
@@ -163,6 +167,8 @@ class Observed(ABC):
     most_rows : int or None
         Most rows of a block, for what works on many rows at once; None leaves dense
         blocks as small as the cache wants them.
+    run : callable
+        Works through parts of the data: here, or on threads.
     """
 
     def __init__(
@@ -175,7 +181,9 @@ class Observed(ABC):
         keep: bool,
         grouped: bool,
         most_rows: int | None,
+        run: Run,
     ) -> None:
+        self.run = run
         self.grouped = grouped
         self.most_rows = most_rows
         self.shape: tuple[int, int] = raw.shape
@@ -205,12 +213,58 @@ class Observed(ABC):
 
         With ``touching``, sorted indices of rows, only the blocks that hold some.
         """
+        return (self._block(rows) for rows in self._bounds(most_rows, touching))
+
+    def _bounds(
+        self, most_rows: int | None = None, touching: Array | None = None
+    ) -> Iterator[slice]:
         for rows in self._slices(most_rows):
             if touching is not None:
                 first, last = np.searchsorted(touching, (rows.start, rows.stop))
                 if first == last:
                     continue
-            yield self._block(rows)
+            yield rows
+
+    def map(self, function: Callable[[Block], Any]) -> Iterator[Any]:
+        """What a function makes of each block, in their order."""
+
+        def work(slab: list[slice]) -> list[Any]:
+            return [function(self._block(rows)) for rows in slab]
+
+        for results in self.run(work, self._slabs()):
+            yield from results
+
+    def each(
+        self,
+        function: Callable[[Block], None],
+        most_rows: int | None = None,
+        touching: Array | None = None,
+    ) -> None:
+        """Call a function with each of `blocks`; the order is open."""
+
+        def work(slab: list[slice]) -> None:
+            for rows in slab:
+                function(self._block(rows))
+
+        for _ in self.run(work, self._slabs(most_rows, touching)):
+            pass
+
+    def total(self, function: Callable[[Block], Any]) -> Any:
+        """Sum of what a function makes of each block, always in the same order."""
+
+        def work(slab: list[slice]) -> Any:
+            return reduce(add, (function(self._block(rows)) for rows in slab))
+
+        return reduce(add, self.run(work, self._slabs()))
+
+    def _slabs(
+        self, most_rows: int | None = None, touching: Array | None = None
+    ) -> list[list[slice]]:
+        """Blocks in parts whose bounds depend on the data alone."""
+        blocks = list(self._bounds(most_rows, touching))
+        n_slabs = min(_SLABS, len(blocks)) or 1
+        bounds = [len(blocks) * i // n_slabs for i in range(n_slabs + 1)]
+        return [blocks[start:stop] for start, stop in pairwise(bounds)]
 
     def row_groups(self) -> tuple[Array, Array]:
         """Equal rows share a group; groups are numbered in an order of their content.
@@ -234,7 +288,7 @@ class Observed(ABC):
             (int(self.columns.known.sum()), 2)
         ).T
         keys = np.concatenate(
-            [self._row_keys(block.rows, *directions) for block in self]
+            list(self.map(lambda block: self._row_keys(block.rows, *directions)))
         )
         _, first, groups = np.unique(keys, return_index=True, return_inverse=True)
         return groups, first
@@ -259,7 +313,7 @@ class Observed(ABC):
 
     def _row_totals(self) -> tuple[Array, Array]:
         """Counts and squared norms of all rows."""
-        blocks = [(block.counts, block.squared_norms) for block in self]
+        blocks = self.map(lambda block: (block.counts, block.squared_norms))
         counts, squared_norms = zip(*blocks, strict=True)
         return np.concatenate(counts), np.concatenate(squared_norms)
 
@@ -688,6 +742,7 @@ def observe(
     keep: bool = False,
     grouped: bool = False,
     most_rows: int | None = None,
+    run: Run = map,
 ) -> Observed:
     """Decide which entries of validated data are observed.
 
@@ -699,7 +754,7 @@ def observe(
         The matrix before it was converted to CSR.
     missing_values : float, default=nan
         The value that marks a hole.
-    columns, earlier, anchored, weights, keep, grouped, most_rows
+    columns, earlier, anchored, weights, keep, grouped, most_rows, run
         See `Observed`. Rows of weight 0 are left out.
 
     Raises
@@ -729,6 +784,7 @@ def observe(
         "keep": keep,
         "grouped": grouped,
         "most_rows": most_rows,
+        "run": run,
     }
     if is_sparse:
         return _SparseObserved(_filter_entries(X, present), **options)

@@ -31,7 +31,6 @@ from sklearn_gmmcf.covariance._family import (
     log_normal,
     log_weights,
     to_responsibilities,
-    total,
 )
 
 _LOG_2_PI = float(np.log(2 * np.pi))
@@ -151,9 +150,10 @@ class Diagonal:
         """
 
         def sum_about(means: Array, remote: Array) -> DiagonalStatistics:
-            return total(
-                self._sum(block, responsibilities(block.rows), means, remote)
-                for block in data
+            return data.total(
+                lambda block: self._sum(
+                    block, responsibilities(block.rows), means, remote
+                )
             )
 
         pooled = self._pool(data, n_components)
@@ -425,9 +425,11 @@ class Diagonal:
     def _pool(self, data: Observed, n_components: int) -> tuple[Array, Array]:
         """Means and variances of all rows, for each component to start from."""
         means = np.zeros((1, data.shape[1]))
-        statistics = total(
-            self._sum(block, np.ones((1, len(block.weights))), means, np.array([False]))
-            for block in data
+        nothing = np.array([False])
+        statistics = data.total(
+            lambda block: self._sum(
+                block, np.ones((1, len(block.weights))), means, nothing
+            )
         )
         within = statistics.squares.sum() / statistics.counts.sum()
         _, variances = self._estimate(

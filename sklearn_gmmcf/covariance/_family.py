@@ -11,11 +11,9 @@ All values are centered by the columns' observed means, so 0 is the mean of a co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from functools import reduce
-from operator import add
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -64,14 +62,6 @@ class Statistics:
     def aligned(self, other: Self) -> Self:
         """The same with what is shared taken from others, to which it can be added."""
         return self
-
-
-S = TypeVar("S", bound=Statistics)
-
-
-def total(statistics: Iterable[S]) -> S:
-    """The statistics of all blocks."""
-    return reduce(add, statistics)
 
 
 @dataclass(frozen=True)

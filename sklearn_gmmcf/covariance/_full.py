@@ -436,14 +436,18 @@ class Full:
             data, n_components, responsibilities
         )
         sizes, counts = statistics.sizes, statistics.counts
-        moments = np.zeros((*means.shape, means.shape[1]))
-        for block in data:
+
+        def scatter(block: Block) -> Array:
+            of_block = np.empty((*means.shape, means.shape[1]))
             values, present = block.dense()
             weighted = responsibilities(block.rows) * block.weights
             for k, mean in enumerate(means):
                 residuals = (values - mean) * present
                 residuals *= np.sqrt(weighted[k])[:, None]
-                moments[k] += residuals.T @ residuals
+                of_block[k] = residuals.T @ residuals
+            return of_block
+
+        moments = data.total(scatter)
         moments += _diagonals((sizes[:, None] - counts) * variances)
         start = FullStatistics(
             log_likelihood=0.0,
