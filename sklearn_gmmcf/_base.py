@@ -18,6 +18,7 @@ from sklearn.base import (
     OneToOneFeatureMixin,
     TransformerMixin,
 )
+from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -50,7 +51,11 @@ class Model:
 
 
 class BaseObservedMixture(
-    OneToOneFeatureMixin, TransformerMixin, DensityMixin, BaseEstimator
+    CallbackSupportMixin,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+    DensityMixin,
+    BaseEstimator,
 ):
     """Mixtures of Gaussians of what was observed: all that needs no fitting."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -59,13 +60,16 @@ def run_em(
     max_iter: int,
     tol: float,
     lower_bound: float = -np.inf,
+    watch: Callable[[int, float, Any], bool] | None = None,
 ) -> EMResult:
     """Iterate E- and M-step until the objective changes by less than ``tol``.
 
     The change is that of a row, or of what else a family counts by. Where the objective
     fell, the loop goes on from what the family steps back to.
 
-    ``lower_bound`` is that of an earlier run that this one continues.
+    ``lower_bound`` is that of an earlier run that this one continues. ``watch`` is
+    called with the number of each iteration, the change, and the new parameters; it
+    ends the run by returning True.
     """
     lower_bounds: list[float] = []
     accepted = None
@@ -76,13 +80,15 @@ def run_em(
         change = lower_bound - previous
         steady = family.step_back(parameters) if change < 0 else None
         if steady is not None:
-            parameters, lower_bound = steady, previous
-            continue
-        lower_bounds.append(lower_bound)
-        accepted = statistics
-        parameters = family.maximize(statistics, parameters)
-        if abs(change) < tol * (statistics.size / statistics.weight):
+            parameters, lower_bound, converged = steady, previous, False
+        else:
+            lower_bounds.append(lower_bound)
+            accepted = statistics
+            parameters = family.maximize(statistics, parameters)
+            converged = abs(change) < tol * (statistics.size / statistics.weight)
+        stopped = watch is not None and watch(n_iter, change, parameters)
+        if converged or stopped:
             return EMResult(
-                parameters, lower_bound, lower_bounds, n_iter, True, accepted
+                parameters, lower_bound, lower_bounds, n_iter, converged, accepted
             )
     return EMResult(parameters, lower_bound, lower_bounds, max_iter, False, accepted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -18,6 +19,7 @@ from sklearn_gmmcf._base import (
 from sklearn_gmmcf._em import Running
 from sklearn_gmmcf._lloyd import assign, own_distances, run_lloyd
 from sklearn_gmmcf._observed import Observed
+from sklearn_gmmcf._progress import Progress
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context, one_blas_thread
 from sklearn_gmmcf._starts import draw_distant_rows, draw_rows
 from sklearn_gmmcf._typing import Array
@@ -75,6 +77,9 @@ class KMeansMixture(BaseObservedMixture):
     n_jobs : int, default=None
         Number of threads that work on blocks of rows, as in joblib: None is 1, -1 is
         one for each core. Results do not depend on it.
+
+    verbose : int, default=0
+        Write the inertia of each iteration. See also `set_callbacks`.
 
     Attributes
     ----------
@@ -151,6 +156,7 @@ class KMeansMixture(BaseObservedMixture):
         "min_variance": [Interval(Real, 0.0, None, closed="left")],
         "random_state": ["random_state"],
         "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -166,6 +172,7 @@ class KMeansMixture(BaseObservedMixture):
         min_variance=0.0,
         random_state=None,
         n_jobs=None,
+        verbose=0,
     ):
         self.n_components = n_components
         self.missing_values = missing_values
@@ -177,9 +184,10 @@ class KMeansMixture(BaseObservedMixture):
         self.min_variance = min_variance
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.verbose = verbose
 
-    @fit_context(prefer_skip_nested_validation=True)
     @restore_on_failure
+    @fit_context(prefer_skip_nested_validation=True)
     @one_blas_thread
     def fit(self, X, y=None, sample_weight=None):
         """Cluster the rows of X by their observed entries.
@@ -211,10 +219,25 @@ class KMeansMixture(BaseObservedMixture):
         """Fit; `n_batches` is that of the running sums."""
         family = self._make_family()
         data = self._observe_for_fit(X, sample_weight, family=family)
-        runs = [
-            run_lloyd(data, centers, max_iter=self.max_iter, tol=self.tol)
-            for centers in self._starts(data)
-        ]
+        starts = self._starts(data)
+        progress = Progress(self, X, len(starts), self.max_iter)
+
+        def watch(n_iter, inertia):
+            self._write(f"Iteration {n_iter}, inertia {inertia}.")
+            return progress.iterate()
+
+        runs = []
+        for make_start in starts:
+            progress.begin()
+            centers = make_start()
+            self._write("Initialization complete")
+            run = run_lloyd(
+                data, centers, max_iter=self.max_iter, tol=self.tol, watch=watch
+            )
+            if run.converged:
+                self._write(f"Converged at iteration {run.n_iter}.")
+            progress.end()
+            runs.append(run)
         best = min(runs, key=lambda run: run.inertia)
         n_found = len(np.unique(best.labels))
         if n_found < self.n_components:
@@ -234,10 +257,11 @@ class KMeansMixture(BaseObservedMixture):
         self.n_iter_ = best.n_iter
         # Rows of weight 0 are left out of the runs, but have labels.
         self.labels_ = best.labels if sample_weight is None else self.predict(X)
+        progress.close()
         return self
 
-    @fit_context(prefer_skip_nested_validation=True)
     @restore_on_failure
+    @fit_context(prefer_skip_nested_validation=True)
     @one_blas_thread
     def partial_fit(self, X, y=None, sample_weight=None):
         """Update the clusters by a batch of rows.
@@ -329,16 +353,19 @@ class KMeansMixture(BaseObservedMixture):
         return Spherical(reg_covar=self.reg_covar, min_variance=self.min_variance)
 
     def _starts(self, data: Observed):
-        """First centers of each run, centered."""
+        """What makes the first centers of each run, centered."""
         if isinstance(self.init, str):
             rng = check_random_state(self.random_state)
             draw = draw_distant_rows if self.init == "k-means++" else draw_rows
-            for _ in range(self.n_init):
-                yield draw(data, self.n_components, rng)
-        else:
-            init = check_array(self.init, dtype=np.float64, input_name="init")
-            check_shape("init", init, (self.n_components, data.shape[1]))
-            yield np.where(data.columns.known, init - data.columns.center, 0.0)
+            return [partial(draw, data, self.n_components, rng)] * self.n_init
+        init = check_array(self.init, dtype=np.float64, input_name="init")
+        check_shape("init", init, (self.n_components, data.shape[1]))
+        centers = np.where(data.columns.known, init - data.columns.center, 0.0)
+        return [lambda: centers]
+
+    def _write(self, message: str) -> None:
+        if self.verbose:
+            print(message)
 
 
 def _sum_clusters(family: Spherical, parameters: Any, data: Observed, labels: Array):

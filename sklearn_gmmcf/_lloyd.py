@@ -5,6 +5,7 @@ Pure functions on centered data; centers are (K, d).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ class LloydResult:
     labels: Array  # (n,)
     inertia: float
     n_iter: int
+    converged: bool
 
 
 def squared_distances(block: Block, centers: Array) -> Array:
@@ -45,28 +47,36 @@ def assign(data: Observed, centers: Array) -> tuple[Array, Array]:
 
 
 def run_lloyd(
-    data: Observed, centers: Array, *, max_iter: int, tol: float
+    data: Observed,
+    centers: Array,
+    *,
+    max_iter: int,
+    tol: float,
+    watch: Callable[[int, float], bool] | None = None,
 ) -> LloydResult:
     """Assign rows and average them in turn, as scikit-learn's KMeans does.
 
     It stops when no row changes its cluster, or when the squared movement of the
-    centers is at most ``tol`` times the mean variance of the columns.
+    centers is at most ``tol`` times the mean variance of the columns. ``watch`` is
+    called with the number of each iteration and the inertia before it; it ends the run
+    by returning True.
     """
     tolerance = tol * _mean_variance(data) if tol > 0 else 0.0
     labels = np.full(data.shape[0], -1, dtype=np.int32)
-    for n_iter in range(1, max_iter + 1):  # noqa: B007
+    for n_iter in range(1, max_iter + 1):
         previous_labels, previous_centers = labels, centers
         labels, distances = assign(data, centers)
         centers = _average(data, labels, distances, centers)
-        if np.array_equal(labels, previous_labels):
+        stopped = watch is not None and watch(n_iter, float(data.weights @ distances))
+        unchanged = np.array_equal(labels, previous_labels)
+        movement = np.sum((centers - previous_centers) ** 2)
+        converged = bool(unchanged or movement <= tolerance)
+        if converged or stopped:
             break
-        if np.sum((centers - previous_centers) ** 2) <= tolerance:
-            labels, _ = assign(data, centers)
-            break
-    else:
+    if not unchanged:
         labels, _ = assign(data, centers)
     inertia = float(data.weights @ own_distances(data, centers, labels))
-    return LloydResult(centers, labels, inertia, n_iter)
+    return LloydResult(centers, labels, inertia, n_iter, converged)
 
 
 def own_distances(data: Observed, centers: Array, labels: Array) -> Array:

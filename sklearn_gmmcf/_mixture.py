@@ -20,6 +20,7 @@ from sklearn_gmmcf._base import (
 )
 from sklearn_gmmcf._em import Running, run_em
 from sklearn_gmmcf._observed import Observed
+from sklearn_gmmcf._progress import Messages, Progress
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context, one_blas_thread
 from sklearn_gmmcf._starts import start_responsibilities
 from sklearn_gmmcf._typing import Responsibilities
@@ -131,6 +132,14 @@ class MaskedGaussianMixture(BaseObservedMixture):
     n_jobs : int, default=None
         Number of threads that work on blocks of rows, as in joblib: None is 1, -1 is
         one for each core. Results do not depend on it.
+
+    verbose : int, default=0
+        1 writes when a run begins and ends and what iterations it has done; 2 adds
+        times, changes of the objective, and where it ended. See also
+        `set_callbacks`.
+
+    verbose_interval : int, default=10
+        Iterations between two messages.
 
     Attributes
     ----------
@@ -293,6 +302,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
         "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
     }
 
     def __init__(
@@ -316,6 +327,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
         random_state=None,
         warm_start=False,
         n_jobs=None,
+        verbose=0,
+        verbose_interval=10,
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -335,9 +348,11 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self.random_state = random_state
         self.warm_start = warm_start
         self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
 
-    @fit_context(prefer_skip_nested_validation=True)
     @restore_on_failure
+    @fit_context(prefer_skip_nested_validation=True)
     @one_blas_thread
     def fit(self, X, y=None, sample_weight=None):
         """Fit the mixture to the observed entries of X by EM.
@@ -379,23 +394,35 @@ class MaskedGaussianMixture(BaseObservedMixture):
             starts = self._starts(family, data)
             lower_bound = -np.inf
         else:
-            starts = iter(
-                [family.recenter(previous.parameters, previous.columns, data.columns)]
-            )
+            earlier = previous.parameters, previous.columns
+            starts = [partial(family.recenter, *earlier, data.columns)]
             lower_bound = self.lower_bound_
-        runs = (
-            run_em(
+        progress = Progress(self, X, len(starts), self.max_iter)
+        messages = Messages(self.verbose, self.verbose_interval)
+
+        def watch(n_iter, change, parameters):
+            messages.iterate(n_iter, change)
+            model = Model(family, parameters, data.columns)
+            return progress.iterate(lambda: {"_model": model})
+
+        best = None
+        for n_run, make_start in enumerate(starts):
+            progress.begin()
+            messages.begin(n_run)
+            run = run_em(
                 family,
-                start,
+                make_start(),
                 data,
                 max_iter=self.max_iter,
                 tol=self.tol,
                 lower_bound=lower_bound,
+                watch=watch,
             )
-            for start in starts
-        )
-        best = max(runs, key=lambda run: run.lower_bound)
-        if not best.converged and self.max_iter > 0:
+            messages.end(run.converged, run.lower_bound)
+            progress.end()
+            if best is None or run.lower_bound > best.lower_bound:
+                best = run
+        if not best.converged and 0 < self.max_iter == best.n_iter:
             warn_user(
                 f"EM did not converge in max_iter={self.max_iter} iterations. Increase "
                 "max_iter or tol, or try other starts (n_init, init_params).",
@@ -408,10 +435,11 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self.lower_bounds_ = best.lower_bounds
         of_batch = best.statistics
         self._running = None if of_batch is None else Running(of_batch, n_batches)
+        progress.close()
         return self
 
-    @fit_context(prefer_skip_nested_validation=True)
     @restore_on_failure
+    @fit_context(prefer_skip_nested_validation=True)
     @one_blas_thread
     def partial_fit(self, X, y=None, sample_weight=None):
         """Update the mixture by a batch of rows: stepwise EM.
@@ -522,7 +550,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         return self._model
 
     def _starts(self, family: Family, data: Observed):
-        """First parameters of each run."""
+        """What makes the first parameters of each run."""
         given = self._check_given(family, data.shape[1])
         rng = check_random_state(self.random_state)
 
@@ -531,8 +559,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
                 table, self.n_components, self.init_params, rng
             )
 
-        for _ in range(1 if given.is_whole else self.n_init):
-            yield family.start(data, self.n_components, divide, given)
+        start = partial(family.start, data, self.n_components, divide, given)
+        return [start] * (1 if given.is_whole else self.n_init)
 
     def _check_given(self, family: Family, n_columns: int) -> Given:
         checked: dict[str, Any] = {}
