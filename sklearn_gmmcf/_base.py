@@ -23,7 +23,14 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_gmmcf._executors import threads
-from sklearn_gmmcf._observed import Block, Columns, Observed, observe, refuse_unreadable
+from sklearn_gmmcf._observed import (
+    Block,
+    Columns,
+    Observed,
+    bounded,
+    observe,
+    refuse_unreadable,
+)
 from sklearn_gmmcf._sklearn import check_sample_weight, one_blas_thread
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance import Family, to_responsibilities
@@ -820,7 +827,7 @@ def _look_up(data: Observed, rows: Array, columns: Array) -> tuple[Array, _Holes
 
 def _most_rows(data: Observed) -> int:
     """How many completed rows are worked on at once."""
-    return max(_COMPLETED_BYTES // (8 * data.shape[1]), 1)
+    return max(bounded(_COMPLETED_BYTES) // (8 * data.shape[1]), 1)
 
 
 def _largest(array: Array, n: int) -> Array:

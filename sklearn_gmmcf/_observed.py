@@ -25,6 +25,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from scipy import sparse
+from sklearn import get_config
 
 from sklearn_gmmcf._patterns import Pattern, group_rows
 from sklearn_gmmcf._typing import Array, Run
@@ -37,10 +38,18 @@ _SPARSE_BLOCK_ENTRIES = 1_000_000
 _SPARSE_BLOCK_ROWS = 16_384
 # Where rows are worked on together, many should meet in a block.
 _LARGE_BLOCK_BYTES = 2**24
+# A block is worked on with at most about so many arrays of its size.
+_ARRAYS_OF_A_BLOCK = 16
 # Blocks are worked through and summed in so many parts, on any number of threads.
 _SLABS = 16
 # Beyond these a square divided by a small variance would overflow.
 _LARGEST_VALUE = {"f": 1e12, "d": 1e100}
+
+
+def bounded(n_bytes: int) -> int:
+    """Bytes of a block, so that work on it stays within scikit-learn's setting."""
+    working_memory = int(get_config()["working_memory"] * 2**20)
+    return min(n_bytes, working_memory // _ARRAYS_OF_A_BLOCK)
 
 
 class Matrix(Protocol):
@@ -161,7 +170,8 @@ class Observed(ABC):
     weights : ndarray of shape (n,) or None
         Weights of the rows; None is 1 each.
     keep : bool
-        Keep one centered copy of the values, for data that are read many times.
+        Keep one centered copy of the values, for data that are read many times; data
+        in a file are centered block by block instead.
     grouped : bool
         Whether blocks will be asked for their rows and patterns of holes.
     most_rows : int or None
@@ -365,8 +375,23 @@ class Observed(ABC):
         """Values at some entries, and whether they were observed, both (m,)."""
 
 
+class _LazyMask:
+    """Which values in a file are observed, found out where it is indexed."""
+
+    def __init__(self, raw: Array, missing_values: float, known: Any = True) -> None:
+        self.raw, self.missing_values, self.known = raw, missing_values, known
+
+    def __getitem__(self, places: Any) -> Array:
+        return _differ(self.raw[places], self.missing_values) & self.known
+
+    def __and__(self, known: Array) -> _LazyMask:
+        return _LazyMask(self.raw, self.missing_values, known)
+
+
 class _DenseObserved(Observed):
-    def __init__(self, raw: Array, present: Array | None, **options: Any) -> None:
+    def __init__(
+        self, raw: Array, present: Array | _LazyMask | None, **options: Any
+    ) -> None:
         self.raw = raw
         self.present = present  # None: no holes
         self._modeled = present  # the same without unknown columns
@@ -385,7 +410,7 @@ class _DenseObserved(Observed):
         n, d = self.shape
         large = self.grouped or self.most_rows is not None
         block_bytes = _LARGE_BLOCK_BYTES if large else _DENSE_BLOCK_BYTES
-        step = block_bytes // (d * self.dtype.itemsize)
+        step = bounded(block_bytes) // (d * self.dtype.itemsize)
         step = max(step, _DENSE_BLOCK_MIN_ROWS)
         step = min(step, self.most_rows or n, most_rows or n)
         for start in range(0, n, step):
@@ -531,15 +556,26 @@ class _SparseObserved(Observed):
 
     def _drop_unknown_columns(self) -> None:
         known = self.columns.known
-        if not known.all():
+        # Of data that columns were learned from, no entry is in an unknown one.
+        if not known.all() and self._holds(np.flatnonzero(~known)):
             self._modeled = _filter_entries(self.raw, known[self.raw.indices])
+
+    def _holds(self, columns: Array) -> bool:
+        """Whether some entry is in these columns."""
+        wanted = np.zeros(self.shape[1], dtype=bool)
+        wanted[columns] = True
+        indices = self.raw.indices
+        return any(
+            wanted[indices[start : start + _SPARSE_BLOCK_ENTRIES]].any()
+            for start in range(0, len(indices), _SPARSE_BLOCK_ENTRIES)
+        )
 
     def _slices(self, most_rows: int | None = None) -> Iterator[slice]:
         n, d = self.raw.shape
-        most_entries = max(_SPARSE_BLOCK_ENTRIES, 2 * d)
+        most_entries = max(bounded(12 * _SPARSE_BLOCK_ENTRIES) // 12, 2 * d)
         step = min(max(_SPARSE_BLOCK_ROWS, d), self.most_rows or n, most_rows or n)
         if self.grouped:
-            step = min(step, max(_LARGE_BLOCK_BYTES // (8 * d), 1))
+            step = min(step, max(bounded(_LARGE_BLOCK_BYTES) // (8 * d), 1))
         indptr = self.raw.indptr
         start = 0
         while start < n:
@@ -770,8 +806,15 @@ def observe(
         refuse_duplicates(given if sparse.issparse(given) else X, X)
     if weights is not None and not weights.all():
         X, weights = X[weights > 0], weights[weights > 0]
-    present = is_observed(X.data if is_sparse else X, missing_values)
-    if columns is None and not anchored and not present.any():
+    values = X.data if is_sparse else X
+    mapped = _is_mapped(values)
+    if mapped:
+        present: Any = _LazyMask(values, missing_values)
+        some, every = _survey(values, missing_values)
+    else:
+        present = is_observed(values, missing_values)
+        some, every = present.any(), present.all()
+    if columns is None and not anchored and not some:
         raise ValueError(
             f"X has no observed entry: all of its {X.shape[0]} x {X.shape[1]} entries "
             f"are holes (missing_values={missing_values!r}, or not stored)."
@@ -781,29 +824,26 @@ def observe(
         "earlier": earlier,
         "anchored": anchored,
         "weights": weights,
-        "keep": keep,
+        "keep": keep and not mapped,
         "grouped": grouped,
         "most_rows": most_rows,
         "run": run,
     }
     if is_sparse:
-        return _SparseObserved(_filter_entries(X, present), **options)
-    return _DenseObserved(X, None if present.all() else present, **options)
+        if not every:
+            X = _filter_entries(X, present[:])
+        return _SparseObserved(X, **options)
+    return _DenseObserved(X, None if every else present, **options)
 
 
 def is_observed(values: Array, missing_values: float) -> Array:
-    """The one rule, for values that are stored."""
-    is_nan = np.isnan(values)
-    if np.isnan(missing_values):
-        present = ~is_nan
-    elif is_nan.any():
+    """The one rule, for values that are stored; refuses those that break it."""
+    if not np.isnan(missing_values) and np.isnan(values).any():
         raise ValueError(
             f"X contains NaN while missing_values={missing_values!r}. Mark holes in "
             "one way only: replace NaN by that value, or pass missing_values=np.nan."
         )
-    else:
-        with np.errstate(over="ignore"):  # of a number that float32 does not hold
-            present = values != float(missing_values)
+    present = _differ(values, missing_values)
     largest = max(
         np.max(values, initial=0.0, where=present),
         -np.min(values, initial=0.0, where=present),
@@ -816,6 +856,30 @@ def is_observed(values: Array, missing_values: float) -> Array:
             + (", or pass them as float64." if values.dtype.char == "f" else ".")
         )
     return present
+
+
+def _differ(values: Array, missing_values: float) -> Array:
+    if np.isnan(missing_values):
+        return ~np.isnan(values)
+    with np.errstate(over="ignore"):  # of a number that float32 does not hold
+        return values != float(missing_values)
+
+
+def _is_mapped(array: Any) -> bool:
+    """Whether an array, or what it is a view of, lies in a file."""
+    while array is not None and not isinstance(array, np.memmap):
+        array = getattr(array, "base", None)
+    return array is not None
+
+
+def _survey(values: Array, missing_values: float) -> tuple[bool, bool]:
+    """Whether any and whether all stored values are observed, read bit by bit."""
+    some, every = False, True
+    step = max(_LARGE_BLOCK_BYTES // (8 * (values.size // len(values) or 1)), 1)
+    for start in range(0, len(values), step):
+        present = is_observed(values[start : start + step], missing_values)
+        some, every = some or bool(present.any()), every and bool(present.all())
+    return some, every
 
 
 def one_hot(labels: Array, n_components: int) -> Array:

@@ -38,7 +38,7 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
-from sklearn_gmmcf._observed import Block, Columns, Observed, observe
+from sklearn_gmmcf._observed import Block, Columns, Observed, bounded, observe
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance._family import (
     NEGLIGIBLE,
@@ -215,7 +215,8 @@ class Factor:
 
     @property
     def most_rows(self) -> int:
-        return max(_BLOCK_NUMBERS // (2 * _n_packed(self.n_factors + 1)), 1)
+        n_numbers = bounded(8 * _BLOCK_NUMBERS) // 8
+        return max(n_numbers // (2 * _n_packed(self.n_factors + 1)), 1)
 
     def start(
         self,
