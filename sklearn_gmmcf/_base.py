@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from numbers import Integral, Real
@@ -18,10 +18,19 @@ from sklearn.base import (
     OneToOneFeatureMixin,
     TransformerMixin,
 )
+from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_gmmcf._observed import Block, Columns, Observed, observe, refuse_unreadable
+from sklearn_gmmcf._executors import threads
+from sklearn_gmmcf._observed import (
+    Block,
+    Columns,
+    Observed,
+    bounded,
+    observe,
+    refuse_unreadable,
+)
 from sklearn_gmmcf._sklearn import check_sample_weight, one_blas_thread
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance import Family, to_responsibilities
@@ -49,13 +58,18 @@ class Model:
 
 
 class BaseObservedMixture(
-    OneToOneFeatureMixin, TransformerMixin, DensityMixin, BaseEstimator
+    CallbackSupportMixin,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+    DensityMixin,
+    BaseEstimator,
 ):
     """Mixtures of Gaussians of what was observed: all that needs no fitting."""
 
     n_components: int
     missing_values: float
     random_state: Any
+    n_jobs: int | None
     _model: Model
 
     def fit_predict(self, X, y=None, sample_weight=None):
@@ -94,11 +108,10 @@ class BaseObservedMixture(
         """
         data = self._observe(X)
         model = self._model
-        labels = [
-            model.family.log_joint(model.parameters, block).argmax(axis=0)
-            for block in data
-        ]
-        return np.concatenate(labels)
+        labels = data.map(
+            lambda block: model.family.log_joint(model.parameters, block).argmax(axis=0)
+        )
+        return np.concatenate(list(labels))
 
     @one_blas_thread
     def predict_proba(self, X):
@@ -117,10 +130,13 @@ class BaseObservedMixture(
         data = self._observe(X)
         model = self._model
         responsibilities = np.empty((data.shape[0], len(model.parameters.weights)))
-        for block in data:
+
+        def fill(block: Block) -> None:
             log_joint = model.family.log_joint(model.parameters, block)
             to_responsibilities(log_joint)
             responsibilities[block.rows] = log_joint.T
+
+        data.each(fill)
         return responsibilities
 
     @one_blas_thread
@@ -139,11 +155,12 @@ class BaseObservedMixture(
         """
         data = self._observe(X)
         model = self._model
-        log_densities = [
-            to_responsibilities(model.family.log_joint(model.parameters, block))
-            for block in data
-        ]
-        return np.concatenate(log_densities)
+        log_densities = data.map(
+            lambda block: to_responsibilities(
+                model.family.log_joint(model.parameters, block)
+            )
+        )
+        return np.concatenate(list(log_densities))
 
     def score(self, X, y=None, sample_weight=None):
         """Compute the mean log-density of the rows.
@@ -342,7 +359,8 @@ class BaseObservedMixture(
         values = np.full(shape, np.nan, dtype=data.dtype)
         std = np.full(shape, np.nan, dtype=data.dtype) if return_std else None
         n_found = min(n_items, data.shape[1])
-        for rows, completed, spread in self._completed_blocks(data, return_std):
+
+        def rank(rows, completed, spread):
             ranked = completed.copy()
             if exclude_observed:
                 data.restore(rows, ranked, value=-np.inf)
@@ -355,6 +373,8 @@ class BaseObservedMixture(
             ]:
                 if target is not None:
                     np.copyto(target[rows, :n_found], source, where=found)
+
+        self._complete_blocks(data, return_std, rank)
         return (items, values, std) if return_std else (items, values)
 
     @one_blas_thread
@@ -410,7 +430,8 @@ class BaseObservedMixture(
         log_density = np.empty(len(rows))
         model = self._model
         _, holes = _look_up(data, rows, columns)
-        for block, here in holes:
+        for block in data.blocks(touching=holes.rows):
+            here = holes.within(block)
             log_density[here] = model.family.log_density_entries(
                 model.parameters,
                 block,
@@ -518,8 +539,8 @@ class BaseObservedMixture(
         rows, columns = np.divmod(places, n_columns)
         observed, holes = _look_up(data, rows, columns)
         completions = np.repeat(observed[None], n_completions, axis=0)
-        for block, here in holes:
-            first = block.rows.start
+        for block in data.blocks(touching=holes.rows):
+            here, first = holes.within(block), block.rows.start
             completions[:, here] = draw(block, rows[here] - first, columns[here])
         return completions[:, back]
 
@@ -609,6 +630,7 @@ class BaseObservedMixture(
             given=X,
             missing_values=self.missing_values,
             columns=self._model.columns,
+            run=threads(self.n_jobs),
             **_block_options(self._model.family),
         )
 
@@ -622,17 +644,14 @@ class BaseObservedMixture(
     ) -> Observed:
         """The door of fit; `earlier` are the columns of a fit that is continued."""
         validated = self._validate(X, reset=earlier is None, ensure_min_samples=2)
-        if sample_weight is not None:
-            sample_weight = check_sample_weight(
-                sample_weight, validated, dtype=np.float64, ensure_non_negative=True
-            )
         data = observe(
             validated,
             given=X,
             missing_values=self.missing_values,
             earlier=earlier,
-            weights=sample_weight,
+            weights=_check_weights(sample_weight, validated),
             keep=True,
+            run=threads(self.n_jobs),
             **_block_options(family),
         )
         n_rows = data.shape[0]
@@ -653,6 +672,42 @@ class BaseObservedMixture(
             )
         return data
 
+    def _observe_batch(self, X: Any, sample_weight: Any) -> Observed:
+        """The door of partial_fit after the first batch."""
+        validated = self._validate(X, reset=False)
+        return observe(
+            validated,
+            given=X,
+            missing_values=self.missing_values,
+            earlier=self._model.columns,
+            anchored=True,
+            weights=_check_weights(sample_weight, validated),
+            run=threads(self.n_jobs),
+            **_block_options(self._model.family),
+        )
+
+    def _refuse_other_model(self, family: Family, purpose: str, way_out: str) -> None:
+        """Refuse to continue a fit that had another shape."""
+        n_components = len(self.weights_)
+        if n_components != self.n_components:
+            raise ValueError(
+                f"{purpose} continues a fit with n_components={n_components}, but "
+                f"n_components is {self.n_components} now. Set it back, or {way_out}."
+            )
+        if type(self._model.family) is not type(family):
+            raise ValueError(
+                f"{purpose} continues a fit with another covariance_type than "
+                f"{self.covariance_type!r}. Set it back, or {way_out}."
+            )
+        n_factors, fitted = (
+            getattr(of, "n_factors", None) for of in (family, self._model.family)
+        )
+        if n_factors != fitted:
+            raise ValueError(
+                f"{purpose} continues a fit with n_factors={fitted}, but n_factors is "
+                f"{n_factors} now. Set it back, or {way_out}."
+            )
+
     def _set_model(self, model: Model) -> None:
         self._model = model
         attributes = model.family.attributes(model.parameters, model.columns)
@@ -664,18 +719,25 @@ class BaseObservedMixture(
     ) -> tuple[Array, Array | None]:
         completed = _empty_dense(data)
         std = _empty_dense(data) if return_std else None
-        for rows, of_rows, spread in self._completed_blocks(data, return_std):
+
+        def write(rows: slice, of_rows: Array, spread: Array | None) -> None:
             completed[rows] = of_rows
             if std is not None:
                 std[rows] = spread
+
+        self._complete_blocks(data, return_std, write)
         return completed, std
 
-    def _completed_blocks(
-        self, data: Observed, return_std: bool
-    ) -> Iterator[tuple[slice, Array, Array | None]]:
-        """Rows, completed (m, d), and standard deviations of these."""
+    def _complete_blocks(
+        self,
+        data: Observed,
+        return_std: bool,
+        use: Callable[[slice, Array, Array | None], None],
+    ) -> None:
+        """Call with rows, these completed (m, d), and their standard deviations."""
         model = self._model
-        for block in data.blocks(_most_rows(data)):
+
+        def complete(block: Block) -> None:
             means, variances = model.family.complete_rows(
                 model.parameters, block, with_variance=return_std
             )
@@ -685,7 +747,9 @@ class BaseObservedMixture(
             if variances is not None:
                 std = np.sqrt(variances).astype(data.dtype, copy=False)
                 data.restore(block.rows, std, value=0.0)
-            yield block.rows, completed, std
+            use(block.rows, completed, std)
+
+        data.each(complete, _most_rows(data))
 
     def _complete_entries(
         self, data: Observed, rows: Array, columns: Array, *, return_std: bool
@@ -693,7 +757,9 @@ class BaseObservedMixture(
         completed, holes = _look_up(data, rows, columns)
         std = np.zeros(len(rows), dtype=data.dtype) if return_std else None
         model = self._model
-        for block, here in holes:
+
+        def complete(block: Block) -> None:
+            here = holes.within(block)
             means, variances = model.family.complete_entries(
                 model.parameters,
                 block,
@@ -704,7 +770,17 @@ class BaseObservedMixture(
             completed[here] = means + model.columns.center[columns[here]]
             if std is not None and variances is not None:
                 std[here] = np.sqrt(variances)
+
+        data.each(complete, touching=holes.rows)
         return completed, std
+
+
+def _check_weights(sample_weight: Any, X: Any) -> Array | None:
+    if sample_weight is None:
+        return None
+    return check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True
+    )
 
 
 def _block_options(family: Family) -> dict[str, Any]:
@@ -737,26 +813,30 @@ def restore_on_failure(fit: Callable) -> Callable:
     return wrapper
 
 
-def _look_up(
-    data: Observed, rows: Array, columns: Array
-) -> tuple[Array, Iterator[tuple[Block, Array]]]:
-    """Observed values at some entries, and the holes among these, block by block."""
+@dataclass(frozen=True, eq=False)
+class _Holes:
+    """The holes among some entries, by rows."""
+
+    places: Array  # (m,), among the entries
+    rows: Array  # (m,), ascending
+
+    def within(self, block: Block) -> Array:
+        """Places of those in the rows of a block."""
+        bounds = np.searchsorted(self.rows, (block.rows.start, block.rows.stop))
+        return self.places[slice(*bounds)]
+
+
+def _look_up(data: Observed, rows: Array, columns: Array) -> tuple[Array, _Holes]:
+    """Observed values at some entries, and the holes among these."""
     values, observed = data.lookup(rows, columns)
     holes = np.flatnonzero(~observed)
     holes = holes[np.argsort(rows[holes], kind="stable")]
-    sorted_rows = rows[holes]
-
-    def by_block() -> Iterator[tuple[Block, Array]]:
-        for block in data.blocks(touching=sorted_rows):
-            bounds = np.searchsorted(sorted_rows, (block.rows.start, block.rows.stop))
-            yield block, holes[slice(*bounds)]
-
-    return values, by_block()
+    return values, _Holes(holes, rows[holes])
 
 
 def _most_rows(data: Observed) -> int:
     """How many completed rows are worked on at once."""
-    return max(_COMPLETED_BYTES // (8 * data.shape[1]), 1)
+    return max(bounded(_COMPLETED_BYTES) // (8 * data.shape[1]), 1)
 
 
 def _largest(array: Array, n: int) -> Array:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from sklearn_gmmcf._observed import Observed
-from sklearn_gmmcf.covariance import Family, total
+from sklearn_gmmcf.covariance import Family
+
+# Of stepwise EM: between 0.5, which forgets the most, and 1 (Liang and Klein 2009).
+_FORGETTING = 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +25,31 @@ class EMResult:
     lower_bounds: list[float]  # of each E-step that the run went on from
     n_iter: int
     converged: bool
+    statistics: Any  # of that E-step; None without any
+
+
+@dataclass(frozen=True, eq=False)
+class Running:
+    """What all batches so far told, as `statistics.weight` rows of today would."""
+
+    statistics: Any
+    n_batches: int | None  # None: the rows of a fit, of which none is forgotten
+
+    def add(self, batch: Any) -> Running:
+        """Add the statistics of a batch (stepwise EM).
+
+        A batch of b rows enters the mean over N rows with the weight b / (N + b), or
+        (t + 2)^-0.6 after t batches if that is more, so that what the first parameters
+        made of the first rows is forgotten. But it replaces no more rows than it has.
+        """
+        rows, n_rows = batch.weight, self.statistics.weight
+        n_together, n_batches = n_rows + rows, None
+        if self.n_batches is not None:
+            floor = (self.n_batches + 2) ** -_FORGETTING
+            n_together = max(min(n_together, rows / floor), n_rows)
+            n_batches = self.n_batches + 1
+        kept = self.statistics.aligned(batch).scaled((n_together - rows) / n_rows)
+        return Running(kept + batch, n_batches)
 
 
 def run_em(
@@ -30,26 +60,35 @@ def run_em(
     max_iter: int,
     tol: float,
     lower_bound: float = -np.inf,
+    watch: Callable[[int, float, Any], bool] | None = None,
 ) -> EMResult:
     """Iterate E- and M-step until the objective changes by less than ``tol``.
 
     The change is that of a row, or of what else a family counts by. Where the objective
     fell, the loop goes on from what the family steps back to.
 
-    ``lower_bound`` is that of an earlier run that this one continues.
+    ``lower_bound`` is that of an earlier run that this one continues. ``watch`` is
+    called with the number of each iteration, the change, and the new parameters; it
+    ends the run by returning True.
     """
     lower_bounds: list[float] = []
+    accepted = None
     for n_iter in range(1, max_iter + 1):
-        statistics = total(family.accumulate(parameters, block) for block in data)
+        statistics = data.total(partial(family.accumulate, parameters))
         objective = statistics.log_likelihood + family.log_prior(parameters)
         previous, lower_bound = lower_bound, objective / statistics.weight
         change = lower_bound - previous
         steady = family.step_back(parameters) if change < 0 else None
         if steady is not None:
-            parameters, lower_bound = steady, previous
-            continue
-        lower_bounds.append(lower_bound)
-        parameters = family.maximize(statistics, parameters)
-        if abs(change) < tol * (statistics.size / statistics.weight):
-            return EMResult(parameters, lower_bound, lower_bounds, n_iter, True)
-    return EMResult(parameters, lower_bound, lower_bounds, max_iter, False)
+            parameters, lower_bound, converged = steady, previous, False
+        else:
+            lower_bounds.append(lower_bound)
+            accepted = statistics
+            parameters = family.maximize(statistics, parameters)
+            converged = abs(change) < tol * (statistics.size / statistics.weight)
+        stopped = watch is not None and watch(n_iter, change, parameters)
+        if converged or stopped:
+            return EMResult(
+                parameters, lower_bound, lower_bounds, n_iter, converged, accepted
+            )
+    return EMResult(parameters, lower_bound, lower_bounds, max_iter, False, accepted)

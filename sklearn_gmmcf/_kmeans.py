@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -14,10 +16,13 @@ from sklearn_gmmcf._base import (
     restore_on_failure,
     warn_user,
 )
+from sklearn_gmmcf._em import Running
 from sklearn_gmmcf._lloyd import assign, own_distances, run_lloyd
 from sklearn_gmmcf._observed import Observed
+from sklearn_gmmcf._progress import Progress
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context, one_blas_thread
 from sklearn_gmmcf._starts import draw_distant_rows, draw_rows
+from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance import Spherical, check_shape
 
 
@@ -68,6 +73,13 @@ class KMeansMixture(BaseObservedMixture):
 
     random_state : int, RandomState instance or None, default=None
         Seeds the starts and `sample`.
+
+    n_jobs : int, default=None
+        Number of threads that work on blocks of rows, as in joblib: None is 1, -1 is
+        one for each core. Results do not depend on it.
+
+    verbose : int, default=0
+        Write the inertia of each iteration. See also `set_callbacks`.
 
     Attributes
     ----------
@@ -143,6 +155,8 @@ class KMeansMixture(BaseObservedMixture):
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
         "min_variance": [Interval(Real, 0.0, None, closed="left")],
         "random_state": ["random_state"],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -157,6 +171,8 @@ class KMeansMixture(BaseObservedMixture):
         reg_covar=1e-6,
         min_variance=0.0,
         random_state=None,
+        n_jobs=None,
+        verbose=0,
     ):
         self.n_components = n_components
         self.missing_values = missing_values
@@ -167,9 +183,11 @@ class KMeansMixture(BaseObservedMixture):
         self.reg_covar = reg_covar
         self.min_variance = min_variance
         self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
 
-    @fit_context(prefer_skip_nested_validation=True)
     @restore_on_failure
+    @fit_context(prefer_skip_nested_validation=True)
     @one_blas_thread
     def fit(self, X, y=None, sample_weight=None):
         """Cluster the rows of X by their observed entries.
@@ -195,12 +213,31 @@ class KMeansMixture(BaseObservedMixture):
             If X or a parameter cannot be used, or a variance is zero while `reg_covar`
             and `min_variance` are 0.
         """
-        family = Spherical(reg_covar=self.reg_covar, min_variance=self.min_variance)
+        return self._fit(X, sample_weight, n_batches=None)
+
+    def _fit(self, X, sample_weight, n_batches):
+        """Fit; `n_batches` is that of the running sums."""
+        family = self._make_family()
         data = self._observe_for_fit(X, sample_weight, family=family)
-        runs = [
-            run_lloyd(data, centers, max_iter=self.max_iter, tol=self.tol)
-            for centers in self._starts(data)
-        ]
+        starts = self._starts(data)
+        progress = Progress(self, X, len(starts), self.max_iter)
+
+        def watch(n_iter, inertia):
+            self._write(f"Iteration {n_iter}, inertia {inertia}.")
+            return progress.iterate()
+
+        runs = []
+        for make_start in starts:
+            progress.begin()
+            centers = make_start()
+            self._write("Initialization complete")
+            run = run_lloyd(
+                data, centers, max_iter=self.max_iter, tol=self.tol, watch=watch
+            )
+            if run.converged:
+                self._write(f"Converged at iteration {run.n_iter}.")
+            progress.end()
+            runs.append(run)
         best = min(runs, key=lambda run: run.inertia)
         n_found = len(np.unique(best.labels))
         if n_found < self.n_components:
@@ -211,12 +248,68 @@ class KMeansMixture(BaseObservedMixture):
             )
         distances = own_distances(data, best.centers, best.labels)
         parameters = family.of_clusters(data, best.labels, best.centers, distances)
+        self._running = Running(
+            _sum_clusters(family, parameters, data, best.labels), n_batches
+        )
         self._set_model(Model(family, parameters, data.columns))
         self.cluster_centers_ = self.means_
         self.inertia_ = best.inertia
         self.n_iter_ = best.n_iter
         # Rows of weight 0 are left out of the runs, but have labels.
         self.labels_ = best.labels if sample_weight is None else self.predict(X)
+        progress.close()
+        return self
+
+    @restore_on_failure
+    @fit_context(prefer_skip_nested_validation=True)
+    @one_blas_thread
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Update the clusters by a batch of rows.
+
+        The first batch is fitted as `fit` does. The rows of each further one join the
+        clusters of the nearest centers, which become the means of their rows; how these
+        count beside those before is said at :meth:`MaskedGaussianMixture.partial_fit`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Some rows with holes. A column that was never observed before is learned
+            from its first batch on. The first batch needs at least `n_components` rows.
+        y : Ignored
+            Present for API consistency by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; an integer weight is that many equal rows.
+
+        Returns
+        -------
+        self : object
+            The updated clustering. `labels_` and `inertia_` are those of the batch;
+            `n_iter_` stays that of the fit.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter cannot be used; the clustering is then what it was.
+        """
+        if not hasattr(self, "_model"):
+            return self._fit(X, sample_weight, n_batches=1)
+        family = self._make_family()
+        self._refuse_other_model(family, "partial_fit", "fit anew")
+        data = self._observe_batch(X, sample_weight)
+        previous = self._model
+        parameters = family.recenter(
+            previous.parameters, previous.columns, data.columns
+        )
+        labels, _ = assign(data, parameters.means)
+        batch = _sum_clusters(family, parameters, data, labels)
+        self._running = self._running.add(batch)
+        parameters = family.maximize(self._running.statistics, parameters)
+        self._set_model(Model(family, parameters, data.columns))
+        self.cluster_centers_ = self.means_
+        labels, _ = assign(data, parameters.means)
+        distances = own_distances(data, parameters.means, labels)
+        self.inertia_ = float(data.weights @ distances)
+        self.labels_ = labels if sample_weight is None else self.predict(X)
         return self
 
     def fit_predict(self, X, y=None, sample_weight=None):
@@ -256,14 +349,27 @@ class KMeansMixture(BaseObservedMixture):
         labels, _ = assign(data, self._model.parameters.means)
         return labels
 
+    def _make_family(self) -> Spherical:
+        return Spherical(reg_covar=self.reg_covar, min_variance=self.min_variance)
+
     def _starts(self, data: Observed):
-        """First centers of each run, centered."""
+        """What makes the first centers of each run, centered."""
         if isinstance(self.init, str):
             rng = check_random_state(self.random_state)
             draw = draw_distant_rows if self.init == "k-means++" else draw_rows
-            for _ in range(self.n_init):
-                yield draw(data, self.n_components, rng)
-        else:
-            init = check_array(self.init, dtype=np.float64, input_name="init")
-            check_shape("init", init, (self.n_components, data.shape[1]))
-            yield np.where(data.columns.known, init - data.columns.center, 0.0)
+            return [partial(draw, data, self.n_components, rng)] * self.n_init
+        init = check_array(self.init, dtype=np.float64, input_name="init")
+        check_shape("init", init, (self.n_components, data.shape[1]))
+        centers = np.where(data.columns.known, init - data.columns.center, 0.0)
+        return [lambda: centers]
+
+    def _write(self, message: str) -> None:
+        if self.verbose:
+            print(message)
+
+
+def _sum_clusters(family: Spherical, parameters: Any, data: Observed, labels: Array):
+    """Statistics of rows that belong wholly to the clusters that labels (n,) name."""
+    return data.total(
+        lambda block: family.accumulate_clusters(parameters, block, labels[block.rows])
+    )

@@ -5,6 +5,7 @@ Pure functions on centered data; centers are (K, d).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ class LloydResult:
     labels: Array  # (n,)
     inertia: float
     n_iter: int
+    converged: bool
 
 
 def squared_distances(block: Block, centers: Array) -> Array:
@@ -34,42 +36,53 @@ def assign(data: Observed, centers: Array) -> tuple[Array, Array]:
     """The nearest center of each row (n,), and the squared distance to it (n,)."""
     labels = np.empty(data.shape[0], dtype=np.int32)
     distances = np.empty(data.shape[0])
-    for block in data:
+
+    def look(block: Block) -> None:
         to_centers = squared_distances(block, centers)
         labels[block.rows] = to_centers.argmin(axis=0)
         distances[block.rows] = to_centers.min(axis=0)
+
+    data.each(look)
     return labels, distances
 
 
 def run_lloyd(
-    data: Observed, centers: Array, *, max_iter: int, tol: float
+    data: Observed,
+    centers: Array,
+    *,
+    max_iter: int,
+    tol: float,
+    watch: Callable[[int, float], bool] | None = None,
 ) -> LloydResult:
     """Assign rows and average them in turn, as scikit-learn's KMeans does.
 
     It stops when no row changes its cluster, or when the squared movement of the
-    centers is at most ``tol`` times the mean variance of the columns.
+    centers is at most ``tol`` times the mean variance of the columns. ``watch`` is
+    called with the number of each iteration and the inertia before it; it ends the run
+    by returning True.
     """
     tolerance = tol * _mean_variance(data) if tol > 0 else 0.0
     labels = np.full(data.shape[0], -1, dtype=np.int32)
-    for n_iter in range(1, max_iter + 1):  # noqa: B007
+    for n_iter in range(1, max_iter + 1):
         previous_labels, previous_centers = labels, centers
         labels, distances = assign(data, centers)
         centers = _average(data, labels, distances, centers)
-        if np.array_equal(labels, previous_labels):
+        stopped = watch is not None and watch(n_iter, float(data.weights @ distances))
+        unchanged = np.array_equal(labels, previous_labels)
+        movement = np.sum((centers - previous_centers) ** 2)
+        converged = bool(unchanged or movement <= tolerance)
+        if converged or stopped:
             break
-        if np.sum((centers - previous_centers) ** 2) <= tolerance:
-            labels, _ = assign(data, centers)
-            break
-    else:
+    if not unchanged:
         labels, _ = assign(data, centers)
     inertia = float(data.weights @ own_distances(data, centers, labels))
-    return LloydResult(centers, labels, inertia, n_iter)
+    return LloydResult(centers, labels, inertia, n_iter, converged)
 
 
 def own_distances(data: Observed, centers: Array, labels: Array) -> Array:
     """Squared distance of each row to its center, (n,), to full precision."""
     return np.concatenate(
-        [block.distances_to(centers, labels[block.rows]) for block in data]
+        list(data.map(lambda block: block.distances_to(centers, labels[block.rows])))
     )
 
 
@@ -89,20 +102,19 @@ def _average(data: Observed, labels: Array, distances: Array, centers: Array) ->
         for cluster, row in zip(empty, far[np.sort(firsts)], strict=False):
             labels[groups == groups[row]] = cluster
             centers[cluster] = 0.0
-    counts, sums = np.zeros(centers.shape), np.zeros(centers.shape)
-    for block in data:
-        of_block = block.sum_by(labels[block.rows], len(centers))
-        counts += of_block[0]
-        sums += of_block[1]
+    counts, sums = data.total(
+        lambda block: np.stack(block.sum_by(labels[block.rows], len(centers)))
+    )
     return np.divide(sums, counts, out=centers.copy(), where=counts > 0)
 
 
 def _mean_variance(data: Observed) -> float:
     """Mean of the columns' variances over their observed entries."""
-    counts, squares = np.zeros(data.shape[1]), np.zeros(data.shape[1])
-    for block in data:
-        weights = block.weights[None, :]
-        counts += block.mask.collect(weights)[0]
-        squares += block.squares.collect(weights)[0]
+
+    def sums(block: Block) -> Array:
+        weights = block.weights[None]
+        return np.vstack([block.mask.collect(weights), block.squares.collect(weights)])
+
+    counts, squares = data.total(sums)
     known = counts > 0
     return float(np.mean(squares[known] / counts[known]))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import fields
+from dataclasses import fields, replace
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, NoReturn
 
@@ -17,8 +18,9 @@ from sklearn_gmmcf._base import (
     restore_on_failure,
     warn_user,
 )
-from sklearn_gmmcf._em import run_em
+from sklearn_gmmcf._em import Running, run_em
 from sklearn_gmmcf._observed import Observed
+from sklearn_gmmcf._progress import Messages, Progress
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context, one_blas_thread
 from sklearn_gmmcf._starts import start_responsibilities
 from sklearn_gmmcf._typing import Responsibilities
@@ -126,6 +128,18 @@ class MaskedGaussianMixture(BaseObservedMixture):
     warm_start : bool, default=False
         Continue from the fit before, with one run. `n_components`, `covariance_type`
         and `n_factors` must be the same.
+
+    n_jobs : int, default=None
+        Number of threads that work on blocks of rows, as in joblib: None is 1, -1 is
+        one for each core. Results do not depend on it.
+
+    verbose : int, default=0
+        1 writes when a run begins and ends and what iterations it has done; 2 adds
+        times, changes of the objective, and where it ended. See also
+        `set_callbacks`.
+
+    verbose_interval : int, default=10
+        Iterations between two messages.
 
     Attributes
     ----------
@@ -289,6 +303,9 @@ class MaskedGaussianMixture(BaseObservedMixture):
         "min_effective_count": [Interval(Real, 0.0, None, closed="left")],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
     }
 
     def __init__(
@@ -311,6 +328,9 @@ class MaskedGaussianMixture(BaseObservedMixture):
         min_effective_count=0.0,
         random_state=None,
         warm_start=False,
+        n_jobs=None,
+        verbose=0,
+        verbose_interval=10,
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -329,9 +349,12 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self.min_effective_count = min_effective_count
         self.random_state = random_state
         self.warm_start = warm_start
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
 
-    @fit_context(prefer_skip_nested_validation=True)
     @restore_on_failure
+    @fit_context(prefer_skip_nested_validation=True)
     @one_blas_thread
     def fit(self, X, y=None, sample_weight=None):
         """Fit the mixture to the observed entries of X by EM.
@@ -357,6 +380,10 @@ class MaskedGaussianMixture(BaseObservedMixture):
             If X or a parameter cannot be used, or a variance is zero while `reg_covar`
             and `min_variance` are 0.
         """
+        return self._fit(X, sample_weight, n_batches=None)
+
+    def _fit(self, X, sample_weight, n_batches):
+        """Fit; `n_batches` is that of the running sums."""
         family = self._make_family()
         previous = self._previous_model(family)
         data = self._observe_for_fit(
@@ -369,23 +396,35 @@ class MaskedGaussianMixture(BaseObservedMixture):
             starts = self._starts(family, data)
             lower_bound = -np.inf
         else:
-            starts = iter(
-                [family.recenter(previous.parameters, previous.columns, data.columns)]
-            )
+            earlier = previous.parameters, previous.columns
+            starts = [partial(family.recenter, *earlier, data.columns)]
             lower_bound = self.lower_bound_
-        runs = (
-            run_em(
+        progress = Progress(self, X, len(starts), self.max_iter)
+        messages = Messages(self.verbose, self.verbose_interval)
+
+        def watch(n_iter, change, parameters):
+            messages.iterate(n_iter, change)
+            model = Model(family, parameters, data.columns)
+            return progress.iterate(lambda: {"_model": model})
+
+        best = None
+        for n_run, make_start in enumerate(starts):
+            progress.begin()
+            messages.begin(n_run)
+            run = run_em(
                 family,
-                start,
+                make_start(),
                 data,
                 max_iter=self.max_iter,
                 tol=self.tol,
                 lower_bound=lower_bound,
+                watch=watch,
             )
-            for start in starts
-        )
-        best = max(runs, key=lambda run: run.lower_bound)
-        if not best.converged and self.max_iter > 0:
+            messages.end(run.converged, run.lower_bound)
+            progress.end()
+            if best is None or run.lower_bound > best.lower_bound:
+                best = run
+        if not best.converged and 0 < self.max_iter == best.n_iter:
             warn_user(
                 f"EM did not converge in max_iter={self.max_iter} iterations. Increase "
                 "max_iter or tol, or try other starts (n_init, init_params).",
@@ -396,6 +435,90 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self.n_iter_ = best.n_iter
         self.lower_bound_ = best.lower_bound
         self.lower_bounds_ = best.lower_bounds
+        of_batch = best.statistics
+        self._running = None if of_batch is None else Running(of_batch, n_batches)
+        progress.close()
+        return self
+
+    @restore_on_failure
+    @fit_context(prefer_skip_nested_validation=True)
+    @one_blas_thread
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Update the mixture by a batch of rows: stepwise EM.
+
+        The first batch is fitted as `fit` does. Each further one is added to the
+        running sums over rows from which the mixture is then estimated anew: one E-step
+        for the rows of the batch, none for those before. A batch of b rows gets the
+        weight b / (N + b) beside the N rows that these sums stand for; after t batches
+        (without `fit`) at least (t + 2)^-0.6, so that what was made of the first rows
+        is forgotten, but it never replaces more rows than it has. So a batch of one row
+        will do, and several passes over the same batches come close to `fit`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Some rows with holes. A column that was never observed before is learned
+            from its first batch on. The first batch needs at least `n_components` rows.
+        y : Ignored
+            Present for API consistency by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; an integer weight is that many equal rows.
+
+        Returns
+        -------
+        self : object
+            The updated mixture. `lower_bound_` is the objective a row of the running
+            sums; `converged_`, `n_iter_` and `lower_bounds_` stay those of the fit.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter cannot be used; the mixture is then what it was.
+
+        Notes
+        -----
+        Sums are about the center of each column, which stays where the first batch that
+        shows the column put it; there `mean_precision_prior` pulls means.
+
+        References
+        ----------
+        O. Cappe and E. Moulines (2009). On-line expectation-maximization algorithm for
+        latent data models. Journal of the Royal Statistical Society B 71(3), 593-613.
+
+        P. Liang and D. Klein (2009). Online EM for unsupervised models. Human Language
+        Technologies: NAACL 2009, 611-619.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+        >>> mixture = MaskedGaussianMixture(n_components=2, random_state=0).fit(X)
+        >>> mixture.partial_fit([[1.0, 6.0]]).transform([[1.0, np.nan]]).round(1)
+        array([[1. , 3.3]])
+        """
+        if not hasattr(self, "_model"):
+            return self._fit(X, sample_weight, n_batches=1)
+        family = self._make_family()
+        self._refuse_other_model(family, "partial_fit", "fit anew")
+        data = self._observe_batch(X, sample_weight)
+        previous, running = self._model, self._running
+        parameters = family.recenter(
+            previous.parameters, previous.columns, data.columns
+        )
+        batch = data.total(partial(family.accumulate, parameters))
+        if running is None:
+            running = Running(batch, 1)
+        else:
+            arrived = data.columns.known & ~previous.columns.known
+            before = family.welcome(running.statistics, parameters, arrived)
+            running = replace(running, statistics=before).add(batch)
+        sums = running.statistics
+        objective = sums.log_likelihood + family.log_prior(parameters)
+        parameters = family.maximize(sums, parameters)
+        self._set_model(Model(family, parameters, data.columns))
+        self._running = running
+        self.lower_bound_ = objective / sums.weight
         return self
 
     def _make_family(self) -> Family:
@@ -425,29 +548,11 @@ class MaskedGaussianMixture(BaseObservedMixture):
         """The fit that warm_start continues."""
         if not self.warm_start or not hasattr(self, "_model"):
             return None
-        n_components = len(self.weights_)
-        if n_components != self.n_components:
-            raise ValueError(
-                f"warm_start=True continues a fit with n_components={n_components}, "
-                f"but n_components is {self.n_components} now. Set it back, or "
-                "warm_start=False."
-            )
-        if type(self._model.family) is not type(family):
-            raise ValueError(
-                "warm_start=True continues a fit with another covariance_type than "
-                f"{self.covariance_type!r}. Set it back, or warm_start=False."
-            )
-        n_factors = getattr(family, "n_factors", None)
-        fitted = getattr(self._model.family, "n_factors", None)
-        if n_factors != fitted:
-            raise ValueError(
-                f"warm_start=True continues a fit with n_factors={fitted}, but "
-                f"n_factors is {n_factors} now. Set it back, or warm_start=False."
-            )
+        self._refuse_other_model(family, "warm_start=True", "warm_start=False")
         return self._model
 
     def _starts(self, family: Family, data: Observed):
-        """First parameters of each run."""
+        """What makes the first parameters of each run."""
         given = self._check_given(family, data.shape[1])
         rng = check_random_state(self.random_state)
 
@@ -456,8 +561,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
                 table, self.n_components, self.init_params, rng
             )
 
-        for _ in range(1 if given.is_whole else self.n_init):
-            yield family.start(data, self.n_components, divide, given)
+        start = partial(family.start, data, self.n_components, divide, given)
+        return [start] * (1 if given.is_whole else self.n_init)
 
     def _check_given(self, family: Family, n_columns: int) -> Given:
         checked: dict[str, Any] = {}

@@ -18,14 +18,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from itertools import pairwise
+from operator import add
 from typing import Any, Protocol
 
 import numpy as np
 from scipy import sparse
+from sklearn import get_config
 
 from sklearn_gmmcf._patterns import Pattern, group_rows
-from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf._typing import Array, Run
 
 # A dense block and its mask and squares stay in the second-level cache.
 _DENSE_BLOCK_BYTES = 800_000
@@ -35,8 +38,18 @@ _SPARSE_BLOCK_ENTRIES = 1_000_000
 _SPARSE_BLOCK_ROWS = 16_384
 # Where rows are worked on together, many should meet in a block.
 _LARGE_BLOCK_BYTES = 2**24
+# A block is worked on with at most about so many arrays of its size.
+_ARRAYS_OF_A_BLOCK = 16
+# Blocks are worked through and summed in so many parts, on any number of threads.
+_SLABS = 16
 # Beyond these a square divided by a small variance would overflow.
 _LARGEST_VALUE = {"f": 1e12, "d": 1e100}
+
+
+def bounded(n_bytes: int) -> int:
+    """Bytes of a block, so that work on it stays within scikit-learn's setting."""
+    working_memory = int(get_config()["working_memory"] * 2**20)
+    return min(n_bytes, working_memory // _ARRAYS_OF_A_BLOCK)
 
 
 class Matrix(Protocol):
@@ -152,15 +165,20 @@ class Observed(ABC):
     earlier : Columns or None
         Those of a fit that is continued: they stand in for columns that the data do
         not observe.
+    anchored : bool
+        Columns known earlier keep their centers, so that statistics about these add up.
     weights : ndarray of shape (n,) or None
         Weights of the rows; None is 1 each.
     keep : bool
-        Keep one centered copy of the values, for data that are read many times.
+        Keep one centered copy of the values, for data that are read many times; data
+        in a file are centered block by block instead.
     grouped : bool
         Whether blocks will be asked for their rows and patterns of holes.
     most_rows : int or None
         Most rows of a block, for what works on many rows at once; None leaves dense
         blocks as small as the cache wants them.
+    run : callable
+        Works through parts of the data: here, or on threads.
     """
 
     def __init__(
@@ -168,17 +186,22 @@ class Observed(ABC):
         raw: Any,
         columns: Columns | None,
         earlier: Columns | None,
+        anchored: bool,
         weights: Array | None,
         keep: bool,
         grouped: bool,
         most_rows: int | None,
+        run: Run,
     ) -> None:
+        self.run = run
         self.grouped = grouped
         self.most_rows = most_rows
         self.shape: tuple[int, int] = raw.shape
         self.dtype: np.dtype[Any] = raw.dtype
         self.weights = np.ones(self.shape[0]) if weights is None else weights
-        self.columns = self._learn_columns(earlier) if columns is None else columns
+        self.columns = (
+            self._learn_columns(earlier, anchored) if columns is None else columns
+        )
         self._drop_unknown_columns()
         self._patterns: dict[int, list[Pattern]] = {}  # by first row, of kept data
         self._kept: tuple[Array, Array, Array] | None = None
@@ -200,12 +223,58 @@ class Observed(ABC):
 
         With ``touching``, sorted indices of rows, only the blocks that hold some.
         """
+        return (self._block(rows) for rows in self._bounds(most_rows, touching))
+
+    def _bounds(
+        self, most_rows: int | None = None, touching: Array | None = None
+    ) -> Iterator[slice]:
         for rows in self._slices(most_rows):
             if touching is not None:
                 first, last = np.searchsorted(touching, (rows.start, rows.stop))
                 if first == last:
                     continue
-            yield self._block(rows)
+            yield rows
+
+    def map(self, function: Callable[[Block], Any]) -> Iterator[Any]:
+        """What a function makes of each block, in their order."""
+
+        def work(slab: list[slice]) -> list[Any]:
+            return [function(self._block(rows)) for rows in slab]
+
+        for results in self.run(work, self._slabs()):
+            yield from results
+
+    def each(
+        self,
+        function: Callable[[Block], None],
+        most_rows: int | None = None,
+        touching: Array | None = None,
+    ) -> None:
+        """Call a function with each of `blocks`; the order is open."""
+
+        def work(slab: list[slice]) -> None:
+            for rows in slab:
+                function(self._block(rows))
+
+        for _ in self.run(work, self._slabs(most_rows, touching)):
+            pass
+
+    def total(self, function: Callable[[Block], Any]) -> Any:
+        """Sum of what a function makes of each block, always in the same order."""
+
+        def work(slab: list[slice]) -> Any:
+            return reduce(add, (function(self._block(rows)) for rows in slab))
+
+        return reduce(add, self.run(work, self._slabs()))
+
+    def _slabs(
+        self, most_rows: int | None = None, touching: Array | None = None
+    ) -> list[list[slice]]:
+        """Blocks in parts whose bounds depend on the data alone."""
+        blocks = list(self._bounds(most_rows, touching))
+        n_slabs = min(_SLABS, len(blocks)) or 1
+        bounds = [len(blocks) * i // n_slabs for i in range(n_slabs + 1)]
+        return [blocks[start:stop] for start, stop in pairwise(bounds)]
 
     def row_groups(self) -> tuple[Array, Array]:
         """Equal rows share a group; groups are numbered in an order of their content.
@@ -229,18 +298,22 @@ class Observed(ABC):
             (int(self.columns.known.sum()), 2)
         ).T
         keys = np.concatenate(
-            [self._row_keys(block.rows, *directions) for block in self]
+            list(self.map(lambda block: self._row_keys(block.rows, *directions)))
         )
         _, first, groups = np.unique(keys, return_index=True, return_inverse=True)
         return groups, first
 
-    def _learn_columns(self, earlier: Columns | None) -> Columns:
+    def _learn_columns(self, earlier: Columns | None, anchored: bool) -> Columns:
         """Centers are the weighted means of the columns' observed entries.
 
         An unknown column gets the mean of all observed entries.
         """
         counts, sums = self._column_totals()
         known = counts > 0
+        if earlier is not None and anchored:
+            center = earlier.center.copy()
+            np.divide(sums, counts, out=center, where=known & ~earlier.known)
+            return Columns(center, known | earlier.known)
         center = np.full(self.shape[1], sums.sum() / counts.sum())
         np.divide(sums, counts, out=center, where=known)
         if earlier is not None:
@@ -250,7 +323,7 @@ class Observed(ABC):
 
     def _row_totals(self) -> tuple[Array, Array]:
         """Counts and squared norms of all rows."""
-        blocks = [(block.counts, block.squared_norms) for block in self]
+        blocks = self.map(lambda block: (block.counts, block.squared_norms))
         counts, squared_norms = zip(*blocks, strict=True)
         return np.concatenate(counts), np.concatenate(squared_norms)
 
@@ -302,8 +375,23 @@ class Observed(ABC):
         """Values at some entries, and whether they were observed, both (m,)."""
 
 
+class _LazyMask:
+    """Which values in a file are observed, found out where it is indexed."""
+
+    def __init__(self, raw: Array, missing_values: float, known: Any = True) -> None:
+        self.raw, self.missing_values, self.known = raw, missing_values, known
+
+    def __getitem__(self, places: Any) -> Array:
+        return _differ(self.raw[places], self.missing_values) & self.known
+
+    def __and__(self, known: Array) -> _LazyMask:
+        return _LazyMask(self.raw, self.missing_values, known)
+
+
 class _DenseObserved(Observed):
-    def __init__(self, raw: Array, present: Array | None, **options: Any) -> None:
+    def __init__(
+        self, raw: Array, present: Array | _LazyMask | None, **options: Any
+    ) -> None:
         self.raw = raw
         self.present = present  # None: no holes
         self._modeled = present  # the same without unknown columns
@@ -322,7 +410,7 @@ class _DenseObserved(Observed):
         n, d = self.shape
         large = self.grouped or self.most_rows is not None
         block_bytes = _LARGE_BLOCK_BYTES if large else _DENSE_BLOCK_BYTES
-        step = block_bytes // (d * self.dtype.itemsize)
+        step = bounded(block_bytes) // (d * self.dtype.itemsize)
         step = max(step, _DENSE_BLOCK_MIN_ROWS)
         step = min(step, self.most_rows or n, most_rows or n)
         for start in range(0, n, step):
@@ -468,15 +556,26 @@ class _SparseObserved(Observed):
 
     def _drop_unknown_columns(self) -> None:
         known = self.columns.known
-        if not known.all():
+        # Of data that columns were learned from, no entry is in an unknown one.
+        if not known.all() and self._holds(np.flatnonzero(~known)):
             self._modeled = _filter_entries(self.raw, known[self.raw.indices])
+
+    def _holds(self, columns: Array) -> bool:
+        """Whether some entry is in these columns."""
+        wanted = np.zeros(self.shape[1], dtype=bool)
+        wanted[columns] = True
+        indices = self.raw.indices
+        return any(
+            wanted[indices[start : start + _SPARSE_BLOCK_ENTRIES]].any()
+            for start in range(0, len(indices), _SPARSE_BLOCK_ENTRIES)
+        )
 
     def _slices(self, most_rows: int | None = None) -> Iterator[slice]:
         n, d = self.raw.shape
-        most_entries = max(_SPARSE_BLOCK_ENTRIES, 2 * d)
+        most_entries = max(bounded(12 * _SPARSE_BLOCK_ENTRIES) // 12, 2 * d)
         step = min(max(_SPARSE_BLOCK_ROWS, d), self.most_rows or n, most_rows or n)
         if self.grouped:
-            step = min(step, max(_LARGE_BLOCK_BYTES // (8 * d), 1))
+            step = min(step, max(bounded(_LARGE_BLOCK_BYTES) // (8 * d), 1))
         indptr = self.raw.indptr
         start = 0
         while start < n:
@@ -674,10 +773,12 @@ def observe(
     missing_values: float = np.nan,
     columns: Columns | None = None,
     earlier: Columns | None = None,
+    anchored: bool = False,
     weights: Array | None = None,
     keep: bool = False,
     grouped: bool = False,
     most_rows: int | None = None,
+    run: Run = map,
 ) -> Observed:
     """Decide which entries of validated data are observed.
 
@@ -689,7 +790,7 @@ def observe(
         The matrix before it was converted to CSR.
     missing_values : float, default=nan
         The value that marks a hole.
-    columns, earlier, weights, keep, grouped, most_rows
+    columns, earlier, anchored, weights, keep, grouped, most_rows, run
         See `Observed`. Rows of weight 0 are left out.
 
     Raises
@@ -705,8 +806,15 @@ def observe(
         refuse_duplicates(given if sparse.issparse(given) else X, X)
     if weights is not None and not weights.all():
         X, weights = X[weights > 0], weights[weights > 0]
-    present = is_observed(X.data if is_sparse else X, missing_values)
-    if columns is None and not present.any():
+    values = X.data if is_sparse else X
+    mapped = _is_mapped(values)
+    if mapped:
+        present: Any = _LazyMask(values, missing_values)
+        some, every = _survey(values, missing_values)
+    else:
+        present = is_observed(values, missing_values)
+        some, every = present.any(), present.all()
+    if columns is None and not anchored and not some:
         raise ValueError(
             f"X has no observed entry: all of its {X.shape[0]} x {X.shape[1]} entries "
             f"are holes (missing_values={missing_values!r}, or not stored)."
@@ -714,29 +822,28 @@ def observe(
     options = {
         "columns": columns,
         "earlier": earlier,
+        "anchored": anchored,
         "weights": weights,
-        "keep": keep,
+        "keep": keep and not mapped,
         "grouped": grouped,
         "most_rows": most_rows,
+        "run": run,
     }
     if is_sparse:
-        return _SparseObserved(_filter_entries(X, present), **options)
-    return _DenseObserved(X, None if present.all() else present, **options)
+        if not every:
+            X = _filter_entries(X, present[:])
+        return _SparseObserved(X, **options)
+    return _DenseObserved(X, None if every else present, **options)
 
 
 def is_observed(values: Array, missing_values: float) -> Array:
-    """The one rule, for values that are stored."""
-    is_nan = np.isnan(values)
-    if np.isnan(missing_values):
-        present = ~is_nan
-    elif is_nan.any():
+    """The one rule, for values that are stored; refuses those that break it."""
+    if not np.isnan(missing_values) and np.isnan(values).any():
         raise ValueError(
             f"X contains NaN while missing_values={missing_values!r}. Mark holes in "
             "one way only: replace NaN by that value, or pass missing_values=np.nan."
         )
-    else:
-        with np.errstate(over="ignore"):  # of a number that float32 does not hold
-            present = values != float(missing_values)
+    present = _differ(values, missing_values)
     largest = max(
         np.max(values, initial=0.0, where=present),
         -np.min(values, initial=0.0, where=present),
@@ -749,6 +856,30 @@ def is_observed(values: Array, missing_values: float) -> Array:
             + (", or pass them as float64." if values.dtype.char == "f" else ".")
         )
     return present
+
+
+def _differ(values: Array, missing_values: float) -> Array:
+    if np.isnan(missing_values):
+        return ~np.isnan(values)
+    with np.errstate(over="ignore"):  # of a number that float32 does not hold
+        return values != float(missing_values)
+
+
+def _is_mapped(array: Any) -> bool:
+    """Whether an array, or what it is a view of, lies in a file."""
+    while array is not None and not isinstance(array, np.memmap):
+        array = getattr(array, "base", None)
+    return array is not None
+
+
+def _survey(values: Array, missing_values: float) -> tuple[bool, bool]:
+    """Whether any and whether all stored values are observed, read bit by bit."""
+    some, every = False, True
+    step = max(_LARGE_BLOCK_BYTES // (8 * (values.size // len(values) or 1)), 1)
+    for start in range(0, len(values), step):
+        present = is_observed(values[start : start + step], missing_values)
+        some, every = some or bool(present.any()), every and bool(present.all())
+    return some, every
 
 
 def one_hot(labels: Array, n_components: int) -> Array:

@@ -112,5 +112,5 @@ def _draw(masses: Array, size: int, rng: np.random.RandomState) -> Array:
 
 def _distances(data: Observed, centers: Array) -> Array:
     """Squared distances of all rows to centers, (K, n)."""
-    blocks = [squared_distances(block, centers) for block in data]
-    return np.concatenate(blocks, axis=1)
+    blocks = data.map(lambda block: squared_distances(block, centers))
+    return np.concatenate(list(blocks), axis=1)

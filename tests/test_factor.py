@@ -3,6 +3,7 @@
 import pickle
 import warnings
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,7 +29,7 @@ from sklearn_gmmcf import (
 from sklearn_gmmcf._base import Model
 from sklearn_gmmcf._em import run_em
 from sklearn_gmmcf._observed import observe
-from sklearn_gmmcf.covariance import Given, _factor, total
+from sklearn_gmmcf.covariance import Given, _factor
 from sklearn_gmmcf.covariance._factor import Factor, FactorParameters, Priors
 from sklearn_gmmcf.datasets import make_ratings
 from tests import oracles
@@ -265,7 +266,7 @@ class TestStep:
         family = Factor(2)
         data = observe(make(X), weights=row_weights, keep=True, most_rows=10)
         parameters = to_library(p, data.columns)
-        statistics = total(family.accumulate(parameters, block) for block in data)
+        statistics = data.total(partial(family.accumulate, parameters))
         ours = from_library(family.maximize(statistics, parameters))
         for name, value in vars(expected).items():
             np.testing.assert_allclose(
@@ -426,6 +427,15 @@ class TestStart:
         # The first factor is the row's offset, alike in all columns.
         size = np.sqrt(np.average(offsets**2, weights=row_weights))
         np.testing.assert_allclose(start.components_[0], size)
+
+    @pytest.mark.parametrize("n_components", [1, 2])
+    def test_objective(self, n_components):
+        X = with_odd_rows(unknown=[2])
+        start = factor(n_components, 2, max_iter=0).fit(X)
+        p = from_library(start._model.parameters)
+        first = factor(n_components, 2, max_iter=1).fit(X)
+        objective = oracles.factor_objective(X, p, np.ones(len(X))) / len(X)
+        assert first.lower_bounds_ == [pytest.approx(objective, rel=1e-10)]
 
     @pytest.mark.parametrize("make", [np.array, to_sparse])
     def test_types_are_by_the_noise_of_rows(self, pieces, make):
@@ -1012,22 +1022,28 @@ class TestAttributes:
             np.testing.assert_array_equal(mixture.factor_means_, 0)
             np.testing.assert_array_equal(mixture.factor_covariances_[0], np.eye(4))
 
-    def test_order_and_signs(self):
+    @pytest.mark.parametrize("seed", range(5))
+    def test_order_and_signs(self, seed):
         X = with_odd_rows()
-        p = drawn_parameters(X, 3, r=4)
+        p = drawn_parameters(X, 3, r=4, seed=seed)
         p.loadings[:, 0] *= -0.1  # the row's offset comes first, however small
-        p.loadings[:, 2] *= -3
+        p.loadings[:, 1] *= -0.5
         mixture = with_model(p, X)
-        sizes = np.linalg.norm(mixture.components_, axis=1)
-        order = np.append(
-            0, 1 + np.argsort(-np.linalg.norm(p.loadings[:, 1:4], axis=0))
-        )
-        assert order.tolist() != [0, 1, 2, 3]
-        np.testing.assert_allclose(sizes, np.linalg.norm(p.loadings[:, order], axis=0))
-        assert (np.diff(sizes[1:]) <= 0).all()
-        largest = np.abs(mixture.components_).argmax(axis=1)
-        assert (mixture.components_[np.arange(4), largest] > 0).all()
-        np.testing.assert_allclose(mixture.factor_precision_, p.prior_precision[order])
+        W, sizes = p.loadings[:, :-1], np.linalg.norm(p.loadings[:, :-1], axis=0)
+        order = [0, *sorted([1, 2, 3], key=lambda q: -sizes[q])]
+        signs = [np.sign(W[np.abs(W[:, q]).argmax(), q]) for q in order]
+        for k, (place, covariance) in enumerate(
+            zip(p.places, p.covariances, strict=True)
+        ):
+            np.testing.assert_allclose(mixture.factor_means_[k], signs * place[order])
+            for a, q in enumerate(order):
+                np.testing.assert_allclose(
+                    mixture.factor_covariances_[k, a],
+                    signs[a] * covariance[q, order] * signs,
+                )
+        for a, q in enumerate(order):
+            np.testing.assert_allclose(mixture.components_[a], signs[a] * W[:, q])
+            assert mixture.factor_precision_[a] == p.prior_precision[q]
 
     @pytest.mark.parametrize("n_components", [1, 3])
     def test_describe_the_model(self, n_components):

@@ -9,7 +9,6 @@ from sklearn_gmmcf.covariance._family import (
     Given,
     check_shape,
     to_responsibilities,
-    total,
 )
 from sklearn_gmmcf.covariance._full import Full, Tied
 
@@ -28,5 +27,4 @@ __all__ = [
     "Spherical",
     "check_shape",
     "to_responsibilities",
-    "total",
 ]

@@ -11,13 +11,13 @@ divides by observed entries.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
 
-from sklearn_gmmcf._observed import Block, Columns, Observed
+from sklearn_gmmcf._observed import Block, Columns, Observed, one_hot
 from sklearn_gmmcf._typing import Array, Responsibilities
 from sklearn_gmmcf.covariance._family import (
     NEGLIGIBLE,
@@ -31,7 +31,6 @@ from sklearn_gmmcf.covariance._family import (
     log_normal,
     log_weights,
     to_responsibilities,
-    total,
 )
 
 _LOG_2_PI = float(np.log(2 * np.pi))
@@ -51,6 +50,20 @@ class DiagonalStatistics(Statistics):
     squares: Array  # (K, d) or (K, 1), over the squared values
     # (K, d), the means that values are taken about; 0 except for remote components.
     origin: Array | float = field(default=0.0, metadata=SHARED)
+
+    def aligned(self, other: DiagonalStatistics) -> DiagonalStatistics:
+        shifts = np.broadcast_to(other.origin - self.origin, self.sums.shape)
+        if not shifts.any():
+            return self
+        terms = shifts * (shifts * self.counts - 2 * self.sums)
+        if self.squares.shape != terms.shape:
+            terms = terms.sum(axis=1, keepdims=True)
+        return replace(
+            self,
+            sums=self.sums - shifts * self.counts,
+            squares=self.squares + terms,
+            origin=other.origin,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,9 +150,10 @@ class Diagonal:
         """
 
         def sum_about(means: Array, remote: Array) -> DiagonalStatistics:
-            return total(
-                self._sum(block, responsibilities(block.rows), means, remote)
-                for block in data
+            return data.total(
+                lambda block: self._sum(
+                    block, responsibilities(block.rows), means, remote
+                )
             )
 
         pooled = self._pool(data, n_components)
@@ -169,8 +183,22 @@ class Diagonal:
         self, parameters: DiagonalParameters, old: Columns, new: Columns
     ) -> DiagonalParameters:
         means = parameters.means + (old.center - new.center)
-        means[:, ~new.known] = 0.0
+        means[:, ~old.known] = 0.0  # the mean of those that arrive
         return DiagonalParameters(parameters.weights, means, parameters.variances)
+
+    def welcome(
+        self,
+        statistics: DiagonalStatistics,
+        parameters: DiagonalParameters,
+        arrived: Array,
+    ) -> DiagonalStatistics:
+        # A single value has no variance.
+        entries = parameters.weights[:, None] * arrived
+        return replace(
+            statistics,
+            counts=statistics.counts + entries,
+            squares=statistics.squares + entries * parameters.variances,
+        )
 
     def log_joint(self, parameters: DiagonalParameters, block: Block) -> Array:
         p = parameters
@@ -193,6 +221,14 @@ class Diagonal:
         exponents -= block.squares.project(0.5 * p.precisions)
         exponents -= block.mask.project(p.half_norms + p.half_logs)
         return exponents
+
+    def accumulate_clusters(
+        self, parameters: DiagonalParameters, block: Block, labels: Array
+    ) -> DiagonalStatistics:
+        """Statistics with each row wholly in the component that labels (n,) name."""
+        responsibilities = one_hot(labels, len(parameters.weights))
+        remote = parameters.reach > block.longest_reach
+        return self._sum(block, responsibilities, parameters.means, remote)
 
     def accumulate(
         self, parameters: DiagonalParameters, block: Block
@@ -389,9 +425,11 @@ class Diagonal:
     def _pool(self, data: Observed, n_components: int) -> tuple[Array, Array]:
         """Means and variances of all rows, for each component to start from."""
         means = np.zeros((1, data.shape[1]))
-        statistics = total(
-            self._sum(block, np.ones((1, len(block.weights))), means, np.array([False]))
-            for block in data
+        nothing = np.array([False])
+        statistics = data.total(
+            lambda block: self._sum(
+                block, np.ones((1, len(block.weights))), means, nothing
+            )
         )
         within = statistics.squares.sum() / statistics.counts.sum()
         _, variances = self._estimate(
@@ -413,6 +451,14 @@ class Diagonal:
 @dataclass(frozen=True)
 class Spherical(Diagonal):
     """One variance for each component."""
+
+    def welcome(
+        self,
+        statistics: DiagonalStatistics,
+        parameters: DiagonalParameters,
+        arrived: Array,
+    ) -> DiagonalStatistics:
+        return statistics  # the variance is that of the other columns
 
     def _expand(self, p: DiagonalParameters, block: Block) -> Array:
         exponents = block.values.project(p.scaled_means)

@@ -32,13 +32,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
 
-from sklearn_gmmcf._observed import Block, Columns, Observed, observe
+from sklearn_gmmcf._observed import Block, Columns, Observed, bounded, observe
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance._family import (
     NEGLIGIBLE,
@@ -50,7 +50,6 @@ from sklearn_gmmcf.covariance._family import (
     log_normal,
     log_weights,
     to_responsibilities,
-    total,
 )
 from sklearn_gmmcf.covariance._systems import sweep
 
@@ -221,7 +220,8 @@ class Factor:
 
     @property
     def most_rows(self) -> int:
-        return max(_BLOCK_NUMBERS // (2 * _n_packed(self.n_factors + 1)), 1)
+        n_numbers = bounded(8 * _BLOCK_NUMBERS) // 8
+        return max(n_numbers // (2 * _n_packed(self.n_factors + 1)), 1)
 
     def start(
         self,
@@ -242,8 +242,9 @@ class Factor:
             places=np.zeros((n_components, r)),
             covariances=np.repeat(np.eye(r)[None], n_components, axis=0),
         )
-        statistics = total(
-            self._sum(parameters, block, responsibilities(block.rows)) for block in data
+        begun = parameters
+        statistics = data.total(
+            lambda block: self._sum(begun, block, responsibilities(block.rows))
         )
         parameters = self.maximize(statistics, parameters)
         if given.weights is not None:
@@ -257,20 +258,24 @@ class Factor:
 
         It tells types apart better than what the rows like.
         """
-        noise = []
-        for block in data:
+
+        def of_block(block: Block) -> Array:
             rows = _read(p, block)
-            for part in self._parts(len(rows.counts)):
+            noise = np.empty(len(rows.counts))
+            for part in self._parts(len(noise)):
                 posterior = _infer(p, rows, part)
                 squares = _residuals(
                     rows, part, posterior.means[0], posterior.moments()[0]
                 )
                 damped = squares + _START_DAMPING
-                noise.append(np.log(damped / (rows.counts[part] + _START_DAMPING)))
+                noise[part] = np.log(damped / (rows.counts[part] + _START_DAMPING))
+            return noise
+
+        noise = np.concatenate(list(data.map(of_block)))
         # Equal rows are equally noisy to the last digit.
         groups, first = data.row_groups()
-        table = np.concatenate(noise)[first[groups], None]
-        return observe(table, weights=data.weights, keep=True)
+        table = noise[first[groups], None]
+        return observe(table, weights=data.weights, keep=True, run=data.run)
 
     def _start_loadings(self, data: Observed) -> FactorParameters:
         """One type, whose loadings span the leading singular vectors of the residuals.
@@ -337,6 +342,14 @@ class Factor:
         same = np.array_equal(old.center, new.center)
         steady = parameters.steady_scales if same else None
         return replace(parameters, loadings=loadings, columns=new, steady_scales=steady)
+
+    def welcome(
+        self,
+        statistics: FactorStatistics,
+        parameters: FactorParameters,
+        arrived: Array,
+    ) -> FactorStatistics:
+        return statistics  # columns have a prior
 
     def log_joint(self, parameters: FactorParameters, block: Block) -> Array:
         rows = _read(parameters, block)
@@ -787,15 +800,16 @@ def _residuals(rows: _Rows, part: slice, means: Array, moments: Array) -> Array:
 
 def _totals(data: Observed) -> tuple[Array, Array, float]:
     """Weights and squares of each column, and the mean square of damped row offsets."""
-    counts, squares = np.zeros((2, data.shape[1]))
-    square, weight = 0.0, 0.0
-    for block in data:
+
+    def of_columns(block: Block) -> Array:
         weights = block.weights[None]
-        counts += block.mask.collect(weights)[0]
-        squares += block.squares.collect(weights)[0]
-        square += float(block.weights @ _offsets(block, data.shape[1]) ** 2)
-        weight += float(block.weights.sum())
-    return counts, squares, square / weight
+        return np.vstack([block.mask.collect(weights), block.squares.collect(weights)])
+
+    def of_rows(block: Block) -> float:
+        return float(block.weights @ _offsets(block, data.shape[1]) ** 2)
+
+    counts, squares = data.total(of_columns)
+    return counts, squares, data.total(of_rows) / data.weights.sum()
 
 
 def _offsets(block: Block, d: int) -> Array:
@@ -818,16 +832,19 @@ def _leading_directions(
     values = np.ones(n_directions)
     for _ in range(_START_PASSES):
         W = directions * scale
-        products = np.zeros_like(W)
-        for block in data:
-            offsets = _offsets(block, len(known))
-            U = block.values.project(W) - offsets * block.mask.project(W)
-            U *= block.weights / (block.counts + _START_DAMPING)
-            products += block.values.collect(U) - block.mask.collect(U * offsets)
+        products = data.total(partial(_covary, W))
         basis, triangle = np.linalg.qr((products * scale)[:, known].T)
         rotation, squares, _ = np.linalg.svd(triangle)
         directions[:, known], values = (basis @ rotation).T, np.sqrt(squares)
     return directions * scale, values
+
+
+def _covary(W: Array, block: Block) -> Array:
+    """Products of directions (q, d) with the damped residuals and back."""
+    offsets = _offsets(block, W.shape[1])
+    U = block.values.project(W) - offsets * block.mask.project(W)
+    U *= block.weights / (block.counts + _START_DAMPING)
+    return block.values.collect(U) - block.mask.collect(U * offsets)
 
 
 def _pool(noise: Array) -> float:

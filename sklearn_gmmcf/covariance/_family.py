@@ -11,11 +11,9 @@ All values are centered by the columns' observed means, so 0 is the mean of a co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from functools import reduce
-from operator import add
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -51,13 +49,19 @@ class Statistics:
         }
         return type(self)(**sums)
 
+    def scaled(self, factor: float) -> Self:
+        """The statistics of the same rows at this many times their weights."""
+        products = {
+            f.name: getattr(self, f.name)
+            if f.metadata.get("shared")
+            else getattr(self, f.name) * factor
+            for f in fields(self)
+        }
+        return type(self)(**products)
 
-S = TypeVar("S", bound=Statistics)
-
-
-def total(statistics: Iterable[S]) -> S:
-    """The statistics of all blocks."""
-    return reduce(add, statistics)
+    def aligned(self, other: Self) -> Self:
+        """The same with what is shared taken from others, to which it can be added."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,13 @@ class Family(Protocol):
         """Refuse ``precisions_init`` of a wrong shape or not positive."""
 
     def recenter(self, parameters: Any, old: Columns, new: Columns) -> Any:
-        """The same model for data centered elsewhere."""
+        """The same model for data centered elsewhere.
+
+        Columns may have been observed for the first time.
+        """
+
+    def welcome(self, statistics: Any, parameters: Any, arrived: Array) -> Any:
+        """Statistics that can be learned from for columns (d,) without any so far."""
 
     def log_joint(self, parameters: Any, block: Block) -> Array:
         """Log of weight times density of the observed entries, (K, n)."""

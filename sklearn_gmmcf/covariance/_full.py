@@ -19,7 +19,7 @@ The smaller of the two systems is solved, for many rows at once, the rows last:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,13 @@ class FullStatistics(Statistics):
     shifts: Array  # (K, d), first moments about origin, holes at conditional means
     moments: Array  # (K, d, d), second moments about origin, conditional ones included
     origin: Array = field(metadata=SHARED)  # (K, d)
+
+    def aligned(self, other: FullStatistics) -> FullStatistics:
+        moves = other.origin - self.origin
+        shifts = self.shifts - self.sizes[:, None] * moves
+        # S2 - m S1^T - S1 m^T + S0 m m^T, the last two terms together.
+        moments = self.moments - _outer(moves, self.shifts) - _outer(shifts, moves)
+        return replace(self, shifts=shifts, moments=moments, origin=other.origin)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,8 +184,13 @@ class Full:
         self, parameters: FullParameters, old: Columns, new: Columns
     ) -> FullParameters:
         means = parameters.means + (old.center - new.center)
-        means[:, ~new.known] = 0.0
+        means[:, ~old.known] = 0.0  # the mean of those that arrive
         return FullParameters(parameters.weights, means, parameters.covariances)
+
+    def welcome(
+        self, statistics: FullStatistics, parameters: FullParameters, arrived: Array
+    ) -> FullStatistics:
+        return statistics  # holes already stand there with their variance
 
     def log_joint(self, parameters: FullParameters, block: Block) -> Array:
         n_components = len(parameters.weights)
@@ -424,14 +436,18 @@ class Full:
             data, n_components, responsibilities
         )
         sizes, counts = statistics.sizes, statistics.counts
-        moments = np.zeros((*means.shape, means.shape[1]))
-        for block in data:
+
+        def scatter(block: Block) -> Array:
+            of_block = np.empty((*means.shape, means.shape[1]))
             values, present = block.dense()
             weighted = responsibilities(block.rows) * block.weights
             for k, mean in enumerate(means):
                 residuals = (values - mean) * present
                 residuals *= np.sqrt(weighted[k])[:, None]
-                moments[k] += residuals.T @ residuals
+                of_block[k] = residuals.T @ residuals
+            return of_block
+
+        moments = data.total(scatter)
         moments += _diagonals((sizes[:, None] - counts) * variances)
         start = FullStatistics(
             log_likelihood=0.0,

@@ -1,0 +1,132 @@
+"""Threads over blocks: the same numbers for any n_jobs."""
+
+import threading
+
+import numpy as np
+import pytest
+from joblib import parallel_config
+from sklearn.base import clone
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture, _base, _observed
+from sklearn_gmmcf._executors import threads
+from sklearn_gmmcf._observed import observe
+from sklearn_gmmcf._sklearn import one_blas_thread
+from tests.drawn import clusters
+from tests.test_observed import to_sparse
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+ESTIMATORS = [
+    *(
+        MaskedGaussianMixture(2, covariance_type=t, max_iter=2, n_init=2)
+        for t in ("spherical", "diag", "tied", "full")
+    ),
+    MaskedGaussianMixture(2, covariance_type="factor", n_factors=3, max_iter=4),
+    MaskedGaussianMixture(3, init_params="random", max_iter=2),
+    KMeansMixture(3, max_iter=4, n_init=2),
+]
+
+
+@pytest.fixture
+def many_blocks(monkeypatch):
+    monkeypatch.setattr(_observed, "_DENSE_BLOCK_BYTES", 8 * 6 * 20)
+    monkeypatch.setattr(_observed, "_LARGE_BLOCK_BYTES", 8 * 6 * 20)
+    monkeypatch.setattr(_observed, "_SPARSE_BLOCK_ENTRIES", 90)
+    monkeypatch.setattr(_base, "_COMPLETED_BYTES", 8 * 6 * 20)
+
+
+def results(estimator, X, n_jobs):
+    est = clone(estimator).set_params(random_state=0, n_jobs=n_jobs).fit(X)
+    found = {k: v for k, v in vars(est).items() if k.endswith("_")}
+    entries = np.repeat(np.arange(200), 2), np.tile([1, 4], 200)
+    for name in ("predict", "predict_proba", "score_samples", "score", "transform"):
+        found[name] = getattr(est, name)(X)
+    found["complete"], found["std"] = est.complete(X, return_std=True)
+    found["entries"] = np.stack(est.complete(X, entries=entries, return_std=True))
+    found["items"], found["values"] = est.recommend(X, n_items=2)
+    found["streamed"] = est.partial_fit(X).means_
+    return found
+
+
+@pytest.mark.usefixtures("many_blocks")
+@pytest.mark.parametrize("make", [np.array, to_sparse])
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: str(e)[:55])
+def test_same_bits_for_any_number_of_threads(estimator, make):
+    X = make(clusters(200, 6))
+    expected = results(estimator, X, None)
+    found = results(estimator, X, 3)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+@pytest.mark.usefixtures("many_blocks")
+def test_blocks_meet_on_two_threads_of_one_blas_thread_each():
+    data = observe(clusters(200, 6), run=threads(2))
+    # It breaks unless two blocks are worked on at once.
+    both = threading.Barrier(2, timeout=20)
+    seen = []
+
+    def look(block):
+        if block.rows.start < 40:
+            both.wait()
+        seen.extend(threadpool_info())
+
+    with threadpool_limits(2, "blas"):
+        one_blas_thread(data.each)(look)
+        after = threadpool_info()
+    n_threads = [lib["num_threads"] for lib in seen if lib["user_api"] == "blas"]
+    assert set(n_threads) == {1}
+    assert {lib["num_threads"] for lib in after if lib["user_api"] == "blas"} == {2}
+
+
+@pytest.mark.usefixtures("many_blocks")
+def test_sums_do_not_depend_on_what_is_ready_first():
+    data = observe(clusters(200, 6), run=threads(4))
+    values = np.random.default_rng(0).standard_normal(200) * 10.0 ** np.arange(200)
+    pause = threading.Event()
+
+    def last_first(block):
+        if block.rows.start == 0:
+            pause.wait(0.05)
+        return values[block.rows].sum()
+
+    totals = {float(data.total(last_first)) for _ in range(3)}
+    totals.add(float(observe(clusters(200, 6)).total(last_first)))
+    assert len(totals) == 1
+
+
+def test_results_keep_the_order_of_tasks_and_few_wait():
+    started = []
+
+    def double(task):
+        started.append(task)
+        return 2 * task
+
+    results = iter(threads(2)(double, range(100)))
+    assert next(results) == 0
+    assert len(started) < 10
+    assert list(results) == [2 * i for i in range(1, 100)]
+
+
+def test_an_error_in_a_thread_is_raised_and_ends_the_others():
+    started = []
+
+    def fail(task):
+        started.append(task)
+        raise RuntimeError(f"task {task}")
+
+    with pytest.raises(RuntimeError, match="task 0"):
+        list(threads(2)(fail, range(100)))
+    assert len(started) < 10
+    assert threading.active_count() == 1
+
+
+def test_n_jobs_is_that_of_joblib():
+    assert threads(None) is map
+    assert threads(1) is map
+    with parallel_config("threading", n_jobs=2):
+        assert threads(None) is not map
+    with pytest.raises(ValueError, match="n_jobs"):
+        KMeansMixture(n_jobs=0).fit(clusters())
