@@ -3,8 +3,9 @@
     python examples/stream_ratings.py
 
 A mixture begins with the ratings of the first users. A new user then rates item after
-item, and is recommended others at once, by the model as it is (fold-in). Later users come
-in batches that `partial_fit` adds to the model; it ends about where a fit of all would.
+item, and is recommended others at once, by the model as it is (fold-in). Later users
+come in batches that `partial_fit` adds to the model; it ends about where a fit of all
+would.
 """
 
 import numpy as np

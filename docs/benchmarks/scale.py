@@ -24,7 +24,7 @@ def ratings(millions, dtype=np.float64):
     """That many ratings of 4,000 items, 165 a row."""
     n = int(millions * 1e6 / A_ROW)
     rng = np.random.default_rng(0)
-    steps = np.sort(rng.integers(0, N_COLUMNS - A_ROW, (n, A_ROW), dtype=np.int32))
+    steps = np.sort(rng.integers(0, N_COLUMNS - A_ROW + 1, (n, A_ROW), dtype=np.int32))
     indices = (steps + np.arange(A_ROW, dtype=np.int32)).ravel()
     data = rng.integers(1, 6, n * A_ROW).astype(dtype)
     indptr = np.arange(0, n * A_ROW + 1, A_ROW)
