@@ -385,6 +385,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
     def _fit(self, X, sample_weight, n_batches):
         """Fit; `n_batches` is that of the running sums."""
         family = self._make_family()
+        if n_batches is not None:
+            family = family.for_streams()
         previous = self._previous_model(family)
         data = self._observe_for_fit(
             X,
@@ -480,6 +482,11 @@ class MaskedGaussianMixture(BaseObservedMixture):
         Sums are about the center of each column, which stays where the first batch that
         shows the column put it; there `mean_precision_prior` pulls means.
 
+        The start of a stream decides what it can find. Let the first batch be large, or
+        `n_init` be more than one. With 'factor' few rows would switch factors off for
+        good, so in a stream without `fit` none is: the prior precision of the loadings
+        is at most 30 times that of the noise.
+
         References
         ----------
         O. Cappe and E. Moulines (2009). On-line expectation-maximization algorithm for
@@ -503,6 +510,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self._refuse_other_model(family, "partial_fit", "fit anew")
         data = self._observe_batch(X, sample_weight)
         previous, running = self._model, self._running
+        if running is not None and running.n_batches is not None:
+            family = family.for_streams()
         parameters = family.recenter(
             previous.parameters, previous.columns, data.columns
         )

@@ -186,6 +186,9 @@ class Diagonal:
         means[:, ~old.known] = 0.0  # the mean of those that arrive
         return DiagonalParameters(parameters.weights, means, parameters.variances)
 
+    def for_streams(self) -> Diagonal:
+        return self
+
     def welcome(
         self,
         statistics: DiagonalStatistics,

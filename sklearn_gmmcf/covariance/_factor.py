@@ -75,6 +75,9 @@ _START_DAMPING = 5.0
 # relative to it: as if they were known, or the noise would take what they explain.
 _START_PRECISION = 8.0
 _START_SPREAD = 1e-6
+# Most precision of the prior in a stream, in units of that of the noise: a factor that
+# few rows do not support would be switched off for good.
+_STREAM_PRECISION = 30.0
 
 
 @dataclass(frozen=True)
@@ -217,6 +220,7 @@ class Factor:
     n_factors: int = 10
     min_variance: float = 0.0
     priors: Priors = Priors()
+    streams: bool = False  # whether later rows may need what these do not
 
     @property
     def most_rows(self) -> int:
@@ -343,6 +347,9 @@ class Factor:
         steady = parameters.steady_scales if same else None
         return replace(parameters, loadings=loadings, columns=new, steady_scales=steady)
 
+    def for_streams(self) -> Factor:
+        return replace(self, streams=True)
+
     def welcome(
         self,
         statistics: FactorStatistics,
@@ -449,7 +456,11 @@ class Factor:
                 prior_mean=prior_mean,
             )
             if self.priors.loadings:
-                p = replace(p, prior_precision=1 / _prior_variances(p).mean(axis=1))
+                precision = 1 / _prior_variances(p).mean(axis=1)
+                if self.streams:
+                    most = _STREAM_PRECISION / _pool(noise[known])
+                    precision = np.minimum(precision, most)
+                p = replace(p, prior_precision=precision)
         return p
 
     def _solve(

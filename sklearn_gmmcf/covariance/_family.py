@@ -117,6 +117,9 @@ class Family(Protocol):
         Columns may have been observed for the first time.
         """
 
+    def for_streams(self) -> Family:
+        """The family for rows that come in batches."""
+
     def welcome(self, statistics: Any, parameters: Any, arrived: Array) -> Any:
         """Statistics that can be learned from for columns (d,) without any so far."""
 

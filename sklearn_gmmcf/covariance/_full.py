@@ -187,6 +187,9 @@ class Full:
         means[:, ~old.known] = 0.0  # the mean of those that arrive
         return FullParameters(parameters.weights, means, parameters.covariances)
 
+    def for_streams(self) -> Full:
+        return self
+
     def welcome(
         self, statistics: FullStatistics, parameters: FullParameters, arrived: Array
     ) -> FullStatistics:
