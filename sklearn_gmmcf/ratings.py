@@ -497,7 +497,7 @@ def _check_ids(name: str, ids: Any) -> Array:
     if ids.ndim != 1:
         raise ValueError(f"Ids of {name} should be 1d, but got {ids.ndim}d.")
     if ids.dtype.kind in "iu":
-        if ids.size and ids.max() > np.iinfo(np.int64).max:
+        if ids.size and int(ids.max()) > np.iinfo(np.int64).max:
             raise ValueError(
                 f"Ids of {name} should be below 2**63, but got {ids.max()}. Convert "
                 "them to strings."

@@ -18,7 +18,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
 from sklearn.base import clone
 from sklearn.decomposition import FactorAnalysis
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import KFold
 
 from sklearn_gmmcf import (
@@ -33,7 +33,8 @@ from sklearn_gmmcf.covariance import Given, _factor
 from sklearn_gmmcf.covariance._factor import Factor, FactorParameters, Priors
 from sklearn_gmmcf.datasets import make_ratings
 from tests import oracles
-from tests.drawn import tables
+from tests.drawn import clusters, tables
+from tests.test_mixture import estimators
 from tests.test_observed import to_sparse
 
 STARTS = ["kmeans", "k-means++", "random", "random_from_data"]
@@ -1118,13 +1119,42 @@ class TestErrors:
             factor(2, reg_covar=5.0).fit(X).means_, factor(2).fit(X).means_
         )
 
+
+class TestCovariance:
+    def test_of_each_type(self):
+        X = clusters(60, 4)
+        for estimator in estimators(random_state=0):
+            estimator.fit(X)
+            if "factor" in str(estimator):
+                p = from_library(estimator._model.parameters)
+                expected = [oracles.factor_covariance(p, k) for k in range(2)]
+            else:
+                C = estimator.covariances_
+                kind = getattr(estimator, "covariance_type", "spherical")
+                expected = {
+                    "spherical": lambda C: [c * np.eye(4) for c in C],
+                    "diag": lambda C: [np.diag(c) for c in C],
+                    "tied": lambda C: [C, C],
+                    "full": list,
+                }[kind](C.copy())
+            before = estimator.score(X)
+            for k in range(2):
+                covariance = estimator.get_covariance(k)
+                np.testing.assert_allclose(covariance, expected[k], rtol=1e-12)
+                covariance[:] = 0
+                np.testing.assert_array_equal(
+                    estimator.get_covariance(np.int64(k)) == 0, expected[k] == 0
+                )
+            assert estimator.score(X) == before
+
     @pytest.mark.parametrize("component", [-1, 2, 0.0, "0"])
-    def test_covariance_of_no_component(self, component):
-        mixture = factor(2).fit(with_odd_rows())
-        with pytest.raises(
-            ValueError, match=r"component should be .* from 0 to 1, but"
-        ):
-            mixture.get_covariance(component)
+    def test_of_no_component(self, component):
+        match = r"component should be an integer from 0 to 1, but got"
+        for estimator in estimators(random_state=0):
+            with pytest.raises(NotFittedError):
+                estimator.get_covariance(0)
+            with pytest.raises(ValueError, match=match):
+                estimator.fit(clusters(60, 4)).get_covariance(component)
 
 
 class TestWarmStart:
