@@ -418,13 +418,19 @@ class TestStart:
         ]
         damping = _factor._START_DAMPING
         offsets = np.nansum(R, axis=1) / ((~np.isnan(R)).sum(axis=1) + damping)
+        counts = row_weights @ ~np.isnan(X)
+        variance = row_weights @ np.nansum(R**2, axis=1) / counts.sum()
         R = np.nan_to_num(R - offsets[:, None])
-        in_columns = np.sqrt(row_weights @ ~np.isnan(X) + damping)
+        in_columns = np.sqrt(counts + damping)
         in_rows = np.sqrt((~np.isnan(X)).sum(axis=1) + damping) / np.sqrt(row_weights)
-        directions = (
-            np.linalg.svd(R / in_columns / in_rows[:, None])[2][:3] / in_columns
-        )
-        assert subspace_angles(start.components_[1:].T, directions.T).max() < 1e-3
+        _, strengths, directions = np.linalg.svd(R / in_columns / in_rows[:, None])
+        directions = directions[:3] / in_columns
+        W = start.components_[1:]
+        assert subspace_angles(W.T, directions.T).max() < 1e-3
+        # Together an eighth of the variance, as strong as the singular values.
+        sizes = np.sqrt(W**2 @ (counts / counts.sum()))
+        expected = strengths[:3] / strengths[:3].mean() * np.sqrt(variance / 24)
+        np.testing.assert_allclose(sizes, expected, rtol=1e-4)
         # The first factor is the row's offset, alike in all columns.
         size = np.sqrt(np.average(offsets**2, weights=row_weights))
         np.testing.assert_allclose(start.components_[0], size)
