@@ -1,0 +1,23 @@
+"""The order of the gallery: from what it is, to ratings, to tables, to scale."""
+
+from sphinx_gallery.sorting import FileNameSortKey
+
+ORDER = [
+    "plot_digits.py",
+    "plot_kmeans_and_em.py",
+    "plot_course.py",
+    "plot_recommend.py",
+    "plot_choose_k.py",
+    "plot_hybrid_features.py",
+    "plot_impute_table.py",
+    "plot_multiple_imputation.py",
+    "plot_stream_ratings.py",
+    "plot_dask.py",
+]
+
+
+class GalleryOrder(FileNameSortKey):
+    """Sort examples as `ORDER` lists them."""
+
+    def __call__(self, filename):
+        return ORDER.index(filename)

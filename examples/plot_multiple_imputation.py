@@ -1,0 +1,85 @@
+"""
+Multiple imputation: error bars that tell the truth
+===================================================
+
+Half of the incomes of a survey are missing, and those who earn more are more silent.
+What is the mean income, and how sure is that? Three answers are tried on 100 surveys
+whose truth is known. An error bar of 95 % should catch the truth in 95 of them.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from sklearn_gmmcf import MaskedGaussianMixture
+
+N_SURVEYS, N_PEOPLE, N_DRAWS = 100, 300, 10
+rng = np.random.default_rng(0)
+
+
+def survey():
+    """Income, age and education; the chance that income is missing grows with these."""
+    age, education = rng.standard_normal((2, N_PEOPLE))
+    income = 0.6 * age + 0.6 * education + 0.5 * rng.standard_normal(N_PEOPLE)
+    silent = rng.random(N_PEOPLE) < 1 / (1 + np.exp(-1.5 * (age + education)))
+    return np.column_stack([np.where(silent, np.nan, income), age, education])
+
+
+# %%
+# *Those who answered*: drop the rest. *Imputed once*: fill each hole with its
+# conditional mean, and go on as if it had been observed. *Imputed many times*: draw the
+# holes 10 times, estimate from each completed table, and pool by Rubin's rules. A draw
+# does not know that the fitted parameters are estimates too, so each comes from a fit to
+# resampled people, which starts where the fit to all ended.
+
+
+def intervals(X):
+    """Mean income with its standard error, in three ways."""
+    heard = X[~np.isnan(X[:, 0]), 0]
+    yield heard.mean(), heard.std(ddof=1) / np.sqrt(len(heard))
+
+    mixture = MaskedGaussianMixture(
+        covariance_type="full", tol=1e-5, max_iter=500, warm_start=True
+    )
+    once = mixture.fit_transform(X)[:, 0]
+    yield once.mean(), once.std(ddof=1) / np.sqrt(len(X))
+
+    draws = []
+    for _ in range(N_DRAWS):
+        mixture.fit(X[rng.integers(len(X), size=len(X))])
+        seed = rng.integers(2**31)
+        draws.append(mixture.sample_completions(X, 1, random_state=seed)[0, :, 0])
+    estimates = np.mean(draws, axis=1)
+    within = np.var(draws, axis=1, ddof=1).mean() / len(X)
+    between = estimates.var(ddof=1)
+    yield estimates.mean(), np.sqrt(within + (1 + 1 / N_DRAWS) * between)
+
+
+results = np.array([list(intervals(survey())) for _ in range(N_SURVEYS)])
+names = ["those who answered", "imputed once", "imputed many times"]
+
+# %%
+# Each bar is one survey; the black ones miss the true mean, 0.
+
+figure, axes = plt.subplots(
+    1, 3, figsize=(9, 4), sharex=True, sharey=True, layout="constrained"
+)
+for ax, name, of_way in zip(axes, names, results.transpose(1, 2, 0), strict=True):
+    mean, error = of_way
+    caught = np.abs(mean) < 1.96 * error
+    for some, color in [(caught, "tab:blue"), (~caught, "black")]:
+        at = np.flatnonzero(some[:50])
+        ax.errorbar(
+            mean[at], at, xerr=1.96 * error[at], fmt=".", color=color, lw=1, ms=4
+        )
+    ax.axvline(0, color="0.6", lw=1)
+    ax.set(title=f"{name}\n{caught.mean():.0%} catch the truth", yticks=[])
+    ax.set_xlabel("estimated mean income")
+    print(f"{name:>18}: bias {mean.mean():+.3f}, {caught.mean():.1%} catch the truth")
+axes[0].set_ylabel("50 surveys")
+plt.show()
+
+# %%
+# Dropping the silent is biased. Filling once is not, but its bars are too short: guesses
+# count as if they had been observed. Many draws mend that. ``tol`` is lower here than by
+# default, as EM is slow where much is missing, and a mean that is still on its way is
+# biased, too.

@@ -1,0 +1,89 @@
+"""
+From ratings to recommendations, with their doubt
+=================================================
+
+A table of (user, film, rating) becomes a sparse matrix, a mixture of types of users in a
+shared space of tastes, and a table of recommendations under the films' own names. Films
+and users are made up, so that every prediction can be held against the truth.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from sklearn_gmmcf import MaskedGaussianMixture
+from sklearn_gmmcf.ratings import RatingsEncoder
+
+FILMS = {
+    "space": ["Far Orbit", "The Last Airlock", "Moons", "Cold Start", "Ion", "Drift"],
+    "love": ["Second Spring", "Letters", "Her Summer", "The Florist", "Us", "Rain"],
+    "horror": ["The Cellar", "Thirteen", "Do Not Knock", "Moth", "Hush", "The Well"],
+    "nature": ["Reef", "Ice", "A Year of Owls", "Salt", "River", "The Bees"],
+}
+titles = np.concatenate(list(FILMS.values()))
+genres = np.repeat(np.arange(4), 6)
+
+# %%
+# A thousand users of three types: each likes genres by type, and each of them in their
+# own way. The first 900 rate a quarter of the films, the good ones no more than others.
+
+rng = np.random.default_rng(0)
+usual = np.array([[1.2, -0.8, 0.8, 0.0], [-0.8, 1.2, -1.0, 0.5], [0.0, 0.2, -0.8, 1.2]])
+types = rng.integers(3, size=1_000)
+likes = usual[types] + rng.normal(0, 0.5, (1_000, 4))
+quality = rng.normal(0, 0.4, len(titles))
+truth = 3 + quality + likes[:, genres] + rng.normal(0, 0.6, (1_000, len(titles)))
+truth = truth.clip(1, 5)
+users, films = np.nonzero(rng.random((900, len(titles))) < 0.25)
+table = pd.DataFrame(
+    {"user": users, "item": titles[films], "rating": truth[users, films].round(1)}
+)
+print(table.head(3))
+
+# %%
+# Fit, and recommend. The new user has rated three films: no fit is needed for that.
+
+encoder = RatingsEncoder(rating_range=(1, 5))
+X, _ = encoder.fit_encode(table)
+mixture = MaskedGaussianMixture(
+    3, covariance_type="factor", n_factors=5, random_state=0
+).fit(X)
+
+new = (["you"] * 3, ["Far Orbit", "Letters", "Thirteen"], [5.0, 2.0, 4.0])
+row, you = encoder.encode(new)
+print(encoder.decode(you, *mixture.recommend(row, 5, return_std=True)).round(2))
+
+# %%
+# The doubt is part of the answer, and it falls with each rating. Here is what the
+# mixture thinks of all films for one user whom it has never met, after none of their
+# ratings, after three, after ten.
+
+columns = np.searchsorted(encoder.items_, titles)
+figure, axes = plt.subplots(1, 3, figsize=(10, 5.4), sharey=True, layout="constrained")
+places = np.arange(len(titles)) + genres  # a gap between genres
+strangers = truth[900:]
+rank = rng.permuted(np.tile(np.arange(len(titles)), (100, 1)), axis=1)
+for ax, n in zip(axes, (0, 3, 10), strict=True):
+    told = rank < n
+    rows = np.full(strangers.shape, np.nan)
+    rows[:, columns] = np.where(told, strangers, np.nan)
+    predicted, std = (
+        values[:, columns] for values in mixture.complete(rows, return_std=True)
+    )
+    error = np.sqrt(np.mean((predicted - strangers)[~told] ** 2))
+    print(f"after {n:2d}: RMSE {error:.2f}, mean doubt {std[~told].mean():.2f}")
+    hole, told = ~told[0], told[0]
+    ax.errorbar(
+        predicted[0, hole], places[hole], xerr=1.645 * std[0, hole], fmt="o", ms=4, lw=1
+    )
+    ax.plot(strangers[0], places, "k|", ms=8)
+    ax.plot(strangers[0, told], places[told], "ks", ms=5)
+    ax.set(title=f"after {n} ratings", xlabel="rating", xlim=(0.3, 5.7))
+    ax.set_xticks(range(1, 6))
+axes[0].set_yticks(places, titles)
+axes[0].invert_yaxis()
+plt.show()
+
+# %%
+# Points are predictions with their 90 % intervals, ticks the true ratings, squares what
+# the user has told. The printed figures are of 100 such users.

@@ -1,0 +1,82 @@
+"""
+Ratings as they come in
+=======================
+
+Two things change while a service runs. *A user rates one more item*: the model as it is
+takes that up at once, without any fit (fold-in). *Users come by the thousand*:
+``partial_fit`` adds each batch to the model, and forgets what it made of the first ones.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from scipy import sparse
+
+from sklearn_gmmcf import MaskedGaussianMixture
+from sklearn_gmmcf.datasets import make_ratings
+
+N_FIRST, N_ITEMS = 1_000, 100
+ratings = make_ratings(
+    20_000, N_ITEMS, n_types=4, n_factors=3, density=0.1, random_state=0
+)
+X = ratings.data
+held = np.random.default_rng(0).random(X.nnz) < 0.1
+coo = X.tocoo()
+entries, true = (coo.row[held], coo.col[held]), coo.data[held]
+X = sparse.csr_array((coo.data[~held], (coo.row[~held], coo.col[~held])), shape=X.shape)
+
+# %%
+# A mixture begins with the ratings of the first thousand users. Somebody who is not
+# among them rates item after item, and is recommended others at once.
+
+mixture = MaskedGaussianMixture(
+    4, covariance_type="factor", n_factors=5, random_state=0
+)
+mixture.partial_fit(X[:N_FIRST])
+
+print("A new user, whose ratings are not among those fitted:")
+user = 19_999
+order = np.random.default_rng(1).permutation(N_ITEMS)
+for n_rated in (0, 2, 10):
+    row = np.full((1, N_ITEMS), np.nan)
+    row[0, order[:n_rated]] = ratings.complete[user, order[:n_rated]]
+    items, values = mixture.recommend(row, n_items=3)
+    best = ", ".join(f"{i} ({v:.2f})" for i, v in zip(items[0], values[0], strict=True))
+    own = order[10:]
+    error = np.sqrt(
+        np.mean((mixture.transform(row) - ratings.complete[user])[0, own] ** 2)
+    )
+    print(f"  after {n_rated:2d} ratings: items {best}; RMSE of others {error:.3f}")
+
+# %%
+# The others come in batches of a thousand. Each costs one pass over its rows; none is
+# read again.
+
+
+def rmse(mixture):
+    return np.sqrt(np.mean((mixture.complete(X, entries=entries) - true) ** 2))
+
+
+n_users, errors = [N_FIRST], [rmse(mixture)]
+for start in range(N_FIRST, X.shape[0], 1_000):
+    mixture.partial_fit(X[start : start + 1_000])
+    n_users.append(start + 1_000)
+    errors.append(rmse(mixture))
+of_all = rmse(mixture.fit(X))
+
+print("Users who come later, in batches (RMSE of held-out ratings of all):")
+for n, error in zip(n_users, errors, strict=True):
+    if n in (1_000, 2_000, 5_000, 20_000):
+        print(f"  after {n}: RMSE {error:.4f}")
+print(f"  a fit of all: RMSE {of_all:.4f}")
+
+figure, ax = plt.subplots(figsize=(7, 3.8), layout="constrained")
+ax.plot(n_users, errors, "o-", label="partial_fit, batch by batch")
+ax.axhline(of_all, color="0.4", ls="--", label="one fit of all")
+ax.set(xlabel="users that the model has seen", ylabel="RMSE of held-out ratings")
+ax.legend()
+plt.show()
+
+# %%
+# The stream read each rating once, the fit of all read them at each iteration.
+
+print(f"after one pass the error of the stream is {errors[-1] / of_all - 1:.1%} larger")
