@@ -2,9 +2,9 @@
 Digits with half their pixels hidden
 ====================================
 
-A mixture is fitted to pictures of which nobody has seen more than half: of each of 1,797
-digits (8 x 8 pixels, bundled with scikit-learn) a random half of the pixels is hidden,
-another half for each. It then draws what was hidden, and says how sure it is.
+A mixture is fitted to pictures of which nobody has seen more than half: of each of
+1,797 digits (8 x 8 pixels, bundled with scikit-learn) a random half of the pixels is
+hidden, another half for each. It then draws what was hidden, and says how sure it is.
 """
 
 import matplotlib.pyplot as plt
@@ -62,8 +62,8 @@ for (name, pictures), row in zip(rows.items(), axes, strict=True):
 plt.show()
 
 # %%
-# Is the doubt honest? Of the hidden pixels, nine in ten should lie within 1.645 standard
-# deviations of their completion.
+# Is the doubt honest? Of the hidden pixels, nine in ten should lie within 1.645
+# standard deviations of their completion.
 
 inside = np.abs(completed - digits)[hidden] < 1.645 * std[hidden]
 print(f"90 % intervals hold {inside.mean():.1%} of the hidden pixels")

@@ -28,8 +28,8 @@ def survey():
 # *Those who answered*: drop the rest. *Imputed once*: fill each hole with its
 # conditional mean, and go on as if it had been observed. *Imputed many times*: draw the
 # holes 10 times, estimate from each completed table, and pool by Rubin's rules. A draw
-# does not know that the fitted parameters are estimates too, so each comes from a fit to
-# resampled people, which starts where the fit to all ended.
+# does not know that the fitted parameters are estimates too, so each comes from a fit
+# to resampled people, which starts where the fit to all ended.
 
 
 def intervals(X):
@@ -79,7 +79,7 @@ axes[0].set_ylabel("50 surveys")
 plt.show()
 
 # %%
-# Dropping the silent is biased. Filling once is not, but its bars are too short: guesses
-# count as if they had been observed. Many draws mend that. ``tol`` is lower here than by
-# default, as EM is slow where much is missing, and a mean that is still on its way is
-# biased, too.
+# Dropping the silent is biased. Filling once is not, but its bars are too short:
+# guesses count as if they had been observed. Many draws mend that. ``tol`` is lower
+# here than by default, as EM is slow where much is missing, and a mean that is still on
+# its way is biased, too.

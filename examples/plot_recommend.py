@@ -2,9 +2,9 @@
 From ratings to recommendations, with their doubt
 =================================================
 
-A table of (user, film, rating) becomes a sparse matrix, a mixture of types of users in a
-shared space of tastes, and a table of recommendations under the films' own names. Films
-and users are made up, so that every prediction can be held against the truth.
+A table of (user, film, rating) becomes a sparse matrix, a mixture of types of users in
+a shared space of tastes, and a table of recommendations under the films' own names.
+Films and users are made up, so that every prediction can be held against the truth.
 """
 
 import matplotlib.pyplot as plt

@@ -4,7 +4,8 @@ Ratings as they come in
 
 Two things change while a service runs. *A user rates one more item*: the model as it is
 takes that up at once, without any fit (fold-in). *Users come by the thousand*:
-``partial_fit`` adds each batch to the model, and forgets what it made of the first ones.
+``partial_fit`` adds each batch to the model, and forgets what it made of the first
+ones.
 """
 
 import matplotlib.pyplot as plt
