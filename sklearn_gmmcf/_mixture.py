@@ -60,8 +60,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
     n_components : int, default=1
         Number of components K.
 
-    covariance_type : {'spherical', 'diag', 'tied', 'full', 'factor'}, \
-            default='spherical'
+    covariance_type : {'spherical', 'diag', 'tied', 'full', 'factor'}, default='spherical'
         One variance for each component; one for each component and column; one
         covariance matrix for all components; one for each component; or common factors
         with types of rows, see Notes. With 'tied', 'full' and 'factor' a hole is
@@ -95,8 +94,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
     n_init : int, default=1
         Number of starts, of which the best fit is kept.
 
-    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, \
-            default='kmeans'
+    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, default='kmeans'
         First responsibilities: clusters of k-means on the observed entries; the nearest
         of `n_components` rows, drawn far from each other ('k-means++') or uniformly
         ('random_from_data'); or uniform draws. With 'factor', of rows by how noisy they
@@ -167,20 +165,28 @@ class MaskedGaussianMixture(BaseObservedMixture):
         Square roots of the precisions; for matrices upper triangular, with
         ``precision = U @ U.T``. Not for 'factor'.
 
-    components_, intercept_, noise_variance_, noise_scale_, factor_means_, \
-            factor_covariances_, factor_precision_ : ndarray
-        Only for 'factor', in the terms of the Notes::
+    components_ : ndarray of shape (n_factors, n_features)
+        Loadings w. This and the next six are only there for 'factor', and in the terms
+        of the Notes. The first factor is the row's offset; the others are sorted by the
+        size of their loadings, and the largest loading of each is positive.
 
-            components_           (n_factors, n_features)                  loadings w
-            intercept_            (n_features,)                            a_0
-            noise_variance_       (n_features,)                            psi
-            noise_scale_          (n_components,)                          s
-            factor_means_         (n_components, n_factors)                nu
-            factor_covariances_   (n_components, n_factors, n_factors)     Lambda
-            factor_precision_     (n_factors,)                             alpha
+    intercept_ : ndarray of shape (n_features,)
+        Intercepts :math:`a_0` of the columns.
 
-        The first factor is the row's offset; the others are sorted by the size of their
-        loadings, and the largest loading of each is positive.
+    noise_variance_ : ndarray of shape (n_features,)
+        Noise :math:`\psi` of the columns.
+
+    noise_scale_ : ndarray of shape (n_components,)
+        Scales s of the types' noise.
+
+    factor_means_ : ndarray of shape (n_components, n_factors)
+        Mean tastes :math:`\nu` of the types.
+
+    factor_covariances_ : ndarray of shape (n_components, n_factors, n_factors)
+        Covariances :math:`\Lambda` of tastes within the types.
+
+    factor_precision_ : ndarray of shape (n_factors,)
+        Prior precisions :math:`\alpha` of the loadings.
 
     converged_ : bool
         Whether the best run reached `tol`.
@@ -198,7 +204,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
     n_features_in_ : int
         Number of columns seen in fit.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if all are strings.
 
     See Also
@@ -281,7 +287,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
            [8. , 9. ],
            [9. , 9. ],
            [8.5, 9. ]])
-    """
+    """  # noqa: E501
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
