@@ -33,7 +33,7 @@ templates_path = ["_templates"]
 default_role = "literal"
 nitpicky = True
 # What docstrings of parameters name as types, and what only other projects document.
-nitpick_ignore_regex = [("py:.*", r"(?!sklearn_gmmcf).*")]
+nitpick_ignore_regex = [("py:.*", r"(sklearn|numpy|scipy|pandas)\..*")]
 
 if os.environ.get("SKLEARN_GMMCF_INTERSPHINX") == "1":
     extensions.append("sphinx.ext.intersphinx")
@@ -74,7 +74,8 @@ html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_show_sourcelink = False
 html_copy_source = False
-html_sidebars = {"index": [], "changelog": []}
+_ALONE = "index getting_started coming_from benchmarks mathematics developing changelog"
+html_sidebars = {page: [] for page in _ALONE.split()}
 html_theme_options = {
     "logo": {"text": "sklearn-gmmcf"},
     "navbar_align": "left",

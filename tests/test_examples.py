@@ -1,6 +1,7 @@
 """The examples run, and print what they should."""
 
 import gzip
+import os
 import re
 import subprocess
 import sys
@@ -14,7 +15,13 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 def run(name, *arguments):
     command = [sys.executable, "-W", "error", EXAMPLES / name, *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        command,
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"MPLBACKEND": "agg"},
+    ).stdout
 
 
 def errors(printed):
@@ -55,7 +62,7 @@ def test_complete_ratings_of_movielens(data_file):
 
 
 def test_impute_table():
-    printed = run("impute_table.py")
+    printed = run("plot_impute_table.py")
     rmse = {
         name.strip(): float(value)
         for name, value in re.findall(

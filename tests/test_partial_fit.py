@@ -402,7 +402,7 @@ def test_streams_end_where_fit_ends(params, n_factors):
 
 
 def test_example():
-    printed = run("stream_ratings.py")
+    printed = run("plot_stream_ratings.py")
     new, later = (
         [float(x) for x in re.findall(rf"{of} ([\d.]+)$", printed, re.MULTILINE)]
         for of in ("RMSE of others", "RMSE")

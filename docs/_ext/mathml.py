@@ -1,16 +1,25 @@
 """Write formulas as MathML, which browsers draw without a script from elsewhere."""
 
+import re
+
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
+# A group of an accented letter alone would get its subscript below, as a limit.
+_ACCENTED = re.compile(r"(\\(?:bar|hat|tilde) [a-z])\}(?=[_^])")
+
+
+def _read(node):
+    return _ACCENTED.sub(r"\1{}}", node.astext())
+
 
 def _write_inline(translator, node):
-    translator.body.append(tex2mathml(node.astext(), as_block=False))
+    translator.body.append(tex2mathml(_read(node), as_block=False))
     raise nodes.SkipNode
 
 
 def _write_block(translator, node):
-    text = node.astext()
+    text = _read(node)
     if "&" in text or r"\\" in text:
         text = rf"\begin{{aligned}}{text}\end{{aligned}}"
     math = tex2mathml(text, as_block=True)
