@@ -18,7 +18,7 @@ from sklearn_gmmcf._base import (
     restore_on_failure,
     warn_user,
 )
-from sklearn_gmmcf._em import Running, run_em
+from sklearn_gmmcf._em import Run, Running, run_em
 from sklearn_gmmcf._observed import Observed
 from sklearn_gmmcf._progress import Messages, Progress
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context, one_blas_thread
@@ -60,7 +60,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
     n_components : int, default=1
         Number of components K.
 
-    covariance_type : {'spherical', 'diag', 'tied', 'full', 'factor'}, default='spherical'
+    covariance_type : {'spherical', 'diag', 'tied', 'full', 'factor'}, \
+            default='spherical'
         One variance for each component; one for each component and column; one
         covariance matrix for all components; one for each component; or common factors
         with types of rows, see Notes. With 'tied', 'full' and 'factor' a hole is
@@ -94,7 +95,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
     n_init : int, default=1
         Number of starts, of which the best fit is kept.
 
-    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, default='kmeans'
+    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, \
+            default='kmeans'
         First responsibilities: clusters of k-means on the observed entries; the nearest
         of `n_components` rows, drawn far from each other ('k-means++') or uniformly
         ('random_from_data'); or uniform draws. With 'factor', of rows by how noisy they
@@ -166,9 +168,9 @@ class MaskedGaussianMixture(BaseObservedMixture):
         ``precision = U @ U.T``. Not for 'factor'.
 
     components_ : ndarray of shape (n_factors, n_features)
-        Loadings w. This and the next six are only there for 'factor', and in the terms
-        of the Notes. The first factor is the row's offset; the others are sorted by the
-        size of their loadings, and the largest loading of each is positive.
+        Loadings w of the columns on the factors ('factor' only, as the next six; see
+        Notes). The first factor is the row's offset; the others are sorted by the size
+        of their loadings, and the largest loading of each is positive.
 
     intercept_ : ndarray of shape (n_features,)
         Intercepts :math:`a_0` of the columns.
@@ -177,13 +179,13 @@ class MaskedGaussianMixture(BaseObservedMixture):
         Noise :math:`\psi` of the columns.
 
     noise_scale_ : ndarray of shape (n_components,)
-        Scales s of the types' noise.
+        Scales s of the noise of the types.
 
     factor_means_ : ndarray of shape (n_components, n_factors)
         Mean tastes :math:`\nu` of the types.
 
     factor_covariances_ : ndarray of shape (n_components, n_factors, n_factors)
-        Covariances :math:`\Lambda` of tastes within the types.
+        Covariances :math:`\Lambda` of the tastes within the types.
 
     factor_precision_ : ndarray of shape (n_factors,)
         Prior precisions :math:`\alpha` of the loadings.
@@ -201,10 +203,15 @@ class MaskedGaussianMixture(BaseObservedMixture):
     lower_bounds_ : list of float
         The objective at each E-step of the best run.
 
+    runs_ : list of namedtuple
+        What became of each start, in order: `converged` (bool), `n_iter` (int) and
+        `lower_bounds`, the objective at each E-step (list of float). See
+        :class:`~sklearn_gmmcf.plotting.ConvergenceDisplay`.
+
     n_features_in_ : int
         Number of columns seen in fit.
 
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+    feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, if all are strings.
 
     See Also
@@ -287,7 +294,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
            [8. , 9. ],
            [9. , 9. ],
            [8.5, 9. ]])
-    """  # noqa: E501
+    """
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -415,7 +422,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
             model = Model(family, parameters, data.columns)
             return progress.iterate(lambda: {"_model": model})
 
-        best = None
+        best, runs = None, []
         for n_run, make_start in enumerate(starts):
             progress.begin()
             messages.begin(n_run)
@@ -430,6 +437,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
             )
             messages.end(run.converged, run.lower_bound)
             progress.end()
+            runs.append(Run(run.converged, run.n_iter, run.lower_bounds))
             if best is None or run.lower_bound > best.lower_bound:
                 best = run
         if not best.converged and 0 < self.max_iter == best.n_iter:
@@ -443,6 +451,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self.n_iter_ = best.n_iter
         self.lower_bound_ = best.lower_bound
         self.lower_bounds_ = best.lower_bounds
+        self.runs_ = runs
         of_batch = best.statistics
         self._running = None if of_batch is None else Running(of_batch, n_batches)
         progress.close()
@@ -476,7 +485,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
         -------
         self : object
             The updated mixture. `lower_bound_` is the objective a row of the running
-            sums; `converged_`, `n_iter_` and `lower_bounds_` stay those of the fit.
+            sums; `converged_`, `n_iter_`, `lower_bounds_` and `runs_` stay those of
+            the fit.
 
         Raises
         ------
