@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn_gmmcf import MaskedGaussianMixture
 from sklearn_gmmcf.datasets import make_ratings
 from sklearn_gmmcf.model_selection import completion_scorer, one_standard_error
+from sklearn_gmmcf.plotting import ModelSelectionDisplay
 
 X = make_ratings(n_types=4, n_factors=0, density=0.3, random_state=0).data
 sizes = list(range(1, 9))
@@ -36,31 +37,37 @@ searches = {
 # %%
 # **BIC.** It judges the rows that were fitted, and charges for parameters.
 
-bic = [
-    [MaskedGaussianMixture(k, random_state=seed).fit(X).bic(X) for seed in range(3)]
+fits = [
+    MaskedGaussianMixture(k, random_state=seed).fit(X)
     for k in sizes
+    for seed in range(3)
 ]
 
-figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
-panels = {"BIC": np.array(bic)}
-for metric, search in searches.items():
-    panels[metric] = -search.cv_results_["mean_test_score"].reshape(-1, 3)
-labels = ["BIC", "RMSE of hidden entries", "minus their log-density"]
-for ax, values, label in zip(axes, panels.values(), labels, strict=True):
-    ax.plot(sizes, values.min(axis=1), "o-", label="best seed")
-    ax.plot(sizes, values, ".", color="0.6", zorder=0)
-    ax.axvline(4, color="0.8", zorder=0)
-    ax.set(xlabel="number of components", title=label)
-axes[0].legend()
+figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
+names = {
+    "rmse": "RMSE of hidden entries",
+    "log_density": "minus log-density of hidden entries",
+}
+bic = ModelSelectionDisplay.from_estimators(fits, X, ax=axes[0])
+for ax, (metric, search) in zip(axes[1:], searches.items(), strict=True):
+    ModelSelectionDisplay.from_cv_results(
+        search.cv_results_,
+        best_index=search.best_index_,
+        statistic="best",
+        score_name=names[metric],
+        negate_score=True,
+        ax=ax,
+    )
 plt.show()
 
 # %%
-# Lower is better everywhere. BIC rises steeply after four. The held-out curves do not:
-# a few components too many hardly harm a prediction, so on other data the very lowest
-# point of such a curve may be at five or seven. ``one_standard_error`` takes the fewest
-# components that are as good as the best within its error.
+# Lower is better everywhere; bands are the range over three seeds, the star is what was
+# chosen. BIC rises steeply after four. The held-out curves do not: a few components too
+# many hardly harm a prediction, so on other data the very lowest point of such a curve
+# may be at five or seven. ``one_standard_error`` takes the fewest components that are
+# as good as the best within its error.
 
-print(f"lowest BIC: K={sizes[int(np.argmin(panels['BIC'].min(axis=1)))]}")
+print(f"lowest BIC: K={bic.values[np.argmin(bic.scores)]}")
 for metric, search in searches.items():
     scores = search.cv_results_["mean_test_score"]
     best = search.cv_results_["params"][int(np.argmax(scores))]["n_components"]

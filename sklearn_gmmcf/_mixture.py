@@ -60,8 +60,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
     n_components : int, default=1
         Number of components K.
 
-    covariance_type : {'spherical', 'diag', 'tied', 'full', 'factor'}, \
-            default='spherical'
+    covariance_type : {'spherical', 'diag', 'tied', 'full', 'factor'}, default='spherical'
         One variance for each component; one for each component and column; one
         covariance matrix for all components; one for each component; or common factors
         with types of rows, see Notes. With 'tied', 'full' and 'factor' a hole is
@@ -95,8 +94,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
     n_init : int, default=1
         Number of starts, of which the best fit is kept.
 
-    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, \
-            default='kmeans'
+    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, default='kmeans'
         First responsibilities: clusters of k-means on the observed entries; the nearest
         of `n_components` rows, drawn far from each other ('k-means++') or uniformly
         ('random_from_data'); or uniform draws. With 'factor', of rows by how noisy they
@@ -211,7 +209,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
     n_features_in_ : int
         Number of columns seen in fit.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if all are strings.
 
     See Also
@@ -294,7 +292,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
            [8. , 9. ],
            [9. , 9. ],
            [8.5, 9. ]])
-    """
+    """  # noqa: E501
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
