@@ -492,7 +492,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         The start of a stream decides what it can find. Let the first batch be large, or
         `n_init` be more than one. With 'factor' few rows would switch factors off for
         good, so in a stream without `fit` none is: the prior precision of the loadings
-        is at most 30 times that of the noise.
+        is at most that of the noise.
 
         References
         ----------
