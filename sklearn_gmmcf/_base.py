@@ -22,9 +22,17 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_gmmcf._dask import (
+    call_at_entries,
+    call_lazily,
+    in_chunks,
+    is_dask,
+    observe_chunks,
+)
 from sklearn_gmmcf._executors import threads
 from sklearn_gmmcf._observed import (
     Block,
+    Blocks,
     Columns,
     Observed,
     bounded,
@@ -96,6 +104,7 @@ class BaseObservedMixture(
         """
         return self.fit(X, sample_weight=sample_weight).predict(X)
 
+    @in_chunks
     @one_blas_thread
     def predict(self, X):
         """Predict the most probable component of each row.
@@ -118,6 +127,7 @@ class BaseObservedMixture(
         )
         return np.concatenate(list(labels))
 
+    @in_chunks
     @one_blas_thread
     def predict_proba(self, X):
         """Compute the responsibilities of the components for each row.
@@ -144,6 +154,7 @@ class BaseObservedMixture(
         data.each(fill)
         return responsibilities
 
+    @in_chunks
     @one_blas_thread
     def score_samples(self, X):
         """Compute the log-density of the observed entries of each row.
@@ -184,7 +195,7 @@ class BaseObservedMixture(
         log_density : float
             In nats a row; higher is better.
         """
-        log_density = self.score_samples(X)
+        log_density = np.asarray(self.score_samples(X))
         if sample_weight is not None:
             sample_weight = check_sample_weight(
                 sample_weight, log_density, ensure_non_negative=True
@@ -205,7 +216,7 @@ class BaseObservedMixture(
             Lower is better. The sample size is the number of rows; columns never
             observed at fit count no parameters.
         """
-        log_density = self.score_samples(X)
+        log_density = np.asarray(self.score_samples(X))
         return -2 * log_density.sum() + self._n_parameters() * np.log(len(log_density))
 
     def aic(self, X):
@@ -221,7 +232,8 @@ class BaseObservedMixture(
         aic : float
             Lower is better.
         """
-        return -2 * self.score_samples(X).sum() + 2 * self._n_parameters()
+        log_density = np.asarray(self.score_samples(X))
+        return -2 * log_density.sum() + 2 * self._n_parameters()
 
     def icl(self, X):
         """Integrated completed likelihood on X.
@@ -245,8 +257,9 @@ class BaseObservedMixture(
         clustering with the integrated completed likelihood. IEEE Transactions on
         Pattern Analysis and Machine Intelligence 22(7), 719-725.
         """
-        return self.bic(X) + 2 * entr(self.predict_proba(X)).sum()
+        return self.bic(X) + 2 * entr(np.asarray(self.predict_proba(X))).sum()
 
+    @in_chunks
     @one_blas_thread
     def transform(self, X):
         """Complete the matrix: fill each hole with its conditional mean.
@@ -300,6 +313,8 @@ class BaseObservedMixture(
         MemoryError
             If the dense matrix cannot be had: ask for some entries.
         """
+        if is_dask(X):
+            return self._complete_dask(X, entries, return_std)
         data = self._observe(X)
         if entries is None:
             completed, std = self._complete_rows(data, return_std=return_std)
@@ -310,6 +325,7 @@ class BaseObservedMixture(
             )
         return (completed, std) if return_std else completed
 
+    @in_chunks
     @one_blas_thread
     def recommend(self, X, n_items=10, *, exclude_observed=True, return_std=False):
         """Find the columns with the highest predictions for each row.
@@ -410,8 +426,9 @@ class BaseObservedMixture(
             If entries and values are not equally long, values are not finite, or an
             entry is observed in X.
         """
-        data = self._observe(X)
-        rows, columns = check_entries(entries, data.shape)
+        in_dask = is_dask(X)
+        data = None if in_dask else self._observe(X)
+        rows, columns = check_entries(entries, X.shape if in_dask else data.shape)
         values = check_array(
             values,
             dtype=np.float64,
@@ -424,6 +441,9 @@ class BaseObservedMixture(
                 "values should be 1d and as long as the entries, but got the shape "
                 f"{values.shape} for {len(rows)} entries."
             )
+        if in_dask:
+            of_entries = {"rows": rows, "columns": columns, "values": values}
+            return call_at_entries(self, "score_entries", X, of_entries)[0]
         _, observed = data.lookup(rows, columns)
         if observed.any():
             first = np.argmax(observed)
@@ -616,6 +636,13 @@ class BaseObservedMixture(
         return model.family.n_parameters(model.parameters, n_columns)
 
     def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> Any:
+        if is_dask(X):  # what its chunks hold is looked at where they lie
+            if X.shape[0] < ensure_min_samples:
+                raise ValueError(
+                    f"Found array with {X.shape[0]} sample(s) (shape={X.shape}) while "
+                    f"a minimum of {ensure_min_samples} is required."
+                )
+            return validate_data(self, X, reset=reset, skip_check_array=True)
         refuse_unreadable(X)
         return validate_data(
             self,
@@ -630,6 +657,11 @@ class BaseObservedMixture(
     def _observe(self, X: Any) -> Observed:
         """The door of every method but fit."""
         check_is_fitted(self)
+        if is_dask(X):
+            raise TypeError(
+                "This method takes data in memory, but X is a Dask array. Call it with "
+                "some rows at a time, such as X.blocks[0].compute()."
+            )
         return observe(
             self._validate(X, reset=False),
             given=X,
@@ -646,18 +678,14 @@ class BaseObservedMixture(
         *,
         family: Family,
         earlier: Columns | None = None,
-    ) -> Observed:
+    ) -> Blocks:
         """The door of fit; `earlier` are the columns of a fit that is continued."""
-        validated = self._validate(X, reset=earlier is None, ensure_min_samples=2)
-        data = observe(
-            validated,
-            given=X,
-            missing_values=self.missing_values,
+        data = self._observe_rows(
+            X,
+            self._validate(X, reset=earlier is None, ensure_min_samples=2),
+            sample_weight,
+            family,
             earlier=earlier,
-            weights=_check_weights(sample_weight, validated),
-            keep=True,
-            run=threads(self.n_jobs),
-            **_block_options(family),
         )
         n_rows = data.shape[0]
         if n_rows < self.n_components:
@@ -677,19 +705,39 @@ class BaseObservedMixture(
             )
         return data
 
-    def _observe_batch(self, X: Any, sample_weight: Any) -> Observed:
+    def _observe_batch(self, X: Any, sample_weight: Any) -> Blocks:
         """The door of partial_fit after the first batch."""
-        validated = self._validate(X, reset=False)
-        return observe(
-            validated,
-            given=X,
-            missing_values=self.missing_values,
+        return self._observe_rows(
+            X,
+            self._validate(X, reset=False),
+            sample_weight,
+            self._model.family,
             earlier=self._model.columns,
             anchored=True,
-            weights=_check_weights(sample_weight, validated),
-            run=threads(self.n_jobs),
-            **_block_options(self._model.family),
         )
+
+    def _observe_rows(
+        self,
+        X: Any,
+        validated: Any,
+        sample_weight: Any,
+        family: Family,
+        *,
+        earlier: Columns | None,
+        anchored: bool = False,
+    ) -> Blocks:
+        options: dict[str, Any] = {
+            "missing_values": self.missing_values,
+            "earlier": earlier,
+            "anchored": anchored,
+            "weights": _check_weights(sample_weight, validated),
+            "run": threads(self.n_jobs),
+            **_block_options(family),
+        }
+        if is_dask(X):
+            return observe_chunks(X, **options)
+        # A batch is read once, so it needs no centered copy.
+        return observe(validated, given=X, keep=not anchored, **options)
 
     def _refuse_other_model(self, family: Family, purpose: str, way_out: str) -> None:
         """Refuse to continue a fit that had another shape."""
@@ -718,6 +766,16 @@ class BaseObservedMixture(
         attributes = model.family.attributes(model.parameters, model.columns)
         for name, value in attributes.items():
             setattr(self, name, value)
+
+    def _complete_dask(self, X: Any, entries: Any, return_std: bool) -> Any:
+        if entries is None:
+            return call_lazily(self, "complete", X, return_std=return_std)
+        rows, columns = check_entries(entries, X.shape)
+        of_entries = {"rows": rows, "columns": columns}
+        results = call_at_entries(
+            self, "complete", X, of_entries, return_std=return_std
+        )
+        return results if return_std else results[0]
 
     def _complete_rows(
         self, data: Observed, *, return_std: bool
@@ -783,6 +841,8 @@ class BaseObservedMixture(
 def _check_weights(sample_weight: Any, X: Any) -> Array | None:
     if sample_weight is None:
         return None
+    if hasattr(sample_weight, "compute"):
+        sample_weight = sample_weight.compute()  # of Dask
     return check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True
     )

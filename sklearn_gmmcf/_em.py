@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sklearn_gmmcf._observed import Observed
+from sklearn_gmmcf._observed import Blocks
 from sklearn_gmmcf.covariance import Family
 
 # Of stepwise EM: between 0.5, which forgets the most, and 1 (Liang and Klein 2009).
@@ -63,7 +63,7 @@ class Running:
 def run_em(
     family: Family,
     parameters: Any,
-    data: Observed,
+    data: Blocks,
     *,
     max_iter: int,
     tol: float,

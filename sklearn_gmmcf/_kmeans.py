@@ -16,12 +16,13 @@ from sklearn_gmmcf._base import (
     restore_on_failure,
     warn_user,
 )
+from sklearn_gmmcf._dask import in_chunks
 from sklearn_gmmcf._em import Running
 from sklearn_gmmcf._lloyd import assign, own_distances, run_lloyd
-from sklearn_gmmcf._observed import Observed
+from sklearn_gmmcf._observed import Blocks
 from sklearn_gmmcf._progress import Progress
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context, one_blas_thread
-from sklearn_gmmcf._starts import draw_distant_rows, draw_rows
+from sklearn_gmmcf._starts import draw_distant_rows, draw_rows, start_rows
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance import Spherical, check_shape
 
@@ -128,6 +129,13 @@ class KMeansMixture(BaseObservedMixture):
     `tol` is relative to variances that are weighted by `sample_weight`, so that an
     integer weight is that many equal rows; those of KMeans are not weighted.
 
+    X may be a Dask array in chunks of whole rows, whose blocks are dense with holes or
+    CSR (``pip install "sklearn-gmmcf[dask]"``). Chunks are worked on where they lie, by
+    any scheduler, `n_jobs` aside; the start is that of a seeded sample of
+    ``max(50 * n_components, 10_000)`` rows where there are more. What methods return
+    for each row is then a lazy Dask array; scores, and completions of some entries, are
+    computed at once. `sample_completions` takes data in memory.
+
     References
     ----------
     J. T. Chi, E. C. Chi and R. G. Baraniuk (2016). k-POD: a method for k-means
@@ -195,8 +203,8 @@ class KMeansMixture(BaseObservedMixture):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes: dense, a DataFrame, or sparse in COO, CSR, CSC, LIL or DOK
-            format.
+            Data with holes: dense, a DataFrame, sparse in COO, CSR, CSC, LIL or DOK
+            format, or a Dask array in chunks of rows.
         y : Ignored
             Present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -256,7 +264,9 @@ class KMeansMixture(BaseObservedMixture):
         self.inertia_ = best.inertia
         self.n_iter_ = best.n_iter
         # Rows of weight 0 are left out of the runs, but have labels.
-        self.labels_ = best.labels if sample_weight is None else self.predict(X)
+        self.labels_ = (
+            best.labels if sample_weight is None else np.asarray(self.predict(X))
+        )
         progress.close()
         return self
 
@@ -309,7 +319,7 @@ class KMeansMixture(BaseObservedMixture):
         labels, _ = assign(data, parameters.means)
         distances = own_distances(data, parameters.means, labels)
         self.inertia_ = float(data.weights @ distances)
-        self.labels_ = labels if sample_weight is None else self.predict(X)
+        self.labels_ = labels if sample_weight is None else np.asarray(self.predict(X))
         return self
 
     def fit_predict(self, X, y=None, sample_weight=None):
@@ -331,6 +341,7 @@ class KMeansMixture(BaseObservedMixture):
         """
         return self.fit(X, sample_weight=sample_weight).labels_
 
+    @in_chunks
     @one_blas_thread
     def predict(self, X):
         """Predict the nearest center of each row, over its observed entries.
@@ -352,12 +363,13 @@ class KMeansMixture(BaseObservedMixture):
     def _make_family(self) -> Spherical:
         return Spherical(reg_covar=self.reg_covar, min_variance=self.min_variance)
 
-    def _starts(self, data: Observed):
+    def _starts(self, data: Blocks):
         """What makes the first centers of each run, centered."""
         if isinstance(self.init, str):
             rng = check_random_state(self.random_state)
             draw = draw_distant_rows if self.init == "k-means++" else draw_rows
-            return [partial(draw, data, self.n_components, rng)] * self.n_init
+            sample = data.sample(start_rows(self.n_components), rng)
+            return [partial(draw, sample, self.n_components, rng)] * self.n_init
         init = check_array(self.init, dtype=np.float64, input_name="init")
         check_shape("init", init, (self.n_components, data.shape[1]))
         centers = np.where(data.columns.known, init - data.columns.center, 0.0)
@@ -368,8 +380,6 @@ class KMeansMixture(BaseObservedMixture):
             print(message)
 
 
-def _sum_clusters(family: Spherical, parameters: Any, data: Observed, labels: Array):
+def _sum_clusters(family: Spherical, parameters: Any, data: Blocks, labels: Array):
     """Statistics of rows that belong wholly to the clusters that labels (n,) name."""
-    return data.total(
-        lambda block: family.accumulate_clusters(parameters, block, labels[block.rows])
-    )
+    return data.total(partial(family.accumulate_clusters, parameters), labels)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_gmmcf._observed import Block, Observed
+from sklearn_gmmcf._observed import Block, Blocks
 from sklearn_gmmcf._typing import Array
 
 
@@ -32,22 +32,19 @@ def squared_distances(block: Block, centers: Array) -> Array:
     return np.maximum(distances, 0.0, out=distances)
 
 
-def assign(data: Observed, centers: Array) -> tuple[Array, Array]:
+def assign(data: Blocks, centers: Array) -> tuple[Array, Array]:
     """The nearest center of each row (n,), and the squared distance to it (n,)."""
-    labels = np.empty(data.shape[0], dtype=np.int32)
-    distances = np.empty(data.shape[0])
 
-    def look(block: Block) -> None:
+    def look(block: Block) -> tuple[Array, Array]:
         to_centers = squared_distances(block, centers)
-        labels[block.rows] = to_centers.argmin(axis=0)
-        distances[block.rows] = to_centers.min(axis=0)
+        return to_centers.argmin(axis=0).astype(np.int32), to_centers.min(axis=0)
 
-    data.each(look)
-    return labels, distances
+    labels, distances = zip(*data.map(look), strict=True)
+    return np.concatenate(labels), np.concatenate(distances)
 
 
 def run_lloyd(
-    data: Observed,
+    data: Blocks,
     centers: Array,
     *,
     max_iter: int,
@@ -79,14 +76,15 @@ def run_lloyd(
     return LloydResult(centers, labels, inertia, n_iter, converged)
 
 
-def own_distances(data: Observed, centers: Array, labels: Array) -> Array:
+def own_distances(data: Blocks, centers: Array, labels: Array) -> Array:
     """Squared distance of each row to its center, (n,), to full precision."""
-    return np.concatenate(
-        list(data.map(lambda block: block.distances_to(centers, labels[block.rows])))
+    distances = data.map(
+        lambda block, of_block: block.distances_to(centers, of_block), labels
     )
+    return np.concatenate(list(distances))
 
 
-def _average(data: Observed, labels: Array, distances: Array, centers: Array) -> Array:
+def _average(data: Blocks, labels: Array, distances: Array, centers: Array) -> Array:
     """Means of the clusters; a coordinate that a cluster has not observed stays.
 
     An empty cluster takes over the row that is farthest from its center, and with it
@@ -102,13 +100,14 @@ def _average(data: Observed, labels: Array, distances: Array, centers: Array) ->
         for cluster, row in zip(empty, far[np.sort(firsts)], strict=False):
             labels[groups == groups[row]] = cluster
             centers[cluster] = 0.0
+    n_clusters = len(centers)
     counts, sums = data.total(
-        lambda block: np.stack(block.sum_by(labels[block.rows], len(centers)))
+        lambda block, of_block: np.stack(block.sum_by(of_block, n_clusters)), labels
     )
     return np.divide(sums, counts, out=centers.copy(), where=counts > 0)
 
 
-def _mean_variance(data: Observed) -> float:
+def _mean_variance(data: Blocks) -> float:
     """Mean of the columns' variances over their observed entries."""
 
     def sums(block: Block) -> Array:

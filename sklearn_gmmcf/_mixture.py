@@ -19,10 +19,10 @@ from sklearn_gmmcf._base import (
     warn_user,
 )
 from sklearn_gmmcf._em import Run, Running, run_em
-from sklearn_gmmcf._observed import Observed
+from sklearn_gmmcf._observed import Blocks, Observed
 from sklearn_gmmcf._progress import Messages, Progress
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context, one_blas_thread
-from sklearn_gmmcf._starts import start_responsibilities
+from sklearn_gmmcf._starts import start_responsibilities, start_rows
 from sklearn_gmmcf._typing import Responsibilities
 from sklearn_gmmcf.covariance import FAMILIES, Family, Given, check_shape
 
@@ -260,6 +260,13 @@ class MaskedGaussianMixture(BaseObservedMixture):
     with holes and fewer rows than columns needs a `reg_covar` that is not much smaller
     than a millionth of its columns' variances.
 
+    X may be a Dask array in chunks of whole rows, whose blocks are dense with holes or
+    CSR (``pip install "sklearn-gmmcf[dask]"``). Chunks are worked on where they lie, by
+    any scheduler, `n_jobs` aside; the start is that of a seeded sample of
+    ``max(50 * n_components, 10_000)`` rows where there are more. What methods return
+    for each row is then a lazy Dask array; scores, and completions of some entries, are
+    computed at once. `sample_completions` takes data in memory.
+
     References
     ----------
     J. Baek, G. J. McLachlan and L. K. Flack (2010). Mixtures of factor analyzers with
@@ -373,8 +380,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes: dense, a DataFrame, or sparse in COO, CSR, CSC, LIL or DOK
-            format.
+            Data with holes: dense, a DataFrame, sparse in COO, CSR, CSC, LIL or DOK
+            format, or a Dask array in chunks of rows.
         y : Ignored
             Present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -499,7 +506,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         The start of a stream decides what it can find. Let the first batch be large, or
         `n_init` be more than one. With 'factor' few rows would switch factors off for
         good, so in a stream without `fit` none is: the prior precision of the loadings
-        is at most 30 times that of the noise.
+        is at most that of the noise.
 
         References
         ----------
@@ -574,7 +581,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self._refuse_other_model(family, "warm_start=True", "warm_start=False")
         return self._model
 
-    def _starts(self, family: Family, data: Observed):
+    def _starts(self, family: Family, data: Blocks):
         """What makes the first parameters of each run."""
         given = self._check_given(family, data.shape[1])
         rng = check_random_state(self.random_state)
@@ -584,7 +591,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
                 table, self.n_components, self.init_params, rng
             )
 
-        start = partial(family.start, data, self.n_components, divide, given)
+        sample = data.sample(start_rows(self.n_components), rng)
+        start = partial(family.start, sample, self.n_components, divide, given)
         return [start] * (1 if given.is_whole else self.n_init)
 
     def _check_given(self, family: Family, n_columns: int) -> Given:

@@ -18,10 +18,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from itertools import pairwise
 from operator import add
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 from scipy import sparse
@@ -147,14 +147,66 @@ class Block:
     dense: Callable[[], tuple[Array, Array]]
     # The rows grouped by their holes.
     patterns: Callable[[], list[Pattern]]
+    # Sums (n,) of the observed values times weights of the columns (d,), and of other
+    # weights (d,) of the observed columns: to the last digit alike for equal rows.
+    row_keys: Callable[[Array, Array], Array]
 
     @cached_property
     def squares(self) -> Matrix:
         return self.make_squares()
 
 
-class Observed(ABC):
-    """A matrix with holes, read in blocks of rows.
+class Blocks(ABC):
+    """A matrix with holes that is worked on block by block, wherever it lies."""
+
+    shape: tuple[int, int]  # without the rows of weight 0
+    dtype: np.dtype[Any]
+    columns: Columns
+    weights: Array  # (n,)
+
+    @abstractmethod
+    def map(self, function: Callable[..., Any], *of_rows: Array) -> Iterator[Any]:
+        """What a function makes of each block, in their order.
+
+        It is called with the block and with its rows of each further array.
+        """
+
+    @abstractmethod
+    def total(self, function: Callable[..., Any], *of_rows: Array) -> Any:
+        """Sum of what `map` gives, always in the same order."""
+
+    @abstractmethod
+    def sample(self, n_rows: int, rng: np.random.RandomState) -> Observed:
+        """At least some of the rows, in memory."""
+
+    def row_groups(self) -> tuple[Array, Array]:
+        """Equal rows share a group; groups are numbered in an order of their content.
+
+        The order does not depend on where the rows stand, so that draws which follow
+        it depend neither on the order of the rows nor on repetition instead of weight.
+
+        Returns
+        -------
+        groups : ndarray of shape (n,)
+            Group of each row.
+        first : ndarray of shape (n_groups,)
+            A row of each group.
+        """
+        # A fixed random projection orders rows as well as sorting by every column
+        # does, at the cost of one product. It skips unknown columns, so that a column
+        # without observations changes nothing.
+        rng = np.random.default_rng(0)
+        directions = np.zeros((2, self.shape[1]))
+        directions[:, self.columns.known] = rng.standard_normal(
+            (int(self.columns.known.sum()), 2)
+        ).T
+        keys = np.concatenate(list(self.map(lambda block: block.row_keys(*directions))))
+        _, first, groups = np.unique(keys, return_index=True, return_inverse=True)
+        return groups, first
+
+
+class Observed(Blocks):
+    """A matrix with holes in memory or in a file, read in blocks of rows.
 
     Parameters
     ----------
@@ -200,7 +252,9 @@ class Observed(ABC):
         self.dtype: np.dtype[Any] = raw.dtype
         self.weights = np.ones(self.shape[0]) if weights is None else weights
         self.columns = (
-            self._learn_columns(earlier, anchored) if columns is None else columns
+            learn_columns(*self.column_totals(), earlier, anchored)
+            if columns is None
+            else columns
         )
         self._drop_unknown_columns()
         self._patterns: dict[int, list[Pattern]] = {}  # by first row, of kept data
@@ -235,11 +289,9 @@ class Observed(ABC):
                     continue
             yield rows
 
-    def map(self, function: Callable[[Block], Any]) -> Iterator[Any]:
-        """What a function makes of each block, in their order."""
-
+    def map(self, function: Callable[..., Any], *of_rows: Array) -> Iterator[Any]:
         def work(slab: list[slice]) -> list[Any]:
-            return [function(self._block(rows)) for rows in slab]
+            return [self._apply(function, rows, of_rows) for rows in slab]
 
         for results in self.run(work, self._slabs()):
             yield from results
@@ -259,13 +311,20 @@ class Observed(ABC):
         for _ in self.run(work, self._slabs(most_rows, touching)):
             pass
 
-    def total(self, function: Callable[[Block], Any]) -> Any:
-        """Sum of what a function makes of each block, always in the same order."""
-
+    def total(self, function: Callable[..., Any], *of_rows: Array) -> Any:
         def work(slab: list[slice]) -> Any:
-            return reduce(add, (function(self._block(rows)) for rows in slab))
+            results = (self._apply(function, rows, of_rows) for rows in slab)
+            return reduce(add, results)
 
         return reduce(add, self.run(work, self._slabs()))
+
+    def _apply(
+        self, function: Callable[..., Any], rows: slice, of_rows: tuple[Array, ...]
+    ) -> Any:
+        return function(self._block(rows), *(array[rows] for array in of_rows))
+
+    def sample(self, n_rows: int, rng: np.random.RandomState) -> Observed:
+        return self  # all of them
 
     def _slabs(
         self, most_rows: int | None = None, touching: Array | None = None
@@ -275,51 +334,6 @@ class Observed(ABC):
         n_slabs = min(_SLABS, len(blocks)) or 1
         bounds = [len(blocks) * i // n_slabs for i in range(n_slabs + 1)]
         return [blocks[start:stop] for start, stop in pairwise(bounds)]
-
-    def row_groups(self) -> tuple[Array, Array]:
-        """Equal rows share a group; groups are numbered in an order of their content.
-
-        The order does not depend on where the rows stand, so that draws which follow
-        it depend neither on the order of the rows nor on repetition instead of weight.
-
-        Returns
-        -------
-        groups : ndarray of shape (n,)
-            Group of each row.
-        first : ndarray of shape (n_groups,)
-            A row of each group.
-        """
-        # A fixed random projection orders rows as well as sorting by every column
-        # does, at the cost of one product. It skips unknown columns, so that a column
-        # without observations changes nothing.
-        rng = np.random.default_rng(0)
-        directions = np.zeros((2, self.shape[1]))
-        directions[:, self.columns.known] = rng.standard_normal(
-            (int(self.columns.known.sum()), 2)
-        ).T
-        keys = np.concatenate(
-            list(self.map(lambda block: self._row_keys(block.rows, *directions)))
-        )
-        _, first, groups = np.unique(keys, return_index=True, return_inverse=True)
-        return groups, first
-
-    def _learn_columns(self, earlier: Columns | None, anchored: bool) -> Columns:
-        """Centers are the weighted means of the columns' observed entries.
-
-        An unknown column gets the mean of all observed entries.
-        """
-        counts, sums = self._column_totals()
-        known = counts > 0
-        if earlier is not None and anchored:
-            center = earlier.center.copy()
-            np.divide(sums, counts, out=center, where=known & ~earlier.known)
-            return Columns(center, known | earlier.known)
-        center = np.full(self.shape[1], sums.sum() / counts.sum())
-        np.divide(sums, counts, out=center, where=known)
-        if earlier is not None:
-            center = np.where(~known & earlier.known, earlier.center, center)
-            known = known | earlier.known
-        return Columns(center, known)
 
     def _row_totals(self) -> tuple[Array, Array]:
         """Counts and squared norms of all rows."""
@@ -343,7 +357,7 @@ class Observed(ABC):
     def _block(self, rows: slice) -> Block: ...
 
     @abstractmethod
-    def _column_totals(self) -> tuple[Array, Array]:
+    def column_totals(self) -> tuple[Array, Array]:
         """Weights and weighted sums of each column's observed entries."""
 
     @abstractmethod
@@ -474,6 +488,7 @@ class _DenseObserved(Observed):
             sum_by=sum_by,
             dense=dense,
             patterns=lambda: self._pattern_groups(rows, dense()[1]),
+            row_keys=partial(self._row_keys, rows),
         )
 
     def _centered(self, rows: Any, present: Array | None) -> Array:
@@ -496,7 +511,7 @@ class _DenseObserved(Observed):
             values[~self.present[rows]] = 0.0
         return values
 
-    def _column_totals(self) -> tuple[Array, Array]:
+    def column_totals(self) -> tuple[Array, Array]:
         counts, sums = np.zeros(self.shape[1]), np.zeros(self.shape[1])
         for rows in self._slices():
             weights = self.weights[rows]
@@ -638,6 +653,7 @@ class _SparseObserved(Observed):
             sum_by=sum_by,
             dense=dense,
             patterns=lambda: self._pattern_groups(rows, dense()[1]),
+            row_keys=partial(self._row_keys, rows),
         )
 
     def _centered(self, entries: slice) -> Array:
@@ -652,7 +668,7 @@ class _SparseObserved(Observed):
             values[entries] = self._centered(entries)
         return values
 
-    def _column_totals(self) -> tuple[Array, Array]:
+    def column_totals(self) -> tuple[Array, Array]:
         d = self.shape[1]
         counts, sums = np.zeros(d), np.zeros(d)
         for rows in self._slices():
@@ -815,10 +831,7 @@ def observe(
         present = is_observed(values, missing_values)
         some, every = present.any(), present.all()
     if columns is None and not anchored and not some:
-        raise ValueError(
-            f"X has no observed entry: all of its {X.shape[0]} x {X.shape[1]} entries "
-            f"are holes (missing_values={missing_values!r}, or not stored)."
-        )
+        refuse_holes(X.shape, missing_values)
     options = {
         "columns": columns,
         "earlier": earlier,
@@ -834,6 +847,35 @@ def observe(
             X = _filter_entries(X, present[:])
         return _SparseObserved(X, **options)
     return _DenseObserved(X, None if every else present, **options)
+
+
+def refuse_holes(shape: tuple[int, int], missing_values: float) -> NoReturn:
+    """Refuse data without any observed entry."""
+    raise ValueError(
+        f"X has no observed entry: all of its {shape[0]} x {shape[1]} entries "
+        f"are holes (missing_values={missing_values!r}, or not stored)."
+    )
+
+
+def learn_columns(
+    counts: Array, sums: Array, earlier: Columns | None, anchored: bool
+) -> Columns:
+    """Centers are the weighted means of the columns' observed entries.
+
+    An unknown column gets the mean of all observed entries. For `earlier` and
+    `anchored` see `Observed`.
+    """
+    known = counts > 0
+    if earlier is not None and anchored:
+        center = earlier.center.copy()
+        np.divide(sums, counts, out=center, where=known & ~earlier.known)
+        return Columns(center, known | earlier.known)
+    center = np.full(len(counts), sums.sum() / counts.sum())
+    np.divide(sums, counts, out=center, where=known)
+    if earlier is not None:
+        center = np.where(~known & earlier.known, earlier.center, center)
+        known = known | earlier.known
+    return Columns(center, known)
 
 
 def is_observed(values: Array, missing_values: float) -> Array:

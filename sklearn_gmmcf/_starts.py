@@ -18,6 +18,11 @@ _LLOYD_MAX_ITER = 30
 _LLOYD_TOL = 1e-4
 
 
+def start_rows(n_components: int) -> int:
+    """Most rows of data out of memory that a start looks at."""
+    return max(50 * n_components, 10_000)
+
+
 def start_responsibilities(
     data: Observed, n_components: int, method: str, rng: np.random.RandomState
 ) -> Responsibilities:

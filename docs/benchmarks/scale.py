@@ -11,6 +11,7 @@ import tracemalloc
 
 import numpy as np
 from scipy import sparse
+from sklearn import get_config
 from timing import clock, one_quiet_thread, paired
 
 from sklearn_gmmcf import MaskedGaussianMixture
@@ -43,13 +44,18 @@ def iteration(X, short=1, long=4, **params):
 
 
 def memory(X, **params):
-    """Bytes of a fit beyond its input and the centered copy of its values."""
+    """Bytes of a fit beyond its input, and these over the working memory."""
     mixture = MaskedGaussianMixture(**params, init_params="random", max_iter=2, tol=0)
     tracemalloc.start()
     mixture.fit(X)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    return peak - X.data.nbytes
+    bound = get_config()["working_memory"] * 2**20
+    copy = X.data.nbytes / 2**20
+    return (
+        f"{peak / 2**20:.0f} MiB beyond the input, {copy:.0f} of them its centered "
+        f"copy: {peak / bound:.2f} of the working memory"
+    )
 
 
 def main():
@@ -68,15 +74,15 @@ def main():
         lambda: iteration(single, **spherical), lambda: iteration(X, **spherical), 5
     )
     print(f"float32 over float64, time: {np.median(times[0] / times[1]):.2f}")
-    print(f"memory beyond input and copy: {memory(X, **spherical) / 2**20:.0f} MiB")
+    print(f"{SMALL:g} million ratings: {memory(X, **spherical)}")
     if LARGE:
         large = ratings(LARGE)
         times = paired(
-            lambda: iteration(large, **spherical), lambda: iteration(X, **spherical), 2
+            lambda: iteration(large, **spherical), lambda: iteration(X, **spherical), 5
         )
         ratio = np.median(times[0] / times[1])
         print(f"{LARGE / SMALL:g} times the ratings: {ratio:.2f} times the time")
-        print(f"    memory: {memory(large, **spherical) / 2**20:.0f} MiB")
+        print(f"{LARGE:g} million ratings: {memory(large, **spherical)}")
     stream()
 
 

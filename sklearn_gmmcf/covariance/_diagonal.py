@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
-from sklearn_gmmcf._observed import Block, Columns, Observed, one_hot
+from sklearn_gmmcf._observed import Block, Blocks, Columns, Observed, one_hot
 from sklearn_gmmcf._typing import Array, Responsibilities
 from sklearn_gmmcf.covariance._family import (
     NEGLIGIBLE,
@@ -425,7 +425,7 @@ class Diagonal:
         """Sum (K, d) terms over the columns that share a variance."""
         return terms
 
-    def _pool(self, data: Observed, n_components: int) -> tuple[Array, Array]:
+    def _pool(self, data: Blocks, n_components: int) -> tuple[Array, Array]:
         """Means and variances of all rows, for each component to start from."""
         means = np.zeros((1, data.shape[1]))
         nothing = np.array([False])
@@ -486,13 +486,13 @@ class Spherical(Diagonal):
         return (n_components,)
 
     def of_clusters(
-        self, data: Observed, labels: Array, centers: Array, distances: Array
+        self, data: Blocks, labels: Array, centers: Array, distances: Array
     ) -> DiagonalParameters:
         """The mixture of clusters: their shares, their centers, their variances.
 
         `distances` (n,) are squared, of rows to their centers.
         """
-        row_counts = np.concatenate([block.counts for block in data])
+        row_counts = np.concatenate(list(data.map(lambda block: block.counts)))
         sizes, counts, residuals = (
             np.bincount(labels, data.weights * terms, minlength=len(centers))[:, None]
             for terms in (np.ones(len(labels)), row_counts, distances)

@@ -77,7 +77,7 @@ _START_PRECISION = 8.0
 _START_SPREAD = 1e-6
 # Most precision of the prior in a stream, in units of that of the noise: a factor that
 # few rows do not support would be switched off for good.
-_STREAM_PRECISION = 30.0
+_STREAM_PRECISION = 1.0
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
-from sklearn_gmmcf._observed import Block, Columns, Observed
+from sklearn_gmmcf._observed import Block, Columns, Observed, bounded
 from sklearn_gmmcf._typing import Array, Responsibilities
 from sklearn_gmmcf.covariance._diagonal import Diagonal
 from sklearn_gmmcf.covariance._family import (
@@ -586,7 +586,7 @@ def _hole_variances(
     inverses = part.observed.unpack(conditional.inverses)
     variances = np.diag(covariance)[part.missing.columns]
     bytes_a_row = 8 * (observed.shape[1] + 1) * n_missing
-    for rows in chunks(len(missing), max(_BATCH_BYTES // bytes_a_row, 1)):
+    for rows in chunks(len(missing), max(bounded(_BATCH_BYTES) // bytes_a_row, 1)):
         across = covariance[missing[rows][:, :, None], observed[rows][:, None]]
         variances[:, rows] -= ((across @ inverses[rows]) * across).sum(axis=2).T
     return np.maximum(variances, 0.0)  # rounding may leave less
@@ -643,7 +643,7 @@ def _parts(
             n_values = n_components * (q * (q + 1) // 2 + 2 * d)
             if with_covariances:
                 n_values += 2 * n_missing * d
-            size = _BATCH_BYTES // (8 * n_values)
+            size = bounded(_BATCH_BYTES) // (8 * n_values)
         for rows in chunks(len(pattern.rows), max(size, 1)):
             part = pattern.part(rows)
             yield _Part(

@@ -1,0 +1,388 @@
+"""Dask arrays: the same numbers as in memory, wherever the chunks lie."""
+
+import os
+import pickle
+import signal
+import threading
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture, _dask, _starts
+from sklearn_gmmcf._base import UnobservedColumnsWarning
+from tests.drawn import clusters
+from tests.test_observed import to_sparse
+
+da = pytest.importorskip("dask.array", reason="needs the extra 'dask'")
+dask = pytest.importorskip("dask")
+distributed = pytest.importorskip("distributed", reason="needs the extra 'dask'")
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+ESTIMATORS = [
+    *(
+        MaskedGaussianMixture(3, covariance_type=t, max_iter=5, random_state=0)
+        for t in ("spherical", "diag", "tied", "full")
+    ),
+    MaskedGaussianMixture(
+        2, covariance_type="factor", n_factors=3, max_iter=8, random_state=0
+    ),
+    MaskedGaussianMixture(
+        3, init_params="random", n_init=2, max_iter=3, random_state=1
+    ),
+    KMeansMixture(3, n_init=2, random_state=0),
+]
+CHUNKS = (70, 60, 100, 10)
+
+
+def in_dask(X, chunks=CHUNKS):
+    """Rows in chunks, dense or CSR."""
+    parts = [
+        da.from_delayed(
+            dask.delayed(X[start:stop]),
+            (stop - start, X.shape[1]),
+            meta=np.empty((0, 0), X.dtype),
+        )
+        for start, stop in pairwise(np.cumsum([0, *chunks]))
+    ]
+    return da.concatenate(parts)
+
+
+def fitted(estimator):
+    return {
+        name: value for name, value in vars(estimator).items() if name.endswith("_")
+    }
+
+
+def assert_same_fit(found, expected, rtol=1e-9):
+    assert fitted(found).keys() == fitted(expected).keys()
+    for name, value in fitted(expected).items():
+        if not isinstance(value, str):
+            np.testing.assert_allclose(
+                fitted(found)[name], value, rtol=rtol, atol=rtol, err_msg=name
+            )
+
+
+@pytest.fixture
+def one_thread():
+    with dask.config.set(scheduler="synchronous"):
+        yield
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("make", [np.array, to_sparse])
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: str(e)[:55])
+def test_fits_as_in_memory(estimator, make):
+    X = make(clusters(240, 6))
+    weights = np.random.default_rng(0).integers(0, 3, 240).astype(float)
+    weights[70:130] = 0  # a whole chunk
+    for sample_weight in (None, weights):
+        expected = clone(estimator).fit(X, sample_weight=sample_weight)
+        found = clone(estimator).fit(in_dask(X), sample_weight=sample_weight)
+        assert_same_fit(found, expected)
+    weights = da.from_array(weights, chunks=50)
+    assert_same_fit(clone(estimator).fit(in_dask(X), sample_weight=weights), expected)
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("make", [np.array, to_sparse])
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: str(e)[:55])
+def test_all_else_as_in_memory(estimator, make):
+    X = make(clusters(240, 6))
+    in_chunks = in_dask(X)
+    mixture = clone(estimator).fit(X)
+    rng = np.random.default_rng(0)
+    lazy = {
+        "predict": {},
+        "predict_proba": {},
+        "score_samples": {},
+        "transform": {},
+        "complete": {"return_std": True},
+        "recommend": {"n_items": 2, "return_std": True},
+    }
+    for name, options in lazy.items():
+        expected = getattr(mixture, name)(X, **options)
+        found = getattr(mixture, name)(in_chunks, **options)
+        if not isinstance(expected, tuple):
+            found, expected = (found,), (expected,)
+        for of_dask, value in zip(found, expected, strict=True):
+            assert isinstance(of_dask, da.Array)
+            assert of_dask.chunks[0] == CHUNKS
+            assert (of_dask.dtype, of_dask.shape) == (value.dtype, value.shape)
+            np.testing.assert_allclose(of_dask, value, rtol=1e-12, atol=1e-12)
+    for name in ("score", "bic", "aic", "icl"):
+        of_dask = getattr(mixture, name)(in_chunks)
+        assert isinstance(of_dask, float)
+        np.testing.assert_allclose(of_dask, getattr(mixture, name)(X), rtol=1e-12)
+    entries = rng.integers(0, 240, 60), rng.integers(0, 6, 60)
+    for options in ({}, {"return_std": True}):
+        np.testing.assert_allclose(
+            mixture.complete(in_chunks, entries=entries, **options),
+            mixture.complete(X, entries=entries, **options),
+            rtol=1e-12,
+        )
+    holes = np.nonzero(np.isnan(clusters(240, 6)))
+    values = rng.standard_normal(len(holes[0]))
+    np.testing.assert_allclose(
+        mixture.score_entries(in_chunks, holes, values),
+        mixture.score_entries(X, holes, values),
+        rtol=1e-12,
+    )
+    nothing = np.empty(0, dtype=int), np.empty(0, dtype=int)
+    assert mixture.complete(in_chunks, entries=nothing).shape == (0,)
+
+
+def test_single_precision_stays():
+    X = clusters(240, 6).astype(np.float32)
+    mixture = MaskedGaussianMixture(3, random_state=0, max_iter=5)
+    expected, found = clone(mixture).fit(X), clone(mixture).fit(in_dask(X))
+    assert_same_fit(found, expected, rtol=1e-5)
+    assert found.transform(in_dask(X)).dtype == np.float32
+    assert found.transform(in_dask(X)).compute().dtype == np.float32
+
+
+def test_chunks_without_rows():
+    X = clusters(240, 6)
+    X[70:130, 0], X[130:, 0] = -10, 10
+    some = in_dask(X)
+    some = some[some[:, 0] > -10].compute_chunk_sizes()
+    assert 0 in some.chunks[0]
+    mixture = MaskedGaussianMixture(3, random_state=0, max_iter=5)
+    expected, found = clone(mixture).fit(some.compute()), clone(mixture).fit(some)
+    assert_same_fit(found, expected)
+    np.testing.assert_allclose(
+        found.transform(some), expected.transform(some.compute())
+    )
+    none = da.from_array(X[:0])
+    with pytest.raises(ValueError, match="0 sample"):
+        mixture.fit(none)
+
+
+def test_another_marker_of_holes():
+    X = clusters(240, 6)
+    zeros = np.nan_to_num(X)
+    mixture = MaskedGaussianMixture(3, random_state=0, missing_values=0)
+    expected = clone(mixture).fit(zeros)
+    found = clone(mixture).fit(in_dask(zeros))
+    assert_same_fit(found, expected)
+    np.testing.assert_allclose(
+        found.transform(in_dask(zeros)), expected.transform(zeros)
+    )
+
+
+def test_batches_and_warm_start():
+    X = clusters(240, 6)
+    for mixture in (MaskedGaussianMixture(3, random_state=0), KMeansMixture(3)):
+        mixture.set_params(random_state=0)
+        expected, found = clone(mixture), clone(mixture)
+        for rows in (slice(0, 130), slice(130, 240)):
+            expected.partial_fit(X[rows])
+        found.partial_fit(in_dask(X[:130], (70, 60))).partial_fit(
+            in_dask(X[130:], (100, 10))
+        )
+        assert_same_fit(found, expected)
+    mixture = MaskedGaussianMixture(3, random_state=0, warm_start=True, max_iter=2)
+    assert_same_fit(
+        clone(mixture).fit(in_dask(X)).fit(in_dask(X)), clone(mixture).fit(X).fit(X)
+    )
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: str(e)[:55])
+@pytest.mark.parametrize("make", [np.array, to_sparse])
+def test_starts_use_a_seeded_sample(estimator, make, monkeypatch):
+    for module in ("_mixture", "_kmeans"):
+        monkeypatch.setattr(f"sklearn_gmmcf.{module}.start_rows", lambda K: 30)
+    sizes = []
+    sample = _dask.Chunks.sample
+
+    def spy(self, *args):
+        rows = sample(self, *args)
+        sizes.append(rows.shape[0])
+        assert (np.concatenate([block.counts for block in rows]) > 0).all()
+        return rows
+
+    monkeypatch.setattr(_dask.Chunks, "sample", spy)
+    X = clusters(240, 6)
+    X[::3] = np.nan  # rows of holes start nothing
+    X[:, 5] = np.nan
+    X[20, 5] = 1.0  # a column that a sample may miss
+    in_chunks = in_dask(make(X))
+    first, again = (clone(estimator).fit(in_chunks) for _ in range(2))
+    assert set(sizes) == {30}
+    assert_same_fit(first, again, rtol=0)
+    assert np.isfinite(first.transform(in_chunks).compute()).all()
+
+
+def test_the_sample_of_a_start_is_large_enough():
+    assert _starts.start_rows(3) == 10_000
+    assert _starts.start_rows(300) == 15_000
+
+
+def test_a_column_without_entries():
+    X = clusters(240, 6)
+    X[:, 2] = np.nan
+    mixture = MaskedGaussianMixture(3, random_state=0, max_iter=5)
+    with pytest.warns(UnobservedColumnsWarning, match=r"1 column.*: 2\."):
+        found = clone(mixture).fit(in_dask(X))
+    with pytest.warns(UnobservedColumnsWarning):
+        assert_same_fit(found, clone(mixture).fit(X))
+
+
+def test_lazy_results_keep_the_model_that_made_them():
+    X = in_dask(clusters(240, 6))
+    mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
+    lazy, expected = mixture.transform(X), mixture.transform(X).compute()
+    mixture.set_params(n_components=3, n_jobs=2).fit(X)
+    np.testing.assert_array_equal(lazy, expected)
+    # Whoever takes some rows computes no others.
+    assert len(dict(lazy[:5].__dask_graph__().cull(lazy[:5].__dask_keys__()))) < len(
+        dict(lazy.__dask_graph__())
+    )
+
+
+def test_what_cannot_be_worked_on_is_refused():
+    X = clusters(240, 6)
+    mixture = MaskedGaussianMixture(2, random_state=0)
+    with pytest.raises(NotFittedError):
+        mixture.transform(in_dask(X))
+    with pytest.raises(NotFittedError):
+        mixture.complete(in_dask(X), entries=([0], [0]))
+    with pytest.raises(ValueError, match=r"2 chunks of columns.*rechunk"):
+        mixture.fit(da.from_array(X, chunks=(100, 3)))
+    unknown = da.from_array(X, chunks=(100, 6))
+    unknown = unknown[da.isnan(unknown[:, 0])]
+    with pytest.raises(ValueError, match=r"unknown sizes.*compute_chunk_sizes"):
+        mixture.fit(unknown)
+    mixture.fit(in_dask(X))
+    with pytest.raises(ValueError, match="2d Dask array, but X has 1"):
+        mixture.predict(da.from_array(X[0]))
+    with pytest.raises(ValueError, match=r"5 features, but .* 6 features"):
+        mixture.transform(in_dask(X[:, :5]))
+    with pytest.raises(ValueError, match=r"5 features, but .* 6 features"):
+        mixture.complete(in_dask(X[:, :5]), entries=([0], [0]))
+    with pytest.raises(ValueError, match="n_items should be"):
+        mixture.recommend(in_dask(X), 0)
+    with pytest.raises(TypeError, match=r"data in memory.*blocks\[0\]"):
+        mixture.sample_completions(in_dask(X))
+    with pytest.raises(TypeError, match="Dask Delayed"):
+        mixture.fit(dask.delayed(X))
+    with pytest.raises(ValueError, match=r"Found array with 1 sample.*minimum of 2"):
+        mixture.fit(in_dask(X[:1], (1,)))
+    with pytest.raises(ValueError, match="no observed entry: all of its 240 x 6"):
+        mixture.fit(in_dask(np.full_like(X, np.nan)))
+    mixed = da.concatenate([in_dask(X[:70], (70,)), in_dask(to_sparse(X[70:]), (170,))])
+    with pytest.raises(ValueError, match="Some blocks of X are sparse"):
+        mixture.fit(mixed)
+
+
+def test_errors_tell_the_block():
+    X = clusters(240, 6)
+    mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
+    X[75, 0] = np.inf
+    for method in (mixture.fit, lambda X: mixture.transform(X).compute()):
+        with pytest.raises(
+            ValueError, match=r"contains infinity[\s\S]*begins at row 70"
+        ):
+            method(in_dask(X))
+    at = (np.array([75]), np.array([1]))
+    X = clusters(240, 6)
+    X[75, 1] = 1.0
+    with pytest.raises(ValueError, match=r"Row 5, column 1.*begins at row 70"):
+        mixture.score_entries(in_dask(X), at, [0.0])
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two worker processes on loopback."""
+    with (
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            memory_limit="400MB",
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: str(e)[:55])
+def test_fits_on_a_cluster_as_in_memory(estimator):
+    X = to_sparse(clusters(240, 6))
+    in_chunks = in_dask(X).persist()
+    expected, found = clone(estimator).fit(X), clone(estimator).fit(in_chunks)
+    assert_same_fit(found, expected)
+    np.testing.assert_allclose(found.transform(in_chunks), expected.transform(X))
+    pickle.loads(pickle.dumps(found))
+
+
+def pids(client):
+    return set(client.run(os.getpid).values())
+
+
+class Killer:
+    """A callback that kills a worker while an iteration is worked on."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.timer = threading.Timer(0.03, self.kill)
+        self.n_iter = 0
+
+    def kill(self):
+        os.kill(self.pid, signal.SIGKILL)
+        self.killed_in = self.n_iter
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context, **kwargs):
+        if context.task_name == "iteration":
+            self.n_iter += 1
+            if self.n_iter == 3:
+                self.timer.start()
+
+    def on_fit_task_end(self, estimator, context, **kwargs):
+        return False
+
+
+def test_a_killed_worker_changes_nothing_but_the_time(cluster):
+    X = clusters(3000, 6)
+    in_chunks = in_dask(X, [100] * 30).persist()
+    distributed.wait(in_chunks)
+    mixture = MaskedGaussianMixture(3, random_state=0, max_iter=12, tol=0)
+    expected = clone(mixture).fit(X)
+    before = pids(cluster)
+    killer = Killer(min(before))
+    found = clone(mixture).set_callbacks(killer).fit(in_chunks)
+    assert killer.n_iter == 12
+    assert 3 <= killer.killed_in < 12
+    cluster.wait_for_workers(2, timeout=60)
+    assert killer.pid not in pids(cluster)
+    assert_same_fit(found, expected)
+
+
+def test_data_larger_than_the_memory_of_a_worker(cluster, tmp_path):
+    block = np.random.default_rng(0).normal(size=(2000, 1000))
+    block[np.random.default_rng(1).random(block.shape) < 0.1] = np.nan
+    X = da.concatenate([da.from_array(block, chunks=-1)] * 26)
+    assert X.nbytes > 400e6
+    with dask.config.set(scheduler="synchronous"):
+        da.to_npy_stack(str(tmp_path), X)
+    on_disk = da.from_npy_stack(str(tmp_path), mmap_mode=None)
+    before = pids(cluster)
+    mixture = MaskedGaussianMixture(2, random_state=0, max_iter=2, init_params="random")
+    mixture.fit(on_disk)
+    assert pids(cluster) == before  # none ran out of memory
+    # The same rows again and again have the mean of these.
+    np.testing.assert_allclose(
+        mixture.weights_ @ mixture.means_, np.nanmean(block, axis=0), atol=2e-3
+    )
