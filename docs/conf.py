@@ -55,8 +55,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "filename_pattern": "/plot_",
-    # plot_dask.py waits for Dask arrays.
-    "ignore_pattern": r"^(?!plot_)|^plot_dask",
+    "ignore_pattern": r"^(?!plot_)",
     "within_subsection_order": "gallery_order.GalleryOrder",
     "doc_module": ("sklearn_gmmcf",),
     "backreferences_dir": "gallery/backreferences",

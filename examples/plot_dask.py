@@ -4,8 +4,8 @@ Rows that do not fit in memory: Dask
 
 The same estimator takes a Dask array in chunks of rows. Only sums over rows travel:
 each chunk makes its sufficient statistics where it is, and the mixture is estimated
-from their total. So the result is that of one array, but for the order of additions and
-the start, which is made from a sample of rows.
+from their total. So the result is that of one array, but for rounding and for the start,
+which is made from a sample of rows.
 """
 
 import dask.array as da
@@ -46,7 +46,8 @@ print(type(completed).__name__, completed.shape)
 print(completed[:2].compute().round(2))
 
 # %%
-# The same data as one array in memory give the same mixture.
+# The same data as one array in memory give the same mixture, but for where EM began and
+# stopped.
 
 together = MaskedGaussianMixture(3, random_state=0).fit(X.compute())
 figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
