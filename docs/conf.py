@@ -46,6 +46,7 @@ if os.environ.get("SKLEARN_GMMCF_INTERSPHINX") == "1":
 
 autosummary_generate = True
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True
