@@ -4,8 +4,8 @@ Rows that do not fit in memory: Dask
 
 The same estimator takes a Dask array in chunks of rows. Only sums over rows travel:
 each chunk makes its sufficient statistics where it is, and the mixture is estimated
-from their total. So the result is that of one array, but for rounding and for the start,
-which is made from a sample of rows.
+from their total. So the result is that of one array, but for rounding and for the
+start, which is made from a sample of rows.
 """
 
 import dask.array as da
