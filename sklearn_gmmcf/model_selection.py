@@ -17,12 +17,18 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.model_selection import KFold, cross_validate
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_gmmcf._base import BaseObservedMixture, check_entries
 from sklearn_gmmcf._entries import build, gather, hide, list_entries
+from sklearn_gmmcf._pipelines import (
+    apply,
+    check_kept,
+    gather_truth,
+    marker_of,
+    steps_of,
+)
 from sklearn_gmmcf._sklearn import (
     DocumentationLinks,
     Interval,
@@ -240,31 +246,31 @@ class _CompletionScorer:
     def __call__(self, estimator, X, y=None):
         if isinstance(estimator, EntryRegressor):
             return self._score_entries_of(estimator, X, y)
-        steps = _steps(estimator)
-        marker = _marker(steps)
+        steps = steps_of(estimator)
+        marker = marker_of(steps)
         X_hidden, (rows, columns, _) = hide_entries(
             X, self.fraction, self.random_state, missing_values=marker
         )
         # The last step of ours changes no units, and need not complete everything.
         ours = isinstance(steps[-1], BaseObservedMixture)
         others = steps[:-1] if ours else steps
-        Z_hidden, Z = _apply(others, X_hidden), _apply(others, X)
-        _check_kept(Z, Z_hidden, list_entries(X_hidden, marker))
+        Z_hidden, Z = apply(others, X_hidden), apply(others, X)
+        check_kept(Z, Z_hidden, list_entries(X_hidden, marker))
         if self.metric == "log_density":
             return _log_density(steps[-1], Z_hidden, Z, rows, columns)
         if ours:
             predicted = steps[-1].complete(Z_hidden, entries=(rows, columns))
         else:
             predicted = gather(Z_hidden, rows, columns)
-        return self._compare(_truth(Z, rows, columns), predicted)
+        return self._compare(gather_truth(Z, rows, columns), predicted)
 
     def _score_entries_of(self, regressor, X, y):
         if self.metric != "log_density":
             return self._compare(np.asarray(y), regressor.predict(X))
         rows, columns = regressor._check_pairs(X)
-        *before, last = _steps(regressor.estimator_)
-        Z = _apply(before, regressor._build(rows, columns, np.asarray(y)))
-        Z_hidden = _apply(before, regressor.matrix_)
+        *before, last = steps_of(regressor.estimator_)
+        Z = apply(before, regressor._build(rows, columns, np.asarray(y)))
+        Z_hidden = apply(before, regressor.matrix_)
         return _log_density(last, Z_hidden, Z, rows, columns)
 
     def _compare(self, true, predicted):
@@ -287,87 +293,16 @@ def _log_density(last, Z_hidden, Z, rows, columns):
             "metric='log_density' needs score_entries, which "
             f"{type(last).__name__} has not. Take 'rmse' or 'mae'."
         )
-    values = _truth(Z, rows, columns)
+    values = gather_truth(Z, rows, columns)
     return float(np.mean(last.score_entries(Z_hidden, (rows, columns), values)))
-
-
-def _steps(estimator) -> list:
-    """The steps of a Pipeline, of nested ones and of a search, in order."""
-    if hasattr(estimator, "best_estimator_"):
-        return _steps(estimator.best_estimator_)
-    if hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions"):
-        return _steps(estimator.estimator)  # a search before its fit
-    if not isinstance(estimator, Pipeline):
-        return [estimator]
-    return [
-        inner
-        for _, step in estimator.steps
-        if step is not None and step != "passthrough"
-        for inner in _steps(step)
-    ]
-
-
-def _marker(steps: list) -> float:
-    """The value that marks a hole for the last step."""
-    marker = getattr(steps[-1], "missing_values", np.nan)
-    return float(marker) if isinstance(marker, Real) else np.nan
-
-
-def _apply(steps: list, X):
-    """What some steps make of X: the same rows and columns, in other units."""
-    Z = X
-    for step in steps:
-        if not hasattr(step, "transform"):
-            raise ValueError(
-                f"{type(step).__name__} has no transform: only an estimator that "
-                "completes its input, or a Pipeline that ends in one, predicts hidden "
-                "entries."
-            )
-        Z = step.transform(Z)
-    if np.shape(Z) != np.shape(X):
-        raise ValueError(
-            f"X of shape {np.shape(X)} leaves {type(steps[-1]).__name__} in the shape "
-            f"{np.shape(Z)}, so that entries cannot be followed. Keep the columns as "
-            "they stand (imputers: keep_empty_features=True)."
-        )
-    return Z
 
 
 def _complete(steps: list, X, rows, columns):
     """Completions of some holes, in the units of the last step."""
     *before, last = steps
     if isinstance(last, BaseObservedMixture):
-        return last.complete(_apply(before, X), entries=(rows, columns))
-    return gather(_apply(steps, X), rows, columns)
-
-
-def _check_kept(Z, Z_hidden, shown):
-    """Refuse steps that change an entry where others are hidden."""
-    before = gather(Z, shown.rows, shown.columns)
-    after = gather(Z_hidden, shown.rows, shown.columns)
-    size = np.nanmax(np.abs(before), initial=0.0)
-    changed = np.abs(after - before) > 1e-4 * size
-    if changed.any():
-        first = np.argmax(changed)
-        raise ValueError(
-            f"The entry in row {shown.rows[first]}, column {shown.columns[first]} "
-            "leaves the steps of the Pipeline with another value when other entries "
-            "are hidden, so that predictions and truth have different units. Take "
-            "steps that treat each entry by its column alone (scalers do; centering "
-            "of rows and PCA do not)."
-        )
-
-
-def _truth(Z, rows, columns):
-    values = gather(Z, rows, columns)
-    lost = ~np.isfinite(values)
-    if lost.any():
-        first = np.argmax(lost)
-        raise ValueError(
-            f"The steps of the Pipeline make a hole of the entry in row {rows[first]}, "
-            f"column {columns[first]}, which is observed. Take steps that keep entries."
-        )
-    return values
+        return last.complete(apply(before, X), entries=(rows, columns))
+    return gather(apply(steps, X), rows, columns)
 
 
 def bic_scorer(estimator, X, y=None):
@@ -412,8 +347,8 @@ def bic_scorer(estimator, X, y=None):
     >>> search.fit(X).best_params_["n_components"]
     4
     """
-    *before, last = _steps(estimator)
-    return -float(last.bic(_apply(before, X)))
+    *before, last = steps_of(estimator)
+    return -float(last.bic(apply(before, X)))
 
 
 def aic_scorer(estimator, X, y=None):
@@ -437,8 +372,8 @@ def aic_scorer(estimator, X, y=None):
     score : float
         Minus the AIC; higher is better.
     """
-    *before, last = _steps(estimator)
-    return -float(last.aic(_apply(before, X)))
+    *before, last = steps_of(estimator)
+    return -float(last.aic(apply(before, X)))
 
 
 def one_standard_error(parameter):
@@ -671,7 +606,7 @@ class EntryRegressor(
         """
         check_is_fitted(self)
         rows, columns = self._check_pairs(X)
-        steps = _steps(self.estimator_)
+        steps = steps_of(self.estimator_)
         # An entry that is asked twice is completed once.
         n_columns = self.shape[1]
         places, back = np.unique(rows * n_columns + columns, return_inverse=True)
@@ -680,9 +615,9 @@ class EntryRegressor(
         before = steps[:-1]
         if not before:
             return predicted[back]
-        fitted = list_entries(self.matrix_, _marker(steps))
+        fitted = list_entries(self.matrix_, marker_of(steps))
         at = fitted.rows, fitted.columns
-        undone = gather(_invert(before, _apply(before, self.matrix_)), *at)
+        undone = gather(_invert(before, apply(before, self.matrix_)), *at)
         size = np.abs(fitted.values).max()
         if not np.allclose(undone, fitted.values, rtol=1e-4, atol=1e-4 * size):
             raise ValueError(
@@ -695,7 +630,7 @@ class EntryRegressor(
 
     def _build(self, rows, columns, values):
         """The matrix of some entries."""
-        hole = _marker(_steps(self.estimator)) if self.dense else None
+        hole = marker_of(steps_of(self.estimator)) if self.dense else None
         return build(self.shape, rows, columns, values, hole=hole)
 
     def _check_pairs(self, X):
@@ -789,7 +724,7 @@ def cross_validate_entries(
     >>> print((-scores["test_rmse"]).round(2))
     [0.49 0.54 0.5  0.51 0.5 ]
     """
-    marker = _marker(_steps(estimator))
+    marker = marker_of(steps_of(estimator))
     pairs, values = to_entries(X, missing_values=marker)
     if isinstance(cv, Integral):
         cv = KFold(cv, shuffle=True, random_state=0)

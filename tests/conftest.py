@@ -4,6 +4,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Tests draw, too, and need no screen for it.
+os.environ.setdefault("MPLBACKEND", "Agg")
+
 # No test times anything, and a run repeats the one before.
 settings.register_profile("default", deadline=None, derandomize=True)
 settings.load_profile("default")

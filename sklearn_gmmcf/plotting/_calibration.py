@@ -8,14 +8,14 @@ from sklearn.utils import check_array, check_consistent_length
 
 from sklearn_gmmcf._base import check_entries
 from sklearn_gmmcf._entries import list_entries
-from sklearn_gmmcf.model_selection import (
-    _apply,
-    _check_kept,
-    _marker,
-    _steps,
-    _truth,
-    hide_entries,
+from sklearn_gmmcf._pipelines import (
+    apply,
+    check_kept,
+    gather_truth,
+    marker_of,
+    steps_of,
 )
+from sklearn_gmmcf.model_selection import hide_entries
 from sklearn_gmmcf.plotting._common import (
     check_levels,
     enter,
@@ -307,11 +307,11 @@ class CalibrationDisplay:
 
 def _hide(estimator, X, fraction, random_state):
     """X without some entries, as it enters the mixture, and these, as they enter it."""
-    steps = _steps(estimator)
-    marker = _marker(steps)
+    steps = steps_of(estimator)
+    marker = marker_of(steps)
     X_hidden, (rows, columns, _) = hide_entries(
         X, fraction, random_state, missing_values=marker
     )
-    Z_hidden, Z = _apply(steps[:-1], X_hidden), _apply(steps[:-1], X)
-    _check_kept(Z, Z_hidden, list_entries(X_hidden, marker))
-    return Z_hidden, rows, columns, _truth(Z, rows, columns)
+    Z_hidden, Z = apply(steps[:-1], X_hidden), apply(steps[:-1], X)
+    check_kept(Z, Z_hidden, list_entries(X_hidden, marker))
+    return Z_hidden, rows, columns, gather_truth(Z, rows, columns)

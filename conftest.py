@@ -1,4 +1,0 @@
-import os
-
-# Doctests draw, too, and need no screen for it.
-os.environ.setdefault("MPLBACKEND", "Agg")
