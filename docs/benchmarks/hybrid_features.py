@@ -1,16 +1,15 @@
-"""Let features of the rows help to complete ratings, and measure by how much.
+"""By how much features of the rows help to complete ratings.
 
-    python examples/hybrid_features.py [folder of MovieLens]
+    python docs/benchmarks/hybrid_features.py FOLDER
 
 Features are further columns of the matrix, which load on the factors that the ratings
 have. They are scaled to the standard deviation of the ratings, times a weight. Weights
 are chosen by folds of the ratings; a tenth of them, held out before, tells what that is
 worth.
 
-With a folder (such as ml-latest-small, with movies.csv) rows are movies, columns are
-users, and the features are the year and the number of ratings of a movie, or its
-genres. Without one, ratings are made, and the feature is a noisy guess
-of a user's type.
+FOLDER is one of MovieLens, with movies.csv (such as ml-latest-small). Rows are movies,
+columns are users, and the features are the year and the number of ratings of a movie,
+or its genres.
 """
 
 import csv
@@ -26,7 +25,7 @@ from sklearn.model_selection import KFold
 from sklearn.preprocessing import scale
 
 from sklearn_gmmcf import MaskedGaussianMixture, UnobservedColumnsWarning
-from sklearn_gmmcf.datasets import load_movielens, make_ratings
+from sklearn_gmmcf.datasets import load_movielens
 from sklearn_gmmcf.model_selection import cross_validate_entries, hide_entries
 
 # Few movies are rated by some users: a fold may lack a user.
@@ -85,14 +84,7 @@ def cross_validate_ratings(X, n_ratings):
     return -cross_validate_entries(mixture, X, cv=folds)["test_score"].mean()
 
 
-if len(sys.argv) > 1:
-    ratings, sets = read_movies(sys.argv[1])
-else:
-    made = make_ratings(1000, 100, n_types=4, n_factors=0, density=0.05, random_state=0)
-    types = np.eye(4)[made.types]
-    guess = types + np.random.default_rng(0).normal(0, 0.3, types.shape)
-    ratings, sets = made.data, {"a guess of the type": guess}
-
+ratings, sets = read_movies(sys.argv[1])
 mixture = MaskedGaussianMixture(covariance_type="factor", random_state=0)
 groups = {"all": (0, np.inf), "no rating left": (0, 1), "1 to 4": (1, 5)}
 squares = {name: {group: [] for group in groups} for name in ("none", *sets)}
