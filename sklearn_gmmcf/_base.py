@@ -29,7 +29,7 @@ from sklearn_gmmcf._dask import (
     is_dask,
     observe_chunks,
 )
-from sklearn_gmmcf._executors import threads
+from sklearn_gmmcf._executors import one_blas_thread, threads
 from sklearn_gmmcf._observed import (
     Block,
     Blocks,
@@ -39,11 +39,7 @@ from sklearn_gmmcf._observed import (
     observe,
     refuse_unreadable,
 )
-from sklearn_gmmcf._sklearn import (
-    DocumentationLinks,
-    check_sample_weight,
-    one_blas_thread,
-)
+from sklearn_gmmcf._sklearn import DocumentationLinks, check_sample_weight
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance import Family, to_responsibilities
 

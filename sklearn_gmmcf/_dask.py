@@ -22,6 +22,7 @@ from sklearn.utils import check_array
 from sklearn.utils.random import sample_without_replacement
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_gmmcf._executors import one_blas_thread
 from sklearn_gmmcf._observed import (
     Blocks,
     Columns,
@@ -31,7 +32,6 @@ from sklearn_gmmcf._observed import (
     refuse_holes,
     refuse_unreadable,
 )
-from sklearn_gmmcf._sklearn import one_blas_thread
 from sklearn_gmmcf._typing import Array, Run
 
 

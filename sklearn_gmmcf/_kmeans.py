@@ -18,10 +18,11 @@ from sklearn_gmmcf._base import (
 )
 from sklearn_gmmcf._dask import in_chunks
 from sklearn_gmmcf._em import Running
+from sklearn_gmmcf._executors import one_blas_thread
 from sklearn_gmmcf._lloyd import assign, own_distances, run_lloyd
 from sklearn_gmmcf._observed import Blocks
 from sklearn_gmmcf._progress import Progress
-from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context, one_blas_thread
+from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
 from sklearn_gmmcf._starts import draw_distant_rows, draw_rows, start_rows
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance import Spherical, check_shape

@@ -9,9 +9,8 @@ from sklearn.base import clone
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture, _base, _observed
-from sklearn_gmmcf._executors import threads
+from sklearn_gmmcf._executors import one_blas_thread, threads
 from sklearn_gmmcf._observed import observe
-from sklearn_gmmcf._sklearn import one_blas_thread
 from tests.drawn import clusters
 from tests.test_observed import to_sparse
 
@@ -79,6 +78,48 @@ def test_blocks_meet_on_two_threads_of_one_blas_thread_each():
     n_threads = [lib["num_threads"] for lib in seen if lib["user_api"] == "blas"]
     assert set(n_threads) == {1}
     assert {lib["num_threads"] for lib in after if lib["user_api"] == "blas"} == {2}
+
+
+def test_the_last_thread_out_restores_what_the_first_found():
+    # A thread that has ended no longer owns the setting.
+    def in_thread(work, *args):
+        thread = threading.Thread(target=work, args=args)
+        thread.start()
+        return thread
+
+    def blas():
+        info = threadpool_info()
+        return {lib["num_threads"] for lib in info if lib["user_api"] == "blas"}
+
+    events = {
+        name: threading.Event() for name in ("first in", "second in", "first out")
+    }
+    seen = []
+
+    @one_blas_thread
+    def first():
+        events["first in"].set()
+        events["second in"].wait(20)
+
+    @one_blas_thread
+    def second():
+        events["second in"].set()
+        events["first out"].wait(20)
+        seen.append(blas())
+
+    before = blas()
+    in_thread(threadpool_limits, 2, "blas").join()
+    try:
+        a = in_thread(first)
+        events["first in"].wait(20)
+        b = in_thread(second)
+        a.join()
+        events["first out"].set()
+        b.join()
+        seen.append(blas())
+    finally:
+        in_thread(threadpool_limits, max(before), "blas").join()
+    assert seen == [{1}, {2}]
 
 
 @pytest.mark.usefixtures("many_blocks")
