@@ -16,7 +16,7 @@ from sklearn_gmmcf._base import (
     restore_on_failure,
     warn_user,
 )
-from sklearn_gmmcf._dask import in_chunks
+from sklearn_gmmcf._dask import in_chunks, to_memory
 from sklearn_gmmcf._em import Running
 from sklearn_gmmcf._executors import one_blas_thread
 from sklearn_gmmcf._lloyd import assign, own_distances, run_lloyd
@@ -266,7 +266,7 @@ class KMeansMixture(BaseObservedMixture):
         self.n_iter_ = best.n_iter
         # Rows of weight 0 are left out of the runs, but have labels.
         self.labels_ = (
-            best.labels if sample_weight is None else np.asarray(self.predict(X))
+            best.labels if sample_weight is None else to_memory(self.predict(X))
         )
         progress.close()
         return self
@@ -320,7 +320,7 @@ class KMeansMixture(BaseObservedMixture):
         labels, _ = assign(data, parameters.means)
         distances = own_distances(data, parameters.means, labels)
         self.inertia_ = float(data.weights @ distances)
-        self.labels_ = labels if sample_weight is None else np.asarray(self.predict(X))
+        self.labels_ = labels if sample_weight is None else to_memory(self.predict(X))
         return self
 
     def fit_predict(self, X, y=None, sample_weight=None):

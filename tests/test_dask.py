@@ -8,6 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -278,6 +280,67 @@ def test_what_cannot_be_worked_on_is_refused():
         mixture.fit(mixed)
 
 
+def test_blocks_that_store_an_entry_twice_are_refused():
+    def twice(block):
+        rows, columns = np.indices(block.shape).reshape(2, -1)
+        places = np.append(rows, 0), np.append(columns, 0)
+        values = np.append(block, block[0, 0])
+        return sparse.coo_array((values, places), shape=block.shape)
+
+    X = da.ones((20, 3), chunks=(10, 3)).map_blocks(twice, meta=np.empty((0, 0)))
+    with pytest.raises(ValueError, match="more than one value at row 0, column 0"):
+        MaskedGaussianMixture().fit(X)
+
+
+@pytest.mark.parametrize("shape", [(60, 6), (40, 6), (50, 5), (50, 7)])
+def test_blocks_of_other_shapes_than_said_are_refused(shape):
+    X = clusters(240, 6)
+    mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
+    wrong = da.from_delayed(dask.delayed(X[:50]), shape, meta=np.empty((0, 0)))
+    if shape[1] != 6:
+        mixture = MaskedGaussianMixture().fit(
+            np.arange(20.0)[:, None] + np.arange(shape[1])
+        )
+    for method in (
+        clone(mixture).fit,
+        lambda X: mixture.transform(X).compute(),
+        lambda X: mixture.complete(X, entries=([0], [0])),
+    ):
+        with pytest.raises(ValueError, match=r"has the shape \(50, 6\), but"):
+            method(wrong)
+
+
+@pytest.mark.parametrize("output", ["pandas", "polars"])
+def test_frames_of_chunks_are_refused(output):
+    X = in_dask(clusters(240, 6))
+    mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
+    with (
+        config_context(transform_output=output),
+        pytest.raises(TypeError, match=f"{output}.*would load all.*'default'"),
+    ):
+        mixture.transform(X)
+    lazy = mixture.transform(X)
+    with config_context(transform_output=output):
+        assert isinstance(lazy.compute(), np.ndarray)
+        assert isinstance(mixture.score(X), float)
+
+
+def test_a_marker_that_single_precision_does_not_hold():
+    X = in_dask(np.nan_to_num(clusters(240, 6)).astype(np.float32))
+    mixture = MaskedGaussianMixture(2, random_state=0, missing_values=1e300).fit(X)
+    np.testing.assert_array_equal(mixture.transform(X), X)
+
+
+def test_weights_of_one_are_not_sent(monkeypatch):
+    sent = []
+    work = _dask._work
+    monkeypatch.setattr(_dask, "_work", lambda *args: sent.append(args) or work(*args))
+    X = in_dask(clusters(240, 6))
+    with dask.config.set(scheduler="synchronous"):
+        MaskedGaussianMixture(2, random_state=0).fit(X)
+    assert {id(weights) for _, _, _, _, weights, *_ in sent} == {id(None)}
+
+
 def test_errors_tell_the_block():
     X = clusters(240, 6)
     mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
@@ -309,6 +372,18 @@ def cluster():
         distributed.Client(cluster) as client,
     ):
         yield client
+
+
+@pytest.mark.usefixtures("cluster")
+def test_parameters_may_be_large():
+    X = clusters(240, 6)
+    threshold = "distributed.admin.large-graph-warning-threshold"
+    with dask.config.set({threshold: "1 B"}):
+        mixture = MaskedGaussianMixture(2, random_state=0).fit(in_dask(X))
+        assert np.isfinite(mixture.score(in_dask(X)))
+        assert np.isfinite(mixture.icl(in_dask(X)))
+        weights = np.arange(240)
+        KMeansMixture(2, random_state=0).fit(in_dask(X), sample_weight=weights)
 
 
 @pytest.mark.usefixtures("cluster")
