@@ -235,7 +235,7 @@ class KMeansMixture(BaseObservedMixture):
             self._write(f"Iteration {n_iter}, inertia {inertia}.")
             return progress.iterate()
 
-        runs = []
+        best = None
         for make_start in starts:
             progress.begin()
             centers = make_start()
@@ -246,8 +246,8 @@ class KMeansMixture(BaseObservedMixture):
             if run.converged:
                 self._write(f"Converged at iteration {run.n_iter}.")
             progress.end()
-            runs.append(run)
-        best = min(runs, key=lambda run: run.inertia)
+            if best is None or run.inertia < best.inertia:
+                best = run
         n_found = len(np.unique(best.labels))
         if n_found < self.n_components:
             warn_user(
@@ -255,8 +255,7 @@ class KMeansMixture(BaseObservedMixture):
                 f"n_components={self.n_components}: X may have too few distinct rows.",
                 ConvergenceWarning,
             )
-        distances = own_distances(data, best.centers, best.labels)
-        parameters = family.of_clusters(data, best.labels, best.centers, distances)
+        parameters = family.of_clusters(data, best.labels, best.centers, best.distances)
         self._running = Running(
             _sum_clusters(family, parameters, data, best.labels), n_batches
         )

@@ -331,6 +331,32 @@ def test_a_marker_that_single_precision_does_not_hold():
     np.testing.assert_array_equal(mixture.transform(X), X)
 
 
+@pytest.mark.parametrize(
+    ("estimator", "n_passes"),
+    [
+        # A survey, the sample, and one pass for each iteration.
+        (MaskedGaussianMixture(2, max_iter=4, tol=0), 2 + 4),
+        # Given centers need no sample. In the end the distances to the last centers,
+        # and three passes for variances and running sums.
+        (KMeansMixture(2, init=np.eye(2, 6), max_iter=3, tol=0), 1 + 3 + 1 + 1 + 3),
+    ],
+    ids=["mixture", "k-means"],
+)
+def test_an_iteration_is_one_pass(estimator, n_passes):
+    read = []
+
+    def look(block):
+        read.append(len(block))
+        return block
+
+    X = np.random.default_rng(0).normal(size=(240, 6))
+    X = in_dask(X).map_blocks(look, meta=np.empty((0, 0)))
+    with dask.config.set(scheduler="synchronous"):
+        estimator.fit(X)
+    assert estimator.n_iter_ == estimator.max_iter
+    assert len(read) == n_passes * len(CHUNKS)
+
+
 def test_weights_of_one_are_not_sent(monkeypatch):
     sent = []
     work = _dask._work
