@@ -218,6 +218,23 @@ def test_starts_use_a_seeded_sample(estimator, make, monkeypatch):
     assert np.isfinite(first.transform(in_chunks).compute()).all()
 
 
+def test_a_column_outside_the_sample_is_learned(monkeypatch):
+    monkeypatch.setattr("sklearn_gmmcf._mixture.start_rows", lambda K: 30)
+    X = clusters(240, 6)
+    X[:, 5] = np.nan
+    rare = [200, 220, 239]
+    X[rare, 5] = [1000.0, 1001.0, 1003.0]
+    monkeypatch.setattr(
+        "sklearn_gmmcf._dask.sample_without_replacement",
+        lambda n, size, random_state: np.arange(size),
+    )
+    mixture = MaskedGaussianMixture(
+        2, covariance_type="factor", n_factors=2, random_state=0
+    )
+    found = mixture.fit(in_dask(X))
+    assert np.abs(found.means_[:, 5] - 1001).max() < 10
+
+
 def test_the_sample_of_a_start_is_large_enough():
     assert _starts.start_rows(3) == 10_000
     assert _starts.start_rows(300) == 15_000
