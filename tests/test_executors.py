@@ -38,6 +38,8 @@ def many_blocks(monkeypatch):
 def results(estimator, X, n_jobs):
     est = clone(estimator).set_params(random_state=0, n_jobs=n_jobs).fit(X)
     found = {k: v for k, v in vars(est).items() if k.endswith("_")}
+    for number, run in enumerate(found.pop("runs_", [])):
+        found |= {f"{name}{number}": value for name, value in run._asdict().items()}
     entries = np.repeat(np.arange(200), 2), np.tile([1, 4], 200)
     for name in ("predict", "predict_proba", "score_samples", "score", "transform"):
         found[name] = getattr(est, name)(X)
