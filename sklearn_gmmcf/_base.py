@@ -28,8 +28,9 @@ from sklearn_gmmcf._dask import (
     in_chunks,
     is_dask,
     observe_chunks,
+    to_memory,
 )
-from sklearn_gmmcf._executors import threads
+from sklearn_gmmcf._executors import one_blas_thread, threads
 from sklearn_gmmcf._observed import (
     Block,
     Blocks,
@@ -39,11 +40,7 @@ from sklearn_gmmcf._observed import (
     observe,
     refuse_unreadable,
 )
-from sklearn_gmmcf._sklearn import (
-    DocumentationLinks,
-    check_sample_weight,
-    one_blas_thread,
-)
+from sklearn_gmmcf._sklearn import DocumentationLinks, check_sample_weight
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance import Family, to_responsibilities
 
@@ -195,7 +192,7 @@ class BaseObservedMixture(
         log_density : float
             In nats a row; higher is better.
         """
-        log_density = np.asarray(self.score_samples(X))
+        log_density = to_memory(self.score_samples(X))
         if sample_weight is not None:
             sample_weight = check_sample_weight(
                 sample_weight, log_density, ensure_non_negative=True
@@ -216,7 +213,7 @@ class BaseObservedMixture(
             Lower is better. The sample size is the number of rows; columns never
             observed at fit count no parameters.
         """
-        log_density = np.asarray(self.score_samples(X))
+        log_density = to_memory(self.score_samples(X))
         return -2 * log_density.sum() + self._n_parameters() * np.log(len(log_density))
 
     def aic(self, X):
@@ -232,7 +229,7 @@ class BaseObservedMixture(
         aic : float
             Lower is better.
         """
-        log_density = np.asarray(self.score_samples(X))
+        log_density = to_memory(self.score_samples(X))
         return -2 * log_density.sum() + 2 * self._n_parameters()
 
     def icl(self, X):
@@ -257,7 +254,7 @@ class BaseObservedMixture(
         clustering with the integrated completed likelihood. IEEE Transactions on
         Pattern Analysis and Machine Intelligence 22(7), 719-725.
         """
-        return self.bic(X) + 2 * entr(np.asarray(self.predict_proba(X))).sum()
+        return self.bic(X) + 2 * entr(to_memory(self.predict_proba(X))).sum()
 
     @in_chunks
     @one_blas_thread

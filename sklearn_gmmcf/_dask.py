@@ -22,16 +22,17 @@ from sklearn.utils import check_array
 from sklearn.utils.random import sample_without_replacement
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_gmmcf._executors import one_blas_thread
 from sklearn_gmmcf._observed import (
     Blocks,
     Columns,
     Observed,
     learn_columns,
     observe,
+    refuse_duplicates,
     refuse_holes,
     refuse_unreadable,
 )
-from sklearn_gmmcf._sklearn import one_blas_thread
 from sklearn_gmmcf._typing import Array, Run
 
 
@@ -90,18 +91,23 @@ def call_lazily(
     from dask import delayed
 
     # A row of holes tells dtypes and widths, and what is wrong with the options.
-    single = getattr(estimator, method)(
-        _row_of_holes(estimator, X), *arguments, **options
-    )
+    single = getattr(estimator, method)(_row_of_holes(X), *arguments, **options)
     several = isinstance(single, tuple)
     like = single if several else (single,)
+    if not all(isinstance(of, np.ndarray) for of in like):
+        raise TypeError(
+            f"X is a Dask array, of which {method} makes Dask arrays, but set_output "
+            f"or transform_output asks for {type(like[0]).__module__.split('.')[0]}, "
+            "which would load all of it. Set it to 'default'."
+        )
     shipped = delayed(_Call.of(estimator, method, arguments, options), traverse=False)
     chunks: list[list[Any]] = [[] for _ in like]
     for start, stop, block in _blocks(X):
-        results = delayed(_call_on, nout=len(like))(shipped, block, start, like)
+        shape = stop - start, X.shape[1]
+        results = delayed(_call_on, nout=len(like))(shipped, block, start, shape, like)
         for parts, result, of in zip(chunks, results, like, strict=True):
-            shape = (stop - start, *of.shape[1:])
-            parts.append(da.from_delayed(result, shape, meta=of[:0]))
+            of_result = (stop - start, *of.shape[1:])
+            parts.append(da.from_delayed(result, of_result, meta=of[:0]))
     arrays = tuple(da.concatenate(parts) for parts in chunks)
     return arrays if several else arrays[0]
 
@@ -127,10 +133,11 @@ def call_at_entries(
             parts = {name: array[here] for name, array in of_entries.items()}
             parts["rows"] = parts["rows"] - start
             places.append(here)
-            tasks.append(delayed(_call_at)(shipped, block, start, parts))
+            shape = stop - start, X.shape[1]
+            tasks.append(delayed(_call_at)(shipped, block, start, shape, parts))
     # A row of holes tells what there is to merge.
     none = {name: array[:0] for name, array in of_entries.items()}
-    of_none = _call_at(call, _row_of_holes(estimator, X), 0, none)
+    of_none = _call_at(call, _row_of_holes(X), 0, (1, X.shape[1]), none)
     merged = tuple(np.empty(len(rows), dtype=result.dtype) for result in of_none)
     for here, results in zip(places, _compute(tasks), strict=True):
         for target, result in zip(merged, results, strict=True):
@@ -164,11 +171,12 @@ def observe_chunks(
         _Chunk(
             block,
             start,
-            np.ones(stop - start) if weights is None else weights[start:stop],
+            (stop - start, d),
+            None if weights is None else weights[start:stop],
         )
         for start, stop, block in _blocks(X)
     ]
-    chunks = [chunk for chunk in chunks if chunk.weights.any()]
+    chunks = [chunk for chunk in chunks if chunk.weights is None or chunk.weights.any()]
     surveys = _compute(_send(reading, chunks, _survey))
     if len({survey.is_sparse for survey in surveys}) > 1:
         raise ValueError(
@@ -209,8 +217,11 @@ class Chunks(Blocks):
         self.shape = len(self._shown), len(reading.columns.known)
         self.dtype = reading.dtype
         self.columns = reading.columns
-        weights = np.concatenate([chunk.weights for chunk in chunks])
-        self.weights = weights[weights > 0]
+        if chunks[0].weights is None:
+            self.weights = np.broadcast_to(1.0, self.shape[:1])  # of no memory
+        else:
+            weights = np.concatenate([chunk.weights for chunk in chunks])
+            self.weights = weights[weights > 0]
 
     def map(self, function: Callable[..., Any], *of_rows: Array) -> Iterator[Any]:
         for results in _compute(self._send(_Map(function), *of_rows)):
@@ -261,7 +272,8 @@ class _Chunk:
 
     block: Any  # Delayed, (n, d)
     start: int
-    weights: Array  # (n,)
+    shape: tuple[int, int]
+    weights: Array | None  # (n,), None: 1 each
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,10 +295,12 @@ class _Reading:
             ensure_all_finite="allow-nan",
             input_name="X",
         )
+        if sparse.issparse(block):
+            refuse_duplicates(block, checked)  # which check_array adds up
         return checked.astype(self.dtype, copy=False)
 
     def observe(
-        self, rows: Any, weights: Array, *, keep: bool = False, run: Run = map
+        self, rows: Any, weights: Array | None, *, keep: bool = False, run: Run = map
     ) -> Observed:
         return observe(
             rows,
@@ -308,7 +322,7 @@ class _Survey:
     is_sparse: bool
 
 
-def _survey(reading: _Reading, rows: Any, weights: Array) -> _Survey:
+def _survey(reading: _Reading, rows: Any, weights: Array | None) -> _Survey:
     data = reading.observe(rows, weights)
     return _Survey(
         totals=np.stack(data.column_totals()),
@@ -324,7 +338,7 @@ class _Map:
     function: Callable[..., Any]
 
     def __call__(
-        self, reading: _Reading, rows: Any, weights: Array, *of_rows: Array
+        self, reading: _Reading, rows: Any, weights: Array | None, *of_rows: Array
     ) -> list[Any]:
         return list(reading.observe(rows, weights).map(self.function, *of_rows))
 
@@ -336,14 +350,14 @@ class _Total:
     function: Callable[..., Any]
 
     def __call__(
-        self, reading: _Reading, rows: Any, weights: Array, *of_rows: Array
+        self, reading: _Reading, rows: Any, weights: Array | None, *of_rows: Array
     ) -> Any:
         return reading.observe(rows, weights).total(self.function, *of_rows)
 
 
-def _take(reading: _Reading, rows: Any, weights: Array, wanted: Array) -> Any:
+def _take(reading: _Reading, rows: Any, weights: Array | None, wanted: Array) -> Any:
     """Those rows of a positive weight that are wanted."""
-    return rows[np.flatnonzero(weights > 0)[wanted]]
+    return rows[wanted if weights is None else np.flatnonzero(weights > 0)[wanted]]
 
 
 def _send(
@@ -359,7 +373,9 @@ def _send(
     shipped = delayed((reading, work), traverse=False)
     parts = [()] * len(chunks) if of_rows is None else of_rows
     return [
-        delayed(_work)(shipped, chunk.block, chunk.start, chunk.weights, *part)
+        delayed(_work)(
+            shipped, chunk.block, chunk.start, chunk.shape, chunk.weights, *part
+        )
         for chunk, part in zip(chunks, parts, strict=True)
     ]
 
@@ -369,11 +385,13 @@ def _work(
     shipped: tuple[_Reading, Callable[..., Any]],
     block: Any,
     start: int,
-    weights: Array,
+    shape: tuple[int, int],
+    weights: Array | None,
     *of_rows: Array,
 ) -> Any:
     reading, work = shipped
     with config_context(**reading.config), _telling(start):
+        _refuse_shape(block, shape)
         return work(reading, reading.check(block), weights, *of_rows)
 
 
@@ -389,6 +407,15 @@ def _telling(start: int) -> Iterator[None]:
             f"{error} (In the block of X that begins at row {start}, from which rows "
             "are counted here.)"
         ) from error
+
+
+def _refuse_shape(block: Any, shape: tuple[int, int]) -> None:
+    """Refuse a block that is not what its array says."""
+    if block.shape != shape:
+        raise ValueError(
+            f"A block of X has the shape {block.shape}, but the chunks of X say "
+            f"{shape}. Build X with the shapes that its blocks have."
+        )
 
 
 @dataclass(frozen=True)
@@ -427,9 +454,16 @@ class _Call:
         return results if isinstance(results, tuple) else (results,)
 
 
-def _call_on(call: _Call, block: Any, start: int, like: tuple[Array, ...]) -> Any:
+def _call_on(
+    call: _Call,
+    block: Any,
+    start: int,
+    shape: tuple[int, int],
+    like: tuple[Array, ...],
+) -> Any:
     """Results for the rows of a chunk, of the dtypes of others."""
     with _telling(start):
+        _refuse_shape(block, shape)
         results = call(block)
     return tuple(
         result.astype(of.dtype, copy=False)
@@ -438,17 +472,22 @@ def _call_on(call: _Call, block: Any, start: int, like: tuple[Array, ...]) -> An
 
 
 def _call_at(
-    call: _Call, block: Any, start: int, of_entries: dict[str, Array]
+    call: _Call,
+    block: Any,
+    start: int,
+    shape: tuple[int, int],
+    of_entries: dict[str, Array],
 ) -> tuple[Array, ...]:
     """Results for some entries of a chunk."""
     parts = dict(of_entries)
     entries = parts.pop("rows"), parts.pop("columns")
     with _telling(start):
+        _refuse_shape(block, shape)
         return call(block, entries=entries, **parts)
 
 
-def _row_of_holes(estimator: Any, X: Any) -> Array:
-    return np.full((1, X.shape[1]), estimator.missing_values, dtype=_dtype_of(X))
+def _row_of_holes(X: Any) -> Any:
+    return sparse.csr_array((1, X.shape[1]), dtype=_dtype_of(X))
 
 
 def _dtype_of(X: Any) -> np.dtype[Any]:
@@ -465,6 +504,11 @@ def _blocks(X: Any) -> list[tuple[int, int, Any]]:
         for (start, stop), block in zip(bounds, blocks, strict=True)
         if stop > start
     ]
+
+
+def to_memory(array: Any) -> Array:
+    """An array as it is, or a lazy one computed."""
+    return array if isinstance(array, np.ndarray) else _compute([array])[0]
 
 
 def _compute(tasks: Sequence[Any]) -> tuple[Any, ...]:

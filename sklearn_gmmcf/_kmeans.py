@@ -16,12 +16,13 @@ from sklearn_gmmcf._base import (
     restore_on_failure,
     warn_user,
 )
-from sklearn_gmmcf._dask import in_chunks
+from sklearn_gmmcf._dask import in_chunks, to_memory
 from sklearn_gmmcf._em import Running
+from sklearn_gmmcf._executors import one_blas_thread
 from sklearn_gmmcf._lloyd import assign, own_distances, run_lloyd
 from sklearn_gmmcf._observed import Blocks
 from sklearn_gmmcf._progress import Progress
-from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context, one_blas_thread
+from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
 from sklearn_gmmcf._starts import draw_distant_rows, draw_rows, start_rows
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance import Spherical, check_shape
@@ -234,7 +235,7 @@ class KMeansMixture(BaseObservedMixture):
             self._write(f"Iteration {n_iter}, inertia {inertia}.")
             return progress.iterate()
 
-        runs = []
+        best = None
         for make_start in starts:
             progress.begin()
             centers = make_start()
@@ -245,8 +246,8 @@ class KMeansMixture(BaseObservedMixture):
             if run.converged:
                 self._write(f"Converged at iteration {run.n_iter}.")
             progress.end()
-            runs.append(run)
-        best = min(runs, key=lambda run: run.inertia)
+            if best is None or run.inertia < best.inertia:
+                best = run
         n_found = len(np.unique(best.labels))
         if n_found < self.n_components:
             warn_user(
@@ -254,8 +255,7 @@ class KMeansMixture(BaseObservedMixture):
                 f"n_components={self.n_components}: X may have too few distinct rows.",
                 ConvergenceWarning,
             )
-        distances = own_distances(data, best.centers, best.labels)
-        parameters = family.of_clusters(data, best.labels, best.centers, distances)
+        parameters = family.of_clusters(data, best.labels, best.centers, best.distances)
         self._running = Running(
             _sum_clusters(family, parameters, data, best.labels), n_batches
         )
@@ -265,7 +265,7 @@ class KMeansMixture(BaseObservedMixture):
         self.n_iter_ = best.n_iter
         # Rows of weight 0 are left out of the runs, but have labels.
         self.labels_ = (
-            best.labels if sample_weight is None else np.asarray(self.predict(X))
+            best.labels if sample_weight is None else to_memory(self.predict(X))
         )
         progress.close()
         return self
@@ -319,7 +319,7 @@ class KMeansMixture(BaseObservedMixture):
         labels, _ = assign(data, parameters.means)
         distances = own_distances(data, parameters.means, labels)
         self.inertia_ = float(data.weights @ distances)
-        self.labels_ = labels if sample_weight is None else np.asarray(self.predict(X))
+        self.labels_ = labels if sample_weight is None else to_memory(self.predict(X))
         return self
 
     def fit_predict(self, X, y=None, sample_weight=None):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -20,6 +21,7 @@ class LloydResult:
 
     centers: Array  # (K, d)
     labels: Array  # (n,)
+    distances: Array  # (n,), squared, to the centers
     inertia: float
     n_iter: int
     converged: bool
@@ -43,6 +45,29 @@ def assign(data: Blocks, centers: Array) -> tuple[Array, Array]:
     return np.concatenate(labels), np.concatenate(distances)
 
 
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """What one pass makes of consecutive blocks; a sum joins them."""
+
+    labels: list[Array]
+    distances: list[Array]
+    sums: Array  # (2, K, d), weighted counts and sums of the rows with each label
+
+    def __add__(self, other: _Step) -> _Step:
+        return _Step(
+            self.labels + other.labels,
+            self.distances + other.distances,
+            self.sums + other.sums,
+        )
+
+
+def _step(centers: Array, block: Block) -> _Step:
+    to_centers = squared_distances(block, centers)
+    labels = to_centers.argmin(axis=0).astype(np.int32)
+    sums = np.stack(block.sum_by(labels, len(centers)))
+    return _Step([labels], [to_centers.min(axis=0)], sums)
+
+
 def run_lloyd(
     data: Blocks,
     centers: Array,
@@ -62,8 +87,10 @@ def run_lloyd(
     labels = np.full(data.shape[0], -1, dtype=np.int32)
     for n_iter in range(1, max_iter + 1):
         previous_labels, previous_centers = labels, centers
-        labels, distances = assign(data, centers)
-        centers = _average(data, labels, distances, centers)
+        step = data.total(partial(_step, centers))
+        labels = np.concatenate(step.labels)
+        distances = np.concatenate(step.distances)
+        centers = _average(data, labels, distances, step.sums, centers)
         stopped = watch is not None and watch(n_iter, float(data.weights @ distances))
         unchanged = np.array_equal(labels, previous_labels)
         movement = np.sum((centers - previous_centers) ** 2)
@@ -72,8 +99,9 @@ def run_lloyd(
             break
     if not unchanged:
         labels, _ = assign(data, centers)
-    inertia = float(data.weights @ own_distances(data, centers, labels))
-    return LloydResult(centers, labels, inertia, n_iter, converged)
+    distances = own_distances(data, centers, labels)
+    inertia = float(data.weights @ distances)
+    return LloydResult(centers, labels, distances, inertia, n_iter, converged)
 
 
 def own_distances(data: Blocks, centers: Array, labels: Array) -> Array:
@@ -84,7 +112,9 @@ def own_distances(data: Blocks, centers: Array, labels: Array) -> Array:
     return np.concatenate(list(distances))
 
 
-def _average(data: Blocks, labels: Array, distances: Array, centers: Array) -> Array:
+def _average(
+    data: Blocks, labels: Array, distances: Array, sums: Array, centers: Array
+) -> Array:
     """Means of the clusters; a coordinate that a cluster has not observed stays.
 
     An empty cluster takes over the row that is farthest from its center, and with it
@@ -100,11 +130,12 @@ def _average(data: Blocks, labels: Array, distances: Array, centers: Array) -> A
         for cluster, row in zip(empty, far[np.sort(firsts)], strict=False):
             labels[groups == groups[row]] = cluster
             centers[cluster] = 0.0
-    n_clusters = len(centers)
-    counts, sums = data.total(
-        lambda block, of_block: np.stack(block.sum_by(of_block, n_clusters)), labels
-    )
-    return np.divide(sums, counts, out=centers.copy(), where=counts > 0)
+        n_clusters = len(centers)
+        sums = data.total(
+            lambda block, of_block: np.stack(block.sum_by(of_block, n_clusters)), labels
+        )
+    counts, totals = sums
+    return np.divide(totals, counts, out=centers.copy(), where=counts > 0)
 
 
 def _mean_variance(data: Blocks) -> float:

@@ -19,9 +19,10 @@ from sklearn_gmmcf._base import (
     warn_user,
 )
 from sklearn_gmmcf._em import Run, Running, run_em
+from sklearn_gmmcf._executors import one_blas_thread
 from sklearn_gmmcf._observed import Blocks, Observed
 from sklearn_gmmcf._progress import Messages, Progress
-from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context, one_blas_thread
+from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
 from sklearn_gmmcf._starts import start_responsibilities, start_rows
 from sklearn_gmmcf._typing import Responsibilities
 from sklearn_gmmcf.covariance import FAMILIES, Family, Given, check_shape

@@ -494,7 +494,7 @@ class _DenseObserved(Observed):
     def _centered(self, rows: Any, present: Array | None) -> Array:
         values = self.raw[rows] - self.columns.center
         if present is not None:
-            values[~present] = 0.0
+            values = np.where(present, values, 0.0)
         return values.astype(self.dtype, copy=False)
 
     def _center_all(self) -> Array:
@@ -886,11 +886,11 @@ def is_observed(values: Array, missing_values: float) -> Array:
             "one way only: replace NaN by that value, or pass missing_values=np.nan."
         )
     present = _differ(values, missing_values)
-    largest = max(
-        np.max(values, initial=0.0, where=present),
-        -np.min(values, initial=0.0, where=present),
-    )
     limit = _LARGEST_VALUE[values.dtype.char]
+    # Reductions under a mask are slow, and only a marker can be the largest of all.
+    largest = _largest_magnitude(values, True)
+    if largest > limit:
+        largest = _largest_magnitude(values, present)
     if largest > limit:
         raise ValueError(
             f"X contains a value of magnitude {largest:.3g}; the squares of values "
@@ -898,6 +898,12 @@ def is_observed(values: Array, missing_values: float) -> Array:
             + (", or pass them as float64." if values.dtype.char == "f" else ".")
         )
     return present
+
+
+def _largest_magnitude(values: Array, where: Any) -> float:
+    """The largest magnitude of some values, NaN aside."""
+    most = np.fmax.reduce(values, axis=None, initial=0.0, where=where)
+    return max(most, -np.fmin.reduce(values, axis=None, initial=0.0, where=where))
 
 
 def _differ(values: Array, missing_values: float) -> Array:

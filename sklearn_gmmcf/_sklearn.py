@@ -2,11 +2,8 @@
 
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
-from sklearn.utils.parallel import _threadpool_controller_decorator as limit_threads
+from sklearn.utils.parallel import _get_threadpool_controller as threadpool_controller
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
-
-# Blocks are small: more threads of BLAS than one make them many times slower.
-one_blas_thread = limit_threads(limits=1, user_api="blas")
 
 _DOCUMENTATION = "https://sklearn-gmmcf.readthedocs.io/en/stable/"
 
@@ -24,6 +21,6 @@ __all__ = [
     "StrOptions",
     "check_sample_weight",
     "fit_context",
-    "one_blas_thread",
+    "threadpool_controller",
     "validate_params",
 ]

@@ -8,6 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -52,9 +54,13 @@ def in_dask(X, chunks=CHUNKS):
 
 
 def fitted(estimator):
-    return {
+    found = {
         name: value for name, value in vars(estimator).items() if name.endswith("_")
     }
+    # Runs of several lengths make no array.
+    for number, run in enumerate(found.pop("runs_", [])):
+        found |= {f"{name}{number}": value for name, value in run._asdict().items()}
+    return found
 
 
 def assert_same_fit(found, expected, rtol=1e-9):
@@ -216,6 +222,23 @@ def test_starts_use_a_seeded_sample(estimator, make, monkeypatch):
     assert np.isfinite(first.transform(in_chunks).compute()).all()
 
 
+def test_a_column_outside_the_sample_is_learned(monkeypatch):
+    monkeypatch.setattr("sklearn_gmmcf._mixture.start_rows", lambda K: 30)
+    X = clusters(240, 6)
+    X[:, 5] = np.nan
+    rare = [200, 220, 239]
+    X[rare, 5] = [1000.0, 1001.0, 1003.0]
+    monkeypatch.setattr(
+        "sklearn_gmmcf._dask.sample_without_replacement",
+        lambda n, size, random_state: np.arange(size),
+    )
+    mixture = MaskedGaussianMixture(
+        2, covariance_type="factor", n_factors=2, random_state=0
+    )
+    found = mixture.fit(in_dask(X))
+    assert np.abs(found.means_[:, 5] - 1001).max() < 10
+
+
 def test_the_sample_of_a_start_is_large_enough():
     assert _starts.start_rows(3) == 10_000
     assert _starts.start_rows(300) == 15_000
@@ -278,6 +301,93 @@ def test_what_cannot_be_worked_on_is_refused():
         mixture.fit(mixed)
 
 
+def test_blocks_that_store_an_entry_twice_are_refused():
+    def twice(block):
+        rows, columns = np.indices(block.shape).reshape(2, -1)
+        places = np.append(rows, 0), np.append(columns, 0)
+        values = np.append(block, block[0, 0])
+        return sparse.coo_array((values, places), shape=block.shape)
+
+    X = da.ones((20, 3), chunks=(10, 3)).map_blocks(twice, meta=np.empty((0, 0)))
+    with pytest.raises(ValueError, match="more than one value at row 0, column 0"):
+        MaskedGaussianMixture().fit(X)
+
+
+@pytest.mark.parametrize("shape", [(60, 6), (40, 6), (50, 5), (50, 7)])
+def test_blocks_of_other_shapes_than_said_are_refused(shape):
+    X = clusters(240, 6)
+    mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
+    wrong = da.from_delayed(dask.delayed(X[:50]), shape, meta=np.empty((0, 0)))
+    if shape[1] != 6:
+        mixture = MaskedGaussianMixture().fit(
+            np.arange(20.0)[:, None] + np.arange(shape[1])
+        )
+    for method in (
+        clone(mixture).fit,
+        lambda X: mixture.transform(X).compute(),
+        lambda X: mixture.complete(X, entries=([0], [0])),
+    ):
+        with pytest.raises(ValueError, match=r"has the shape \(50, 6\), but"):
+            method(wrong)
+
+
+@pytest.mark.parametrize("output", ["pandas", "polars"])
+def test_frames_of_chunks_are_refused(output):
+    X = in_dask(clusters(240, 6))
+    mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
+    with (
+        config_context(transform_output=output),
+        pytest.raises(TypeError, match=f"{output}.*would load all.*'default'"),
+    ):
+        mixture.transform(X)
+    lazy = mixture.transform(X)
+    with config_context(transform_output=output):
+        assert isinstance(lazy.compute(), np.ndarray)
+        assert isinstance(mixture.score(X), float)
+
+
+def test_a_marker_that_single_precision_does_not_hold():
+    X = in_dask(np.nan_to_num(clusters(240, 6)).astype(np.float32))
+    mixture = MaskedGaussianMixture(2, random_state=0, missing_values=1e300).fit(X)
+    np.testing.assert_array_equal(mixture.transform(X), X)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "n_passes"),
+    [
+        # A survey, the sample, and one pass for each iteration.
+        (MaskedGaussianMixture(2, max_iter=4, tol=0), 2 + 4),
+        # Given centers need no sample. In the end the distances to the last centers,
+        # and three passes for variances and running sums.
+        (KMeansMixture(2, init=np.eye(2, 6), max_iter=3, tol=0), 1 + 3 + 1 + 1 + 3),
+    ],
+    ids=["mixture", "k-means"],
+)
+def test_an_iteration_is_one_pass(estimator, n_passes):
+    read = []
+
+    def look(block):
+        read.append(len(block))
+        return block
+
+    X = np.random.default_rng(0).normal(size=(240, 6))
+    X = in_dask(X).map_blocks(look, meta=np.empty((0, 0)))
+    with dask.config.set(scheduler="synchronous"):
+        estimator.fit(X)
+    assert estimator.n_iter_ == estimator.max_iter
+    assert len(read) == n_passes * len(CHUNKS)
+
+
+def test_weights_of_one_are_not_sent(monkeypatch):
+    sent = []
+    work = _dask._work
+    monkeypatch.setattr(_dask, "_work", lambda *args: sent.append(args) or work(*args))
+    X = in_dask(clusters(240, 6))
+    with dask.config.set(scheduler="synchronous"):
+        MaskedGaussianMixture(2, random_state=0).fit(X)
+    assert {id(weights) for _, _, _, _, weights, *_ in sent} == {id(None)}
+
+
 def test_errors_tell_the_block():
     X = clusters(240, 6)
     mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
@@ -309,6 +419,18 @@ def cluster():
         distributed.Client(cluster) as client,
     ):
         yield client
+
+
+@pytest.mark.usefixtures("cluster")
+def test_parameters_may_be_large():
+    X = clusters(240, 6)
+    threshold = "distributed.admin.large-graph-warning-threshold"
+    with dask.config.set({threshold: "1 B"}):
+        mixture = MaskedGaussianMixture(2, random_state=0).fit(in_dask(X))
+        assert np.isfinite(mixture.score(in_dask(X)))
+        assert np.isfinite(mixture.icl(in_dask(X)))
+        weights = np.arange(240)
+        KMeansMixture(2, random_state=0).fit(in_dask(X), sample_weight=weights)
 
 
 @pytest.mark.usefixtures("cluster")

@@ -9,9 +9,8 @@ from sklearn.base import clone
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture, _base, _observed
-from sklearn_gmmcf._executors import threads
+from sklearn_gmmcf._executors import one_blas_thread, threads
 from sklearn_gmmcf._observed import observe
-from sklearn_gmmcf._sklearn import one_blas_thread
 from tests.drawn import clusters
 from tests.test_observed import to_sparse
 
@@ -39,6 +38,8 @@ def many_blocks(monkeypatch):
 def results(estimator, X, n_jobs):
     est = clone(estimator).set_params(random_state=0, n_jobs=n_jobs).fit(X)
     found = {k: v for k, v in vars(est).items() if k.endswith("_")}
+    for number, run in enumerate(found.pop("runs_", [])):
+        found |= {f"{name}{number}": value for name, value in run._asdict().items()}
     entries = np.repeat(np.arange(200), 2), np.tile([1, 4], 200)
     for name in ("predict", "predict_proba", "score_samples", "score", "transform"):
         found[name] = getattr(est, name)(X)
@@ -81,6 +82,48 @@ def test_blocks_meet_on_two_threads_of_one_blas_thread_each():
     assert {lib["num_threads"] for lib in after if lib["user_api"] == "blas"} == {2}
 
 
+def test_the_last_thread_out_restores_what_the_first_found():
+    # A thread that has ended no longer owns the setting.
+    def in_thread(work, *args):
+        thread = threading.Thread(target=work, args=args)
+        thread.start()
+        return thread
+
+    def blas():
+        info = threadpool_info()
+        return {lib["num_threads"] for lib in info if lib["user_api"] == "blas"}
+
+    events = {
+        name: threading.Event() for name in ("first in", "second in", "first out")
+    }
+    seen = []
+
+    @one_blas_thread
+    def first():
+        events["first in"].set()
+        events["second in"].wait(20)
+
+    @one_blas_thread
+    def second():
+        events["second in"].set()
+        events["first out"].wait(20)
+        seen.append(blas())
+
+    before = blas()
+    in_thread(threadpool_limits, 2, "blas").join()
+    try:
+        a = in_thread(first)
+        events["first in"].wait(20)
+        b = in_thread(second)
+        a.join()
+        events["first out"].set()
+        b.join()
+        seen.append(blas())
+    finally:
+        in_thread(threadpool_limits, max(before), "blas").join()
+    assert seen == [{1}, {2}]
+
+
 @pytest.mark.usefixtures("many_blocks")
 def test_sums_do_not_depend_on_what_is_ready_first():
     data = observe(clusters(200, 6), run=threads(4))
@@ -111,7 +154,7 @@ def test_results_keep_the_order_of_tasks_and_few_wait():
 
 
 def test_an_error_in_a_thread_is_raised_and_ends_the_others():
-    started = []
+    started, before = [], set(threading.enumerate())
 
     def fail(task):
         started.append(task)
@@ -120,7 +163,7 @@ def test_an_error_in_a_thread_is_raised_and_ends_the_others():
     with pytest.raises(RuntimeError, match="task 0"):
         list(threads(2)(fail, range(100)))
     assert len(started) < 10
-    assert threading.active_count() == 1
+    assert set(threading.enumerate()) <= before
 
 
 def test_n_jobs_is_that_of_joblib():

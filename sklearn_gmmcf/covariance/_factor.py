@@ -251,6 +251,14 @@ class Factor:
             lambda block: self._sum(begun, block, responsibilities(block.rows))
         )
         parameters = self.maximize(statistics, parameters)
+        # A column that this sample does not observe stays at its center, or the noise
+        # of few entries far from the prior would hold it there.
+        unseen = data.columns.known & (statistics.column_weights == 0)
+        parameters = replace(
+            parameters,
+            loadings=np.where(unseen, single.loadings, parameters.loadings),
+            noise=np.where(unseen, single.noise, parameters.noise),
+        )
         if given.weights is not None:
             # A weight of 0 has no prior.
             weights = np.maximum(given.weights, NEGLIGIBLE)

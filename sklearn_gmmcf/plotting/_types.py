@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_gmmcf._sklearn import one_blas_thread
+from sklearn_gmmcf._executors import one_blas_thread
 from sklearn_gmmcf.plotting._common import (
     COLORS,
     LINES,
