@@ -39,7 +39,11 @@ from sklearn_gmmcf._observed import (
     observe,
     refuse_unreadable,
 )
-from sklearn_gmmcf._sklearn import check_sample_weight, one_blas_thread
+from sklearn_gmmcf._sklearn import (
+    DocumentationLinks,
+    check_sample_weight,
+    one_blas_thread,
+)
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance import Family, to_responsibilities
 
@@ -66,6 +70,7 @@ class Model:
 
 
 class BaseObservedMixture(
+    DocumentationLinks,
     CallbackSupportMixin,
     OneToOneFeatureMixin,
     TransformerMixin,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,14 @@ from sklearn_gmmcf.covariance import Family
 
 # Of stepwise EM: between 0.5, which forgets the most, and 1 (Liang and Klein 2009).
 _FORGETTING = 0.6
+
+
+class Run(NamedTuple):
+    """What a fit keeps of each start."""
+
+    converged: bool
+    n_iter: int
+    lower_bounds: list[float]  # of each E-step that the run went on from
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from sklearn_gmmcf._base import (
     restore_on_failure,
     warn_user,
 )
-from sklearn_gmmcf._em import Running, run_em
+from sklearn_gmmcf._em import Run, Running, run_em
 from sklearn_gmmcf._observed import Blocks, Observed
 from sklearn_gmmcf._progress import Messages, Progress
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context, one_blas_thread
@@ -167,20 +167,28 @@ class MaskedGaussianMixture(BaseObservedMixture):
         Square roots of the precisions; for matrices upper triangular, with
         ``precision = U @ U.T``. Not for 'factor'.
 
-    components_, intercept_, noise_variance_, noise_scale_, factor_means_, \
-            factor_covariances_, factor_precision_ : ndarray
-        Only for 'factor', in the terms of the Notes::
+    components_ : ndarray of shape (n_factors, n_features)
+        Loadings w of the columns on the factors ('factor' only, as the next six; see
+        Notes). The first factor is the row's offset; the others are sorted by the size
+        of their loadings, and the largest loading of each is positive.
 
-            components_           (n_factors, n_features)                  loadings w
-            intercept_            (n_features,)                            a_0
-            noise_variance_       (n_features,)                            psi
-            noise_scale_          (n_components,)                          s
-            factor_means_         (n_components, n_factors)                nu
-            factor_covariances_   (n_components, n_factors, n_factors)     Lambda
-            factor_precision_     (n_factors,)                             alpha
+    intercept_ : ndarray of shape (n_features,)
+        Intercepts :math:`a_0` of the columns.
 
-        The first factor is the row's offset; the others are sorted by the size of their
-        loadings, and the largest loading of each is positive.
+    noise_variance_ : ndarray of shape (n_features,)
+        Noise :math:`\psi` of the columns.
+
+    noise_scale_ : ndarray of shape (n_components,)
+        Scales s of the noise of the types.
+
+    factor_means_ : ndarray of shape (n_components, n_factors)
+        Mean tastes :math:`\nu` of the types.
+
+    factor_covariances_ : ndarray of shape (n_components, n_factors, n_factors)
+        Covariances :math:`\Lambda` of the tastes within the types.
+
+    factor_precision_ : ndarray of shape (n_factors,)
+        Prior precisions :math:`\alpha` of the loadings.
 
     converged_ : bool
         Whether the best run reached `tol`.
@@ -194,6 +202,11 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     lower_bounds_ : list of float
         The objective at each E-step of the best run.
+
+    runs_ : list of namedtuple
+        What became of each start, in order: `converged` (bool), `n_iter` (int) and
+        `lower_bounds`, the objective at each E-step (list of float). See
+        :class:`~sklearn_gmmcf.plotting.ConvergenceDisplay`.
 
     n_features_in_ : int
         Number of columns seen in fit.
@@ -416,7 +429,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
             model = Model(family, parameters, data.columns)
             return progress.iterate(lambda: {"_model": model})
 
-        best = None
+        best, runs = None, []
         for n_run, make_start in enumerate(starts):
             progress.begin()
             messages.begin(n_run)
@@ -431,6 +444,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
             )
             messages.end(run.converged, run.lower_bound)
             progress.end()
+            runs.append(Run(run.converged, run.n_iter, run.lower_bounds))
             if best is None or run.lower_bound > best.lower_bound:
                 best = run
         if not best.converged and 0 < self.max_iter == best.n_iter:
@@ -444,6 +458,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self.n_iter_ = best.n_iter
         self.lower_bound_ = best.lower_bound
         self.lower_bounds_ = best.lower_bounds
+        self.runs_ = runs
         of_batch = best.statistics
         self._running = None if of_batch is None else Running(of_batch, n_batches)
         progress.close()
@@ -477,7 +492,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
         -------
         self : object
             The updated mixture. `lower_bound_` is the objective a row of the running
-            sums; `converged_`, `n_iter_` and `lower_bounds_` stay those of the fit.
+            sums; `converged_`, `n_iter_`, `lower_bounds_` and `runs_` stay those of
+            the fit.
 
         Raises
         ------

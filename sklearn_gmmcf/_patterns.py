@@ -38,7 +38,8 @@ class Pattern:
 
 def group_rows(present: Array) -> list[Pattern]:
     """Group the rows of a mask (n, d): shared patterns first, then by their counts."""
-    packed = np.packbits(present, axis=1)
+    # Of a frame, whose columns lie one after the other, packbits keeps the order.
+    packed = np.ascontiguousarray(np.packbits(present, axis=1))
     keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
     _, first, inverse, sizes = np.unique(
         keys, return_index=True, return_inverse=True, return_counts=True

@@ -8,7 +8,18 @@ from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 # Blocks are small: more threads of BLAS than one make them many times slower.
 one_blas_thread = limit_threads(limits=1, user_api="blas")
 
+_DOCUMENTATION = "https://sklearn-gmmcf.readthedocs.io/en/stable/"
+
+
+class DocumentationLinks:
+    """Links of the HTML representation in notebooks, to our pages of the API."""
+
+    _doc_link_module = "sklearn_gmmcf"
+    _doc_link_template = _DOCUMENTATION + "api/{estimator_module}.{estimator_name}.html"
+
+
 __all__ = [
+    "DocumentationLinks",
     "Interval",
     "StrOptions",
     "check_sample_weight",

@@ -23,7 +23,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_gmmcf._base import BaseObservedMixture, check_entries
 from sklearn_gmmcf._entries import build, gather, hide, list_entries
-from sklearn_gmmcf._sklearn import Interval, fit_context, validate_params
+from sklearn_gmmcf._sklearn import (
+    DocumentationLinks,
+    Interval,
+    fit_context,
+    validate_params,
+)
 from sklearn_gmmcf._typing import Array
 
 __all__ = [
@@ -544,7 +549,9 @@ def to_entries(X, *, missing_values=np.nan):
     return np.column_stack([entries.rows, entries.columns]), entries.values
 
 
-class EntryRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+class EntryRegressor(
+    DocumentationLinks, MetaEstimatorMixin, RegressorMixin, BaseEstimator
+):
     """Completion of a matrix as a regression of its entries.
 
     The samples are entries: X holds their row and column indices, y their values.

@@ -13,7 +13,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_gmmcf._sklearn import StrOptions, fit_context
+from sklearn_gmmcf._sklearn import DocumentationLinks, StrOptions, fit_context
 from sklearn_gmmcf._typing import Array
 
 __all__ = ["RatingsEncoder"]
@@ -47,7 +47,7 @@ class _Table:
     backend: Any  # of narwhals; None for arrays
 
 
-class RatingsEncoder(BaseEstimator):
+class RatingsEncoder(DocumentationLinks, BaseEstimator):
     """Make a sparse matrix of a table of ratings, and tables of what is predicted.
 
     `fit` learns the items, which are the columns of all matrices. `encode` makes the

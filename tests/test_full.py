@@ -4,6 +4,7 @@ import tracemalloc
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from sklearn.impute import KNNImputer
 from sklearn_gmmcf import MaskedGaussianMixture, _patterns
 from sklearn_gmmcf.covariance import _full, _systems
 from tests import oracles
-from tests.drawn import correlated, start, tables
+from tests.drawn import clusters, correlated, start, tables
 from tests.test_observed import to_sparse
 
 TYPES = ["full", "tied"]
@@ -545,3 +546,16 @@ def test_hidden_entries_and_their_intervals(table):
     low, high = np.quantile(draws, [0.05, 0.95], axis=0)
     held = ((truth[:500] >= low) & (truth[:500] <= high))[holes[:500]]
     assert 0.88 <= held.mean() <= 0.92
+
+
+@pytest.mark.parametrize("covariance_type", ["tied", "full"])
+def test_columns_that_lie_one_after_the_other(covariance_type):
+    X = clusters(60, 10)  # patterns of more than a byte
+    by_rows, by_columns, frame = (
+        MaskedGaussianMixture(2, covariance_type=covariance_type, tol=1, random_state=0)
+        .fit(given)
+        .transform(given)
+        for given in (X, np.asfortranarray(X), pd.DataFrame(X))
+    )
+    np.testing.assert_allclose(by_columns, by_rows)
+    np.testing.assert_allclose(frame, by_rows)

@@ -549,3 +549,21 @@ class TestEcosystem:
     def test_sample_size(self):
         with pytest.raises(ValueError, match="integer of at least 1, but got 0"):
             MaskedGaussianMixture().fit(clusters()).sample(0)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_what_became_of_each_start():
+    X = clusters(150, spread=1.0)
+    options = {"init_params": "random_from_data", "tol": 1e-4, "max_iter": 12}
+    mixture = MaskedGaussianMixture(4, n_init=5, random_state=0, **options).fit(X)
+    rng = np.random.RandomState(0)
+    for run in mixture.runs_:
+        one = MaskedGaussianMixture(4, random_state=rng, **options).fit(X)
+        assert run == (one.converged_, one.n_iter_, one.lower_bounds_)
+    assert {run.converged for run in mixture.runs_} == {False, True}
+    best = max(mixture.runs_, key=lambda run: run.lower_bounds[-1])
+    assert best == (mixture.converged_, mixture.n_iter_, mixture.lower_bounds_)
+    assert len(pickle.loads(pickle.dumps(mixture)).runs_) == 5
+    runs = mixture.runs_
+    assert mixture.partial_fit(X[:9]).runs_ is runs
+    assert len(mixture.set_params(warm_start=True).fit(X).runs_) == 1

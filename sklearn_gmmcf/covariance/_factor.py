@@ -736,17 +736,12 @@ class Factor:
         self, parameters: FactorParameters, columns: Columns
     ) -> dict[str, Any]:
         p = parameters
-        # The first factor is the row's offset; the others are sorted by size.
-        sizes = np.sum(p.loadings[:-1] ** 2, axis=1)
-        order = np.append(0, 1 + np.argsort(-sizes[1:], kind="stable"))
-        components = p.loadings[order]
-        largest = np.abs(components).argmax(axis=1)
-        signs = np.where(components[np.arange(len(order)), largest] < 0, -1.0, 1.0)
+        order, signs = _arrange(p)
         covariances = p.covariances[:, order[:, None], order]
         return {
             "weights_": p.weights.copy(),
             "means_": p.places @ p.loadings[:-1] + p.loadings[-1] + columns.center,
-            "components_": components * signs[:, None],
+            "components_": p.loadings[order] * signs[:, None],
             "intercept_": p.loadings[-1] + columns.center,
             "noise_variance_": p.noise.copy(),
             "noise_scale_": p.scales.copy(),
@@ -755,10 +750,25 @@ class Factor:
             "factor_precision_": p.prior_precision[order],
         }
 
+    def tastes(self, parameters: FactorParameters, block: Block) -> Array:
+        """Expected tastes of the rows (n, r), as `attributes` arranges the factors."""
+        order, signs = _arrange(parameters)
+        return self._mix(parameters, block).means[order].T * signs
+
     def _parts(self, n_rows: int) -> Iterator[slice]:
         """Rows whose systems are swept together."""
         n_numbers = _n_packed(self.n_factors) + self.n_factors + 1
         return chunks(n_rows, max(_SWEPT_BYTES // (8 * n_numbers), 1))
+
+
+def _arrange(p: FactorParameters) -> tuple[Array, Array]:
+    """Order and signs of the factors (r,): the offset, and the others by size."""
+    sizes = np.sum(p.loadings[:-1] ** 2, axis=1)
+    order = np.append(0, 1 + np.argsort(-sizes[1:], kind="stable"))
+    components = p.loadings[order]
+    largest = np.abs(components).argmax(axis=1)
+    signs = np.where(components[np.arange(len(order)), largest] < 0, -1.0, 1.0)
+    return order, signs
 
 
 def _read(p: FactorParameters, block: Block) -> _Rows:

@@ -1,0 +1,23 @@
+"""Displays of fitted mixtures, in scikit-learn's convention.
+
+Each class has constructors ``from_...`` that compute what is shown, keep it as
+attributes and draw it; ``plot`` draws it again, on other axes or in another style.
+Artists are kept as attributes that end in an underscore. Only drawing imports
+matplotlib: ``pip install "sklearn-gmmcf[plot]"``.
+"""
+
+from sklearn_gmmcf.plotting._calibration import CalibrationDisplay
+from sklearn_gmmcf.plotting._completion import CompletionDisplay
+from sklearn_gmmcf.plotting._convergence import ConvergenceDisplay
+from sklearn_gmmcf.plotting._mixture import MixtureDisplay
+from sklearn_gmmcf.plotting._selection import ModelSelectionDisplay
+from sklearn_gmmcf.plotting._types import TypesDisplay
+
+__all__ = [
+    "CalibrationDisplay",
+    "CompletionDisplay",
+    "ConvergenceDisplay",
+    "MixtureDisplay",
+    "ModelSelectionDisplay",
+    "TypesDisplay",
+]

@@ -1,0 +1,317 @@
+"""CalibrationDisplay: do intervals hold what they promise?"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+from sklearn.utils import check_array, check_consistent_length
+
+from sklearn_gmmcf._base import check_entries
+from sklearn_gmmcf._entries import list_entries
+from sklearn_gmmcf.model_selection import (
+    _apply,
+    _check_kept,
+    _marker,
+    _steps,
+    _truth,
+    hide_entries,
+)
+from sklearn_gmmcf.plotting._common import (
+    check_levels,
+    enter,
+    find_observed,
+    has_steps,
+    last_step,
+    make_axes,
+    make_style,
+    name_of,
+    next_style,
+    require_pyplot,
+)
+
+_LEVELS = np.append(np.arange(0.05, 0.951, 0.05), 0.99)
+_BAND = 0.95
+
+
+class CalibrationDisplay:
+    """How often intervals of hidden entries hold the truth, against what they promise.
+
+    The interval of nominal coverage q is the completion plus and minus the
+    corresponding quantile of the normal distribution times the standard deviation. A
+    curve under the diagonal is too sure of itself, one above it too cautious. The band
+    holds 95 % of the coverages that exact intervals would have on as many independent
+    entries, at each level by itself (binomial).
+
+    Use :meth:`from_estimator` or :meth:`from_predictions` to make one.
+
+    Parameters
+    ----------
+    nominal : ndarray of shape (n_levels,)
+        Nominal coverages.
+
+    coverage : ndarray of shape (n_levels,)
+        Shares of the entries whose interval holds the truth.
+
+    n_entries : int
+        Number of entries.
+
+    name : str, default=None
+        Label of the curve.
+
+    Attributes
+    ----------
+    band : ndarray of shape (2, n_levels)
+        Lower and upper bound of the band.
+
+    ax_ : matplotlib Axes
+        The axes.
+
+    figure_ : matplotlib Figure
+        The figure of the axes.
+
+    line_ : matplotlib Line2D
+        The curve.
+
+    diagonal_ : matplotlib Line2D
+        Where both coverages are equal; None if the axes had it already.
+
+    band_ : matplotlib FillBetweenPolyCollection
+        The band.
+
+    See Also
+    --------
+    CompletionDisplay : The matrix and its standard deviations.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import train_test_split
+    >>> from sklearn_gmmcf import MaskedGaussianMixture
+    >>> from sklearn_gmmcf.datasets import make_ratings
+    >>> from sklearn_gmmcf.plotting import CalibrationDisplay
+    >>> X, X_new = train_test_split(make_ratings(random_state=0).data, random_state=0)
+    >>> mixture = MaskedGaussianMixture(4, covariance_type="factor", random_state=0)
+    >>> display = CalibrationDisplay.from_estimator(mixture.fit(X), X_new)
+    >>> print(f"{display.nominal[17]:.1f} {display.coverage[17]:.1f}")
+    0.9 0.9
+    """
+
+    def __init__(self, *, nominal, coverage, n_entries, name=None):
+        self.nominal = nominal
+        self.coverage = coverage
+        self.n_entries = n_entries
+        self.name = name
+
+    @property
+    def band(self):
+        """Bounds of the binomial band."""
+        tail = (1 - _BAND) / 2
+        quantiles = np.array([[tail], [1 - tail]])
+        return stats.binom.ppf(quantiles, self.n_entries, self.nominal) / self.n_entries
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        *,
+        hidden=None,
+        fraction=0.1,
+        random_state=0,
+        levels=None,
+        name=None,
+        ax=None,
+        line_kwargs=None,
+    ):
+        """Hide entries, complete them, and draw how often intervals hold the truth.
+
+        Parameters
+        ----------
+        estimator : object
+            A fitted `MaskedGaussianMixture` or `KMeansMixture`, or a Pipeline that ends
+            in one, whose other steps treat each column by itself.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows that were not fitted, of which entries are hidden; or, with `hidden`,
+            rows in which they are hidden already. Those may have been fitted.
+        hidden : tuple of three array-likes of shape (m,), default=None
+            Rows, columns and true values of holes of X, as
+            :func:`~sklearn_gmmcf.model_selection.hide_entries` returns them.
+        fraction : float, default=0.1
+            Share of the observed entries to hide. Not used with `hidden`.
+        random_state : int, RandomState instance or None, default=0
+            Seeds what is hidden.
+        levels : array-like of float, default=None
+            Nominal coverages, above 0 and below 1. None takes 0.05, 0.1, ..., 0.95 and
+            0.99.
+        name : str, default=None
+            Label of the curve. None takes covariance type and K.
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a new figure.
+        line_kwargs : dict, default=None
+            Properties of the curve (matplotlib Line2D).
+
+        Returns
+        -------
+        display : CalibrationDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If nothing can be hidden, a hidden entry is observed in X, or `hidden` is
+            given with a Pipeline, whose last step has other units.
+        """
+        caller = f"{cls.__name__}.from_estimator"
+        require_pyplot(caller)
+        mixture = last_step(estimator, caller)
+        if hidden is None:
+            Z, rows, columns, values = _hide(estimator, X, fraction, random_state)
+        else:
+            if has_steps(estimator):
+                raise ValueError(
+                    "hidden is in the units of X, not in those of the Pipeline's last "
+                    "step. Pass pipe[-1], pipe[:-1].transform(X), and values that are "
+                    "transformed in the same way; or leave hidden out."
+                )
+            _, Z = enter(estimator, X, caller)
+            if len(hidden) != 3:
+                raise ValueError(
+                    "hidden should be rows, columns and values, but got "
+                    f"{len(hidden)} things."
+                )
+            rows, columns, values = hidden
+            rows, columns = check_entries((rows, columns), np.shape(Z))
+            observed = find_observed(mixture, Z, (rows, columns))
+            if observed.any():
+                first = np.argmax(observed)
+                raise ValueError(
+                    f"The entry in row {rows[first]}, column {columns[first]} of "
+                    "hidden is observed in X. Pass the X that hide_entries returned."
+                )
+        predicted, std = mixture.complete(Z, entries=(rows, columns), return_std=True)
+        return cls.from_predictions(
+            values,
+            predicted,
+            std,
+            levels=levels,
+            name=name_of(mixture) if name is None else name,
+            ax=ax,
+            line_kwargs=line_kwargs,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls, y_true, y_pred, std, *, levels=None, name=None, ax=None, line_kwargs=None
+    ):
+        """Draw how often intervals of predictions hold the truth.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (m,)
+            True values.
+        y_pred : array-like of shape (m,)
+            Predictions.
+        std : array-like of shape (m,)
+            Their standard deviations, in the same units.
+        levels : array-like of float, default=None
+            Nominal coverages, above 0 and below 1. None takes 0.05, 0.1, ..., 0.95 and
+            0.99.
+        name : str, default=None
+            Label of the curve.
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a new figure.
+        line_kwargs : dict, default=None
+            Properties of the curve (matplotlib Line2D).
+
+        Returns
+        -------
+        display : CalibrationDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If the arrays are not equally long, or a standard deviation is negative.
+        """
+        require_pyplot(f"{cls.__name__}.from_predictions")
+        y_true, y_pred, std = (
+            check_array(array, ensure_2d=False, dtype=np.float64, input_name=given)
+            for array, given in [(y_true, "y_true"), (y_pred, "y_pred"), (std, "std")]
+        )
+        check_consistent_length(y_true, y_pred, std)
+        if (std < 0).any():
+            raise ValueError(f"std should not be negative, but got {std.min():g}.")
+        nominal = _LEVELS if levels is None else check_levels("levels", levels)
+        reach = stats.norm.ppf((1 + nominal) / 2)
+        held = np.abs(y_true - y_pred)[:, None] <= std[:, None] * reach
+        display = cls(
+            nominal=nominal,
+            coverage=held.mean(axis=0),
+            n_entries=len(y_true),
+            name=name,
+        )
+        return display.plot(ax, line_kwargs=line_kwargs)
+
+    def plot(self, ax=None, *, line_kwargs=None):
+        """Draw the display.
+
+        Several may share the axes; each has a band of its own, as numbers of entries
+        may differ.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a new figure.
+        line_kwargs : dict, default=None
+            Properties of the curve (matplotlib Line2D).
+
+        Returns
+        -------
+        display : CalibrationDisplay
+            The display itself.
+        """
+        self.ax_ = make_axes(ax, f"{type(self).__name__}.plot")
+        self.figure_ = self.ax_.figure
+        from matplotlib.lines import Line2D
+        from matplotlib.ticker import PercentFormatter
+
+        style = make_style("line_kwargs", line_kwargs, Line2D, **next_style(self.ax_))
+        self.diagonal_ = None
+        if not self.ax_.lines:
+            (self.diagonal_,) = self.ax_.plot(
+                [0, 1], [0, 1], color="0.35", linewidth=1, linestyle=":", zorder=1
+            )
+        n_entries = f"{self.n_entries:,} entries"
+        label = n_entries if self.name is None else f"{self.name}: {n_entries}"
+        (self.line_,) = self.ax_.plot(
+            self.nominal, self.coverage, **{"label": label, **style}
+        )
+        self.band_ = self.ax_.fill_between(
+            self.nominal, *self.band, color="0.5", alpha=0.25, linewidth=0, zorder=0
+        )
+        if self.diagonal_ is not None:
+            self.band_.set_label(f"{_BAND:.0%} band")
+        for axis in (self.ax_.xaxis, self.ax_.yaxis):
+            axis.set_major_formatter(PercentFormatter(1))
+            axis.set_ticks(np.linspace(0, 1, 6))
+        self.ax_.set(
+            xlabel="nominal coverage",
+            ylabel="held-out coverage",
+            xlim=(0, 1),
+            ylim=(0, 1.02),
+            aspect="equal",
+        )
+        self.legend_ = self.ax_.legend(loc="lower right", fontsize="x-small")
+        self.legend_.set_in_layout(False)
+        return self
+
+
+def _hide(estimator, X, fraction, random_state):
+    """X without some entries, as it enters the mixture, and these, as they enter it."""
+    steps = _steps(estimator)
+    marker = _marker(steps)
+    X_hidden, (rows, columns, _) = hide_entries(
+        X, fraction, random_state, missing_values=marker
+    )
+    Z_hidden, Z = _apply(steps[:-1], X_hidden), _apply(steps[:-1], X)
+    _check_kept(Z, Z_hidden, list_entries(X_hidden, marker))
+    return Z_hidden, rows, columns, _truth(Z, rows, columns)

@@ -1,0 +1,108 @@
+"""The HTML representation in notebooks: links to our pages, short attributes."""
+
+import re
+import tracemalloc
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_html_repr
+
+from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
+from sklearn_gmmcf.model_selection import EntryRegressor
+from sklearn_gmmcf.ratings import RatingsEncoder
+from tests.drawn import clusters
+
+PAGES = "https://sklearn-gmmcf.readthedocs.io/en/stable/api/sklearn_gmmcf."
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def fitted(kind, X):
+    if kind == "kmeans":
+        return KMeansMixture(3, random_state=0).fit(X)
+    return MaskedGaussianMixture(
+        3, covariance_type=kind, random_state=0, n_init=7, max_iter=9
+    ).fit(X)
+
+
+def rows_of(html):
+    """Link, type and value of each fitted attribute."""
+    table = html.split("<summary>Fitted attributes</summary>")[1]
+    rows = {}
+    for row in re.findall(r'<tr class="default">(.*?)</tr>', table, re.S):
+        cells = re.findall(r"<td[^>]*>(.*?)</td>", row, re.S)
+        name = re.search(r">\s*(\w+_)\s*<", cells[0]).group(1)
+        link = re.search(r'href="(.*?)"', cells[0])
+        rows[name] = link and link.group(1), *(cell.strip() for cell in cells[1:])
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("estimator", "page"),
+    [
+        (KMeansMixture(), "KMeansMixture"),
+        (MaskedGaussianMixture(), "MaskedGaussianMixture"),
+        (RatingsEncoder(), "ratings.RatingsEncoder"),
+        (
+            EntryRegressor(MaskedGaussianMixture(), (3, 3)),
+            "model_selection.EntryRegressor",
+        ),
+    ],
+)
+def test_links_to_our_pages(estimator, page):
+    link = f'href="{PAGES}{page}.html"'
+    assert link in estimator_html_repr(estimator)
+    if not isinstance(estimator, (RatingsEncoder, EntryRegressor)):
+        pipe = make_pipeline(StandardScaler(), estimator)
+        assert link in estimator_html_repr(pipe)
+
+
+@pytest.mark.parametrize(
+    "kind", ["kmeans", "spherical", "diag", "tied", "full", "factor"]
+)
+def test_fitted_attributes_are_short_and_explained(kind):
+    X = clusters(120, 30, holes=0.1)
+    estimator = fitted(kind, X)
+    rows = rows_of(estimator_html_repr(estimator))
+    shown = {
+        name
+        for name in vars(estimator)
+        if name.endswith("_") and not name.startswith("_")
+    }
+    assert set(rows) == shown
+    page = f"{PAGES}{type(estimator).__name__}.html#"
+    for name, (link, _, value) in rows.items():
+        assert link is not None, name
+        assert link.startswith(page), name
+        assert len(value) < 1300, name
+    if kind != "kmeans":
+        assert len(rows["runs_"][2]) < 200
+        assert rows["n_iter_"][2] == str(estimator.n_iter_)
+
+
+def test_representation_builds_no_matrix_of_columns():
+    d = 1500
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, d)) * (rng.random((30, d)) < 0.1)
+    X[0] = 1.0
+    X = sparse.csr_array(X)
+    estimators = [
+        KMeansMixture(3, random_state=0, max_iter=2),
+        MaskedGaussianMixture(3, random_state=0, max_iter=1),
+        MaskedGaussianMixture(3, covariance_type="diag", random_state=0, max_iter=1),
+        MaskedGaussianMixture(
+            3, covariance_type="factor", n_factors=3, random_state=0, max_iter=1
+        ),
+    ]
+    for estimator in estimators:
+        estimator.fit(X)
+        tracemalloc.start()
+        text = estimator_html_repr(estimator)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 8 * d * d / 4
+        # Names of output columns are scikit-learn's matter; 1.9.0 lists them all.
+        assert all(len(value) < 300 for *_, value in rows_of(text).values())
