@@ -78,7 +78,7 @@ def main():
     if LARGE:
         large = ratings(LARGE)
         times = paired(
-            lambda: iteration(large, **spherical), lambda: iteration(X, **spherical), 2
+            lambda: iteration(large, **spherical), lambda: iteration(X, **spherical), 5
         )
         ratio = np.median(times[0] / times[1])
         print(f"{LARGE / SMALL:g} times the ratings: {ratio:.2f} times the time")
