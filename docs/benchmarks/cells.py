@@ -93,7 +93,7 @@ def timed(function, *args, **kwargs):
 
 def work(cell, function):
     """In the process of a cell: write what the function returns for it."""
-    print(_MARK + json.dumps(function(**cell)), flush=True)
+    print("\n" + _MARK + json.dumps(function(**cell)), flush=True)
 
 
 def run(name, script, cells, options, arguments=(), limits=None):

@@ -9,7 +9,7 @@ folds u1 to u5 of the literature), `ml-1m` and `ml-10M100K` (random 90/10, five 
 times). Sets that are absent are left out. Predictions are clipped to the range of the
 ratings. A grid is tried on a tenth of the training entries, and the best refitted; its
 time is that of all. "Over factor's" is the RMSE over that of our factors on the same
-folds: slow models have fewer. Memory is the peak beyond what the process had before the fit.
+folds: slow models have fewer. Memory is the peak beyond what the process had before.
 """
 
 import importlib.util
