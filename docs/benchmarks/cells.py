@@ -15,6 +15,7 @@ import resource
 import subprocess
 import sys
 import time
+import warnings
 from importlib import metadata
 from pathlib import Path
 
@@ -93,6 +94,7 @@ def timed(function, *args, **kwargs):
 
 def work(cell, function):
     """In the process of a cell: write what the function returns for it."""
+    warnings.simplefilter("ignore")
     print("\n" + _MARK + json.dumps(function(**cell)), flush=True)
 
 

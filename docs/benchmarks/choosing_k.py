@@ -4,14 +4,13 @@
     python docs/benchmarks/choosing_k.py [FOLDER]
 
 Ratings by four types of users, 70 % holes (`make_ratings`, 500 x 60), and a table of
-three Gaussians in eight columns, 30 % holes, 400 rows; ten draws of each; K from 1 to 8,
-three starts. scikit-learn's mixture and the peer's see the data without holes where
-"complete" stands. With FOLDER, which holds `ml-latest-small`, also: does the choice by
-hidden entries hold for users that the search has not seen?
+three Gaussians in eight columns, 30 % holes, 400 rows. Ten draws of each, K from 1 to
+8, three starts. scikit-learn's mixture and the peer's see data of the same truth and
+without holes where "complete" stands. With FOLDER, which holds `ml-latest-small`, also:
+does the choice by hidden entries hold for users that the search has not seen?
 """
 
 import importlib.util
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +111,6 @@ def stepmix(X, kind, suffix):
 
 def measure(data, seed, method, folder=None):
     """Work on one cell."""
-    warnings.simplefilter("ignore")
     if method.startswith("stepmix") and importlib.util.find_spec("stepmix") is None:
         return {"failed": "stepmix is not installed"}
     if data == "ml-latest-small":

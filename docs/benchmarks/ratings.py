@@ -14,7 +14,6 @@ folds: slow models have fewer. Memory is the peak beyond what the process had be
 
 import importlib.util
 import itertools
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -345,7 +344,6 @@ def measure(folder, set, model, kind, fold, settings):
     """Work on one cell."""
     if kind in NEEDS and importlib.util.find_spec(NEEDS[kind]) is None:
         return {"failed": f"{NEEDS[kind]} is not installed"}
-    warnings.simplefilter("ignore")
     rows, columns, values, bounds, splits = read(folder, set)
     kept, out = splits[fold]
     shape = int(rows.max()) + 1, int(columns.max()) + 1

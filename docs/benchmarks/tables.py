@@ -11,7 +11,6 @@ holes: three, or one for the two larger tables.
 """
 
 import importlib.util
-import warnings
 
 import numpy as np
 from cells import memory, parser, run, timed, work, write_table
@@ -139,7 +138,6 @@ def measure(table, share, way, draws, model, kind, settings):
     """Work on one cell."""
     if kind == "stepmix" and importlib.util.find_spec("stepmix") is None:
         return {"failed": "stepmix is not installed"}
-    warnings.simplefilter("ignore")
     truth, target = read(table)
     before = memory()
     errors, scores, seconds = [], [], []
