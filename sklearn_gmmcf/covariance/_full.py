@@ -532,9 +532,11 @@ class Full:
         if strength == 0 or len(sizes) == 1:
             covariances[learned] = moments / rows + ridge
             return self._floor(covariances)
-        for _ in range(_COMMON_STEPS):
-            _, whitening = _whiten(covariances)
-            common = np.linalg.inv(_precisions(whitening).mean(axis=0))
+        precisions = _precisions(_whiten(covariances)[1])  # of a start: may be singular
+        for step in range(_COMMON_STEPS):
+            if step > 0:
+                precisions = np.linalg.inv(covariances)
+            common = np.linalg.inv(precisions.mean(axis=0))
             pulled = (moments + strength * common) / (rows + strength)
             covariances[learned] = pulled + ridge
         return self._floor(covariances)
