@@ -489,13 +489,13 @@ def _measure_noise(mixture):
     """Standard deviation of a single entry in each type (K,)."""
     if hasattr(mixture, "noise_scale_"):
         return np.sqrt(mixture.noise_scale_ * mixture.noise_variance_.mean())
-    n_components = len(mixture.weights_)
-    return np.array(
-        [
-            np.sqrt(np.diag(mixture.get_covariance(k)).mean())
-            for k in range(n_components)
-        ]
-    )
+    variances = mixture.covariances_
+    kind = getattr(mixture, "covariance_type", "spherical")
+    if kind in ("full", "tied"):
+        variances = np.diagonal(variances, axis1=-2, axis2=-1).mean(axis=-1)
+    elif kind == "diag":
+        variances = variances.mean(axis=1)
+    return np.sqrt(np.broadcast_to(variances, mixture.weights_.shape))
 
 
 @one_blas_thread
