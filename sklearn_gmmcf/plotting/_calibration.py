@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import stats
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from sklearn_gmmcf._base import check_entries
 from sklearn_gmmcf._entries import list_entries
@@ -234,7 +234,9 @@ class CalibrationDisplay:
         """
         require_pyplot(f"{cls.__name__}.from_predictions")
         y_true, y_pred, std = (
-            check_array(array, ensure_2d=False, dtype=np.float64, input_name=given)
+            column_or_1d(
+                check_array(array, ensure_2d=False, dtype=np.float64, input_name=given)
+            )
             for array, given in [(y_true, "y_true"), (y_pred, "y_pred"), (std, "std")]
         )
         check_consistent_length(y_true, y_pred, std)
