@@ -446,19 +446,24 @@ def _load_ratings(
         with io.TextIOWrapper(open_binary(), encoding=encoding) as file:
             n_read = sum(1 for _ in islice(file, skip))
             while read := list(islice(file, _CSV_LINES)):
-                lines = [line for line in read if line.strip()]
+                places = [place for place, line in enumerate(read, 1) if line.strip()]
+                lines = [read[place - 1] for place in places]
+                if lines:
+                    try:
+                        part, types = _parse(lines, delimiter, columns, types)
+                    except (ValueError, IndexError) as error:
+                        bad = _find_bad_line(lines, delimiter, columns, types)
+                        hint = "Mend or drop the line."
+                        if types is not None and int in types:
+                            hint += " If ids are not integers throughout: id_type=str."
+                        raise ValueError(
+                            f"{name}, line {n_read + places[bad]}: user, item and "
+                            f"rating cannot be read from columns {tuple(columns)} of "
+                            f"{lines[bad].rstrip()!r} with delimiter={delimiter!r}. "
+                            f"{hint}"
+                        ) from error
+                    yield part
                 n_read += len(read)
-                if not lines:
-                    continue
-                try:
-                    part, types = _parse(lines, delimiter, columns, types)
-                except (ValueError, IndexError) as error:
-                    raise ValueError(
-                        f"{name}, within lines {n_read - len(read) + 1} to {n_read}: "
-                        f"{error}. If ids are not integers throughout, pass "
-                        "id_type=str."
-                    ) from error
-                yield part
 
     encoder = RatingsEncoder(duplicates=duplicates)
     data, users = encoder.fit_encode(parts)
@@ -487,6 +492,20 @@ def _parse(
         items.astype(types[1]),
         ratings.astype(np.float64),
     ), types
+
+
+def _find_bad_line(lines: list[str], *how: Any) -> int:
+    """The first of some lines, not all of which can be parsed."""
+    fine, bad = 0, len(lines)  # so many lines can be parsed, and cannot
+    while bad - fine > 1:
+        middle = (fine + bad) // 2
+        try:
+            _parse(lines[:middle], *how)
+        except (ValueError, IndexError):
+            bad = middle
+        else:
+            fine = middle
+    return fine
 
 
 def _guess_type(ids: Array) -> type:

@@ -295,10 +295,20 @@ class TestCSV:
         assert load_ratings_csv(path).user_ids.tolist() == ["1", "2", "x"]
         monkeypatch.setattr(datasets, "_CSV_LINES", 2)
         with pytest.raises(
-            ValueError, match=r"within lines 4 to 4: .*'x'.*id_type=str"
+            ValueError, match=r"csv, line 4: .* of 'x,1,1' with .*id_type=str"
         ):
             load_ratings_csv(path)
         assert load_ratings_csv(path, id_type=str).data.nnz == 3
+
+    @pytest.mark.parametrize("bad", ["u3", "u3,i1,five", "u3,i1,", "u3;i1;4"])
+    @pytest.mark.parametrize("place", [2, 5, 9])
+    def test_names_the_bad_line(self, tmp_path, bad, place):
+        lines = ["user,item,rating", *(f"u{i},i{i % 2},{i}" for i in range(7)), ""]
+        lines.insert(3, "")
+        lines.insert(place - 1, bad)
+        path = self.write(tmp_path / "some.csv", "\n".join(lines))
+        with pytest.raises(ValueError, match=f"line {place}: .* of '{bad}' with"):
+            load_ratings_csv(path)
         path = self.write(tmp_path / "empty.csv", "user,item,rating\n")
         with pytest.raises(ValueError, match="no rating"):
             load_ratings_csv(path)
