@@ -450,6 +450,7 @@ def test_map_of_tastes():
             np.testing.assert_allclose(
                 np.ravel(display.highlight_.get_data()), tastes[1:3], atol=1e-6
             )
+    assert display.map_ax_.get_aspect() == 1  # directions are compared
     named = {text.get_text() for text in display.names_}
     farthest = np.hypot(*mixture.components_[1:3]).argmax()
     assert f"column {farthest}" in named

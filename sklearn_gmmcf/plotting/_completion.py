@@ -281,7 +281,7 @@ class CompletionDisplay:
                 ax=self.axes_[2],
                 location="bottom",
                 label=f"std ({self.unit})",
-                ticks=MaxNLocator(3),
+                ticks=MaxNLocator(2),
                 shrink=0.8,
                 aspect=15,
             ),

@@ -454,11 +454,13 @@ class TypesDisplay:
             )
         ax.axhline(0, color="0.8", linewidth=0.7, zorder=0)
         ax.axvline(0, color="0.8", linewidth=0.7, zorder=0)
+        # Directions are compared, so both axes have one scale.
         ax.set(
-            xlim=(-2.4 * reach, 2.4 * reach),
+            xlim=(-2.1 * reach, 2.1 * reach),
             ylim=(-1.6 * reach, 1.6 * reach),
+            aspect="equal",
         )
-        ax.set_xlabel("taste 1 (standard deviations)", fontsize="small")
+        ax.set_xlabel("taste 1", fontsize="small")
         ax.set_ylabel("taste 2", fontsize="small")
         ax.set_title(
             f"+ items times {self.item_scale_:.2g}, ellipses: half of each type",
