@@ -388,9 +388,9 @@ def test_what_cannot_be_decoded(items, std, message):
 
 
 def test_names_the_rating_that_is_no_number():
-    for ratings in (["1", "five", "3"], pd.Series([1, None, 3], dtype="Int64")):
+    for column in (["1", "five", "3"], pd.Series([1, None, 3], dtype="Int64")):
         table = pd.DataFrame({"user": list("abc"), "item": list("xyx")})
-        table["rating"] = ratings
+        table["rating"] = column
         with pytest.raises(ValueError, match=r"rating in line 1 .* is ('five'|nan)"):
             RatingsEncoder().fit_encode(table)
     table["rating"] = np.array(["1", 2, 3.0], dtype=object)
