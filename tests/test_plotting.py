@@ -797,7 +797,7 @@ def test_matplotlib_is_imported_late_and_missed_clearly(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     message = (
         "CalibrationDisplay.from_predictions needs matplotlib, which is not installed: "
-        'pip install "sklearn-gmmcf[plot]"'
+        "pip install matplotlib"
     )
     with pytest.raises(ImportError, match=re.escape(message)):
         CalibrationDisplay.from_predictions([1.0], [1.0], [1.0])

@@ -26,8 +26,7 @@ def require_pyplot(caller: str) -> Any:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError(
-            f"{caller} needs matplotlib, which is not installed: "
-            'pip install "sklearn-gmmcf[plot]"'
+            f"{caller} needs matplotlib, which is not installed: pip install matplotlib"
         ) from error
     return plt
 
