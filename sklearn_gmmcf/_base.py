@@ -193,11 +193,8 @@ class BaseObservedMixture(
             In nats a row; higher is better.
         """
         log_density = to_memory(self.score_samples(X))
-        if sample_weight is not None:
-            sample_weight = check_sample_weight(
-                sample_weight, log_density, ensure_non_negative=True
-            )
-        return float(np.average(log_density, weights=sample_weight))
+        weights = _check_weights(sample_weight, log_density)
+        return float(np.average(log_density, weights=weights))
 
     def bic(self, X):
         """Bayesian information criterion on X.

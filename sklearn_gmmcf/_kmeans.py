@@ -19,7 +19,7 @@ from sklearn_gmmcf._base import (
 from sklearn_gmmcf._dask import in_chunks, to_memory
 from sklearn_gmmcf._em import Running
 from sklearn_gmmcf._executors import one_blas_thread
-from sklearn_gmmcf._lloyd import assign, own_distances, run_lloyd
+from sklearn_gmmcf._lloyd import assign, mean_variance, own_distances, run_lloyd
 from sklearn_gmmcf._observed import Blocks
 from sklearn_gmmcf._progress import Progress
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
@@ -235,13 +235,18 @@ class KMeansMixture(BaseObservedMixture):
             self._write(f"Iteration {n_iter}, inertia {inertia}.")
             return progress.iterate()
 
+        tolerance = self.tol * mean_variance(data) if self.tol > 0 else 0.0
         best = None
         for make_start in starts:
             progress.begin()
             centers = make_start()
             self._write("Initialization complete")
             run = run_lloyd(
-                data, centers, max_iter=self.max_iter, tol=self.tol, watch=watch
+                data,
+                centers,
+                max_iter=self.max_iter,
+                tolerance=tolerance,
+                watch=watch,
             )
             if run.converged:
                 self._write(f"Converged at iteration {run.n_iter}.")

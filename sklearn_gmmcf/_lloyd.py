@@ -73,17 +73,15 @@ def run_lloyd(
     centers: Array,
     *,
     max_iter: int,
-    tol: float,
+    tolerance: float,
     watch: Callable[[int, float], bool] | None = None,
 ) -> LloydResult:
     """Assign rows and average them in turn, as scikit-learn's KMeans does.
 
     It stops when no row changes its cluster, or when the squared movement of the
-    centers is at most ``tol`` times the mean variance of the columns. ``watch`` is
-    called with the number of each iteration and the inertia before it; it ends the run
-    by returning True.
+    centers is at most ``tolerance``. ``watch`` is called with the number of each
+    iteration and the inertia before it; it ends the run by returning True.
     """
-    tolerance = tol * _mean_variance(data) if tol > 0 else 0.0
     labels = np.full(data.shape[0], -1, dtype=np.int32)
     for n_iter in range(1, max_iter + 1):
         previous_labels, previous_centers = labels, centers
@@ -138,7 +136,7 @@ def _average(
     return np.divide(totals, counts, out=centers.copy(), where=counts > 0)
 
 
-def _mean_variance(data: Blocks) -> float:
+def mean_variance(data: Blocks) -> float:
     """Mean of the columns' variances over their observed entries."""
 
     def sums(block: Block) -> Array:

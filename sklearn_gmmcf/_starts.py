@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_gmmcf._lloyd import assign, run_lloyd, squared_distances
+from sklearn_gmmcf._lloyd import assign, mean_variance, run_lloyd, squared_distances
 from sklearn_gmmcf._observed import Observed, one_hot
 from sklearn_gmmcf._typing import Array, Responsibilities
 
@@ -41,8 +41,10 @@ def start_responsibilities(
     else:
         centers = draw_distant_rows(data, n_components, rng)
         if method == "kmeans":
-            result = run_lloyd(data, centers, max_iter=_LLOYD_MAX_ITER, tol=_LLOYD_TOL)
-            labels = result.labels
+            tolerance = _LLOYD_TOL * mean_variance(data)
+            labels = run_lloyd(
+                data, centers, max_iter=_LLOYD_MAX_ITER, tolerance=tolerance
+            ).labels
         else:
             labels, _ = assign(data, centers)
     return lambda rows: one_hot(labels[rows], n_components)

@@ -12,9 +12,10 @@ import shutil
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.client import HTTPException
-from itertools import islice
+from itertools import islice, takewhile
 from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
@@ -263,6 +264,11 @@ def load_ratings_csv(
         item_ids : ndarray of shape (n_items,)
             Ids of the columns, sorted.
 
+    Raises
+    ------
+    ValueError
+        If the file cannot be read; the message names the first line that is wrong.
+
     See Also
     --------
     sklearn_gmmcf.ratings.RatingsEncoder : The same from frames and arrays, and back.
@@ -271,7 +277,7 @@ def load_ratings_csv(
     if id_type not in (None, int, str):
         raise ValueError(f"id_type should be int, str or None, but got {id_type!r}.")
     if header:
-        with io.TextIOWrapper(_open(path), encoding=encoding) as file:
+        with _open_text(partial(_open, path), str(path), encoding) as file:
             names = next(csv.reader(file, delimiter=delimiter), [])
         for name in columns:
             if isinstance(name, str) and name not in names:
@@ -430,6 +436,31 @@ def _open(path: Path) -> Any:
     return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
 
 
+@contextmanager
+def _open_text(
+    open_binary: Callable[[], BinaryIO], name: str, encoding: str
+) -> Iterator[io.TextIOWrapper]:
+    """Open a file; if it cannot be decoded, say where."""
+    try:
+        with io.TextIOWrapper(open_binary(), encoding=encoding) as file:
+            yield file
+    except UnicodeDecodeError as error:
+        with open_binary() as file:
+            number = 1 + sum(1 for _ in takewhile(partial(_decodes, encoding), file))
+        raise ValueError(
+            f"{name}, line {number}: {error.reason}, so this is not text in "
+            f"{encoding}. Pass its encoding."
+        ) from error
+
+
+def _decodes(encoding: str, line: bytes) -> bool:
+    try:
+        line.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _load_ratings(
     open_binary: Callable[[], BinaryIO],
     name: str,
@@ -443,27 +474,21 @@ def _load_ratings(
 ) -> Bunch:
     def parts() -> Iterator[tuple[Array, Array, Array]]:
         types = None if id_type is None else (id_type, id_type)
-        with io.TextIOWrapper(open_binary(), encoding=encoding) as file:
+        with _open_text(open_binary, name, encoding) as file:
             n_read = sum(1 for _ in islice(file, skip))
             while read := list(islice(file, _CSV_LINES)):
-                places = [place for place, line in enumerate(read, 1) if line.strip()]
-                lines = [read[place - 1] for place in places]
-                if lines:
-                    try:
-                        part, types = _parse(lines, delimiter, columns, types)
-                    except (ValueError, IndexError) as error:
-                        bad = _find_bad_line(lines, delimiter, columns, types)
-                        hint = "Mend or drop the line."
-                        if types is not None and int in types:
-                            hint += " If ids are not integers throughout: id_type=str."
-                        raise ValueError(
-                            f"{name}, line {n_read + places[bad]}: user, item and "
-                            f"rating cannot be read from columns {tuple(columns)} of "
-                            f"{lines[bad].rstrip()!r} with delimiter={delimiter!r}. "
-                            f"{hint}"
-                        ) from error
-                    yield part
+                lines = [line for line in read if line.strip()]
                 n_read += len(read)
+                if not lines:
+                    continue
+                try:
+                    part, types = _parse(lines, delimiter, columns, types)
+                except (ValueError, IndexError) as error:
+                    before = n_read - len(read)
+                    fault = _find_fault(read, before, delimiter, columns, types)
+                    fault = fault or f"after line {before}: {error}"
+                    raise ValueError(f"{name}, {fault}.") from error
+                yield part
 
     encoder = RatingsEncoder(duplicates=duplicates)
     data, users = encoder.fit_encode(parts)
@@ -483,29 +508,63 @@ def _parse(
     if types == (int, int):  # what numpy reads in one pass
         dtype = [("user", np.int64), ("item", np.int64), ("rating", np.float64)]
         table = np.loadtxt(lines, dtype=dtype, ndmin=1, **options)
-        return (table["user"], table["item"], table["rating"]), types
-    users, items, ratings = np.loadtxt(lines, dtype=str, ndmin=2, **options).T
-    if types is None:
-        types = (_guess_type(users), _guess_type(items))
-    return (
-        users.astype(types[0]),
-        items.astype(types[1]),
-        ratings.astype(np.float64),
-    ), types
+        users, items, ratings = table["user"], table["item"], table["rating"]
+    else:
+        users, items, ratings = np.loadtxt(lines, dtype=str, ndmin=2, **options).T
+        if types is None:
+            types = (_guess_type(users), _guess_type(items))
+        if (users == "").any() or (items == "").any():
+            raise ValueError("an id is missing")
+        users, items = users.astype(types[0]), items.astype(types[1])
+        ratings = ratings.astype(np.float64)
+    if not np.isfinite(ratings).all():
+        raise ValueError("a rating is not finite")
+    return (users, items, ratings), types
 
 
-def _find_bad_line(lines: list[str], *how: Any) -> int:
-    """The first of some lines, not all of which can be parsed."""
-    fine, bad = 0, len(lines)  # so many lines can be parsed, and cannot
-    while bad - fine > 1:
-        middle = (fine + bad) // 2
+def _find_fault(
+    lines: list[str],
+    n_before: int,
+    delimiter: str,
+    columns: Any,
+    types: tuple[type, type] | None,
+) -> str:
+    """Number of the first line that is wrong, and why; empty if none is found."""
+    reader = csv.reader(lines, delimiter=delimiter)
+    for fields in reader:
+        if "".join(fields).strip():
+            fault = _describe_fault(fields, delimiter, columns, types or (str, str))
+            if fault:
+                return f"line {n_before + reader.line_num}: {fault}"
+    return ""
+
+
+def _describe_fault(
+    fields: list[str], delimiter: str, columns: Any, types: tuple[type, type]
+) -> str:
+    """What is wrong with the fields of a line; empty if nothing is."""
+    try:
+        *ids, rating = (fields[column] for column in columns)
+    except IndexError:
+        return (
+            f"{len(fields)} fields, separated by {delimiter!r}, where "
+            f"{max(columns) + 1} are needed"
+        )
+    for name, value, kind in zip(("user", "item"), ids, types, strict=True):
+        if not value:
+            return f"the {name} is missing"
         try:
-            _parse(lines[:middle], *how)
-        except (ValueError, IndexError):
-            bad = middle
-        else:
-            fine = middle
-    return fine
+            np.array(value).astype(np.int64 if kind is int else str)
+        except (ValueError, OverflowError):
+            return (
+                f"the {name} is {value!r}, not an integer. If ids are not integers "
+                "throughout, pass id_type=str"
+            )
+    try:
+        finite = np.isfinite(float(rating))
+    except ValueError:
+        finite = False
+    return "" if finite else f"the rating is {rating!r}, not a number"
 
 
 def _guess_type(ids: Array) -> type:

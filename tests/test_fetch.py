@@ -295,23 +295,52 @@ class TestCSV:
         assert load_ratings_csv(path).user_ids.tolist() == ["1", "2", "x"]
         monkeypatch.setattr(datasets, "_CSV_LINES", 2)
         with pytest.raises(
-            ValueError, match=r"csv, line 4: .* of 'x,1,1' with .*id_type=str"
+            ValueError, match=r"line 4: the user is 'x', not an int.*id_type=str"
         ):
             load_ratings_csv(path)
         assert load_ratings_csv(path, id_type=str).data.nnz == 3
-
-    @pytest.mark.parametrize("bad", ["u3", "u3,i1,five", "u3,i1,", "u3;i1;4"])
-    @pytest.mark.parametrize("place", [2, 5, 9])
-    def test_names_the_bad_line(self, tmp_path, bad, place):
-        lines = ["user,item,rating", *(f"u{i},i{i % 2},{i}" for i in range(7)), ""]
-        lines.insert(3, "")
-        lines.insert(place - 1, bad)
-        path = self.write(tmp_path / "some.csv", "\n".join(lines))
-        with pytest.raises(ValueError, match=f"line {place}: .* of '{bad}' with"):
-            load_ratings_csv(path)
+        for wrong, where in [("9" * 20, "line 4: the user"), ("1_0", "after line 3:")]:
+            self.write(path, f"user,item,rating\n1,1,1\n2,2,2\n{wrong},1,1\n")
+            with pytest.raises(ValueError, match=f"some.csv, {where}.*'{wrong}'"):
+                load_ratings_csv(path)
         path = self.write(tmp_path / "empty.csv", "user,item,rating\n")
         with pytest.raises(ValueError, match="no rating"):
             load_ratings_csv(path)
+
+    @pytest.mark.parametrize("ids", ["1,1", "ann,Alien"])
+    @pytest.mark.parametrize(
+        ("line", "fault"),
+        [
+            ("{},good", "the rating is 'good', not a number"),
+            ("{},", "the rating is '', not a number"),
+            ("{}, nan", "the rating is ' nan', not a number"),
+            ("{},-inf", "the rating is '-inf', not a number"),
+            ("{}", "2 fields, separated by ',', where 3 are needed"),
+            ("{};3", "2 fields, separated by ',', where 3 are needed"),
+            ("1,,3", "the item is missing"),
+            (",1,3", "the user is missing"),
+        ],
+    )
+    def test_the_first_line_that_is_wrong_is_named(
+        self, tmp_path, monkeypatch, ids, line, fault
+    ):
+        good = [f"{ids}{j},3" for j in range(8)]
+        bad = line.format(ids)
+        lines = ["user,item,rating", *good[:4], "", *good[4:], bad, good[0], bad]
+        path = self.write(tmp_path / "some.csv", "\n".join(lines))
+        for n_lines in (3, 100):
+            monkeypatch.setattr(datasets, "_CSV_LINES", n_lines)
+            with pytest.raises(ValueError, match=rf"some.csv, line 11: ({fault})"):
+                load_ratings_csv(path)
+
+    @pytest.mark.parametrize("names", [(0, 1, 2), ("user", "item", "rating")])
+    def test_the_line_that_is_no_text_is_named(self, tmp_path, names):
+        path = tmp_path / "some.csv"
+        path.write_bytes("user,item,rating\n1,a,3\n2,é,3\n".encode("latin-1"))
+        with pytest.raises(ValueError, match=r"some.csv, line 3: .*not text in utf-8"):
+            load_ratings_csv(path, columns=names)
+        bunch = load_ratings_csv(path, columns=names, encoding="latin-1")
+        assert bunch.item_ids.tolist() == ["a", "é"]
 
     def test_memory(self, tmp_path, monkeypatch):
         n_lines = 60_000

@@ -182,6 +182,7 @@ def test_objective_never_falls(covariance_type, X, n_components, data):
         row_weights,
         **start(X, n_components, covariance_type, data.draw(st.integers(0, 99))),
         mean_precision_prior=data.draw(st.sampled_from([0.0, 0.5, 4.0])),
+        covariance_precision_prior=data.draw(st.sampled_from([0.0, 2.0, 50.0])),
         reg_covar=0,
         min_variance=0.05,
         max_iter=20,
@@ -194,6 +195,93 @@ def test_objective_never_falls(covariance_type, X, n_components, data):
     emptied = mixture.weights_.min() < 1e-200
     if not floored and not emptied:
         assert (np.diff(bounds) >= -1e-10 * np.abs(bounds).max()).all()
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_prior_of_covariances(covariance_type):
+    """No covariances near those of the fit have a higher plain objective."""
+    X = correlated(60, 3, holes=0.3)
+    X = np.delete(X, np.flatnonzero(np.isnan(X).all(axis=1)), axis=0)
+    spread = np.diag(np.nanvar(X, axis=0))
+    strength = 8.0
+    mixture = fit(
+        X,
+        **start(X, 2, covariance_type),
+        covariance_precision_prior=strength,
+        reg_covar=0,
+        tol=1e-13,
+        max_iter=5000,
+    )
+
+    def divergence(S, other):
+        of_zero = np.trace(np.linalg.solve(other, S)) - len(S)
+        return 0.5 * (of_zero + np.log(np.linalg.det(other) / np.linalg.det(S)))
+
+    def objective(covariances, common):
+        terms = np.array(
+            [
+                [
+                    np.log(weight)
+                    + multivariate_normal.logpdf(row[o], mean[o], S[np.ix_(o, o)])
+                    for row, o in zip(X, ~np.isnan(X), strict=True)
+                ]
+                for weight, mean, S in zip(
+                    mixture.weights_, mixture.means_, covariances, strict=True
+                )
+            ]
+        )
+        value = np.logaddexp.reduce(terms, axis=0).sum()
+        if covariance_type == "tied":
+            return value - strength / 100 * divergence(spread, covariances[0])
+        return value - sum(
+            strength * divergence(common, S) + strength / 100 * divergence(spread, S)
+            for S in covariances
+        )
+
+    fitted = np.broadcast_to(mixture.covariances_, (2, 3, 3))
+    common = np.linalg.inv(np.linalg.inv(fitted).mean(axis=0))
+    best = objective(fitted, common)
+    for i, j in zip(*np.tril_indices(3), strict=True):
+        step = np.zeros((3, 3))
+        step[i, j] = step[j, i] = 1e-3
+        one = (
+            step
+            * (np.ones(2) if covariance_type == "tied" else np.eye(2)[0])[:, None, None]
+        )
+        up, down = (objective(fitted + sign * one, common) for sign in (1, -1))
+        assert max(up, down) < best
+        assert abs(up - down) < 0.02 * (best - min(up, down))
+        if covariance_type == "full":
+            up, down = (objective(fitted, common + sign * step) for sign in (1, -1))
+            assert max(up, down) < best
+            assert abs(up - down) < 0.02 * (best - min(up, down))
+
+
+def test_prior_of_covariances_at_its_limits():
+    X = correlated(60, 5, holes=0.4)
+    full, tied = (
+        fit(X, covariance_type=kind, covariance_precision_prior=30.0) for kind in TYPES
+    )
+    np.testing.assert_allclose(full.covariances_[0], tied.covariances_, rtol=1e-10)
+    first = start(X, 2, "full")
+    strong = fit(X, **first, covariance_precision_prior=1e9, max_iter=300, tol=1e-9)
+    np.testing.assert_allclose(*strong.covariances_, rtol=1e-5, atol=1e-6)
+    variances = np.nanvar(X, axis=0)
+    np.testing.assert_allclose(
+        strong.covariances_[0], np.diag(variances), rtol=1e-3, atol=1e-5
+    )
+    few = X[:4]  # fewer rows than columns
+    made = fit(few, covariance_type="full", covariance_precision_prior=30.0)
+    assert np.linalg.eigvalsh(made.covariances_[0])[0] > 0
+    constant = np.where(np.isnan(X), np.nan, [[0, 0, 0, 0, 1.0]]) * 1.0
+    with pytest.raises(ValueError, match="is singular"):
+        fit(
+            constant,
+            covariance_type="full",
+            n_components=2,
+            covariance_precision_prior=1.0,
+            reg_covar=0,
+        )
 
 
 def test_one_component_is_the_maximum_likelihood_estimate():

@@ -457,6 +457,17 @@ def test_map_of_tastes():
     assert len(named) <= 5
 
 
+def test_dollars_in_names_are_no_formulas():
+    X = ratings()
+    mixture = mixture_of("factor", X)
+    names = [rf"$\{j} or $" for j in range(12)]  # as a formula an error
+    for display in (
+        TypesDisplay.from_estimator(mixture, feature_names=names, n_names=12),
+        CompletionDisplay.from_estimator(mixture, X, feature_names=names),
+    ):
+        display.figure_.canvas.draw()
+
+
 def test_types_without_a_map():
     X = ratings()
     spherical = mixture_of("spherical", X)

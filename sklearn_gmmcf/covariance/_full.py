@@ -14,6 +14,16 @@ component
 (Ghahramani and Jordan 1994). The M-step needs :math:`C` beside the conditional means.
 The smaller of the two systems is solved, for many rows at once, the rows last:
 (q, q, n) arrays.
+
+With :math:`\lambda` the `covariance_precision_prior`, :math:`\epsilon = \lambda / 100`,
+D the variances of the columns and S a common covariance matrix, a component's is
+
+.. math::
+    \Sigma_k = (M_k + \lambda S + \epsilon D) / (N_k + \lambda + \epsilon), \quad
+    S^{-1} = \frac{1}{K} \sum_k \Sigma_k^{-1}
+
+with M the moments about the mean and N the rows of a component: maxima of the objective
+less :math:`\lambda KL(S | \Sigma_k) + \epsilon KL(D | \Sigma_k)`, in one and in S.
 """
 
 from __future__ import annotations
@@ -50,6 +60,11 @@ _LOG_2_PI = float(np.log(2 * np.pi))
 _WORST_CONDITION = 1e8
 # A pivot this small relative to its variance is what rounding leaves of a zero.
 _ROUNDING = 16 * float(np.finfo(np.float64).eps)
+# Strength of the prior of uncorrelated columns, in units of that of a common
+# covariance: what keeps a covariance of fewer rows than columns from being singular.
+_UNCORRELATED = 0.01
+# The common covariance and those of the components are improved this often in turn.
+_COMMON_STEPS = 10
 # Bytes that a batch of systems may take, for all components.
 _BATCH_BYTES = 2**24
 _SHARED_BYTES = 2**19
@@ -80,6 +95,7 @@ class FullParameters:
     weights: Array  # (K,)
     means: Array  # (K, d), centered
     covariances: Array  # (K, d, d), or (1, d, d) if tied
+    variances: Array  # (d,), of the columns, about their means
     cholesky: Array = field(init=False, repr=False)  # lower, as covariances
     whitening: Array = field(init=False, repr=False)  # inverses of cholesky
     precisions: Array = field(init=False, repr=False)
@@ -87,18 +103,14 @@ class FullParameters:
     well_conditioned: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        cholesky = np.stack([_cholesky(k, c) for k, c in enumerate(self.covariances)])
-        identity = np.eye(cholesky.shape[1])
-        whitening = np.stack(
-            [solve_triangular(L, identity, lower=True) for L in cholesky]
-        )
+        cholesky, whitening = _whiten(self.covariances)
         scales = np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
         correlations = self.covariances / (scales[:, :, None] * scales[:, None])
         eigenvalues = np.linalg.eigvalsh(correlations)
         derived = {
             "cholesky": cholesky,
             "whitening": whitening,
-            "precisions": np.swapaxes(whitening, 1, 2) @ whitening,
+            "precisions": _precisions(whitening),
             "log_dets": 2 * np.log(np.diagonal(cholesky, axis1=1, axis2=2)).sum(axis=1),
             "well_conditioned": eigenvalues[:, -1]
             < _WORST_CONDITION * np.maximum(eigenvalues[:, 0], 0),
@@ -107,7 +119,12 @@ class FullParameters:
             object.__setattr__(self, name, value)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.weights, self.means, self.covariances)
+        return type(self), (
+            self.weights,
+            self.means,
+            self.covariances,
+            self.variances,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +162,7 @@ class Full:
     reg_covar: float = 0.0
     min_variance: float = 0.0
     mean_precision_prior: float = 0.0
+    covariance_precision_prior: float = 0.0
 
     def start(
         self,
@@ -153,9 +171,13 @@ class Full:
         divide: Divide,
         given: Given,
     ) -> FullParameters:
+        _, _, spread = Diagonal().estimate(
+            data, 1, lambda rows: np.ones((1, rows.stop - rows.start))
+        )
+        variances = spread[0]
         if not given.is_whole:
             weights, means, covariances = self._estimate_start(
-                data, n_components, divide(data)
+                data, n_components, divide(data), variances
             )
         if given.weights is not None:
             weights = given.weights
@@ -165,7 +187,7 @@ class Full:
             d = data.shape[1]
             precisions = given.precisions.reshape(-1, d, d)
             covariances = _symmetric(np.linalg.inv(precisions))
-        return FullParameters(weights, means, covariances)
+        return FullParameters(weights, means, covariances, variances)
 
     def check_precisions(
         self, precisions: Array, n_components: int, n_columns: int
@@ -185,7 +207,7 @@ class Full:
     ) -> FullParameters:
         means = parameters.means + (old.center - new.center)
         means[:, ~old.known] = 0.0  # the mean of those that arrive
-        return FullParameters(parameters.weights, means, parameters.covariances)
+        return replace(parameters, means=means)
 
     def for_streams(self) -> Full:
         return self
@@ -251,21 +273,33 @@ class Full:
         means, moments = self._recenter_moments(statistics)
         kept = sizes <= NEGLIGIBLE
         means[kept] = parameters.means[kept]
-        covariances = self._divide(statistics, moments, parameters.covariances)
-        return FullParameters(sizes / sizes.sum(), means, covariances)
+        covariances = self._divide(
+            statistics, moments, parameters.covariances, parameters.variances
+        )
+        return FullParameters(
+            sizes / sizes.sum(), means, covariances, parameters.variances
+        )
 
     def step_back(self, parameters: FullParameters) -> None:
         return None
 
     def log_prior(self, parameters: FullParameters) -> float:
-        if self.mean_precision_prior == 0:
-            return 0.0
-        means = parameters.means
-        precisions = np.broadcast_to(
-            parameters.precisions, (len(means), *parameters.precisions.shape[1:])
-        )
-        lengths = np.einsum("ki,kij,kj->", means, precisions, means)
-        return -0.5 * self.mean_precision_prior * float(lengths)
+        value = 0.0
+        precisions = parameters.precisions
+        if self.mean_precision_prior > 0:
+            means = parameters.means
+            of_means = np.broadcast_to(precisions, (len(means), *precisions.shape[1:]))
+            lengths = np.einsum("ki,kij,kj->", means, of_means, means)
+            value -= 0.5 * self.mean_precision_prior * float(lengths)
+        if self.covariance_precision_prior > 0:
+            # Up to a constant; the traces with the common covariance are one, too.
+            log_dets = parameters.log_dets
+            of_common = -np.linalg.slogdet(precisions.mean(axis=0))[1]
+            spread = float((log_dets - of_common).sum())
+            traces = np.einsum("kii,i->k", precisions, parameters.variances)
+            spread += _UNCORRELATED * float((log_dets + traces).sum())
+            value -= 0.5 * self.covariance_precision_prior * spread
+        return value
 
     def complete_rows(
         self, parameters: FullParameters, block: Block, *, with_variance: bool
@@ -431,7 +465,11 @@ class Full:
         return n_components, d, d
 
     def _estimate_start(
-        self, data: Observed, n_components: int, responsibilities: Responsibilities
+        self,
+        data: Observed,
+        n_components: int,
+        responsibilities: Responsibilities,
+        spread: Array,
     ) -> tuple[Array, Array, Array]:
         """M-step from means and variances of the observed entries of each component.
 
@@ -465,7 +503,7 @@ class Full:
             origin=means,
         )
         means, moments = self._recenter_moments(start)
-        covariances = self._divide(start, moments, _diagonals(variances))
+        covariances = self._divide(start, moments, _diagonals(variances), spread)
         return sizes / sizes.sum(), means, covariances
 
     def _recenter_moments(self, statistics: FullStatistics) -> tuple[Array, Array]:
@@ -480,17 +518,40 @@ class Full:
         moments += kappa * _outer(means, means)
         return means, moments
 
-    def _divide(self, statistics: FullStatistics, moments: Array, kept: Array) -> Array:
+    def _divide(
+        self, statistics: FullStatistics, moments: Array, kept: Array, variances: Array
+    ) -> Array:
         """Covariances from second moments; those of an empty component are kept."""
         sizes = statistics.sizes
         learned = sizes > NEGLIGIBLE
         shares = statistics.counts[learned] / sizes[learned, None]
-        covariances = kept.copy()
-        covariances[learned] = moments[learned] / sizes[learned, None, None]
         # A column gains reg_covar as far as it is observed: what is added again to the
         # conditional variances of its holes would add up over iterations.
-        covariances[learned] += _diagonals(self.reg_covar * shares)
+        ridge = _diagonals(self.reg_covar * shares)
+        covariances = kept.copy()
+        moments, rows = self._add_uncorrelated(moments, sizes, variances)
+        moments, rows = moments[learned], rows[learned, None, None]
+        strength = self.covariance_precision_prior
+        if strength == 0 or len(sizes) == 1:
+            covariances[learned] = moments / rows + ridge
+            return self._floor(covariances)
+        precisions = _precisions(_whiten(covariances)[1])  # of a start: may be singular
+        for step in range(_COMMON_STEPS):
+            if step > 0:
+                precisions = np.linalg.inv(covariances)
+            common = np.linalg.inv(precisions.mean(axis=0))
+            pulled = (moments + strength * common) / (rows + strength)
+            covariances[learned] = pulled + ridge
         return self._floor(covariances)
+
+    def _add_uncorrelated(
+        self, moments: Array, sizes: Array, variances: Array
+    ) -> tuple[Array, Array]:
+        """Moments and sizes with those of the prior's uncorrelated columns."""
+        if self.covariance_precision_prior == 0:
+            return moments, sizes
+        n_rows = _UNCORRELATED * self.covariance_precision_prior
+        return moments + n_rows * np.diag(variances), sizes + n_rows
 
     def _floor(self, covariances: Array) -> Array:
         """Covariances with eigenvalues of at least min_variance."""
@@ -519,10 +580,13 @@ class Tied(Full):
     def _covariances_shape(self, n_components: int, d: int) -> tuple[int, ...]:
         return d, d
 
-    def _divide(self, statistics: FullStatistics, moments: Array, kept: Array) -> Array:
+    def _divide(
+        self, statistics: FullStatistics, moments: Array, kept: Array, variances: Array
+    ) -> Array:
         weight = statistics.sizes.sum()
         shares = statistics.counts.sum(axis=0) / weight
-        covariance = moments.sum(axis=0) / weight + np.diag(self.reg_covar * shares)
+        total, n_rows = self._add_uncorrelated(moments.sum(axis=0), weight, variances)
+        covariance = total / n_rows + np.diag(self.reg_covar * shares)
         return self._floor(covariance[None])
 
 
@@ -700,6 +764,18 @@ def _cholesky(component: int, covariance: Array) -> Array:
             "min_variance, decrease n_components, or scale the columns alike."
         )
     return factor
+
+
+def _whiten(covariances: Array) -> tuple[Array, Array]:
+    """Lower factors of covariances (K, d, d), and their inverses."""
+    cholesky = np.stack([_cholesky(k, c) for k, c in enumerate(covariances)])
+    identity = np.eye(cholesky.shape[1])
+    whitening = [solve_triangular(L, identity, lower=True) for L in cholesky]
+    return cholesky, np.stack(whitening)
+
+
+def _precisions(whitening: Array) -> Array:
+    return np.swapaxes(whitening, 1, 2) @ whitening
 
 
 def _diagonals(variances: Array) -> Array:

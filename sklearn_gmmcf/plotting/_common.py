@@ -199,8 +199,10 @@ def spread_evenly(n: int, most: int) -> Array:
 
 
 def shorten(name: Any, length: int) -> str:
+    """A name as it is, up to a length: its dollars are no formulas."""
     name = str(name)
-    return name if len(name) <= length else name[: length - 1].rstrip() + "…"
+    name = name if len(name) <= length else name[: length - 1].rstrip() + "…"
+    return name.replace("$", r"\$")
 
 
 def is_number(value: Any) -> bool:

@@ -1,0 +1,399 @@
+"""The app that recommends, without a browser and in one."""
+
+import copy
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+
+from sklearn_gmmcf import MaskedGaussianMixture
+from sklearn_gmmcf.datasets import make_ratings
+from sklearn_gmmcf.model_selection import hide_entries
+
+st = pytest.importorskip("streamlit", reason="streamlit is not installed")
+from streamlit.testing.v1 import AppTest  # noqa: E402
+
+APP = Path(__file__).parent.parent / "examples" / "app_recommend.py"
+
+
+@pytest.fixture
+def app():
+    app = AppTest.from_file(APP, default_timeout=60).run()
+    assert not app.exception
+    return app
+
+
+@pytest.fixture(scope="module")
+def made():
+    """The ratings that the app makes, and those that it fits."""
+    ratings = make_ratings(1000, 100, density=0.2, random_state=5)
+    ratings.data.data = np.round(2 * ratings.data.data) / 2
+    return ratings.data, *hide_entries(ratings.data, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def mixture(made):
+    mixture = MaskedGaussianMixture(4, covariance_type="factor", random_state=0)
+    return mixture.fit(made[1])
+
+
+def search(app):
+    (box,) = (box for box in app.selectbox if box.label == "Search by name")
+    return box
+
+
+def rate(app, ratings):
+    """Search items and rate them; what was found last comes first."""
+    for name, value in ratings.items():
+        search(app).select(name).run()
+        assert app.pills[0].label == name
+        app.pills[0].set_value(value).run()
+    assert not app.exception
+
+
+def make_row(app, ratings):
+    """The names of the made-up films are sorted as their columns are."""
+    names = sorted(search(app).options)
+    row = np.full((1, len(names)), np.nan)
+    for name, value in ratings.items():
+        row[0, names.index(name)] = value
+    return names, row
+
+
+RATINGS = {"The Amber Comet": 5.0, "The Brave Forest": 1.5, "The Jolly Anchor": 4.0}
+
+
+def test_errors_are_those_of_held_out_ratings(app, made, mixture):
+    _, X, (rows, columns, values) = made
+    shown = [float(x) for x in re.findall(r"\*\*([\d.]+)%?\*\*", app.markdown[0].value)]
+    dense = np.where(X.toarray() == 0, np.nan, X.toarray())  # no made rating is 0
+    of_means = np.nanmean(dense, axis=0)[columns] - values
+    predicted, std = mixture.complete(dense, return_std=True)
+    errors = predicted[rows, columns] - values
+    inside = np.abs(errors) < 1.2816 * std[rows, columns]
+    expected = [np.sqrt((errors**2).mean()), np.sqrt((of_means**2).mean())]
+    np.testing.assert_allclose(shown, [*expected, 100 * inside.mean()], atol=0.051)
+    np.testing.assert_allclose(shown[:2], expected, atol=6e-4)
+    assert shown[0] < 0.7 * shown[1]
+
+
+def test_recommendations_follow_each_rating(app, mixture, monkeypatch):
+    fits = []
+    fit = MaskedGaussianMixture.fit
+    monkeypatch.setattr(
+        MaskedGaussianMixture, "fit", lambda *a, **k: fits.append(1) or fit(*a, **k)
+    )
+    tables = [app.table[0].value]
+    assert app.subheader[0].value == "For anybody"
+    assert app.info
+    rated = {tables[0]["Item"][0]: 4.0} | RATINGS
+    for name, value in rated.items():
+        rate(app, {name: value})
+        table = app.table[0].value
+        assert not table.equals(tables[-1])
+        assert len(set(table["Item"])) == 10
+        tables.append(table)
+    assert not set(rated) & set(table["Item"])
+    assert app.subheader[0].value == "For you"
+    assert not app.info
+    names, row = make_row(app, rated)
+    completed, std = mixture.complete(row, return_std=True)
+    order = np.argsort(np.where(np.isnan(row), -completed, np.inf)[0])[:10]
+    assert table["Item"].tolist() == [names[j] for j in order]
+    middle, reach = completed[0, order], 1.2816 * std[0, order]
+    expected = np.clip([middle, middle - reach, middle + reach], 1, 5).T
+    np.testing.assert_allclose(table.iloc[:, 1:].to_numpy(), expected, rtol=1e-6)
+    assert (expected < 5).all(axis=1).any()  # not all are clipped
+    chances = mixture.predict_proba(row)[0]
+    likes = [bar.text for bar in app.get("progress")]
+    for k, text in zip(np.argsort(-chances), likes, strict=True):
+        others = np.delete(np.arange(4), k)
+        rest = mixture.weights_[others] @ mixture.means_[others]
+        gap = mixture.means_[k] - rest / mixture.weights_[others].sum()
+        liked = ", ".join(names[j] for j in np.argsort(-gap)[:3])
+        assert text == f"**Type {k}: {chances[k]:.0%}** likes {liked}"
+    app.pills[0].set_value(None).run()  # a rating is taken back
+    assert app.table[0].value.equals(tables[-2])
+    assert not fits
+
+
+def test_folding_in_changes_the_model_of_this_visitor_alone(app, mixture):
+    assert app.button[0].disabled
+    of_anybody = app.table[0].value
+    rate(app, RATINGS)
+    names, row = make_row(app, RATINGS)
+    shared = app.table[0].value
+    app.button[0].click().run()
+    assert not app.exception
+    before = mixture.transform(row)[0]
+    after = copy.deepcopy(mixture).partial_fit(row).transform(row)[0]
+    j = np.abs(after - before).argmax()
+    message = app.success[0].value
+    assert f"{names[j]}, {before[j]:.3f} to {after[j]:.3f}." in message
+    assert "your ratings (3)" in message
+    folded = app.table[0].value
+    assert not folded.equals(shared)
+    app.button[0].click().run()
+    assert app.success[0].value == message
+    assert app.table[0].value.equals(folded)
+    other = AppTest.from_file(APP, default_timeout=60).run()
+    assert other.table[0].value.equals(of_anybody)
+    assert not other.success
+
+
+def test_download(app, monkeypatch):
+    downloads = []
+    button = st.download_button
+
+    def keep(label, data, *args, **options):
+        downloads.append(data)
+        return button(label, data, *args, **options)
+
+    monkeypatch.setattr(st, "download_button", keep)
+    rate(app, {"The Amber Comet": 5.0})
+    app.download_button[0].click().run()
+    assert not app.exception
+    lines = list(csv.reader(io.StringIO(downloads[-1])))
+    assert lines[0] == ["item", "prediction", "low_80", "high_80"]
+    table = app.table[0].value
+    assert [line[0] for line in lines[1:]] == table["Item"].tolist()
+    values = np.array([line[1:] for line in lines[1:]], dtype=float)
+    np.testing.assert_allclose(values, table.iloc[:, 1:].to_numpy())
+
+
+def upload(app, text, name="mine.csv"):
+    app.radio[0].set_value("A CSV file").run()
+    app.file_uploader[0].set_value((name, text.encode(), "text/csv")).run()
+    assert not app.exception
+
+
+def table_of_ratings(delimiter, header):
+    rng = np.random.default_rng(0)
+    lines = [header] if header else []
+    lines.append(delimiter.join(["u0", "only once", "4"]))
+    for user in range(60):
+        for item in rng.choice(20, 12, replace=False):
+            rating = 4 if (user + item) % 2 else 2
+            lines.append(delimiter.join([f"u{user}", f"*{item}*", f"{rating}"]))
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "header"), [(",", "user,item,rating"), (";", ""), ("\t", "a\tb\tc")]
+)
+def test_upload(app, delimiter, header):
+    lines = table_of_ratings(delimiter, header)
+    app.radio[0].set_value("A CSV file").run()
+    assert "where the ratings are" in app.info[0].value
+    assert not app.error
+    upload(app, "\n".join(lines))
+    assert not app.error
+    assert len(search(app).options) == 21
+    rate_me = search(app).options[0]
+    search(app).select(rate_me).run()
+    assert app.pills[0].label == rate_me.replace("*", r"\*")  # no Markdown
+    assert app.pills[0].options == ["2", "4"]
+    app.pills[0].set_value(4.0).run()
+    parity = int(rate_me.strip("*")) % 2
+    best = [name for name in app.table[0].value["Item"] if name != "only once"]
+    assert [int(name.strip("*")) % 2 for name in best[:9]] == [parity] * 9
+
+
+def test_a_bad_upload_is_told_its_line(app):
+    lines = table_of_ratings(",", "user,item,rating")
+    for line, fault in [
+        ("u1,7,good", "the rating is 'good', not a number"),
+        ("u1,7", "2 fields, separated by ',', where 3 are needed"),
+        (",7,4", "the user is missing"),
+    ]:
+        bad = "\n".join([*lines[:30], line, *lines[30:]])
+        upload(app, bad, "my_file.csv")
+        (error,) = app.error
+        assert error.value.replace("\\", "") == f"my_file.csv, line 31: {fault}."
+        assert not app.table
+    upload(app, "\n".join(lines))
+    assert not app.error
+    assert len(app.table) == 1
+
+
+def test_movielens_in_a_folder(app, tmp_path):
+    rng = np.random.default_rng(0)
+    lines = ["userId,movieId,rating,timestamp"]
+    for user in range(40):
+        for movie in rng.choice(15, 8, replace=False):
+            lines.append(f"{user},{movie},{rng.integers(1, 6)},0")
+    (tmp_path / "ratings.csv").write_text("\n".join(lines))
+    movies = ["movieId,title,genres", *(f"{j},Movie {j},x" for j in range(15))]
+    (tmp_path / "movies.csv").write_text("\n".join(movies))
+    app.radio[0].set_value("MovieLens").run()
+    app.text_input[0].set_value(str(tmp_path / "none")).run()
+    assert "There is no folder" in app.error[0].value
+    app.text_input[0].set_value(str(tmp_path)).run()
+    assert not app.exception
+    assert not app.error
+    assert sorted(search(app).options) == sorted(f"Movie {j}" for j in range(15))
+
+
+def test_other_covariances_have_no_map(app):
+    (box,) = (box for box in app.selectbox if box.label == "Covariance type")
+    assert "full" not in box.options  # of 100 items they take long
+    box.select("diag")
+    app.slider[0].set_value(2).run()
+    rate(app, {"The Amber Comet": 5.0})
+    assert len(app.table[0].value) == 10
+    assert len(app.get("progress")) == 2
+    assert app.subheader[-1].value == "What types like"
+
+
+class Browser:
+    """Chromium without a window, by its debugging protocol over a pipe."""
+
+    def __init__(self, chromium, profile):
+        theirs, self.commands = os.pipe()
+        self.answers, from_them = os.pipe()
+        # It reads from descriptor 3 and writes to 4.
+        command = f'exec "$0" "$@" 3<&{theirs} 4>&{from_them}'
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
+        options += ["--disable-dev-shm-usage", f"--user-data-dir={profile}"]
+        self.process = subprocess.Popen(
+            ["bash", "-c", command, chromium, *options, "--remote-debugging-pipe"],
+            pass_fds=(theirs, from_them),
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(theirs)
+        os.close(from_them)
+        self.n_calls, self.read, self.page = 0, b"", {}
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        page = self.call("Target.attachToTarget", targetId=target, flatten=True)
+        self.page = {"sessionId": page["sessionId"]}
+
+    def call(self, method, **params):
+        self.n_calls += 1
+        command = {"id": self.n_calls, "method": method, "params": params, **self.page}
+        os.write(self.commands, json.dumps(command).encode() + b"\0")
+        while True:
+            while b"\0" not in self.read:
+                part = os.read(self.answers, 2**16)
+                assert part, "Chromium ended"
+                self.read += part
+            answer, _, self.read = self.read.partition(b"\0")
+            answer = json.loads(answer)
+            if answer.get("id") == self.n_calls:
+                return answer["result"]
+
+    def evaluate(self, expression):
+        answer = self.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True
+        )
+        return answer["result"].get("value")
+
+    def wait(self, expression):
+        for _ in range(300):
+            value = self.evaluate(expression)
+            if value:
+                return value
+            time.sleep(0.1)
+        raise AssertionError(
+            f"{expression}: {self.evaluate('document.body.innerText')}"
+        )
+
+    def press(self, key, code):
+        text = {"text": "\r"} if key == "Enter" else {}
+        options = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        self.call("Input.dispatchKeyEvent", type="keyDown", **options, **text)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **options)
+
+    def close(self):
+        self.call("Browser.close")
+        self.process.wait(30)
+        os.close(self.commands)
+        os.close(self.answers)
+
+
+@pytest.fixture
+def chromium():
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip("chromium is not installed")
+    return found
+
+
+@pytest.fixture
+def server(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = {
+        "server.headless": "true",
+        "server.address": "127.0.0.1",
+        "server.port": port,
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+    }
+    command = [sys.executable, "-m", "streamlit", "run", APP]
+    command += [f"--{name}={value}" for name, value in options.items()]
+    with open(tmp_path / "log", "wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path)
+    try:
+        yield f"http://127.0.0.1:{port}", process
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def test_in_a_browser_by_keyboard_at_phone_width(chromium, server, tmp_path):
+    address, process = server
+    for _ in range(300):
+        assert process.poll() is None, (tmp_path / "log").read_text()
+        try:
+            urlopen(f"{address}/_stcore/health").close()
+            break
+        except URLError:
+            time.sleep(0.1)
+    browser = Browser(chromium, tmp_path / "profile")
+    try:
+        metrics = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": False}
+        browser.call("Emulation.setDeviceMetricsOverride", **metrics)
+        browser.call("Page.navigate", url=address)
+        cells = "[...document.querySelectorAll('table tbody tr')].map(r => r.innerText)"
+        idle = "!document.querySelector('[data-testid=stStatusWidget]')"
+        before = browser.wait(f"{idle} && {cells}.length == 10 && {cells}")
+        for row in before:
+            assert re.fullmatch(r"The \w+ \w+(\s+[1-5]\.\d\d){3}\s*", row), before
+        focused = "document.activeElement.getAttribute('aria-label') || ''"
+        for _ in range(30):
+            browser.press("Tab", 9)
+            if "Search" in browser.evaluate(focused):
+                break
+        browser.call("Input.insertText", text="Brave For")
+        browser.wait("document.querySelectorAll('[role=option]').length == 1")
+        browser.press("Enter", 13)
+        pills = "document.querySelectorAll('[data-testid=stButtonGroup] button')"
+        browser.wait(f"{pills}.length == 9")
+        for _ in range(30):
+            browser.press("Tab", 9)
+            if browser.evaluate(f"[...{pills}].indexOf(document.activeElement) >= 0"):
+                break
+        browser.press("Enter", 13)
+        after = browser.wait(
+            f"{idle} && {cells}.join() != {before!r}.join() && {cells}"
+        )
+        assert len(after) == 10
+        assert "The Brave Forest" not in "".join(after)
+        assert "For you" in browser.evaluate("document.body.innerText")
+        main = "document.querySelector('[data-testid=stMain]')"
+        assert browser.evaluate(f"{main}.scrollWidth <= {main}.clientWidth")
+    finally:
+        browser.close()
