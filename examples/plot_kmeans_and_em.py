@@ -63,6 +63,8 @@ plt.show()
 # optimum; that all starts end at the same height is a good sign.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
-MixtureDisplay.from_estimator(models["EM, full"], X, ax=left, holes="complete")
+MixtureDisplay.from_estimator(
+    models["EM, full"], X, ax=left, match=first, holes="complete"
+)
 ConvergenceDisplay.from_estimator(models["EM, full"], ax=right)
 plt.show()

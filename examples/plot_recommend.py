@@ -59,48 +59,27 @@ print(encoder.decode(you, *mixture.recommend(row, 5, return_std=True)).round(2))
 # %%
 # What has it learned? Nobody told it of genres or types. Left, what each type likes
 # more than the others, and how noisy its ratings are; right, the films in the space of
-# tastes, where genres lie together.
+# tastes, where genres lie together. The star is the new user.
 
 found = adjusted_rand_score(types[:900], mixture.predict(X))
 print(f"agreement with the true types: {found:.2f} (1 is all, 0 is chance)")
 
-figure, ax = plt.subplots(figsize=(10, 5.5), layout="constrained")
 TypesDisplay.from_estimator(
-    mixture, feature_names=encoder.items_, unit="stars", show="both", ax=ax
+    mixture, feature_names=encoder.items_, unit="stars", X=row, highlight=0
 )
 plt.show()
 
 # %%
-# The doubt is part of the answer, and it falls with each rating. Here is what the
-# mixture thinks of all films for one user whom it has never met, after none of their
-# ratings, after three, after ten.
+# The doubt is part of the answer, and it falls with each rating: of a hundred users
+# whom the mixture has never met, after none of their ratings, after three, after ten.
 
 columns = np.searchsorted(encoder.items_, titles)
-figure, axes = plt.subplots(1, 3, figsize=(10, 5.4), sharey=True, layout="constrained")
-places = np.arange(len(titles)) + genres  # a gap between genres
 strangers = truth[900:]
 rank = rng.permuted(np.tile(np.arange(len(titles)), (100, 1)), axis=1)
-for ax, n in zip(axes, (0, 3, 10), strict=True):
-    told = rank < n
+for n in (0, 3, 10):
     rows = np.full(strangers.shape, np.nan)
-    rows[:, columns] = np.where(told, strangers, np.nan)
-    predicted, std = (
-        values[:, columns] for values in mixture.complete(rows, return_std=True)
-    )
-    error = np.sqrt(np.mean((predicted - strangers)[~told] ** 2))
-    print(f"after {n:2d}: RMSE {error:.2f}, mean doubt {std[~told].mean():.2f}")
-    hole, told = ~told[0], told[0]
-    ax.errorbar(
-        predicted[0, hole], places[hole], xerr=1.645 * std[0, hole], fmt="o", ms=4, lw=1
-    )
-    ax.plot(strangers[0], places, "k|", ms=8)
-    ax.plot(strangers[0, told], places[told], "ks", ms=5)
-    ax.set(title=f"after {n} ratings", xlabel="rating", xlim=(0.3, 5.7))
-    ax.set_xticks(range(1, 6))
-axes[0].set_yticks(places, titles)
-axes[0].invert_yaxis()
-plt.show()
-
-# %%
-# Points are predictions with their 90 % intervals, ticks the true ratings, squares what
-# the user has told. The printed figures are of 100 such users.
+    rows[:, columns] = np.where(rank < n, strangers, np.nan)
+    completed, std = mixture.complete(rows, return_std=True)
+    rmse = np.sqrt(np.mean((completed[:, columns] - strangers)[rank >= n] ** 2))
+    doubt = std[:, columns][rank >= n].mean()
+    print(f"after {n:2d}: RMSE {rmse:.2f}, mean doubt {doubt:.2f}")

@@ -610,7 +610,8 @@ class BaseObservedMixture(
                 f"component should be an integer from 0 to {n_components - 1}, but got "
                 f"{component!r}."
             )
-        return model.family.covariance(model.parameters, component).copy()
+        columns = np.arange(self.n_features_in_)
+        return model.family.covariance(model.parameters, component, columns)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_model")

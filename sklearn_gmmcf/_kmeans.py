@@ -131,7 +131,7 @@ class KMeansMixture(BaseObservedMixture):
     integer weight is that many equal rows; those of KMeans are not weighted.
 
     X may be a Dask array in chunks of whole rows, whose blocks are dense with holes or
-    CSR (``pip install "sklearn-gmmcf[dask]"``). Chunks are worked on where they lie, by
+    CSR (``pip install "dask[array]"``). Chunks are worked on where they lie, by
     any scheduler, `n_jobs` aside; the start is that of a seeded sample of
     ``max(50 * n_components, 10_000)`` rows where there are more. What methods return
     for each row is then a lazy Dask array; scores, and completions of some entries, are

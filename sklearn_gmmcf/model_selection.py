@@ -247,15 +247,12 @@ class _CompletionScorer:
         if isinstance(estimator, EntryRegressor):
             return self._score_entries_of(estimator, X, y)
         steps = steps_of(estimator)
-        marker = marker_of(steps)
-        X_hidden, (rows, columns, _) = hide_entries(
-            X, self.fraction, self.random_state, missing_values=marker
-        )
         # The last step of ours changes no units, and need not complete everything.
         ours = isinstance(steps[-1], BaseObservedMixture)
         others = steps[:-1] if ours else steps
-        Z_hidden, Z = apply(others, X_hidden), apply(others, X)
-        check_kept(Z, Z_hidden, list_entries(X_hidden, marker))
+        Z, Z_hidden, rows, columns = hide_before(
+            others, X, self.fraction, self.random_state, marker_of(steps)
+        )
         if self.metric == "log_density":
             return _log_density(steps[-1], Z_hidden, Z, rows, columns)
         if ours:
@@ -285,6 +282,16 @@ class _CompletionScorer:
             return -float(np.mean(np.abs(predicted - true)))
         value = float(self.metric(true, predicted))
         return value if self.greater_is_better else -value
+
+
+def hide_before(steps, X, fraction, random_state, marker):
+    """What steps make of X, of X with some entries hidden, and which these are."""
+    X_hidden, (rows, columns, _) = hide_entries(
+        X, fraction, random_state, missing_values=marker
+    )
+    Z_hidden, Z = apply(steps, X_hidden), apply(steps, X)
+    check_kept(Z, Z_hidden, list_entries(X_hidden, marker))
+    return Z, Z_hidden, rows, columns
 
 
 def _log_density(last, Z_hidden, Z, rows, columns):

@@ -538,7 +538,9 @@ def _check_ratings(values: Any) -> Array:
         raise ValueError(
             f"Ratings should be 1d numbers, but got {values.ndim}d of {values.dtype}."
         )
-    if values.dtype != np.float32:
+    if values.dtype == object:
+        values = np.array([_to_number(*each) for each in enumerate(values)])
+    elif values.dtype != np.float32:
         values = values.astype(np.float64, copy=False)
     wrong = ~np.isfinite(values)
     if wrong.any():
@@ -548,6 +550,18 @@ def _check_ratings(values: Any) -> Array:
             f"{wrong.sum() - 1} others are not finite. Drop these lines."
         )
     return values
+
+
+def _to_number(line: int, value: Any) -> float:
+    if _is_missing(value):
+        return np.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"The rating in line {line} (from 0) of the table is {value!r}. Mend or "
+            "drop the line."
+        ) from error
 
 
 def check_rating_range(rating_range):

@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -449,6 +450,7 @@ def test_map_of_tastes():
             np.testing.assert_allclose(
                 np.ravel(display.highlight_.get_data()), tastes[1:3], atol=1e-6
             )
+    assert display.map_ax_.get_aspect() == 1  # directions are compared
     named = {text.get_text() for text in display.names_}
     farthest = np.hypot(*mixture.components_[1:3]).argmax()
     assert f"column {farthest}" in named
@@ -696,7 +698,7 @@ def test_styles_reach_the_artists():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"scatter_kwargs": {"colr": "k"}}, "no property 'colr'.*mean 'color'"),
+        ({"features": (1, -5)}, "features should differ"),
         ({"ellipse_kwargs": ["k"]}, "should be a dict of properties of Ellipse"),
         ({"holes": "drop"}, r"holes should be one of \['rug', 'complete'\]"),
         ({"levels": [0.5, 90]}, "levels should be one or more probabilities"),
@@ -743,6 +745,51 @@ def test_other_options_that_cannot_be():
         CalibrationDisplay.from_predictions([1.0], [1.0], [-1.0])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         CalibrationDisplay.from_predictions([1.0], [1.0], [1.0, 2.0])
+    with pytest.raises(ValueError, match="two columns, but the mixture was fitted on"):
+        MixtureDisplay.from_estimator(mixture_of("diag", X[:, :1]), X[:, :1])
+    with pytest.raises(ValueError, match="X should be a matrix, but got str"):
+        MixtureDisplay.from_estimator(mixture, "X")
+    with pytest.raises(TypeError, match="Fit it, and pass its cv_results_"):
+        ModelSelectionDisplay.from_cv_results(GridSearchCV(mixture, {}))
+    results = {
+        "params": [{"n_components": 1}, {"n_components": 2}],
+        "mean_test_score": [1.0, np.nan],
+    }
+    for chosen in (1, 2):
+        with pytest.raises(ValueError, match=f"best_index={chosen} should be one of"):
+            ModelSelectionDisplay.from_cv_results(results, best_index=chosen)
+
+
+def test_rows_that_show_one_column_only():
+    X = clusters(60)
+    mixture = mixture_of("diag", X)
+    X[:, 1] = np.nan
+    display = MixtureDisplay.from_estimator(mixture, X)
+    assert len(display.rugs_[0].get_segments()) == np.sum(~np.isnan(X[:, 0]))
+    low, high = display.ax_.get_ylim()
+    assert low < mixture.means_[:, 1].min() < mixture.means_[:, 1].max() < high
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_gmmcf.UnobservedColumnsWarning")
+@pytest.mark.parametrize("kind", ["kmeans", "diag", "factor"])
+def test_many_columns_need_no_square_matrix(kind):
+    rng = np.random.default_rng(0)
+    d = 30_000  # a matrix of d rows and columns has 7 GB
+    X = sparse.random_array((30, d), density=0.01, rng=rng, format="csr")
+    mixture = mixture_of(kind, X)
+    tracemalloc.start()
+    MixtureDisplay.from_estimator(mixture, X, features=X.indices[:2])
+    TypesDisplay.from_estimator(mixture)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * d * 300
+
+
+def test_predictions_as_columns():
+    flat = CalibrationDisplay.from_predictions([0.0, 1.0], [0.0, 3.0], [1.0, 1.0])
+    column = np.array([[0.0], [1.0]])
+    tall = CalibrationDisplay.from_predictions(column, [0.0, 3.0], [1.0, 1.0])
+    np.testing.assert_array_equal(tall.coverage, flat.coverage)
 
 
 def test_other_estimators_are_refused():
@@ -761,7 +808,7 @@ def test_matplotlib_is_imported_late_and_missed_clearly(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     message = (
         "CalibrationDisplay.from_predictions needs matplotlib, which is not installed: "
-        'pip install "sklearn-gmmcf[plot]"'
+        "pip install matplotlib"
     )
     with pytest.raises(ImportError, match=re.escape(message)):
         CalibrationDisplay.from_predictions([1.0], [1.0], [1.0])

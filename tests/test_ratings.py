@@ -385,3 +385,13 @@ def test_what_cannot_be_decoded(items, std, message):
     encoder = RatingsEncoder().fit(([1, 2], [1, 2], [1.0, 2.0]))
     with pytest.raises(ValueError, match=message):
         encoder.decode([1, 2], items, [3.0, 4.0], std)
+
+
+def test_names_the_rating_that_is_no_number():
+    for column in (["1", "five", "3"], pd.Series([1, None, 3], dtype="Int64")):
+        table = pd.DataFrame({"user": list("abc"), "item": list("xyx")})
+        table["rating"] = column
+        with pytest.raises(ValueError, match=r"rating in line 1 .* is ('five'|nan)"):
+            RatingsEncoder().fit_encode(table)
+    table["rating"] = np.array(["1", 2, 3.0], dtype=object)
+    assert RatingsEncoder().fit_encode(table)[0].data.tolist() == [1, 2, 3]

@@ -348,9 +348,11 @@ class Diagonal:
             for mean, scale, size in zip(parameters.means, scales, sizes, strict=True)
         ]
 
-    def covariance(self, parameters: DiagonalParameters, component: int) -> Array:
+    def covariance(
+        self, parameters: DiagonalParameters, component: int, columns: Array
+    ) -> Array:
         variances = parameters.variances[component]
-        return np.diag(np.broadcast_to(variances, parameters.means.shape[1:]))
+        return np.diag(np.broadcast_to(variances, parameters.means.shape[1:])[columns])
 
     def n_parameters(self, parameters: DiagonalParameters, n_columns: int) -> int:
         n_components = len(parameters.weights)

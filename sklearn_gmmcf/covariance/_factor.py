@@ -724,13 +724,16 @@ class Factor:
             samples.append(tastes @ p.loadings[:-1] + p.loadings[-1] + noise)
         return samples
 
-    def covariance(self, parameters: FactorParameters, component: int) -> Array:
+    def covariance(
+        self, parameters: FactorParameters, component: int, columns: Array
+    ) -> Array:
         p = parameters
         place = np.append(p.places[component], 1.0)
         pairs = _outer(place[:, None])[:, 0]
         pairs[: _n_packed(p.n_factors)] += _pack(p.covariances[component])
-        own = p.scales[component] * p.noise + pairs @ _doubled(p.loading_spreads)
-        loadings = p.loadings[:-1]
+        spreads = pairs @ _doubled(p.loading_spreads[:, columns])
+        own = p.scales[component] * p.noise[columns] + spreads
+        loadings = p.loadings[:-1, columns]
         return loadings.T @ p.covariances[component] @ loadings + np.diag(own)
 
     def n_parameters(self, parameters: FactorParameters, n_columns: int) -> int:

@@ -188,8 +188,8 @@ class Family(Protocol):
     ) -> list[Array]:
         """Rows drawn from each component, (sizes[k], d) each."""
 
-    def covariance(self, parameters: Any, component: int) -> Array:
-        """Covariance matrix of a component's rows, (d, d)."""
+    def covariance(self, parameters: Any, component: int, columns: Array) -> Array:
+        """Covariance matrix of some columns (p,) of a component's rows, (p, p)."""
 
     def n_parameters(self, parameters: Any, n_columns: int) -> int:
         """Free parameters, of which those of never observed columns are none."""

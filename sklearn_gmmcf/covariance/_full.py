@@ -438,9 +438,12 @@ class Full:
             for mean, factor, size in zip(parameters.means, factors, sizes, strict=True)
         ]
 
-    def covariance(self, parameters: FullParameters, component: int) -> Array:
+    def covariance(
+        self, parameters: FullParameters, component: int, columns: Array
+    ) -> Array:
         covariances = parameters.covariances
-        return covariances[component if len(covariances) > 1 else 0]
+        own = covariances[component if len(covariances) > 1 else 0]
+        return own[np.ix_(columns, columns)]
 
     def n_parameters(self, parameters: FullParameters, n_columns: int) -> int:
         n_components, n_covariances = len(parameters.means), len(parameters.covariances)

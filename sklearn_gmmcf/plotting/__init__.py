@@ -3,7 +3,7 @@
 Each class has constructors ``from_...`` that compute what is shown, keep it as
 attributes and draw it; ``plot`` draws it again, on other axes or in another style.
 Artists are kept as attributes that end in an underscore. Only drawing imports
-matplotlib: ``pip install "sklearn-gmmcf[plot]"``.
+matplotlib: ``pip install matplotlib``.
 """
 
 from sklearn_gmmcf.plotting._calibration import CalibrationDisplay

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import stats
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from sklearn_gmmcf._base import check_entries
-from sklearn_gmmcf._entries import list_entries
-from sklearn_gmmcf._pipelines import (
-    apply,
-    check_kept,
-    gather_truth,
-    marker_of,
-    steps_of,
-)
-from sklearn_gmmcf.model_selection import hide_entries
+from sklearn_gmmcf._pipelines import gather_truth, marker_of, steps_of
+from sklearn_gmmcf.model_selection import hide_before
 from sklearn_gmmcf.plotting._common import (
     check_levels,
     enter,
@@ -164,7 +157,11 @@ class CalibrationDisplay:
         require_pyplot(caller)
         mixture = last_step(estimator, caller)
         if hidden is None:
-            Z, rows, columns, values = _hide(estimator, X, fraction, random_state)
+            steps = steps_of(estimator)
+            whole, Z, rows, columns = hide_before(
+                steps[:-1], X, fraction, random_state, marker_of(steps)
+            )
+            values = gather_truth(whole, rows, columns)
         else:
             if has_steps(estimator):
                 raise ValueError(
@@ -234,7 +231,9 @@ class CalibrationDisplay:
         """
         require_pyplot(f"{cls.__name__}.from_predictions")
         y_true, y_pred, std = (
-            check_array(array, ensure_2d=False, dtype=np.float64, input_name=given)
+            column_or_1d(
+                check_array(array, ensure_2d=False, dtype=np.float64, input_name=given)
+            )
             for array, given in [(y_true, "y_true"), (y_pred, "y_pred"), (std, "std")]
         )
         check_consistent_length(y_true, y_pred, std)
@@ -303,15 +302,3 @@ class CalibrationDisplay:
         self.legend_ = self.ax_.legend(loc="lower right", fontsize="x-small")
         self.legend_.set_in_layout(False)
         return self
-
-
-def _hide(estimator, X, fraction, random_state):
-    """X without some entries, as it enters the mixture, and these, as they enter it."""
-    steps = steps_of(estimator)
-    marker = marker_of(steps)
-    X_hidden, (rows, columns, _) = hide_entries(
-        X, fraction, random_state, missing_values=marker
-    )
-    Z_hidden, Z = apply(steps[:-1], X_hidden), apply(steps[:-1], X)
-    check_kept(Z, Z_hidden, list_entries(X_hidden, marker))
-    return Z_hidden, rows, columns, gather_truth(Z, rows, columns)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from numbers import Integral, Real
 from typing import Any
 
@@ -27,8 +26,7 @@ def require_pyplot(caller: str) -> Any:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError(
-            f"{caller} needs matplotlib, which is not installed: "
-            'pip install "sklearn-gmmcf[plot]"'
+            f"{caller} needs matplotlib, which is not installed: pip install matplotlib"
         ) from error
     return plt
 
@@ -57,7 +55,6 @@ def divide_axes(ax: Any, n_panels: int) -> Array:
 
 def make_style(name: str, given: Any, kind: type, **defaults: Any) -> dict[str, Any]:
     """Properties of artists of a kind: those given, and defaults for the others."""
-    from matplotlib.artist import ArtistInspector
     from matplotlib.cbook import normalize_kwargs
 
     if given is not None and not isinstance(given, dict):
@@ -65,20 +62,6 @@ def make_style(name: str, given: Any, kind: type, **defaults: Any) -> dict[str, 
             f"{name} should be a dict of properties of {kind.__name__}, but got "
             f"{type(given).__name__}."
         )
-    inspector = ArtistInspector(kind)
-    known = {
-        *inspector.get_setters(),
-        *(a for b in inspector.aliasd.values() for a in b),
-    }
-    known |= set(defaults)
-    for key in given or {}:
-        if key not in known:
-            close = difflib.get_close_matches(key, sorted(known), n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise ValueError(
-                f"{name} has no property {key!r}: {kind.__name__} does not know it."
-                f"{hint}"
-            )
     return {**normalize_kwargs(defaults, kind), **normalize_kwargs(given or {}, kind)}
 
 
@@ -136,6 +119,8 @@ def last_step(estimator: Any, caller: str) -> BaseObservedMixture:
 def enter(estimator: Any, X: Any, caller: str) -> tuple[BaseObservedMixture, Any]:
     """The mixture that an estimator ends in, and X in the units of the mixture."""
     mixture = last_step(estimator, caller)
+    if len(np.shape(X)) != 2:
+        raise ValueError(f"X should be a matrix, but got {type(X).__name__}.")
     try:
         return mixture, apply(steps_of(estimator)[:-1], X)
     except ValueError as error:

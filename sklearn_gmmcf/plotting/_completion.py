@@ -175,7 +175,7 @@ class CompletionDisplay:
         require_pyplot(caller)
         mixture, Z = enter(estimator, X, caller)
         n_rows, n_columns = np.shape(Z)
-        labels = mixture.predict(Z)
+        labels = np.asarray(mixture.predict(Z))
         order = np.argsort(labels, kind="stable")
         if rows is None:
             rows = order[spread_evenly(n_rows, check_number("max_rows", max_rows, 1))]
@@ -281,7 +281,7 @@ class CompletionDisplay:
                 ax=self.axes_[2],
                 location="bottom",
                 label=f"std ({self.unit})",
-                ticks=MaxNLocator(3),
+                ticks=MaxNLocator(2),
                 shrink=0.8,
                 aspect=15,
             ),

@@ -207,7 +207,13 @@ class MixtureDisplay:
         names = column_names(estimator)
         if np.ndim(features) != 1 or len(features) != 2:
             raise ValueError(f"features should be two columns, but got {features!r}.")
-        pair = [find_column(column, names) for column in features]
+        if len(names) < 2:
+            raise ValueError(
+                f"{caller} draws two columns, but the mixture was fitted on one."
+            )
+        pair = np.array([find_column(column, names) for column in features])
+        if pair[0] == pair[1]:
+            raise ValueError(f"features should differ, but got {features!r}.")
         shown = spread_evenly(np.shape(Z)[0], max_rows)
         entries = np.repeat(shown, 2), np.tile(pair, len(shown))
         completed, std = mixture.complete(Z, entries=entries, return_std=True)
@@ -220,7 +226,7 @@ class MixtureDisplay:
             )
         rows = shown[some]
         responsibilities = mixture.predict_proba(Z)
-        n_components = responsibilities.shape[1]
+        model = mixture._model
         means = mixture.means_[:, pair]
         name = name_of(mixture) if name is None else name
         if len(shown) < np.shape(Z)[0]:
@@ -232,10 +238,11 @@ class MixtureDisplay:
             responsibilities=responsibilities[rows],
             labels=mixture.predict(Z)[rows],
             means=means,
+            # get_covariance would build all columns.
             covariances=np.array(
                 [
-                    mixture.get_covariance(k)[np.ix_(pair, pair)]
-                    for k in range(n_components)
+                    model.family.covariance(model.parameters, k, pair)
+                    for k in range(len(means))
                 ]
             ),
             weights=mixture.weights_,
@@ -377,9 +384,11 @@ class MixtureDisplay:
         self.ax_.add_collection(self.error_bars_, autolim=False)
 
     def _limit(self, shown):
-        """Limits by the data alone: mixtures of the same data have the same axes."""
+        """Limits by the data: mixtures of the same data have the same axes."""
         for axis, setter in enumerate((self.ax_.set_xlim, self.ax_.set_ylim)):
             at = self.points[shown | self.observed[:, axis], axis]
+            if not at.size:
+                at = self.means[:, axis]
             low, high = at.min(), at.max()
             margin = 0.1 * (high - low) or 0.5
             setter(low - margin, high + margin)

@@ -8,6 +8,7 @@ import numpy as np
 
 from sklearn_gmmcf.model_selection import aic_scorer, bic_scorer
 from sklearn_gmmcf.plotting._common import (
+    check_number,
     check_option,
     enter,
     is_number,
@@ -275,6 +276,11 @@ class ModelSelectionDisplay:
             If a parameter or the metric is not in `cv_results`, or every fit failed.
         """
         require_pyplot(f"{cls.__name__}.from_cv_results")
+        if hasattr(cv_results, "fit"):
+            raise TypeError(
+                f"cv_results should be a dict, but got {type(cv_results).__name__}. "
+                "Fit it, and pass its cv_results_."
+            )
         key = f"mean_test_{metric}"
         if "params" not in cv_results or key not in cv_results:
             found = [str(k)[10:] for k in cv_results if str(k).startswith("mean_test_")]
@@ -328,6 +334,13 @@ class ModelSelectionDisplay:
         usable = np.isfinite(self.scores)
         if not usable.any():
             raise ValueError("No run has a finite score: every fit failed.")
+        if self.chosen is not None:
+            chosen = check_number("best_index", self.chosen, 0)
+            if chosen >= len(usable) or not usable[chosen]:
+                raise ValueError(
+                    f"best_index={chosen} should be one of the {len(usable)} "
+                    "candidates whose score is finite."
+                )
         self.ax_ = make_axes(ax, f"{type(self).__name__}.plot")
         self.figure_ = self.ax_.figure
         from matplotlib.lines import Line2D

@@ -454,11 +454,13 @@ class TypesDisplay:
             )
         ax.axhline(0, color="0.8", linewidth=0.7, zorder=0)
         ax.axvline(0, color="0.8", linewidth=0.7, zorder=0)
+        # Directions are compared, so both axes have one scale.
         ax.set(
-            xlim=(-2.4 * reach, 2.4 * reach),
+            xlim=(-2.1 * reach, 2.1 * reach),
             ylim=(-1.6 * reach, 1.6 * reach),
+            aspect="equal",
         )
-        ax.set_xlabel("taste 1 (standard deviations)", fontsize="small")
+        ax.set_xlabel("taste 1", fontsize="small")
         ax.set_ylabel("taste 2", fontsize="small")
         ax.set_title(
             f"+ items times {self.item_scale_:.2g}, ellipses: half of each type",
@@ -489,13 +491,13 @@ def _measure_noise(mixture):
     """Standard deviation of a single entry in each type (K,)."""
     if hasattr(mixture, "noise_scale_"):
         return np.sqrt(mixture.noise_scale_ * mixture.noise_variance_.mean())
-    n_components = len(mixture.weights_)
-    return np.array(
-        [
-            np.sqrt(np.diag(mixture.get_covariance(k)).mean())
-            for k in range(n_components)
-        ]
-    )
+    variances = mixture.covariances_
+    kind = getattr(mixture, "covariance_type", "spherical")
+    if kind in ("full", "tied"):
+        variances = np.diagonal(variances, axis1=-2, axis2=-1).mean(axis=-1)
+    elif kind == "diag":
+        variances = variances.mean(axis=1)
+    return np.sqrt(np.broadcast_to(variances, mixture.weights_.shape))
 
 
 @one_blas_thread
