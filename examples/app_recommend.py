@@ -1,6 +1,6 @@
 """Rate items, and see at once what is recommended, how sure that is, and who is alike.
 
-pip install "sklearn-gmmcf[app]" && streamlit run examples/app_recommend.py
+pip install ".[app]" && streamlit run examples/app_recommend.py
 """
 
 import copy
