@@ -138,7 +138,7 @@ def stepmix(n=5_000, d=1_000, a_row=50, K=10):
 
 
 def pomegranate(n=20_000, d=50, K=5):
-    """pomegranate over ours, complete data (its masked tensors fail to converge)."""
+    """pomegranate over ours, complete data."""
     import torch
     from pomegranate.distributions import Normal
     from pomegranate.gmm import GeneralMixtureModel
