@@ -64,8 +64,8 @@ def main():
     X = ratings(SMALL)
     for name, params in [("spherical, K=12", spherical), ("factor, K=4", factor)]:
         one, two = paired(
-            lambda p=params: iteration(X, **p, n_jobs=1),
-            lambda p=params: iteration(X, **p, n_jobs=2),
+            lambda p=params: iteration(X, long=8, **p, n_jobs=1),
+            lambda p=params: iteration(X, long=8, **p, n_jobs=2),
             5,
         )
         print(f"{name}: n_jobs=2 is {np.median(one / two):.2f} times as fast")

@@ -3,7 +3,7 @@
     pip install -e ".[benchmarks]"
     python docs/benchmarks/speed.py
 
-Everything runs on one thread, but for the rows on threads, which need two idle cores.
+Everything runs on one thread; `scale.py` measures threads, single precision and size.
 An iteration is the difference of a longer and a shorter fit from the same start, by
 `timing.py`. `pip install pomegranate==1.1.2`, which brings torch, adds its row.
 """
@@ -27,12 +27,12 @@ TYPES = ("spherical", "diag", "tied", "full")
 BASE = {"n": 20_000, "d": 1_000, "a_row": 50, "K": 6}
 
 
-def random_ratings(n, d, a_row, dtype=np.float64):
+def random_ratings(n, d, a_row):
     """Ratings 1 to 5, each row with the same number, at random columns."""
     rng = np.random.default_rng(0)
     steps = np.sort(rng.integers(0, d - a_row + 1, (n, a_row), dtype=np.int32))
     indices = (steps + np.arange(a_row, dtype=np.int32)).ravel()
-    data = rng.integers(1, 6, n * a_row).astype(dtype)
+    data = rng.integers(1, 6, n * a_row).astype(np.float64)
     ends = np.arange(0, n * a_row + 1, a_row)
     return sparse.csr_array((data, indices, ends), shape=(n, d))
 
@@ -193,10 +193,10 @@ def loop(share, d=20, n=10_000, K=3):
     return ours, theirs / ours
 
 
-def _of_ratings(covariance_type, dtype="float64", n_jobs=1, **size):
+def _of_ratings(covariance_type, **size):
     size = {**BASE, **size}
     K = size.pop("K")
-    X = random_ratings(**size, dtype=np.dtype(dtype))
+    X = random_ratings(**size)
 
     def fit(max_iter):
         MaskedGaussianMixture(
@@ -206,7 +206,6 @@ def _of_ratings(covariance_type, dtype="float64", n_jobs=1, **size):
             tol=0,
             max_iter=max_iter,
             random_state=0,
-            n_jobs=n_jobs,
         ).fit(X)
 
     return partial(iteration, fit, short=1, long=4)
@@ -221,33 +220,12 @@ def growth(covariance_type, axis):
     return ours, ours / once
 
 
-def threads(covariance_type):
-    """Time on one thread over that on two."""
-    two, one = paired(
-        _of_ratings(covariance_type, n_jobs=2, n=80_000),
-        _of_ratings(covariance_type, n=80_000),
-        repeats=5,
-    )
-    return two, one / two
-
-
-def float32(covariance_type):
-    """Time in single precision over that in double."""
-    single, double = paired(
-        _of_ratings(covariance_type, dtype="float32"),
-        _of_ratings(covariance_type),
-        repeats=5,
-    )
-    return single, single / double
-
-
 def measure(case, settings):
     """Work on one cell."""
     needed = {"stepmix": "stepmix", "pomegranate": "pomegranate"}.get(case)
     if needed and importlib.util.find_spec(needed) is None:
         return {"failed": f"{needed} is not installed"}
-    if case != "threads":
-        timing.timer = time.process_time
+    timing.timer = time.process_time
     function = globals()[case]
     with one_quiet_thread():
         ours, ratios = function(**settings)
@@ -275,8 +253,6 @@ def cells():
                 "case": "growth",
                 "settings": {"covariance_type": kind, "axis": axis},
             }
-        for case in ("threads", "float32"):
-            yield {"case": case, "settings": {"covariance_type": kind}}
 
 
 def main():
