@@ -775,7 +775,7 @@ def test_rows_that_show_one_column_only():
 def test_many_columns_need_no_square_matrix(kind):
     rng = np.random.default_rng(0)
     d = 30_000  # a matrix of d rows and columns has 7 GB
-    X = sparse.random_array((30, d), density=0.01, rng=rng, format="csr")
+    X = sparse.csr_array(sparse.random(30, d, 0.01, "csr", random_state=rng))
     mixture = mixture_of(kind, X)
     tracemalloc.start()
     MixtureDisplay.from_estimator(mixture, X, features=X.indices[:2])
