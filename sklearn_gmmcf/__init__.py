@@ -1,4 +1,4 @@
-"""Gaussian mixtures that are fitted on data with holes and fill them."""
+"""Gaussian mixtures that are fitted on data with missing entries and fill them."""
 
 from sklearn_gmmcf._base import UnobservedColumnsWarning
 from sklearn_gmmcf._kmeans import KMeansMixture

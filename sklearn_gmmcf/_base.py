@@ -1,14 +1,11 @@
-"""What both estimators share: the door, prediction, scores, completion, samples."""
+"""The face that both estimators share: docstrings, the door, one call each."""
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.special import entr
@@ -20,32 +17,23 @@ from sklearn.base import (
 )
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_gmmcf._dask import (
-    call_at_entries,
-    call_lazily,
-    in_chunks,
-    is_dask,
-    observe_chunks,
-    to_memory,
-)
 from sklearn_gmmcf._executors import one_blas_thread, threads
-from sklearn_gmmcf._observed import (
-    Block,
-    Blocks,
-    Columns,
-    Observed,
-    bounded,
-    observe,
-    refuse_unreadable,
-)
-from sklearn_gmmcf._sklearn import DocumentationLinks, check_sample_weight
+from sklearn_gmmcf._model import Model, get_block_options
+from sklearn_gmmcf._sklearn import DocumentationLinks
 from sklearn_gmmcf._typing import Array
-from sklearn_gmmcf.covariance import Family, to_responsibilities
-
-# Bytes of the completed rows that are worked on at once.
-_COMPLETED_BYTES = 2**23
+from sklearn_gmmcf._validation import (
+    check_count,
+    check_entries,
+    check_lazy_output,
+    check_weights,
+    open_data,
+    warn_user,
+)
+from sklearn_gmmcf.covariance import Family
+from sklearn_gmmcf.data import Blocks, Columns, Observed, RowArray
+from sklearn_gmmcf.data._dask import to_memory
 
 
 class UnobservedColumnsWarning(UserWarning):
@@ -57,15 +45,6 @@ class UnobservedColumnsWarning(UserWarning):
     """
 
 
-@dataclass(frozen=True, eq=False)
-class Model:
-    """A fitted mixture, in centered units."""
-
-    family: Family
-    parameters: Any
-    columns: Columns
-
-
 class BaseObservedMixture(
     DocumentationLinks,
     CallbackSupportMixin,
@@ -74,21 +53,22 @@ class BaseObservedMixture(
     DensityMixin,
     BaseEstimator,
 ):
-    """Mixtures of Gaussians of what was observed: all that needs no fitting."""
+    """Base of both estimators: the door, and every use of a fitted mixture."""
 
     n_components: int
     missing_values: float
     random_state: Any
     n_jobs: int | None
+    lower_bound_: float
     _model: Model
 
-    def fit_predict(self, X, y=None, sample_weight=None):
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit, and predict the component of each row.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes.
+            Data with missing entries.
         y : Ignored
             Present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -97,91 +77,71 @@ class BaseObservedMixture(
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            What ``fit(X).predict(X)`` returns.
+            The result of ``fit(X).predict(X)``.
         """
         return self.fit(X, sample_weight=sample_weight).predict(X)
 
-    @in_chunks
     @one_blas_thread
-    def predict(self, X):
+    def predict(self, X: Any) -> Any:
         """Predict the most probable component of each row.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes. A row without observations gets the component of the
-            largest weight.
+            Data with missing entries. A row without observations gets the component of
+            the largest weight.
 
         Returns
         -------
         labels : ndarray of shape (n_samples,)
             Component labels.
         """
-        data = self._observe(X)
-        model = self._model
-        labels = data.map(
-            lambda block: model.family.log_joint(model.parameters, block).argmax(axis=0)
-        )
-        return np.concatenate(list(labels))
+        data = self._open(X)
+        return data.row_arrays(self._model.labels, RowArray((), np.dtype(np.intp)))[0]
 
-    @in_chunks
     @one_blas_thread
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> Any:
         """Compute the responsibilities of the components for each row.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes. A row without observations gets ``weights_``.
+            Data with missing entries. A row without observations gets ``weights_``.
 
         Returns
         -------
         responsibilities : ndarray of shape (n_samples, n_components)
             Probability of each component given the observed entries of the row.
         """
-        data = self._observe(X)
-        model = self._model
-        responsibilities = np.empty((data.shape[0], len(model.parameters.weights)))
+        data, model = self._open(X), self._model
+        width = RowArray((model.n_components,), np.dtype(np.float64))
+        return data.row_arrays(model.responsibilities, width)[0]
 
-        def fill(block: Block) -> None:
-            log_joint = model.family.log_joint(model.parameters, block)
-            to_responsibilities(log_joint)
-            responsibilities[block.rows] = log_joint.T
-
-        data.each(fill)
-        return responsibilities
-
-    @in_chunks
     @one_blas_thread
-    def score_samples(self, X):
+    def score_samples(self, X: Any) -> Any:
         """Compute the log-density of the observed entries of each row.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes.
+            Data with missing entries.
 
         Returns
         -------
         log_density : ndarray of shape (n_samples,)
             In nats; 0, to rounding, for a row without observations.
         """
-        data = self._observe(X)
-        model = self._model
-        log_densities = data.map(
-            lambda block: to_responsibilities(
-                model.family.log_joint(model.parameters, block)
-            )
-        )
-        return np.concatenate(list(log_densities))
+        data = self._open(X)
+        number = RowArray((), np.dtype(np.float64))
+        return data.row_arrays(self._model.log_density, number)[0]
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Compute the mean log-density of the rows.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes.
+            Data with missing entries.
         y : Ignored
             Present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -190,19 +150,19 @@ class BaseObservedMixture(
         Returns
         -------
         log_density : float
-            In nats a row; higher is better.
+            In nats per row; higher is better.
         """
         log_density = to_memory(self.score_samples(X))
-        weights = _check_weights(sample_weight, log_density)
+        weights = check_weights(sample_weight, log_density)
         return float(np.average(log_density, weights=weights))
 
-    def bic(self, X):
+    def bic(self, X: Any) -> float:
         """Bayesian information criterion on X.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes.
+            Data with missing entries.
 
         Returns
         -------
@@ -211,15 +171,16 @@ class BaseObservedMixture(
             observed at fit count no parameters.
         """
         log_density = to_memory(self.score_samples(X))
-        return -2 * log_density.sum() + self._n_parameters() * np.log(len(log_density))
+        penalty = self._model.n_parameters * np.log(len(log_density))
+        return -2 * log_density.sum() + penalty
 
-    def aic(self, X):
+    def aic(self, X: Any) -> float:
         """Akaike information criterion on X.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes.
+            Data with missing entries.
 
         Returns
         -------
@@ -227,9 +188,9 @@ class BaseObservedMixture(
             Lower is better.
         """
         log_density = to_memory(self.score_samples(X))
-        return -2 * log_density.sum() + 2 * self._n_parameters()
+        return -2 * log_density.sum() + 2 * self._model.n_parameters
 
-    def icl(self, X):
+    def icl(self, X: Any) -> float:
         """Integrated completed likelihood on X.
 
         The BIC plus twice the entropy of the responsibilities: components that share
@@ -238,7 +199,7 @@ class BaseObservedMixture(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes.
+            Data with missing entries.
 
         Returns
         -------
@@ -253,15 +214,14 @@ class BaseObservedMixture(
         """
         return self.bic(X) + 2 * entr(to_memory(self.predict_proba(X))).sum()
 
-    @in_chunks
     @one_blas_thread
-    def transform(self, X):
-        """Complete the matrix: fill each hole with its conditional mean.
+    def transform(self, X: Any) -> Any:
+        """Complete the matrix: fill each missing entry with its conditional mean.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes; rows need not have been seen in fit.
+            Data with missing entries; rows need not have been seen in fit.
 
         Returns
         -------
@@ -272,20 +232,22 @@ class BaseObservedMixture(
         Raises
         ------
         MemoryError
-            If the dense matrix cannot be had: ask `complete` for some entries, or
-            `recommend` for the highest of each row.
+            If the dense matrix does not fit in memory: ask `complete` for some entries,
+            or `recommend` for the highest of each row.
         """
-        completed, _ = self._complete_rows(self._observe(X), return_std=False)
-        return completed
+        data = self._open(X)
+        if data.is_lazy:
+            check_lazy_output(self)
+        return self._model.complete_all(data, with_std=False)[0]
 
     @one_blas_thread
-    def complete(self, X, *, entries=None, return_std=False):
+    def complete(self, X: Any, *, entries: Any = None, return_std: bool = False) -> Any:
         """Complete the matrix, or some of its entries, with standard deviations.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes; rows need not have been seen in fit.
+            Data with missing entries; rows need not have been seen in fit.
         entries : tuple of two array-likes of shape (m,), default=None
             Row and column indices of the entries to complete, in any order; the dense
             matrix is not built. None completes all.
@@ -295,33 +257,38 @@ class BaseObservedMixture(
         Returns
         -------
         completed : ndarray of shape (n_samples, n_features) or (m,)
-            Observed entries as they are, conditional means in the holes.
+            Observed entries as they are, conditional means of the missing ones.
         std : ndarray of the same shape
-            Standard deviations of the entries given what the row shows, within plus
-            between components; 0 where observed. Only if ``return_std``.
+            Standard deviations of the entries given the observed ones of their row,
+            within plus between components; 0 where observed. Only if ``return_std``.
 
         Raises
         ------
         ValueError
             If entries are not two equally long arrays of indices within X.
         MemoryError
-            If the dense matrix cannot be had: ask for some entries.
+            If the dense matrix does not fit in memory: ask for some entries.
         """
-        if is_dask(X):
-            return self._complete_dask(X, entries, return_std)
-        data = self._observe(X)
+        data, model = self._open(X), self._model
         if entries is None:
-            completed, std = self._complete_rows(data, return_std=return_std)
+            results = model.complete_all(data, return_std)
         else:
-            rows, columns = check_entries(entries, data.shape)
-            completed, std = self._complete_entries(
-                data, rows, columns, return_std=return_std
+            results = data.at_entries(
+                partial(model.complete_entries, return_std),
+                check_entries(entries, data.shape),
+                *([data.dtype] * (1 + return_std)),
             )
-        return (completed, std) if return_std else completed
+        return results if return_std else results[0]
 
-    @in_chunks
     @one_blas_thread
-    def recommend(self, X, n_items=10, *, exclude_observed=True, return_std=False):
+    def recommend(
+        self,
+        X: Any,
+        n_items: int = 10,
+        *,
+        exclude_observed: bool = True,
+        return_std: bool = False,
+    ) -> Any:
         """Find the columns with the highest predictions for each row.
 
         For users in rows and items in columns: the items that each user would rate
@@ -330,11 +297,12 @@ class BaseObservedMixture(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes; rows need not have been seen in fit.
+            Data with missing entries; rows need not have been seen in fit.
         n_items : int, default=10
             Number of columns to find for each row.
         exclude_observed : bool, default=True
-            Leave out what the row has observed. Otherwise it counts with its value.
+            Leave out the observed entries of the row. Otherwise they count with their
+            values.
         return_std : bool, default=False
             Return standard deviations too.
 
@@ -346,7 +314,7 @@ class BaseObservedMixture(
         values : ndarray of shape (n_samples, n_items)
             Their predictions; NaN where fewer columns are left.
         std : ndarray of shape (n_samples, n_items)
-            Standard deviations, as those of `complete`. Only if ``return_std``.
+            Standard deviations, as in `complete`. Only if ``return_std``.
 
         Raises
         ------
@@ -363,51 +331,32 @@ class BaseObservedMixture(
         >>> items, values
         (array([[2]]), array([[4.]]))
         """
-        data = self._observe(X)
-        integer = isinstance(n_items, Integral) and not isinstance(n_items, bool)
-        if not integer or n_items < 1:
-            raise ValueError(
-                f"n_items should be an integer of at least 1, but got {n_items!r}."
-            )
-        shape = data.shape[0], n_items
-        items = np.full(shape, -1, dtype=np.intp)
-        values = np.full(shape, np.nan, dtype=data.dtype)
-        std = np.full(shape, np.nan, dtype=data.dtype) if return_std else None
-        n_found = min(n_items, data.shape[1])
-
-        def rank(rows, completed, spread):
-            ranked = completed.copy()
-            if exclude_observed:
-                data.restore(rows, ranked, value=-np.inf)
-            best = _largest(ranked, n_found)
-            found = np.take_along_axis(ranked, best, axis=1) > -np.inf
-            for target, source in [
-                (items, best),
-                (values, np.take_along_axis(completed, best, axis=1)),
-                (std, None if spread is None else np.take_along_axis(spread, best, 1)),
-            ]:
-                if target is not None:
-                    np.copyto(target[rows, :n_found], source, where=found)
-
-        self._complete_blocks(data, return_std, rank)
-        return (items, values, std) if return_std else (items, values)
+        data, model = self._open(X), self._model
+        check_count("n_items", n_items)
+        numbers = RowArray((n_items,), data.dtype)
+        return data.row_arrays(
+            partial(model.largest, data.dtype, n_items, exclude_observed, return_std),
+            RowArray((n_items,), np.dtype(np.intp)),
+            *([numbers] * (1 + return_std)),
+            max_rows=model.max_completed_rows,
+        )
 
     @one_blas_thread
-    def score_entries(self, X, entries, values):
-        """Compute the log-density of values in some holes given what was observed.
+    def score_entries(self, X: Any, entries: Any, values: Any) -> Array:
+        """Compute the log-density of values of missing entries, given the observed.
 
-        A hole has in each component a Gaussian given the observed entries of its row;
-        this is the log-density of their mixture. It judges means and variances of
-        completions at once.
+        A missing entry has in each component a Gaussian given the observed entries of
+        its row; this is the log-density of their mixture. It judges means and variances
+        of completions together.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes; rows need not have been seen in fit.
+            Data with missing entries; rows need not have been seen in fit.
         entries : tuple of two array-likes of shape (m,)
-            Row and column indices of holes of X, in any order.
+            Row and column indices of missing entries of X, in any order.
         values : array-like of shape (m,)
-            What these would hold.
+            Their values.
 
         Returns
         -------
@@ -420,9 +369,8 @@ class BaseObservedMixture(
             If entries and values are not equally long, values are not finite, or an
             entry is observed in X.
         """
-        in_dask = is_dask(X)
-        data = None if in_dask else self._observe(X)
-        rows, columns = check_entries(entries, X.shape if in_dask else data.shape)
+        data = self._open(X)
+        rows, columns = check_entries(entries, data.shape)
         values = check_array(
             values,
             dtype=np.float64,
@@ -435,55 +383,47 @@ class BaseObservedMixture(
                 "values should be 1d and as long as the entries, but got the shape "
                 f"{values.shape} for {len(rows)} entries."
             )
-        if in_dask:
-            of_entries = {"rows": rows, "columns": columns, "values": values}
-            return call_at_entries(self, "score_entries", X, of_entries)[0]
-        _, observed = data.lookup(rows, columns)
+        log_density, observed = data.at_entries(
+            self._model.log_density_entries, (rows, columns, values), np.float64, bool
+        )
         if observed.any():
             first = np.argmax(observed)
             raise ValueError(
                 f"Row {rows[first]}, column {columns[first]} of X is observed; entries "
-                "should be holes. sklearn_gmmcf.model_selection.hide_entries makes "
-                "some."
-            )
-        log_density = np.empty(len(rows))
-        model = self._model
-        _, holes = _look_up(data, rows, columns)
-        for block in data.blocks(touching=holes.rows):
-            here = holes.within(block)
-            log_density[here] = model.family.log_density_entries(
-                model.parameters,
-                block,
-                rows[here] - block.rows.start,
-                columns[here],
-                values[here] - model.columns.center[columns[here]],
+                "should be missing ones. sklearn_gmmcf.model_selection.hide_entries "
+                "makes some."
             )
         return log_density
 
     @one_blas_thread
     def sample_completions(
-        self, X, n_completions=5, *, entries=None, random_state=None
-    ):
-        """Draw the holes given what was observed: multiple imputation.
+        self,
+        X: Any,
+        n_completions: int = 5,
+        *,
+        entries: Any = None,
+        random_state: Any = None,
+    ) -> Array:
+        """Draw the missing entries given the observed ones: multiple imputation.
 
         For each completion and row a component is drawn by its responsibility, then
-        the holes from their conditional Gaussian. So draws include the uncertainty of
-        the holes, but not that of the fitted parameters: where rows are few, fit to
-        resampled rows for each draw.
+        the missing entries from their conditional Gaussian. So draws include the
+        uncertainty of the entries, but not of the fitted parameters: where rows are
+        few, fit to resampled rows for each draw.
 
-        What is estimated from each completed table is pooled by Rubin's rules: the mean
-        of the estimates; and for its variance, the mean of their variances plus
+        Estimates from each completed table are pooled by Rubin's rules: the mean of the
+        estimates; and for its variance, the mean of their variances plus
         ``1 + 1 / n_completions`` times the variance of the estimates.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes; rows need not have been seen in fit.
+            Data with missing entries; rows need not have been seen in fit.
         n_completions : int, default=5
             Number of draws.
         entries : tuple of two array-likes of shape (m,), default=None
             Row and column indices of the entries to draw, in any order; the dense
-            matrix is not built. None draws all holes.
+            matrix is not built. None draws all missing entries.
         random_state : int, RandomState instance or None, default=None
             Seeds the draws.
 
@@ -491,7 +431,7 @@ class BaseObservedMixture(
         -------
         completions : ndarray of shape (n_completions, n_samples, n_features) or \
                 (n_completions, m)
-            Observed entries as they are, draws in the holes.
+            Observed entries as they are, draws of the missing ones.
 
         Raises
         ------
@@ -499,7 +439,7 @@ class BaseObservedMixture(
             If ``n_completions`` is less than 1, or entries are not two equally long
             arrays of indices within X.
         MemoryError
-            If the dense matrices cannot be had: ask for some entries.
+            If the dense matrices do not fit in memory: ask for some entries.
 
         References
         ----------
@@ -524,47 +464,21 @@ class BaseObservedMixture(
         >>> print(f"{estimates.mean():.1f} +- {std_error:.1f}")
         5.0 +- 1.3
         """
-        data = self._observe(X)
-        if not isinstance(n_completions, Integral) or n_completions < 1:
-            raise ValueError(
-                "n_completions should be an integer of at least 1, but got "
-                f"{n_completions!r}."
+        data = self._open(X)
+        if not isinstance(data, Observed):
+            raise TypeError(
+                "sample_completions takes data in memory, but X is a Dask array. Call "
+                "it with some rows at a time, such as X.blocks[0].compute()."
             )
+        check_count("n_completions", n_completions)
         rng = check_random_state(random_state)
-        model = self._model
-
-        shared = model.family.draw_shared(model.parameters, n_completions, rng)
-
-        def draw(block, rows, columns):
-            drawn = model.family.draw(
-                model.parameters, shared, block, rows, columns, rng
-            )
-            return drawn + model.columns.center[columns]
-
         if entries is None:
-            completions = _empty_dense(data, n_completions)
-            for block in data.blocks(_most_rows(data)):
-                rows, columns = data.holes(block.rows)
-                for completed, drawn in zip(
-                    completions[:, block.rows], draw(block, rows, columns), strict=True
-                ):
-                    completed[rows, columns] = drawn
-                    data.restore(block.rows, completed)
-            return completions
+            return self._model.draw(data, n_completions, rng)
         rows, columns = check_entries(entries, data.shape)
-        # An entry that is asked twice is drawn once.
-        n_columns = data.shape[1]
-        places, back = np.unique(rows * n_columns + columns, return_inverse=True)
-        rows, columns = np.divmod(places, n_columns)
-        observed, holes = _look_up(data, rows, columns)
-        completions = np.repeat(observed[None], n_completions, axis=0)
-        for block in data.blocks(touching=holes.rows):
-            here, first = holes.within(block), block.rows.start
-            completions[:, here] = draw(block, rows[here] - first, columns[here])
-        return completions[:, back]
+        return self._model.draw_entries(data, rows, columns, n_completions, rng)
 
-    def sample(self, n_samples=1):
-        """Draw rows without holes from the fitted mixture.
+    def sample(self, n_samples: int = 1) -> tuple[Array, Array]:
+        """Draw complete rows from the fitted mixture.
 
         Parameters
         ----------
@@ -579,44 +493,39 @@ class BaseObservedMixture(
             Their components.
         """
         check_is_fitted(self)
-        if not isinstance(n_samples, Integral) or n_samples < 1:
-            raise ValueError(
-                f"n_samples should be an integer of at least 1, but got {n_samples!r}."
-            )
-        rng = check_random_state(self.random_state)
-        sizes = rng.multinomial(n_samples, self._model.parameters.weights)
-        model = self._model
-        rows = np.vstack(model.family.sample(model.parameters, sizes, rng))
-        return rows + model.columns.center, np.repeat(np.arange(len(sizes)), sizes)
+        check_count("n_samples", n_samples)
+        return self._model.sample(n_samples, check_random_state(self.random_state))
 
-    def get_covariance(self, component):
+    def get_covariance(self, component: int, *, columns: Any = None) -> Array:
         """Build the covariance matrix of a component.
 
         Parameters
         ----------
         component : int
             Index of the component.
+        columns : array-like of int of shape (p,), default=None
+            Indices of the columns of the matrix; None takes all.
 
         Returns
         -------
-        covariance : ndarray of shape (n_features, n_features)
+        covariance : ndarray of shape (n_features, n_features) or (p, p)
             Covariance of the component's rows, whatever the `covariance_type`.
         """
         check_is_fitted(self)
-        model = self._model
-        n_components = len(model.parameters.weights)
+        n_components = self._model.n_components
         if not isinstance(component, Integral) or not 0 <= component < n_components:
             raise ValueError(
                 f"component should be an integer from 0 to {n_components - 1}, but got "
                 f"{component!r}."
             )
-        columns = np.arange(self.n_features_in_)
-        return model.family.covariance(model.parameters, component, columns)
+        every = np.arange(self._model.n_columns)
+        chosen = every if columns is None else every[np.asarray(columns)]
+        return self._model.covariance(component, chosen)
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_model")
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         marker = self.missing_values
         tags.input_tags.allow_nan = isinstance(marker, Real) and bool(np.isnan(marker))
@@ -624,63 +533,39 @@ class BaseObservedMixture(
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _n_parameters(self) -> int:
-        """Number of free parameters."""
-        model = self._model
-        n_columns = int(model.columns.known.sum())
-        return model.family.n_parameters(model.parameters, n_columns)
-
-    def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> Any:
-        if is_dask(X):  # what its chunks hold is looked at where they lie
-            if X.shape[0] < ensure_min_samples:
-                raise ValueError(
-                    f"Found array with {X.shape[0]} sample(s) (shape={X.shape}) while "
-                    f"a minimum of {ensure_min_samples} is required."
-                )
-            return validate_data(self, X, reset=reset, skip_check_array=True)
-        refuse_unreadable(X)
-        return validate_data(
+    def _open(self, X: Any) -> Blocks:
+        """Validate X in every method except fit and partial_fit."""
+        check_is_fitted(self)
+        return open_data(
             self,
             X,
-            reset=reset,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan",
-            ensure_min_samples=ensure_min_samples,
-        )
-
-    def _observe(self, X: Any) -> Observed:
-        """The door of every method but fit."""
-        check_is_fitted(self)
-        if is_dask(X):
-            raise TypeError(
-                "This method takes data in memory, but X is a Dask array. Call it with "
-                "some rows at a time, such as X.blocks[0].compute()."
-            )
-        return observe(
-            self._validate(X, reset=False),
-            given=X,
+            reset=False,
             missing_values=self.missing_values,
             columns=self._model.columns,
-            run=threads(self.n_jobs),
-            **_block_options(self._model.family),
+            executor=threads(self.n_jobs),
+            **self._model.block_options,
         )
 
-    def _observe_for_fit(
+    def _open_for_fit(
         self,
         X: Any,
         sample_weight: Any,
         *,
-        family: Family,
+        family: Family[Any, Any],
         earlier: Columns | None = None,
     ) -> Blocks:
-        """The door of fit; `earlier` are the columns of a fit that is continued."""
-        data = self._observe_rows(
+        """Validate X in fit; `earlier` are the columns of a fit that is continued."""
+        data = open_data(
+            self,
             X,
-            self._validate(X, reset=earlier is None, ensure_min_samples=2),
-            sample_weight,
-            family,
+            reset=earlier is None,
+            min_rows=2,
+            sample_weight=sample_weight,
+            missing_values=self.missing_values,
             earlier=earlier,
+            keep=True,
+            executor=threads(self.n_jobs),
+            **get_block_options(family),
         )
         n_rows = data.shape[0]
         if n_rows < self.n_components:
@@ -691,52 +576,35 @@ class BaseObservedMixture(
         unknown = np.flatnonzero(~data.columns.known)
         if unknown.size:
             names = getattr(self, "feature_names_in_", np.arange(data.shape[1]))
-            shown = ", ".join(str(name) for name in names[unknown[:10]])
+            listed = ", ".join(str(name) for name in names[unknown[:10]])
             more = ", ..." if unknown.size > 10 else ""
             warn_user(
                 f"{unknown.size} column(s) without an observed entry are filled with "
-                f"{family.unknown_columns}: {shown}{more}.",
+                f"{family.unknown_columns}: {listed}{more}.",
                 UnobservedColumnsWarning,
             )
         return data
 
-    def _observe_batch(self, X: Any, sample_weight: Any) -> Blocks:
-        """The door of partial_fit after the first batch."""
-        return self._observe_rows(
+    def _open_batch(self, X: Any, sample_weight: Any) -> Blocks:
+        """Validate X in partial_fit after the first batch."""
+        # A batch is read once, so it needs no centered copy.
+        return open_data(
+            self,
             X,
-            self._validate(X, reset=False),
-            sample_weight,
-            self._model.family,
+            reset=False,
+            sample_weight=sample_weight,
+            missing_values=self.missing_values,
             earlier=self._model.columns,
             anchored=True,
+            executor=threads(self.n_jobs),
+            **self._model.block_options,
         )
 
-    def _observe_rows(
-        self,
-        X: Any,
-        validated: Any,
-        sample_weight: Any,
-        family: Family,
-        *,
-        earlier: Columns | None,
-        anchored: bool = False,
-    ) -> Blocks:
-        options: dict[str, Any] = {
-            "missing_values": self.missing_values,
-            "earlier": earlier,
-            "anchored": anchored,
-            "weights": _check_weights(sample_weight, validated),
-            "run": threads(self.n_jobs),
-            **_block_options(family),
-        }
-        if is_dask(X):
-            return observe_chunks(X, **options)
-        # A batch is read once, so it needs no centered copy.
-        return observe(validated, given=X, keep=not anchored, **options)
-
-    def _refuse_other_model(self, family: Family, purpose: str, way_out: str) -> None:
+    def _check_continued(
+        self, family: Family[Any, Any], purpose: str, way_out: str
+    ) -> None:
         """Refuse to continue a fit that had another shape."""
-        n_components = len(self.weights_)
+        n_components = self._model.n_components
         if n_components != self.n_components:
             raise ValueError(
                 f"{purpose} continues a fit with n_components={n_components}, but "
@@ -748,7 +616,7 @@ class BaseObservedMixture(
                 f"{self.covariance_type!r}. Set it back, or {way_out}."
             )
         n_factors, fitted = (
-            getattr(of, "n_factors", None) for of in (family, self._model.family)
+            getattr(each, "n_factors", None) for each in (family, self._model.family)
         )
         if n_factors != fitted:
             raise ValueError(
@@ -758,110 +626,18 @@ class BaseObservedMixture(
 
     def _set_model(self, model: Model) -> None:
         self._model = model
-        attributes = model.family.attributes(model.parameters, model.columns)
-        for name, value in attributes.items():
+        for name, value in model.attributes().items():
             setattr(self, name, value)
 
-    def _complete_dask(self, X: Any, entries: Any, return_std: bool) -> Any:
-        if entries is None:
-            return call_lazily(self, "complete", X, return_std=return_std)
-        rows, columns = check_entries(entries, X.shape)
-        of_entries = {"rows": rows, "columns": columns}
-        results = call_at_entries(
-            self, "complete", X, of_entries, return_std=return_std
-        )
-        return results if return_std else results[0]
 
-    def _complete_rows(
-        self, data: Observed, *, return_std: bool
-    ) -> tuple[Array, Array | None]:
-        completed = _empty_dense(data)
-        std = _empty_dense(data) if return_std else None
-
-        def write(rows: slice, of_rows: Array, spread: Array | None) -> None:
-            completed[rows] = of_rows
-            if std is not None:
-                std[rows] = spread
-
-        self._complete_blocks(data, return_std, write)
-        return completed, std
-
-    def _complete_blocks(
-        self,
-        data: Observed,
-        return_std: bool,
-        use: Callable[[slice, Array, Array | None], None],
-    ) -> None:
-        """Call with rows, these completed (m, d), and their standard deviations."""
-        model = self._model
-
-        def complete(block: Block) -> None:
-            means, variances = model.family.complete_rows(
-                model.parameters, block, with_variance=return_std
-            )
-            completed = (means + model.columns.center).astype(data.dtype, copy=False)
-            data.restore(block.rows, completed)
-            std = None
-            if variances is not None:
-                std = np.sqrt(variances).astype(data.dtype, copy=False)
-                data.restore(block.rows, std, value=0.0)
-            use(block.rows, completed, std)
-
-        data.each(complete, _most_rows(data))
-
-    def _complete_entries(
-        self, data: Observed, rows: Array, columns: Array, *, return_std: bool
-    ) -> tuple[Array, Array | None]:
-        completed, holes = _look_up(data, rows, columns)
-        std = np.zeros(len(rows), dtype=data.dtype) if return_std else None
-        model = self._model
-
-        def complete(block: Block) -> None:
-            here = holes.within(block)
-            means, variances = model.family.complete_entries(
-                model.parameters,
-                block,
-                rows[here] - block.rows.start,
-                columns[here],
-                with_variance=return_std,
-            )
-            completed[here] = means + model.columns.center[columns[here]]
-            if std is not None and variances is not None:
-                std[here] = np.sqrt(variances)
-
-        data.each(complete, touching=holes.rows)
-        return completed, std
+Fit = TypeVar("Fit", bound=Callable[..., Any])
 
 
-def _check_weights(sample_weight: Any, X: Any) -> Array | None:
-    if sample_weight is None:
-        return None
-    if hasattr(sample_weight, "compute"):
-        sample_weight = sample_weight.compute()  # of Dask
-    return check_sample_weight(
-        sample_weight, X, dtype=np.float64, ensure_non_negative=True
-    )
-
-
-def _block_options(family: Family) -> dict[str, Any]:
-    return {"grouped": family.groups_rows, "most_rows": family.most_rows}
-
-
-def warn_user(message: str, category: type[Warning]) -> None:
-    """Warn at the line of the user that called into this package."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[
-        0
-    ] in ("sklearn_gmmcf", "sklearn"):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
-
-
-def restore_on_failure(fit: Callable) -> Callable:
+def restore_on_failure(fit: Fit) -> Fit:
     """Leave the estimator as it was when its fit fails or is interrupted."""
 
     @wraps(fit)
-    def wrapper(self, *args, **kwargs):
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
         before = vars(self).copy()
         try:
             return fit(self, *args, **kwargs)
@@ -870,91 +646,4 @@ def restore_on_failure(fit: Callable) -> Callable:
             vars(self).update(before)
             raise
 
-    return wrapper
-
-
-@dataclass(frozen=True, eq=False)
-class _Holes:
-    """The holes among some entries, by rows."""
-
-    places: Array  # (m,), among the entries
-    rows: Array  # (m,), ascending
-
-    def within(self, block: Block) -> Array:
-        """Places of those in the rows of a block."""
-        bounds = np.searchsorted(self.rows, (block.rows.start, block.rows.stop))
-        return self.places[slice(*bounds)]
-
-
-def _look_up(data: Observed, rows: Array, columns: Array) -> tuple[Array, _Holes]:
-    """Observed values at some entries, and the holes among these."""
-    values, observed = data.lookup(rows, columns)
-    holes = np.flatnonzero(~observed)
-    holes = holes[np.argsort(rows[holes], kind="stable")]
-    return values, _Holes(holes, rows[holes])
-
-
-def _most_rows(data: Observed) -> int:
-    """How many completed rows are worked on at once."""
-    return max(bounded(_COMPLETED_BYTES) // (8 * data.shape[1]), 1)
-
-
-def _largest(array: Array, n: int) -> Array:
-    """Columns of the n largest entries of each row, in descending order (m, n)."""
-    if n < array.shape[1]:
-        # All that are larger than the nth are taken, and of its equals the first.
-        nth = np.partition(array, -n, axis=1)[:, [-n]]
-        candidates = array >= nth
-        surplus = candidates.sum(axis=1) > n
-        if surplus.any():
-            equal = array[surplus] == nth[surplus]
-            room = n - (array[surplus] > nth[surplus]).sum(axis=1, keepdims=True)
-            candidates[surplus] &= ~equal | (np.cumsum(equal, axis=1) <= room)
-        columns = np.nonzero(candidates)[1].reshape(len(array), n)
-    else:
-        columns = np.broadcast_to(np.arange(n), array.shape)
-    order = np.argsort(-np.take_along_axis(array, columns, axis=1), kind="stable")
-    return np.take_along_axis(columns, order, axis=1)
-
-
-def _empty_dense(data: Observed, *copies: int) -> Array:
-    try:
-        return np.empty((*copies, *data.shape), dtype=data.dtype)
-    except (MemoryError, ValueError) as error:
-        raise MemoryError(
-            f"The completed matrix of shape {data.shape} does not fit in memory. Use "
-            "complete(X, entries=(rows, columns)) for the entries that you need, or "
-            "recommend(X) for the highest of each row."
-        ) from error
-
-
-def check_entries(entries: Any, shape: tuple[int, int]) -> tuple[Array, Array]:
-    """Row and column indices within a matrix of this shape."""
-    if not isinstance(entries, (tuple, list, np.ndarray)) or len(entries) != 2:
-        raise ValueError(
-            "entries should be a pair (rows, columns) of index arrays, but got "
-            f"{type(entries).__name__}. np.nonzero(mask) makes one of a mask."
-        )
-    checked = []
-    for name, indices, bound in zip(("rows", "columns"), entries, shape, strict=True):
-        indices = np.asarray(indices)
-        if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iu"):
-            raise ValueError(
-                f"The {name} of entries should be a 1d array of integers, but got "
-                f"{indices.ndim}d of dtype {indices.dtype}."
-            )
-        indices = indices.astype(np.intp)
-        outside = indices[(indices < 0) | (indices >= bound)]
-        if outside.size:
-            raise ValueError(
-                f"The {name} of entries should be from 0 to {bound - 1}, but got "
-                f"{outside[0]}."
-            )
-        checked.append(indices)
-    rows, columns = checked
-    if len(rows) != len(columns):
-        raise ValueError(
-            "The rows and columns of entries should be equally long, but got "
-            f"{len(rows)} and {len(columns)}."
-        )
-    return rows, columns
+    return wrapper  # type: ignore[return-value]

@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sklearn_gmmcf._observed import Blocks
 from sklearn_gmmcf.covariance import Family
+from sklearn_gmmcf.data import Blocks
 
-# Of stepwise EM: between 0.5, which forgets the most, and 1 (Liang and Klein 2009).
+# The exponent of stepwise EM: from 0.5, which forgets the most, to 1 (Liang and Klein
+# 2009).
 _FORGETTING = 0.6
 
 
-class Run(NamedTuple):
+class StartHistory(NamedTuple):
     """What a fit keeps of each start."""
 
     converged: bool
@@ -29,26 +30,27 @@ class EMResult:
     """Where a run of EM ended."""
 
     parameters: Any
-    lower_bound: float  # of the last E-step, a row
+    lower_bound: float  # of the last E-step, per row
     lower_bounds: list[float]  # of each E-step that the run went on from
     n_iter: int
     converged: bool
-    statistics: Any  # of that E-step; None without any
+    statistics: Any  # of the last E-step that it went on from; None without any
 
 
 @dataclass(frozen=True, eq=False)
-class Running:
-    """What all batches so far told, as `statistics.weight` rows of today would."""
+class RunningStatistics:
+    """Statistics over all batches, discounted to count as `statistics.weight` rows."""
 
     statistics: Any
     n_batches: int | None  # None: the rows of a fit, of which none is forgotten
 
-    def add(self, batch: Any) -> Running:
+    def add(self, batch: Any) -> RunningStatistics:
         """Add the statistics of a batch (stepwise EM).
 
         A batch of b rows enters the mean over N rows with the weight b / (N + b), or
-        (t + 2)^-0.6 after t batches if that is more, so that what the first parameters
-        made of the first rows is forgotten. But it replaces no more rows than it has.
+        (t + 2)^-0.6 after t batches if that is more, so that statistics of the first
+        rows under the first parameters are forgotten. But it replaces no more rows than
+        it has.
         """
         rows, n_rows = batch.weight, self.statistics.weight
         n_together, n_batches = n_rows + rows, None
@@ -57,11 +59,11 @@ class Running:
             n_together = max(min(n_together, rows / floor), n_rows)
             n_batches = self.n_batches + 1
         kept = self.statistics.aligned(batch).scaled((n_together - rows) / n_rows)
-        return Running(kept + batch, n_batches)
+        return RunningStatistics(kept + batch, n_batches)
 
 
 def run_em(
-    family: Family,
+    family: Family[Any, Any],
     parameters: Any,
     data: Blocks,
     *,
@@ -72,10 +74,11 @@ def run_em(
 ) -> EMResult:
     """Iterate E- and M-step until the objective changes by less than ``tol``.
 
-    The change is that of a row, or of what else a family counts by. Where the objective
-    fell, the loop goes on from what the family steps back to.
+    `tol` is compared with the change per row (per observed entry for 'factor'). If the
+    objective decreased, the family may undo its last step; the loop continues from
+    there.
 
-    ``lower_bound`` is that of an earlier run that this one continues. ``watch`` is
+    ``lower_bound`` is the bound of an earlier run that this one continues. ``watch`` is
     called with the number of each iteration, the change, and the new parameters; it
     ends the run by returning True.
     """
@@ -86,9 +89,9 @@ def run_em(
         objective = statistics.log_likelihood + family.log_prior(parameters)
         previous, lower_bound = lower_bound, objective / statistics.weight
         change = lower_bound - previous
-        steady = family.step_back(parameters) if change < 0 else None
-        if steady is not None:
-            parameters, lower_bound, converged = steady, previous, False
+        fallback = family.backtrack(parameters) if change < 0 else None
+        if fallback is not None:
+            parameters, lower_bound, converged = fallback, previous, False
         else:
             lower_bounds.append(lower_bound)
             accepted = statistics

@@ -13,8 +13,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array
 
-from sklearn_gmmcf._observed import is_observed, refuse_duplicates, refuse_unreadable
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.data import check_duplicates, check_readable, is_observed
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Entries:
 
 def list_entries(X: Any, missing_values: float) -> Entries:
     """The observed entries of X."""
-    refuse_unreadable(X)
+    check_readable(X)
     validated = check_array(
         X,
         accept_sparse=["csr", "coo"],
@@ -43,7 +43,7 @@ def list_entries(X: Any, missing_values: float) -> Entries:
     in_rows = validated.tocsr()
     if not in_rows.has_sorted_indices:
         in_rows = in_rows.sorted_indices()
-    refuse_duplicates(X, in_rows)
+    check_duplicates(X, in_rows)
     coo = validated if validated.format == "coo" else in_rows.tocoo()
     some = is_observed(coo.data, missing_values)
     rows, columns = coo.row[some].astype(np.intp), coo.col[some].astype(np.intp)
@@ -121,7 +121,7 @@ def build(
     """A matrix of these entries: dense with `hole` elsewhere, or CSR if it is None."""
     coo = sparse.coo_array((values, (rows, columns)), shape=shape)
     csr = coo.tocsr()
-    refuse_duplicates(coo, csr)
+    check_duplicates(coo, csr)
     if hole is None:
         return csr
     X = np.full(shape, hole, dtype=values.dtype)

@@ -13,7 +13,7 @@ from typing import Any
 from joblib import effective_n_jobs
 
 from sklearn_gmmcf._sklearn import threadpool_controller
-from sklearn_gmmcf._typing import Run
+from sklearn_gmmcf._typing import Executor
 
 
 class _OneBlasThread:
@@ -69,7 +69,7 @@ def one_blas_thread(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-def threads(n_jobs: int | None) -> Run:
+def threads(n_jobs: int | None) -> Executor:
     """Run tasks on as many threads as ``n_jobs`` means to joblib."""
     n_threads = effective_n_jobs(n_jobs)
     return map if n_threads == 1 else partial(_on_threads, n_threads)

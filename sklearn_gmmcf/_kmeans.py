@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
@@ -10,30 +11,35 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 
-from sklearn_gmmcf._base import (
-    BaseObservedMixture,
-    Model,
-    restore_on_failure,
-    warn_user,
-)
-from sklearn_gmmcf._dask import in_chunks, to_memory
-from sklearn_gmmcf._em import Running
+from sklearn_gmmcf._base import BaseObservedMixture, restore_on_failure
+from sklearn_gmmcf._em import RunningStatistics
 from sklearn_gmmcf._executors import one_blas_thread
-from sklearn_gmmcf._lloyd import assign, mean_variance, own_distances, run_lloyd
-from sklearn_gmmcf._observed import Blocks
+from sklearn_gmmcf._lloyd import (
+    LloydResult,
+    assign,
+    find_nearest,
+    mean_variance,
+    own_distances,
+    run_lloyd,
+)
+from sklearn_gmmcf._model import Model
 from sklearn_gmmcf._progress import Progress
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
 from sklearn_gmmcf._starts import draw_distant_rows, draw_rows, start_rows
 from sklearn_gmmcf._typing import Array
-from sklearn_gmmcf.covariance import Spherical, check_shape
+from sklearn_gmmcf._validation import warn_user
+from sklearn_gmmcf.covariance import Spherical
+from sklearn_gmmcf.covariance._family import check_shape
+from sklearn_gmmcf.data import Blocks, RowArray
+from sklearn_gmmcf.data._dask import to_memory
 
 
 class KMeansMixture(BaseObservedMixture):
-    """K-means of data with holes, which hands back a mixture.
+    """K-means of data with missing entries, which hands back a mixture.
 
-    Lloyd's iterations on what was observed: the distance of a row to a center runs over
-    the observed entries of the row, and a center averages the observed entries of its
-    rows. On data without holes, from the same centers, all results are those of
+    Lloyd's iterations on the observed entries: the distance of a row to a center runs
+    over the observed entries of the row, and a center averages the observed entries of
+    its rows. On complete data, from the same centers, all results are those of
     :class:`sklearn.cluster.KMeans`. The clusters then make a spherical mixture: their
     shares are its weights, their centers its means, and each has one variance. So it is
     compared on equal terms with :class:`MaskedGaussianMixture`.
@@ -48,15 +54,15 @@ class KMeansMixture(BaseObservedMixture):
         Number of clusters K.
 
     missing_values : float, default=np.nan
-        The value that marks a hole. NaN elsewhere is then an error. In a sparse matrix
-        an unstored entry is a hole, too; a stored 0 is an observation.
+        The value that marks a missing entry. NaN elsewhere is then an error. In a
+        sparse matrix an unstored entry is missing, too; a stored 0 is an observation.
 
     tol : float, default=1e-4
         Stop when the squared movement of the centers is at most this, relative to the
         mean variance of the columns.
 
     max_iter : int, default=300
-        Most iterations.
+        Largest number of iterations.
 
     n_init : int, default=1
         Number of starts, of which the one with the lowest inertia is kept. Centers
@@ -65,7 +71,7 @@ class KMeansMixture(BaseObservedMixture):
     init : {'k-means++', 'random'} or array-like of shape (n_components, n_features), \
             default='k-means++'
         First centers: rows drawn far from each other, rows drawn uniformly (with column
-        means in their holes), or these.
+        means for missing entries), or these.
 
     reg_covar : float, default=1e-6
         Added to each variance (squared units of the data).
@@ -86,8 +92,8 @@ class KMeansMixture(BaseObservedMixture):
     Attributes
     ----------
     cluster_centers_ : ndarray of shape (n_components, n_features)
-        Centers. One that observed nothing in a column keeps what it started with there;
-        a column never observed has the mean of all observed entries.
+        Centers. One that observed nothing in a column keeps its first value there; a
+        column never observed has the mean of all observed entries.
 
     labels_ : ndarray of shape (n_samples,)
         The nearest center of each row of the fitted data.
@@ -123,19 +129,19 @@ class KMeansMixture(BaseObservedMixture):
     See Also
     --------
     MaskedGaussianMixture : Mixtures by EM on the same data.
-    sklearn.cluster.KMeans : K-means of data without holes.
+    sklearn.cluster.KMeans : K-means of complete data.
 
     Notes
     -----
     `tol` is relative to variances that are weighted by `sample_weight`, so that an
     integer weight is that many equal rows; those of KMeans are not weighted.
 
-    X may be a Dask array in chunks of whole rows, whose blocks are dense with holes or
+    X may be a Dask array in chunks of whole rows, whose blocks are dense or
     CSR (``pip install "dask[array]"``). Chunks are worked on where they lie, by
     any scheduler, `n_jobs` aside; the start is that of a seeded sample of
-    ``max(50 * n_components, 10_000)`` rows where there are more. What methods return
-    for each row is then a lazy Dask array; scores, and completions of some entries, are
-    computed at once. `sample_completions` takes data in memory.
+    ``max(50 * n_components, 10_000)`` rows where there are more. Results for each
+    row are then lazy Dask arrays; scores, and completions of some entries, are computed
+    at once. `sample_completions` takes data in memory.
 
     References
     ----------
@@ -170,19 +176,19 @@ class KMeansMixture(BaseObservedMixture):
 
     def __init__(
         self,
-        n_components=1,
+        n_components: int = 1,
         *,
-        missing_values=np.nan,
-        tol=1e-4,
-        max_iter=300,
-        n_init=1,
-        init="k-means++",
-        reg_covar=1e-6,
-        min_variance=0.0,
-        random_state=None,
-        n_jobs=None,
-        verbose=0,
-    ):
+        missing_values: float = np.nan,
+        tol: float = 1e-4,
+        max_iter: int = 300,
+        n_init: int = 1,
+        init: Any = "k-means++",
+        reg_covar: float = 1e-6,
+        min_variance: float = 0.0,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
         self.n_components = n_components
         self.missing_values = missing_values
         self.tol = tol
@@ -198,14 +204,14 @@ class KMeansMixture(BaseObservedMixture):
     @restore_on_failure
     @fit_context(prefer_skip_nested_validation=True)
     @one_blas_thread
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> KMeansMixture:
         """Cluster the rows of X by their observed entries.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes: dense, a DataFrame, sparse in COO, CSR, CSC, LIL or DOK
-            format, or a Dask array in chunks of rows.
+            Data with missing entries: dense, a DataFrame, sparse in COO, CSR, CSC, LIL
+            or DOK format, or a Dask array in chunks of rows.
         y : Ignored
             Present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -224,35 +230,15 @@ class KMeansMixture(BaseObservedMixture):
         """
         return self._fit(X, sample_weight, n_batches=None)
 
-    def _fit(self, X, sample_weight, n_batches):
-        """Fit; `n_batches` is that of the running sums."""
+    def _fit(self, X: Any, sample_weight: Any, n_batches: int | None) -> KMeansMixture:
+        """Fit; `n_batches` goes into the running statistics."""
         family = self._make_family()
-        data = self._observe_for_fit(X, sample_weight, family=family)
+        data = self._open_for_fit(X, sample_weight, family=family)
         starts = self._starts(data)
         progress = Progress(self, X, len(starts), self.max_iter)
-
-        def watch(n_iter, inertia):
-            self._write(f"Iteration {n_iter}, inertia {inertia}.")
-            return progress.iterate()
-
         tolerance = self.tol * mean_variance(data) if self.tol > 0 else 0.0
-        best = None
-        for make_start in starts:
-            progress.begin()
-            centers = make_start()
-            self._write("Initialization complete")
-            run = run_lloyd(
-                data,
-                centers,
-                max_iter=self.max_iter,
-                tolerance=tolerance,
-                watch=watch,
-            )
-            if run.converged:
-                self._write(f"Converged at iteration {run.n_iter}.")
-            progress.end()
-            if best is None or run.inertia < best.inertia:
-                best = run
+        runs = [self._run(data, start, tolerance, progress) for start in starts]
+        best = min(runs, key=lambda run: run.inertia)
         n_found = len(np.unique(best.labels))
         if n_found < self.n_components:
             warn_user(
@@ -260,8 +246,10 @@ class KMeansMixture(BaseObservedMixture):
                 f"n_components={self.n_components}: X may have too few distinct rows.",
                 ConvergenceWarning,
             )
-        parameters = family.of_clusters(data, best.labels, best.centers, best.distances)
-        self._running = Running(
+        parameters = family.from_clusters(
+            data, best.labels, best.centers, best.distances
+        )
+        self._running = RunningStatistics(
             _sum_clusters(family, parameters, data, best.labels), n_batches
         )
         self._set_model(Model(family, parameters, data.columns))
@@ -275,10 +263,36 @@ class KMeansMixture(BaseObservedMixture):
         progress.close()
         return self
 
+    def _run(
+        self,
+        data: Blocks,
+        start: Callable[[], Array],
+        tolerance: float,
+        progress: Progress,
+    ) -> LloydResult:
+        """One run of Lloyd's iterations, with its messages and callbacks."""
+
+        def watch(n_iter: int, inertia: float) -> bool:
+            self._write(f"Iteration {n_iter}, inertia {inertia}.")
+            return progress.iterate()
+
+        progress.begin()
+        centers = start()
+        self._write("Initialization complete")
+        run = run_lloyd(
+            data, centers, max_iter=self.max_iter, tolerance=tolerance, watch=watch
+        )
+        if run.converged:
+            self._write(f"Converged at iteration {run.n_iter}.")
+        progress.end()
+        return run
+
     @restore_on_failure
     @fit_context(prefer_skip_nested_validation=True)
     @one_blas_thread
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None
+    ) -> KMeansMixture:
         """Update the clusters by a batch of rows.
 
         The first batch is fitted as `fit` does. The rows of each further one join the
@@ -288,8 +302,9 @@ class KMeansMixture(BaseObservedMixture):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Some rows with holes. A column that was never observed before is learned
-            from its first batch on. The first batch needs at least `n_components` rows.
+            Some rows with missing entries. A column that was never observed before is
+            learned from its first batch on. The first batch needs at least
+            `n_components` rows.
         y : Ignored
             Present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -304,13 +319,13 @@ class KMeansMixture(BaseObservedMixture):
         Raises
         ------
         ValueError
-            If X or a parameter cannot be used; the clustering is then what it was.
+            If X or a parameter cannot be used; the clustering is then unchanged.
         """
         if not hasattr(self, "_model"):
             return self._fit(X, sample_weight, n_batches=1)
         family = self._make_family()
-        self._refuse_other_model(family, "partial_fit", "fit anew")
-        data = self._observe_batch(X, sample_weight)
+        self._check_continued(family, "partial_fit", "fit anew")
+        data = self._open_batch(X, sample_weight)
         previous = self._model
         parameters = family.recenter(
             previous.parameters, previous.columns, data.columns
@@ -327,13 +342,13 @@ class KMeansMixture(BaseObservedMixture):
         self.labels_ = labels if sample_weight is None else to_memory(self.predict(X))
         return self
 
-    def fit_predict(self, X, y=None, sample_weight=None):
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Array:
         """Fit, and predict the nearest center of each row.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes.
+            Data with missing entries.
         y : Ignored
             Present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -346,30 +361,32 @@ class KMeansMixture(BaseObservedMixture):
         """
         return self.fit(X, sample_weight=sample_weight).labels_
 
-    @in_chunks
     @one_blas_thread
-    def predict(self, X):
+    def predict(self, X: Any) -> Any:
         """Predict the nearest center of each row, over its observed entries.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes. A row without observations gets label 0.
+            Data with missing entries. A row without observations gets label 0.
 
         Returns
         -------
         labels : ndarray of shape (n_samples,)
             Cluster labels.
         """
-        data = self._observe(X)
-        labels, _ = assign(data, self._model.parameters.means)
-        return labels
+        data, centers = self._open(X), self._model.parameters.means
+        return data.row_arrays(
+            partial(find_nearest, centers),
+            RowArray((), np.dtype(np.int32)),
+            RowArray((), np.dtype(np.float64)),
+        )[0]
 
     def _make_family(self) -> Spherical:
         return Spherical(reg_covar=self.reg_covar, min_variance=self.min_variance)
 
-    def _starts(self, data: Blocks):
-        """What makes the first centers of each run, centered."""
+    def _starts(self, data: Blocks) -> list[Callable[[], Array]]:
+        """Functions that make the first centers of each run, centered."""
         if isinstance(self.init, str):
             rng = check_random_state(self.random_state)
             draw = draw_distant_rows if self.init == "k-means++" else draw_rows
@@ -385,6 +402,8 @@ class KMeansMixture(BaseObservedMixture):
             print(message)
 
 
-def _sum_clusters(family: Spherical, parameters: Any, data: Blocks, labels: Array):
+def _sum_clusters(
+    family: Spherical, parameters: Any, data: Blocks, labels: Array
+) -> Any:
     """Statistics of rows that belong wholly to the clusters that labels (n,) name."""
     return data.total(partial(family.accumulate_clusters, parameters), labels)

@@ -1,4 +1,4 @@
-"""Lloyd's iterations on data with holes: a hole has no distance.
+"""Lloyd's iterations on data with missing entries, which have no distance.
 
 Pure functions on centered data; centers are (K, d).
 """
@@ -11,8 +11,8 @@ from functools import partial
 
 import numpy as np
 
-from sklearn_gmmcf._observed import Block, Blocks
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.data import Block, Blocks
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,26 +28,28 @@ class LloydResult:
 
 
 def squared_distances(block: Block, centers: Array) -> Array:
-    """Squared distances of rows to centers over what each row has observed, (K, n)."""
+    """Squared distances (K, n) of rows to centers over their observed entries."""
     distances = block.mask.project(centers**2) - 2 * block.values.project(centers)
     distances += block.squared_norms
     return np.maximum(distances, 0.0, out=distances)
 
 
-def assign(data: Blocks, centers: Array) -> tuple[Array, Array]:
+def find_nearest(centers: Array, block: Block) -> tuple[Array, Array]:
     """The nearest center of each row (n,), and the squared distance to it (n,)."""
+    distances = squared_distances(block, centers)
+    return distances.argmin(axis=0).astype(np.int32), distances.min(axis=0)
 
-    def look(block: Block) -> tuple[Array, Array]:
-        to_centers = squared_distances(block, centers)
-        return to_centers.argmin(axis=0).astype(np.int32), to_centers.min(axis=0)
 
-    labels, distances = zip(*data.map(look), strict=True)
+def assign(data: Blocks, centers: Array) -> tuple[Array, Array]:
+    """`find_nearest` for all rows, in memory."""
+    results = data.map(partial(find_nearest, centers))
+    labels, distances = zip(*results, strict=True)
     return np.concatenate(labels), np.concatenate(distances)
 
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """What one pass makes of consecutive blocks; a sum joins them."""
+    """Results of one pass over consecutive blocks; a sum joins them."""
 
     labels: list[Array]
     distances: list[Array]
@@ -62,10 +64,9 @@ class _Step:
 
 
 def _step(centers: Array, block: Block) -> _Step:
-    to_centers = squared_distances(block, centers)
-    labels = to_centers.argmin(axis=0).astype(np.int32)
+    labels, distances = find_nearest(centers, block)
     sums = np.stack(block.sum_by(labels, len(centers)))
-    return _Step([labels], [to_centers.min(axis=0)], sums)
+    return _Step([labels], [distances], sums)
 
 
 def run_lloyd(
@@ -105,7 +106,7 @@ def run_lloyd(
 def own_distances(data: Blocks, centers: Array, labels: Array) -> Array:
     """Squared distance of each row to its center, (n,), to full precision."""
     distances = data.map(
-        lambda block, of_block: block.distances_to(centers, of_block), labels
+        lambda block, in_block: block.distances_to(centers, in_block), labels
     )
     return np.concatenate(list(distances))
 
@@ -130,7 +131,7 @@ def _average(
             centers[cluster] = 0.0
         n_clusters = len(centers)
         sums = data.total(
-            lambda block, of_block: np.stack(block.sum_by(of_block, n_clusters)), labels
+            lambda block, in_block: np.stack(block.sum_by(in_block, n_clusters)), labels
         )
     counts, totals = sums
     return np.divide(totals, counts, out=centers.copy(), where=counts > 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 from functools import partial
 from numbers import Integral, Real
@@ -12,21 +13,20 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 
-from sklearn_gmmcf._base import (
-    BaseObservedMixture,
-    Model,
-    restore_on_failure,
-    warn_user,
-)
-from sklearn_gmmcf._em import Run, Running, run_em
+from sklearn_gmmcf._base import BaseObservedMixture, restore_on_failure
+from sklearn_gmmcf._em import EMResult, RunningStatistics, StartHistory, run_em
 from sklearn_gmmcf._executors import one_blas_thread
-from sklearn_gmmcf._observed import Blocks, Observed
+from sklearn_gmmcf._model import Model
 from sklearn_gmmcf._progress import Messages, Progress
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
 from sklearn_gmmcf._starts import start_responsibilities, start_rows
 from sklearn_gmmcf._typing import Responsibilities
-from sklearn_gmmcf.covariance import FAMILIES, Family, Given, check_shape
+from sklearn_gmmcf._validation import warn_user
+from sklearn_gmmcf.covariance import FAMILIES, Family, UserInit
+from sklearn_gmmcf.covariance._family import check_shape
+from sklearn_gmmcf.data import Blocks, Observed, RowArray
 
+# Parameters of the estimator that are options of a family.
 _FAMILY_OPTIONS = (
     "reg_covar",
     "min_variance",
@@ -35,10 +35,12 @@ _FAMILY_OPTIONS = (
     "min_effective_count",
     "n_factors",
 )
+# Options that a family ignores rather than refuses.
+_IGNORED_OPTIONS = {"factor": {"reg_covar"}}
 
 
 class MaskedGaussianMixture(BaseObservedMixture):
-    r"""Gaussian mixture of data with holes, which fills them.
+    r"""Gaussian mixture of data with missing entries, which fills them.
 
     Each row is a draw from one of `n_components` Gaussians, of which only some entries
     are observed. The mixture is fitted by EM on the observed entries alone: the others
@@ -51,47 +53,51 @@ class MaskedGaussianMixture(BaseObservedMixture):
         - \frac{\kappa}{2} \sum_k (\mu_k - m)^T \Sigma_k^{-1} (\mu_k - m)
 
     with :math:`\kappa` the `mean_precision_prior` and :math:`m` the means of the
-    columns' observed entries. On data without holes, from the same start, all results
-    are those of :class:`sklearn.mixture.GaussianMixture`.
+    columns' observed entries. On complete data, from the same start, all results are
+    those of :class:`sklearn.mixture.GaussianMixture`.
 
     An entry is observed if it is stored and is not `missing_values`: in a sparse matrix
-    a stored 0 is an observation, an unstored entry is a hole.
+    a stored 0 is an observation, an unstored entry is missing.
 
     Parameters
     ----------
     n_components : int, default=1
         Number of components K.
 
-    covariance_type : {'spherical', 'diag', 'tied', 'full', 'factor'}, default='spherical'
+    covariance_type : {'spherical', 'diag', 'tied', 'full', 'factor'} or \
+            :class:`~sklearn_gmmcf.covariance.Family`, default='spherical'
         One variance for each component; one for each component and column; one
-        covariance matrix for all components; one for each component; or common factors
-        with types of rows, see Notes. With 'tied', 'full' and 'factor' a hole is
-        completed given what its row shows. The cost of 'tied' and 'full' grows with the
-        cube of the columns that a row misses (or observes, if fewer); that of 'factor'
-        with the number of observed entries. For ratings take 'factor'.
+        covariance matrix for all components; one for each component; or common factors,
+        see Notes. With 'tied', 'full' and 'factor' a missing entry is completed given
+        the observed entries of its row. The cost of 'tied' and 'full' grows with the
+        cube of the number of columns that a row misses (or observes, if fewer), the
+        cost of 'factor' with the number of observed entries. For ratings take 'factor'.
+        A family object brings its own options.
 
     n_factors : int, default=10
-        Number of factors r of 'factor', the row's offset included. What the data do not
-        support is switched off, so too many cost time rather than accuracy.
+        Number of factors r of 'factor', the row's offset included. Factors that the
+        data do not support are switched off, so too many cost time rather than
+        accuracy.
 
     missing_values : float, default=np.nan
-        The value that marks a hole. NaN elsewhere is then an error.
+        The value that marks a missing entry. NaN elsewhere is then an error.
 
     tol : float, default=1e-3
-        EM stops when the mean objective of a row changes by less than this (nats). With
-        'factor' the mean of an observed entry: `tol` is about the relative change of
-        the error.
+        EM stops when the mean objective per row changes by less than this (nats). With
+        'factor' it is the mean per observed entry: `tol` is about the relative change
+        of the error.
 
     reg_covar : float, default=1e-6
-        Added to each variance, or to the diagonal of a covariance matrix as far as the
-        column is observed there (squared units of the data). 'factor' ignores it.
+        Added to each variance, or to the diagonal of a covariance matrix by the share
+        of rows that observe the column (squared units of the data). 'factor' ignores
+        it.
 
     min_variance : float, default=0.0
         Floor under each variance, each eigenvalue of a covariance matrix, or the noise
         variance of each column with 'factor' (squared units of the data).
 
     max_iter : int, default=100
-        Most EM iterations. 0 keeps the start.
+        Largest number of EM iterations. 0 keeps the start.
 
     n_init : int, default=1
         Number of starts, of which the best fit is kept.
@@ -99,11 +105,11 @@ class MaskedGaussianMixture(BaseObservedMixture):
     init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, default='kmeans'
         First responsibilities: clusters of k-means on the observed entries; the nearest
         of `n_components` rows, drawn far from each other ('k-means++') or uniformly
-        ('random_from_data'); or uniform draws. With 'factor', of rows by how noisy they
-        are.
+        ('random_from_data'); or uniform draws. With 'factor' they apply to how noisy
+        the rows are.
 
     weights_init : array-like of shape (n_components,), default=None
-        First weights. What is not given comes from `init_params`.
+        First weights. Parts that are not given come from `init_params`.
 
     means_init : array-like of shape (n_components, n_features), default=None
         First means. Not for 'factor'.
@@ -122,7 +128,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         common one, as this many further rows of each component would, and those of
         'full' and 'tied' to uncorrelated columns with the variances of the data, as a
         hundredth as many rows would; see Notes. 0 is maximum likelihood. 100 suits
-        tables of a few hundred rows, whose holes it completes much better.
+        tables of a few hundred rows, which it completes much better.
 
     min_effective_count : float, default=0.0
         A mean of a column is estimated anew only where the responsibilities over the
@@ -141,9 +147,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
         one for each core. Results do not depend on it.
 
     verbose : int, default=0
-        1 writes when a run begins and ends and what iterations it has done; 2 adds
-        times, changes of the objective, and where it ended. See also
-        `set_callbacks`.
+        1 writes when a run begins and ends and its iterations; 2 adds times, changes of
+        the objective, and the final one. See also `set_callbacks`.
 
     verbose_interval : int, default=10
         Iterations between two messages.
@@ -156,7 +161,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     means_ : ndarray of shape (n_components, n_features)
         Means. A column never observed has the mean of all observed entries; with
-        'factor', what the prior of the columns says.
+        'factor', the mean of the columns' prior.
 
     covariances_ : ndarray
         Variances or covariance matrices; not for 'factor', where
@@ -183,16 +188,16 @@ class MaskedGaussianMixture(BaseObservedMixture):
         Intercepts :math:`a_0` of the columns.
 
     noise_variance_ : ndarray of shape (n_features,)
-        Noise :math:`\psi` of the columns.
+        Noise variances :math:`\psi` of the columns.
 
     noise_scale_ : ndarray of shape (n_components,)
-        Scales s of the noise of the types.
+        Scales s of the noise of the components.
 
     factor_means_ : ndarray of shape (n_components, n_factors)
-        Mean tastes :math:`\nu` of the types.
+        Mean factors :math:`\nu` of the components.
 
     factor_covariances_ : ndarray of shape (n_components, n_factors, n_factors)
-        Covariances :math:`\Lambda` of the tastes within the types.
+        Covariances :math:`\Lambda` of the factors within the components.
 
     factor_precision_ : ndarray of shape (n_factors,)
         Prior precisions :math:`\alpha` of the loadings.
@@ -204,14 +209,14 @@ class MaskedGaussianMixture(BaseObservedMixture):
         Iterations of the best run.
 
     lower_bound_ : float
-        Objective a row at the last E-step of the best run, which precedes the last
+        Objective per row at the last E-step of the best run, which precedes the last
         M-step. With 'factor' it includes the priors of all parameters.
 
     lower_bounds_ : list of float
         The objective at each E-step of the best run.
 
     runs_ : list of namedtuple
-        What became of each start, in order: `converged` (bool), `n_iter` (int) and
+        The history of each start, in order: `converged` (bool), `n_iter` (int) and
         `lower_bounds`, the objective at each E-step (list of float). See
         :class:`~sklearn_gmmcf.plotting.ConvergenceDisplay`.
 
@@ -224,18 +229,19 @@ class MaskedGaussianMixture(BaseObservedMixture):
     See Also
     --------
     KMeansMixture : k-means on the same data, which hands back a mixture.
-    sklearn.mixture.GaussianMixture : The same for data without holes.
+    sklearn_gmmcf.covariance.Family : Write a family of covariances of your own.
+    sklearn.mixture.GaussianMixture : The same for complete data.
 
     Notes
     -----
-    A column that has no observed entry in fit is kept: densities ignore what turns up
-    in it later, and one :class:`UnobservedColumnsWarning` names it. Rows of weight 0
+    A column that has no observed entry in fit is kept: densities ignore values that
+    turn up in it later, and one :class:`UnobservedColumnsWarning` names it. Rows of weight 0
     are left out. Neither the order of the rows nor repetition instead of weight changes
     a fit, but for rounding, which may decide between equals. Products run in the
     precision of X, sums over blocks of rows and the parameters are in double precision.
     Methods use the fit itself: setting a fitted attribute changes no prediction.
 
-    **Factors.** With `covariance_type='factor'` each row has r tastes z of its own in a
+    **Factors.** With `covariance_type='factor'` each row has r latent factors z in a
     space that all rows share, and a component is a type of rows (mixtures of common
     factor analyzers: Baek, McLachlan and Flack 2010)
 
@@ -243,19 +249,19 @@ class MaskedGaussianMixture(BaseObservedMixture):
         z_i | k \sim N(\nu_k, \Lambda_k), \quad
         x_{ij} | z_i, k \sim N(w_j^T z_i + a_{j0}, s_k \psi_j)
 
-    so that a type has its own tastes, and its own noise: how consistent its rows are.
+    so that a type has its own factors, and its own noise: how consistent its rows are.
     Loadings and intercepts have normal priors whose means and precisions are learned
     (:math:`\alpha`), which switches useless factors off (Bishop 1999; Ilin and Raiko
     2010), and a posterior whose variance counts in all predictions: an item that was
     rated twice is shrunk, not fitted. The standard deviation of a completed entry
-    is made of the doubt about the row's tastes, that about the column's loadings, and
-    the noise of a single entry. Further priors are fixed: the noise of a column is
-    pulled to that of all columns by 10 entries, the noise of a type to 1 by 50 entries,
-    its mean tastes to 0 by 5 rows and their covariance to 1 by 20 rows, its weight by
-    one row. With one component :math:`\nu = 0, \Lambda = I, s = 1`.
+    combines the uncertainty of the row's factors, the uncertainty of the column's
+    loadings, and the noise of a single entry. Further priors are fixed: the noise of a
+    column is pulled to the noise of all columns by 10 entries, the noise scale of a
+    type to 1 by 50 entries, its mean factors to 0 by 5 rows and their covariance to 1
+    by 20 rows, its weight by one row. With one component :math:`\nu = 0, \Lambda = I, s = 1`.
 
-    EM maximizes the evidence lower bound of these; `score_samples` is that of a row,
-    somewhat lower than its log-density. So compare 'factor' with other types by the
+    EM maximizes an evidence lower bound; `score_samples` is the bound of a row,
+    somewhat lower than its log-density. So compare 'factor' with other families by the
     error of hidden entries, not by `score` or `bic`. The noise variance of a column is
     at least 1e-6 times the variance of the data (3e-4 in single precision), and the
     scale of a type's noise from 0.01 to 100, and not below that floor for a column of
@@ -274,20 +280,20 @@ class MaskedGaussianMixture(BaseObservedMixture):
     little harm. Terms that do not depend on the parameters are left out of
     `lower_bound_`.
 
-    On few rows maximum likelihood is too sure of itself, the more so the more
+    On few rows maximum likelihood underestimates its uncertainty, the more so the more
     parameters a covariance type has: `docs/benchmarks/full_covariances.py` shows 90 %
     intervals that hold 72 to 81 % of the hidden entries on 500 rows of 20 columns, 88
     to 89 % on 2,000 and 90 % on 10,000. There ``reg_covar=0.1`` gives 92 to 94 % and
     smaller errors; `mean_precision_prior` acts on means alone and hardly helps. A table
-    with holes and fewer rows than columns needs a `reg_covar` that is not much smaller
+    with missing entries and fewer rows than columns needs a `reg_covar` that is not much smaller
     than a millionth of its columns' variances.
 
-    X may be a Dask array in chunks of whole rows, whose blocks are dense with holes or
+    X may be a Dask array in chunks of whole rows, whose blocks are dense or
     CSR (``pip install "dask[array]"``). Chunks are worked on where they lie, by
     any scheduler, `n_jobs` aside; the start is that of a seeded sample of
-    ``max(50 * n_components, 10_000)`` rows where there are more. What methods return
-    for each row is then a lazy Dask array; scores, and completions of some entries, are
-    computed at once. `sample_completions` takes data in memory.
+    ``max(50 * n_components, 10_000)`` rows where there are more. Results for each
+    row are then lazy Dask arrays; scores, and completions of some entries, are computed
+    at once. `sample_completions` takes data in memory.
 
     References
     ----------
@@ -325,7 +331,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "covariance_type": [StrOptions(set(FAMILIES))],
+        "covariance_type": [StrOptions(set(FAMILIES)), Family],
         "n_factors": [Interval(Integral, 1, None, closed="left")],
         "missing_values": [Interval(Real, None, None, closed="neither"), "nan"],
         "tol": [Interval(Real, 0.0, None, closed="left")],
@@ -351,29 +357,29 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     def __init__(
         self,
-        n_components=1,
+        n_components: int = 1,
         *,
-        covariance_type="spherical",
-        n_factors=10,
-        missing_values=np.nan,
-        tol=1e-3,
-        reg_covar=1e-6,
-        min_variance=0.0,
-        max_iter=100,
-        n_init=1,
-        init_params="kmeans",
-        weights_init=None,
-        means_init=None,
-        precisions_init=None,
-        mean_precision_prior=0.0,
-        covariance_precision_prior=0.0,
-        min_effective_count=0.0,
-        random_state=None,
-        warm_start=False,
-        n_jobs=None,
-        verbose=0,
-        verbose_interval=10,
-    ):
+        covariance_type: str | Family[Any, Any] = "spherical",
+        n_factors: int = 10,
+        missing_values: float = np.nan,
+        tol: float = 1e-3,
+        reg_covar: float = 1e-6,
+        min_variance: float = 0.0,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        weights_init: Any = None,
+        means_init: Any = None,
+        precisions_init: Any = None,
+        mean_precision_prior: float = 0.0,
+        covariance_precision_prior: float = 0.0,
+        min_effective_count: float = 0.0,
+        random_state: Any = None,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+    ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
         self.n_factors = n_factors
@@ -399,14 +405,16 @@ class MaskedGaussianMixture(BaseObservedMixture):
     @restore_on_failure
     @fit_context(prefer_skip_nested_validation=True)
     @one_blas_thread
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None
+    ) -> MaskedGaussianMixture:
         """Fit the mixture to the observed entries of X by EM.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes: dense, a DataFrame, sparse in COO, CSR, CSC, LIL or DOK
-            format, or a Dask array in chunks of rows.
+            Data with missing entries: dense, a DataFrame, sparse in COO, CSR, CSC, LIL
+            or DOK format, or a Dask array in chunks of rows.
         y : Ignored
             Present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -425,13 +433,15 @@ class MaskedGaussianMixture(BaseObservedMixture):
         """
         return self._fit(X, sample_weight, n_batches=None)
 
-    def _fit(self, X, sample_weight, n_batches):
-        """Fit; `n_batches` is that of the running sums."""
+    def _fit(
+        self, X: Any, sample_weight: Any, n_batches: int | None
+    ) -> MaskedGaussianMixture:
+        """Fit; `n_batches` goes into the running statistics."""
         family = self._make_family()
         if n_batches is not None:
-            family = family.for_streams()
+            family = family.for_partial_fit()
         previous = self._previous_model(family)
-        data = self._observe_for_fit(
+        data = self._open_for_fit(
             X,
             sample_weight,
             family=family,
@@ -445,31 +455,11 @@ class MaskedGaussianMixture(BaseObservedMixture):
             starts = [partial(family.recenter, *earlier, data.columns)]
             lower_bound = self.lower_bound_
         progress = Progress(self, X, len(starts), self.max_iter)
-        messages = Messages(self.verbose, self.verbose_interval)
-
-        def watch(n_iter, change, parameters):
-            messages.iterate(n_iter, change)
-            model = Model(family, parameters, data.columns)
-            return progress.iterate(lambda: {"_model": model})
-
-        best, runs = None, []
-        for n_run, make_start in enumerate(starts):
-            progress.begin()
-            messages.begin(n_run)
-            run = run_em(
-                family,
-                make_start(),
-                data,
-                max_iter=self.max_iter,
-                tol=self.tol,
-                lower_bound=lower_bound,
-                watch=watch,
-            )
-            messages.end(run.converged, run.lower_bound)
-            progress.end()
-            runs.append(Run(run.converged, run.n_iter, run.lower_bounds))
-            if best is None or run.lower_bound > best.lower_bound:
-                best = run
+        runs = [
+            self._run(family, data, start, lower_bound, progress, number)
+            for number, start in enumerate(starts)
+        ]
+        best = max(runs, key=lambda run: run.lower_bound)
         if not best.converged and 0 < self.max_iter == best.n_iter:
             warn_user(
                 f"EM did not converge in max_iter={self.max_iter} iterations. Increase "
@@ -481,31 +471,71 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self.n_iter_ = best.n_iter
         self.lower_bound_ = best.lower_bound
         self.lower_bounds_ = best.lower_bounds
-        self.runs_ = runs
-        of_batch = best.statistics
-        self._running = None if of_batch is None else Running(of_batch, n_batches)
+        self.runs_ = [
+            StartHistory(run.converged, run.n_iter, run.lower_bounds) for run in runs
+        ]
+        statistics = best.statistics
+        self._running = (
+            None if statistics is None else RunningStatistics(statistics, n_batches)
+        )
         progress.close()
         return self
+
+    def _run(
+        self,
+        family: Family[Any, Any],
+        data: Blocks,
+        start: Callable[[], Any],
+        lower_bound: float,
+        progress: Progress,
+        number: int,
+    ) -> EMResult:
+        """One run of EM, with its messages and callbacks."""
+        messages = Messages(self.verbose, self.verbose_interval)
+
+        def watch(n_iter: int, change: float, parameters: Any) -> bool:
+            messages.iterate(n_iter, change)
+            model = Model(family, parameters, data.columns)
+            return progress.iterate(lambda: {"_model": model})
+
+        progress.begin()
+        messages.begin(number)
+        run = run_em(
+            family,
+            start(),
+            data,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            lower_bound=lower_bound,
+            watch=watch,
+        )
+        messages.end(run.converged, run.lower_bound)
+        progress.end()
+        return run
 
     @restore_on_failure
     @fit_context(prefer_skip_nested_validation=True)
     @one_blas_thread
-    def partial_fit(self, X, y=None, sample_weight=None):
-        """Update the mixture by a batch of rows: stepwise EM.
+    def partial_fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None
+    ) -> MaskedGaussianMixture:
+        """Update the mixture by a batch of rows: online (stepwise) EM.
 
         The first batch is fitted as `fit` does. Each further one is added to the
         running sums over rows from which the mixture is then estimated anew: one E-step
         for the rows of the batch, none for those before. A batch of b rows gets the
         weight b / (N + b) beside the N rows that these sums stand for; after t batches
-        (without `fit`) at least (t + 2)^-0.6, so that what was made of the first rows
-        is forgotten, but it never replaces more rows than it has. So a batch of one row
-        will do, and several passes over the same batches come close to `fit`.
+        (without `fit`) at least (t + 2)^-0.6, so that the first rows' statistics under
+        the first parameters are forgotten, but it never replaces more rows than it has.
+        So a batch of one row will do, and several passes over the same batches come
+        close to `fit`.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Some rows with holes. A column that was never observed before is learned
-            from its first batch on. The first batch needs at least `n_components` rows.
+            Some rows with missing entries. A column that was never observed before is
+            learned from its first batch on. The first batch needs at least
+            `n_components` rows.
         y : Ignored
             Present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -514,24 +544,24 @@ class MaskedGaussianMixture(BaseObservedMixture):
         Returns
         -------
         self : object
-            The updated mixture. `lower_bound_` is the objective a row of the running
+            The updated mixture. `lower_bound_` is the objective per row of the running
             sums; `converged_`, `n_iter_`, `lower_bounds_` and `runs_` stay those of
             the fit.
 
         Raises
         ------
         ValueError
-            If X or a parameter cannot be used; the mixture is then what it was.
+            If X or a parameter cannot be used; the mixture is then unchanged.
 
         Notes
         -----
         Sums are about the center of each column, which stays where the first batch that
         shows the column put it; there `mean_precision_prior` pulls means.
 
-        The start of a stream decides what it can find. Let the first batch be large, or
+        The first batch decides which components online EM can find. Let it be large, or
         `n_init` be more than one. With 'factor' few rows would switch factors off for
-        good, so in a stream without `fit` none is: the prior precision of the loadings
-        is at most that of the noise.
+        good, so without `fit` none is: the prior precision of the loadings is at most
+        the precision of the noise.
 
         References
         ----------
@@ -553,74 +583,125 @@ class MaskedGaussianMixture(BaseObservedMixture):
         if not hasattr(self, "_model"):
             return self._fit(X, sample_weight, n_batches=1)
         family = self._make_family()
-        self._refuse_other_model(family, "partial_fit", "fit anew")
-        data = self._observe_batch(X, sample_weight)
+        self._check_continued(family, "partial_fit", "fit anew")
+        data = self._open_batch(X, sample_weight)
         previous, running = self._model, self._running
         if running is not None and running.n_batches is not None:
-            family = family.for_streams()
+            family = family.for_partial_fit()
         parameters = family.recenter(
             previous.parameters, previous.columns, data.columns
         )
         batch = data.total(partial(family.accumulate, parameters))
         if running is None:
-            running = Running(batch, 1)
+            running = RunningStatistics(batch, 1)
         else:
-            arrived = data.columns.known & ~previous.columns.known
-            before = family.welcome(running.statistics, parameters, arrived)
+            new_columns = data.columns.known & ~previous.columns.known
+            before = family.add_columns(running.statistics, parameters, new_columns)
             running = replace(running, statistics=before).add(batch)
-        sums = running.statistics
-        objective = sums.log_likelihood + family.log_prior(parameters)
-        parameters = family.maximize(sums, parameters)
+        statistics = running.statistics
+        objective = statistics.log_likelihood + family.log_prior(parameters)
+        parameters = family.maximize(statistics, parameters)
         self._set_model(Model(family, parameters, data.columns))
         self._running = running
-        self.lower_bound_ = objective / sums.weight
+        self.lower_bound_ = objective / statistics.weight
         return self
 
-    def _make_family(self) -> Family:
-        """The family with those of our parameters that it honors."""
-        kind = FAMILIES[self.covariance_type]
-        honored = {field.name for field in fields(kind)}
-        defaults = inspect.signature(type(self)).parameters
-        options = {}
-        for name in _FAMILY_OPTIONS:
-            value = getattr(self, name)
-            if name in honored:
-                options[name] = value
-            elif name not in kind.unused_options and value != defaults[name].default:
-                self._refuse_option(f"{name}={value!r}", defaults[name].default)
-        for name in {field.name for field in fields(Given)} - set(kind.given_names):
-            if getattr(self, f"{name}_init") is not None:
-                self._refuse_option(f"{name}_init", None)
-        return kind(**options)
+    @one_blas_thread
+    def factor_scores(self, X: Any) -> Any:
+        """Compute the expected latent factors of each row ('factor' only).
 
-    def _refuse_option(self, option: str, default: Any) -> NoReturn:
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with missing entries; rows need not have been seen in fit.
+
+        Returns
+        -------
+        factors : ndarray of shape (n_samples, n_factors)
+            Posterior means, in the order of `components_`. A row without observations
+            gets the mean of the mixture.
+
+        Raises
+        ------
+        ValueError
+            If the fitted family has no latent factors.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> from sklearn_gmmcf.datasets import make_ratings
+        >>> X = make_ratings(random_state=0).data
+        >>> mixture = MaskedGaussianMixture(covariance_type="factor", n_factors=3)
+        >>> mixture.fit(X).factor_scores(X).shape
+        (500, 3)
+        """
+        data, model = self._open(X), self._model
+        if not hasattr(model.family, "row_factors"):
+            raise ValueError(
+                f"covariance_type={self.covariance_type!r} has no latent factors. "
+                "Choose covariance_type='factor'."
+            )
+        n_factors = len(self.components_)
+        width = RowArray((n_factors,), np.dtype(np.float64))
+        return data.row_arrays(model.row_factors, width)[0]
+
+    def _make_family(self) -> Family[Any, Any]:
+        """The family with those of our parameters that are its options."""
+        if isinstance(self.covariance_type, Family):
+            self._check_options(_FAMILY_OPTIONS)
+            family = self.covariance_type
+        else:
+            kind = FAMILIES[self.covariance_type]
+            names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+            options = [name for name in _FAMILY_OPTIONS if name in names]
+            ignored = _IGNORED_OPTIONS.get(self.covariance_type, set())
+            self._check_options(set(_FAMILY_OPTIONS) - set(options) - ignored)
+            family = kind(**{name: getattr(self, name) for name in options})
+        for name in {field.name for field in fields(UserInit)} - set(family.init_names):
+            if getattr(self, f"{name}_init") is not None:
+                self._raise_no_use(f"{name}_init", None)
+        return family
+
+    def _check_options(self, unused: Iterable[str]) -> None:
+        """Refuse options that were set, but that the family has no use for."""
+        defaults = inspect.signature(type(self)).parameters
+        for name in unused:
+            value, default = getattr(self, name), defaults[name].default
+            if value != default:
+                self._raise_no_use(f"{name}={value!r}", default)
+
+    def _raise_no_use(self, option: str, default: Any) -> NoReturn:
         raise ValueError(
             f"covariance_type={self.covariance_type!r} has no use for {option}. "
             f"Leave it at {default!r}, or choose another covariance_type."
         )
 
-    def _previous_model(self, family: Family) -> Model | None:
+    def _previous_model(self, family: Family[Any, Any]) -> Model | None:
         """The fit that warm_start continues."""
         if not self.warm_start or not hasattr(self, "_model"):
             return None
-        self._refuse_other_model(family, "warm_start=True", "warm_start=False")
+        self._check_continued(family, "warm_start=True", "warm_start=False")
         return self._model
 
-    def _starts(self, family: Family, data: Blocks):
-        """What makes the first parameters of each run."""
-        given = self._check_given(family, data.shape[1])
+    def _starts(
+        self, family: Family[Any, Any], data: Blocks
+    ) -> list[Callable[[], Any]]:
+        """Functions that make the first parameters of each run."""
+        init = self._check_init(family, data.shape[1])
         rng = check_random_state(self.random_state)
 
-        def divide(table: Observed) -> Responsibilities:
+        def init_responsibilities(table: Observed) -> Responsibilities:
             return start_responsibilities(
                 table, self.n_components, self.init_params, rng
             )
 
         sample = data.sample(start_rows(self.n_components), rng)
-        start = partial(family.start, sample, self.n_components, divide, given)
-        return [start] * (1 if given.is_whole else self.n_init)
+        start = partial(
+            family.start, sample, self.n_components, init_responsibilities, init
+        )
+        return [start] * (1 if init.is_complete else self.n_init)
 
-    def _check_given(self, family: Family, n_columns: int) -> Given:
+    def _check_init(self, family: Family[Any, Any], n_columns: int) -> UserInit:
         checked: dict[str, Any] = {}
         for name in ("weights", "means", "precisions"):
             value = getattr(self, f"{name}_init")
@@ -633,17 +714,17 @@ class MaskedGaussianMixture(BaseObservedMixture):
                     allow_nd=True,
                     input_name=f"{name}_init",
                 )
-        given = Given(**checked)
-        if given.weights is not None:
-            check_shape("weights_init", given.weights, (self.n_components,))
-            if given.weights.min() < 0 or abs(given.weights.sum() - 1) > 1e-6:
+        init = UserInit(**checked)
+        if init.weights is not None:
+            check_shape("weights_init", init.weights, (self.n_components,))
+            if init.weights.min() < 0 or abs(init.weights.sum() - 1) > 1e-6:
                 raise ValueError(
                     "weights_init should be non-negative and add up to 1, but its "
-                    f"smallest value is {given.weights.min():g} and its sum "
-                    f"{given.weights.sum():g}."
+                    f"smallest value is {init.weights.min():g} and its sum "
+                    f"{init.weights.sum():g}."
                 )
-        if given.means is not None:
-            check_shape("means_init", given.means, (self.n_components, n_columns))
-        if given.precisions is not None:
-            family.check_precisions(given.precisions, self.n_components, n_columns)
-        return given
+        if init.means is not None:
+            check_shape("means_init", init.means, (self.n_components, n_columns))
+        if init.precisions is not None:
+            family.check_precisions(init.precisions, self.n_components, n_columns)
+        return init

@@ -1,7 +1,10 @@
 """The only home of imports from private scikit-learn modules."""
 
+from typing import Any
+
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.parallel import _get_threadpool_controller as threadpool_controller
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
@@ -15,12 +18,18 @@ class DocumentationLinks:
     _doc_link_template = _DOCUMENTATION + "api/{estimator_module}.{estimator_name}.html"
 
 
+def get_output_container(method: str, estimator: Any) -> str:
+    """The kind of container that a method of an estimator is set to return."""
+    return str(_get_output_config(method, estimator)["dense"])
+
+
 __all__ = [
     "DocumentationLinks",
     "Interval",
     "StrOptions",
     "check_sample_weight",
     "fit_context",
+    "get_output_container",
     "threadpool_controller",
     "validate_params",
 ]

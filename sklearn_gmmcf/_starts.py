@@ -1,4 +1,4 @@
-"""Where EM and Lloyd's iterations begin, on data with holes.
+"""Where EM and Lloyd's iterations begin, on data with missing entries.
 
 Rows are drawn by inverse CDF over groups of equal rows in an order of their content
 (`Observed.row_groups`), so that neither the order of the rows nor repetition instead
@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_gmmcf._lloyd import assign, mean_variance, run_lloyd, squared_distances
-from sklearn_gmmcf._observed import Observed, one_hot
 from sklearn_gmmcf._typing import Array, Responsibilities
+from sklearn_gmmcf.data import Observed, one_hot
 
 # EM goes on from where k-means stops, so it need not converge.
 _LLOYD_MAX_ITER = 30
@@ -19,7 +19,7 @@ _LLOYD_TOL = 1e-4
 
 
 def start_rows(n_components: int) -> int:
-    """Most rows of data out of memory that a start looks at."""
+    """Number of rows that a start samples from data out of memory."""
     return max(50 * n_components, 10_000)
 
 
@@ -51,7 +51,7 @@ def start_responsibilities(
 
 
 def draw_rows(data: Observed, n_rows: int, rng: np.random.RandomState) -> Array:
-    """Distinct rows, as centers (n_rows, d): column means stand in their holes.
+    """Distinct rows, as centers (n_rows, d): column means replace missing entries.
 
     Rows are repeated only where fewer are distinct.
     """
@@ -75,7 +75,7 @@ def draw_distant_rows(data: Observed, n_rows: int, rng: np.random.RandomState) -
     Returns
     -------
     centers : ndarray of shape (n_rows, d)
-        Column means stand in the holes of the rows.
+        Column means replace missing entries.
     """
     first, masses = _groups_with_entries(data)
     n_trials = 2 + int(np.log(n_rows))

@@ -6,8 +6,8 @@ from typing import Any
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-# Responsibilities (K, n) of the rows of a slice: those of all rows at once may be
-# larger than the data.
+# Maps a slice of rows to their responsibilities (K, n_rows). A function, because the
+# full array can be larger than X.
 Responsibilities = Callable[[slice], Array]
-# Works through tasks: the function and the tasks -> the results in their order.
-Run = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
+# Works through tasks: takes the function and the tasks, gives the results in order.
+Executor = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]

@@ -20,7 +20,7 @@ from sklearn.model_selection import KFold, cross_validate
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_gmmcf._base import BaseObservedMixture, check_entries
+from sklearn_gmmcf._base import BaseObservedMixture
 from sklearn_gmmcf._entries import build, gather, hide, list_entries
 from sklearn_gmmcf._pipelines import (
     apply,
@@ -36,6 +36,7 @@ from sklearn_gmmcf._sklearn import (
     validate_params,
 )
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf._validation import check_entries
 
 __all__ = [
     "EntryRegressor",

@@ -1,18 +1,26 @@
-"""Families of covariances by the name of their ``covariance_type``."""
+"""Families of covariances: the classes behind ``covariance_type``, and their base.
+
+The names 'spherical', 'diag', 'tied', 'full' and 'factor' are shorthands for
+:class:`Spherical`, :class:`Diagonal`, :class:`Tied`, :class:`Full` and :class:`Factor`.
+A class of one's own derives from :class:`Family`.
+"""
 
 from typing import Any
 
 from sklearn_gmmcf.covariance._diagonal import Diagonal, Spherical
-from sklearn_gmmcf.covariance._factor import Factor
+from sklearn_gmmcf.covariance._factor import Factor, Priors
 from sklearn_gmmcf.covariance._family import (
+    SHARED,
     Family,
-    Given,
-    check_shape,
+    InitResponsibilities,
+    Parameters,
+    Statistics,
+    UserInit,
     to_responsibilities,
 )
 from sklearn_gmmcf.covariance._full import Full, Tied
 
-FAMILIES: dict[str, Any] = {
+FAMILIES: dict[str, type[Family[Any, Any]]] = {
     "spherical": Spherical,
     "diag": Diagonal,
     "tied": Tied,
@@ -22,9 +30,17 @@ FAMILIES: dict[str, Any] = {
 
 __all__ = [
     "FAMILIES",
+    "SHARED",
+    "Diagonal",
+    "Factor",
     "Family",
-    "Given",
+    "Full",
+    "InitResponsibilities",
+    "Parameters",
+    "Priors",
     "Spherical",
-    "check_shape",
+    "Statistics",
+    "Tied",
+    "UserInit",
     "to_responsibilities",
 ]

@@ -15,29 +15,24 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
 
-from sklearn_gmmcf._observed import Block, Blocks, Columns, Observed, one_hot
 from sklearn_gmmcf._typing import Array, Responsibilities
 from sklearn_gmmcf.covariance._family import (
+    LOG_2_PI,
     NEGLIGIBLE,
     SHARED,
-    Divide,
-    Given,
+    Family,
+    InitResponsibilities,
     Statistics,
+    UserInit,
     check_shape,
-    chunks,
-    draw_labels,
-    log_normal,
     log_weights,
     to_responsibilities,
 )
+from sklearn_gmmcf.data import Block, Blocks, Columns, Observed, one_hot
 
-_LOG_2_PI = float(np.log(2 * np.pi))
-# A residual this small relative to its terms is what rounding leaves of a zero.
+# A residual this small relative to its terms is the rounding error of a zero.
 _ROUNDING = 16 * float(np.finfo(np.float64).eps)
-
-_CHUNK_ENTRIES = 2**16
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +43,8 @@ class DiagonalStatistics(Statistics):
     counts: Array  # (K, d), over the mask
     sums: Array  # (K, d), over the values
     squares: Array  # (K, d) or (K, 1), over the squared values
-    # (K, d), the means that values are taken about; 0 except for remote components.
+    # (K, d), the points that values are taken about; 0 except where the expansion of
+    # the square about 0 would cancel.
     origin: Array | float = field(default=0.0, metadata=SHARED)
 
     def aligned(self, other: DiagonalStatistics) -> DiagonalStatistics:
@@ -77,7 +73,7 @@ class DiagonalParameters:
     scaled_means: Array = field(init=False, repr=False)  # (K, d), mean * precision
     half_norms: Array = field(init=False, repr=False)  # (K, d), mean^2 * precision / 2
     half_logs: Array = field(init=False, repr=False)  # as variances, log(variance) / 2
-    reach: Array = field(init=False, repr=False)  # (K,), largest of half_norms
+    cancellation: Array = field(init=False, repr=False)  # (K,), largest of half_norms
 
     def __post_init__(self) -> None:
         precisions = 1 / self.variances
@@ -87,7 +83,7 @@ class DiagonalParameters:
             "scaled_means": scaled_means,
             "half_norms": 0.5 * self.means * scaled_means,
             "half_logs": 0.5 * np.log(self.variances),
-            "reach": _reach(self.means, self.variances),
+            "cancellation": _cancellation(self.means, self.variances),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
@@ -95,26 +91,55 @@ class DiagonalParameters:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.weights, self.means, self.variances)
 
-    def without(self, some: Array) -> DiagonalParameters:
-        """The same with plain Gaussians in place of some components (K,)."""
-        if not some.any():
+    def masked(self, components: Array) -> DiagonalParameters:
+        """The same with standard normal components in place of these (K,)."""
+        if not components.any():
             return self
         return DiagonalParameters(
             self.weights,
-            np.where(some[:, None], 0.0, self.means),
-            np.where(some[:, None], 1.0, self.variances),
+            np.where(components[:, None], 0.0, self.means),
+            np.where(components[:, None], 1.0, self.variances),
         )
 
 
 @dataclass(frozen=True)
-class Diagonal:
-    """A variance for each component and column."""
+class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
+    """A variance for each component and column: ``covariance_type='diag'``.
 
-    groups_rows = False
-    most_rows = None
-    given_names = ("weights", "means", "precisions")
-    unused_options = ()
-    unknown_columns = "the mean of all observed entries"
+    Parameters
+    ----------
+    reg_covar : float, default=0.0
+        Added to each variance (squared units of the data).
+
+    min_variance : float, default=0.0
+        Floor under each variance (squared units of the data).
+
+    mean_precision_prior : float, default=0.0
+        Strength that pulls means to the mean of their column, as this many further
+        observations there would.
+
+    min_effective_count : float, default=0.0
+        A mean of a column is estimated anew only where the responsibilities over the
+        column's observed entries add up to at least this.
+
+    See Also
+    --------
+    Spherical : One variance for each component.
+    Full : A covariance matrix for each component.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_gmmcf import MaskedGaussianMixture
+    >>> from sklearn_gmmcf.covariance import Diagonal
+    >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+    >>> family = Diagonal(reg_covar=1e-3)
+    >>> mixture = MaskedGaussianMixture(2, covariance_type=family, random_state=0)
+    >>> mixture.fit(X).covariances_.shape
+    (2, 2)
+    """
+
+    init_names = ("weights", "means", "precisions")
 
     reg_covar: float = 0.0
     min_variance: float = 0.0
@@ -125,20 +150,20 @@ class Diagonal:
         self,
         data: Observed,
         n_components: int,
-        divide: Divide,
-        given: Given,
+        init_responsibilities: InitResponsibilities,
+        init: UserInit,
     ) -> DiagonalParameters:
-        if not given.is_whole:
+        if not init.is_complete:
             statistics, means, variances = self.estimate(
-                data, n_components, divide(data)
+                data, n_components, init_responsibilities(data)
             )
             weights = statistics.sizes / statistics.sizes.sum()
-        if given.weights is not None:
-            weights = given.weights
-        if given.means is not None:
-            means = given.centered_means(data.columns)
-        if given.precisions is not None:
-            variances = 1 / given.precisions.reshape(len(given.precisions), -1)
+        if init.weights is not None:
+            weights = init.weights
+        if init.means is not None:
+            means = init.centered_means(data.columns)
+        if init.precisions is not None:
+            variances = 1 / init.precisions.reshape(len(init.precisions), -1)
         return _checked(weights, means, variances)
 
     def estimate(
@@ -149,19 +174,19 @@ class Diagonal:
         A column that a component does not observe has mean and variance of all rows.
         """
 
-        def sum_about(means: Array, remote: Array) -> DiagonalStatistics:
+        def sum_about(means: Array, ill_conditioned: Array) -> DiagonalStatistics:
             return data.total(
                 lambda block: self._sum(
-                    block, responsibilities(block.rows), means, remote
+                    block, responsibilities(block.rows), means, ill_conditioned
                 )
             )
 
         pooled = self._pool(data, n_components)
         statistics = sum_about(pooled[0], np.zeros(n_components, dtype=bool))
         means, variances = self._estimate(statistics, *pooled)
-        remote = _reach(means, variances) > data.longest_reach
-        if remote.any():
-            statistics = sum_about(means, remote)
+        ill_conditioned = _cancellation(means, variances) > data.max_cancellation
+        if ill_conditioned.any():
+            statistics = sum_about(means, ill_conditioned)
             means, variances = self._estimate(statistics, *pooled)
         return statistics, means, variances
 
@@ -179,24 +204,14 @@ class Diagonal:
     def _precisions_shape(self, n_components: int, n_columns: int) -> tuple[int, ...]:
         return n_components, n_columns
 
-    def recenter(
-        self, parameters: DiagonalParameters, old: Columns, new: Columns
-    ) -> DiagonalParameters:
-        means = parameters.means + (old.center - new.center)
-        means[:, ~old.known] = 0.0  # the mean of those that arrive
-        return DiagonalParameters(parameters.weights, means, parameters.variances)
-
-    def for_streams(self) -> Diagonal:
-        return self
-
-    def welcome(
+    def add_columns(
         self,
         statistics: DiagonalStatistics,
         parameters: DiagonalParameters,
-        arrived: Array,
+        new_columns: Array,
     ) -> DiagonalStatistics:
         # A single value has no variance.
-        entries = parameters.weights[:, None] * arrived
+        entries = parameters.weights[:, None] * new_columns
         return replace(
             statistics,
             counts=statistics.counts + entries,
@@ -205,16 +220,16 @@ class Diagonal:
 
     def log_joint(self, parameters: DiagonalParameters, block: Block) -> Array:
         p = parameters
-        remote = p.reach > block.longest_reach
-        log_joint = self._expand(p.without(remote), block)
-        for k in np.flatnonzero(remote):
-            _, squares = block.about(p.means[k])
+        ill_conditioned = p.cancellation > block.max_cancellation
+        log_joint = self._expand(p.masked(ill_conditioned), block)
+        for k in np.flatnonzero(ill_conditioned):
+            _, squares = block.centered_at(p.means[k])
             shape = (1, p.means.shape[1])
             half_precisions = np.broadcast_to(0.5 * p.precisions[k], shape)
             half_logs = np.broadcast_to(p.half_logs[k], shape)
             log_joint[k] = -squares.project(half_precisions)[0]
             log_joint[k] -= block.mask.project(half_logs)[0]
-        log_joint -= 0.5 * _LOG_2_PI * block.counts
+        log_joint -= 0.5 * LOG_2_PI * block.counts
         log_joint += log_weights(p.weights)[:, None]
         return log_joint
 
@@ -230,16 +245,18 @@ class Diagonal:
     ) -> DiagonalStatistics:
         """Statistics with each row wholly in the component that labels (n,) name."""
         responsibilities = one_hot(labels, len(parameters.weights))
-        remote = parameters.reach > block.longest_reach
-        return self._sum(block, responsibilities, parameters.means, remote)
+        ill_conditioned = parameters.cancellation > block.max_cancellation
+        return self._sum(block, responsibilities, parameters.means, ill_conditioned)
 
     def accumulate(
         self, parameters: DiagonalParameters, block: Block
     ) -> DiagonalStatistics:
         responsibilities = self.log_joint(parameters, block)
         log_density = to_responsibilities(responsibilities)
-        remote = parameters.reach > block.longest_reach
-        return self._sum(block, responsibilities, parameters.means, remote, log_density)
+        ill_conditioned = parameters.cancellation > block.max_cancellation
+        return self._sum(
+            block, responsibilities, parameters.means, ill_conditioned, log_density
+        )
 
     def maximize(
         self, statistics: DiagonalStatistics, parameters: DiagonalParameters
@@ -249,14 +266,18 @@ class Diagonal:
         )
         return _checked(statistics.sizes / statistics.sizes.sum(), means, variances)
 
-    def step_back(self, parameters: DiagonalParameters) -> None:
-        return None
-
     def log_prior(self, parameters: DiagonalParameters) -> float:
         if self.mean_precision_prior == 0:
             return 0.0
         penalties = parameters.half_norms
         return -self.mean_precision_prior * float(penalties.sum())
+
+    def conditional(
+        self, parameters: DiagonalParameters, block: Block, rows: Array, columns: Array
+    ) -> tuple[Array, Array]:
+        p = parameters
+        variances = np.broadcast_to(p.variances, p.means.shape)
+        return p.means[:, columns], variances[:, columns]
 
     def complete_rows(
         self, parameters: DiagonalParameters, block: Block, *, with_variance: bool
@@ -272,72 +293,6 @@ class Diagonal:
         for share, mean in zip(responsibilities, parameters.means, strict=True):
             variances += share[:, None] * (mean - means) ** 2
         return means, variances
-
-    def complete_entries(
-        self,
-        parameters: DiagonalParameters,
-        block: Block,
-        rows: Array,
-        columns: Array,
-        *,
-        with_variance: bool,
-    ) -> tuple[Array, Array | None]:
-        responsibilities = self.log_joint(parameters, block)
-        to_responsibilities(responsibilities)
-        of_components = np.broadcast_to(parameters.variances, parameters.means.shape)
-        means = np.empty(len(rows))
-        variances = np.empty(len(rows)) if with_variance else None
-        for part in chunks(len(rows), _CHUNK_ENTRIES):
-            shares = responsibilities[:, rows[part]]  # (K, m)
-            of_means = parameters.means[:, columns[part]]
-            means[part] = np.einsum("km,km->m", shares, of_means)
-            if variances is not None:
-                spread = of_components[:, columns[part]] + (of_means - means[part]) ** 2
-                variances[part] = np.einsum("km,km->m", shares, spread)
-        return means, variances
-
-    def log_density_entries(
-        self,
-        parameters: DiagonalParameters,
-        block: Block,
-        rows: Array,
-        columns: Array,
-        values: Array,
-    ) -> Array:
-        log_shares = self.log_joint(parameters, block)
-        log_shares -= logsumexp(log_shares, axis=0)
-        of_components = np.broadcast_to(parameters.variances, parameters.means.shape)
-        log_density = np.empty(len(rows))
-        for part in chunks(len(rows), _CHUNK_ENTRIES):
-            here = columns[part]
-            terms = log_normal(
-                values[part] - parameters.means[:, here], of_components[:, here]
-            )
-            log_density[part] = logsumexp(log_shares[:, rows[part]] + terms, axis=0)
-        return log_density
-
-    def draw_shared(
-        self, parameters: DiagonalParameters, n_draws: int, rng: np.random.RandomState
-    ) -> range:
-        return range(n_draws)
-
-    def draw(
-        self,
-        parameters: DiagonalParameters,
-        shared: range,
-        block: Block,
-        rows: Array,
-        columns: Array,
-        rng: np.random.RandomState,
-    ) -> Array:
-        responsibilities = self.log_joint(parameters, block)
-        to_responsibilities(responsibilities)
-        labels = draw_labels(responsibilities, len(shared), rng)[
-            :, rows
-        ]  # (len(shared), m)
-        scales = np.broadcast_to(np.sqrt(parameters.variances), parameters.means.shape)
-        noise = rng.standard_normal(labels.shape)
-        return parameters.means[labels, columns] + scales[labels, columns] * noise
 
     def sample(
         self, parameters: DiagonalParameters, sizes: Array, rng: np.random.RandomState
@@ -374,15 +329,15 @@ class Diagonal:
         block: Block,
         responsibilities: Array,
         means: Array,
-        remote: Array,
+        ill_conditioned: Array,
         log_density: Array | float = 0.0,
     ) -> DiagonalStatistics:
-        """Statistics of a block, about the means (K, d) of remote components (K,)."""
+        """Statistics of a block, about the means of the ill-conditioned components."""
         weighted = responsibilities * block.weights
         sums = block.values.collect(weighted)
         squares = self._sum_squares(block, weighted)
-        for k in np.flatnonzero(remote):
-            residuals, squared = block.about(means[k])
+        for k in np.flatnonzero(ill_conditioned):
+            residuals, squared = block.centered_at(means[k])
             sums[k] = residuals.collect(weighted[k : k + 1])[0]
             squares[k] = self._pool_columns(squared.collect(weighted[k : k + 1]))[0]
         return DiagonalStatistics(
@@ -392,7 +347,7 @@ class Diagonal:
             counts=block.mask.collect(weighted),
             sums=sums,
             squares=squares,
-            origin=means * remote[:, None] if remote.any() else 0.0,
+            origin=means * ill_conditioned[:, None] if ill_conditioned.any() else 0.0,
         )
 
     def _sum_squares(self, block: Block, weighted: Array) -> Array:
@@ -401,7 +356,7 @@ class Diagonal:
     def _estimate(
         self, statistics: DiagonalStatistics, means: Array, variances: Array
     ) -> tuple[Array, Array]:
-        """Means and variances; those that rest on too little stay as passed."""
+        """Means and variances; too little evidence leaves them as passed."""
         kappa, origin = self.mean_precision_prior, statistics.origin
         counts, sums = statistics.counts, statistics.sums
         occupied = (statistics.sizes > NEGLIGIBLE)[:, None]
@@ -410,7 +365,7 @@ class Diagonal:
         shifts = means - origin
         np.divide(sums - kappa * origin, counts + kappa, out=shifts, where=learned)
         means = np.where(learned, origin + shifts, means)
-        # S2 - 2 shift S1 + shift^2 S0 about the origin, and the prior of what moved.
+        # S2 - 2 shift S1 + shift^2 S0 about the origin, and the prior of learned means.
         residuals = statistics.squares - self._pool_columns(
             shifts * (2 * sums - shifts * counts)
         )
@@ -455,13 +410,25 @@ class Diagonal:
 
 @dataclass(frozen=True)
 class Spherical(Diagonal):
-    """One variance for each component."""
+    """One variance for each component: ``covariance_type='spherical'``.
 
-    def welcome(
+    It divides by observed entries, in one scale that all columns share.
+
+    Parameters
+    ----------
+    reg_covar, min_variance, mean_precision_prior, min_effective_count : float
+        See `Diagonal`.
+
+    See Also
+    --------
+    Diagonal : A variance for each component and column.
+    """
+
+    def add_columns(
         self,
         statistics: DiagonalStatistics,
         parameters: DiagonalParameters,
-        arrived: Array,
+        new_columns: Array,
     ) -> DiagonalStatistics:
         return statistics  # the variance is that of the other columns
 
@@ -487,7 +454,7 @@ class Spherical(Diagonal):
     def _precisions_shape(self, n_components: int, n_columns: int) -> tuple[int, ...]:
         return (n_components,)
 
-    def of_clusters(
+    def from_clusters(
         self, data: Blocks, labels: Array, centers: Array, distances: Array
     ) -> DiagonalParameters:
         """The mixture of clusters: their shares, their centers, their variances.
@@ -518,20 +485,20 @@ def _checked(weights: Array, means: Array, variances: Array) -> DiagonalParamete
     positive = variances > NEGLIGIBLE
     if not positive.all():
         component, column = np.argwhere(~positive)[0]
-        place = f"component {component}"
+        name = f"component {component}"
         if variances.shape == means.shape:
-            place += f" in column {column}"
+            name += f" in column {column}"
         raise ValueError(
-            f"The variance of {place} is zero: the values that it rests on are equal, "
+            f"The variance of {name} is zero: the values that it rests on are equal, "
             "or too small to be squared. Increase reg_covar or min_variance, decrease "
             "n_components, or scale the data."
         )
     return DiagonalParameters(weights, means, variances)
 
 
-def _reach(means: Array, variances: Array) -> Array:
-    """How far means lie from 0, (K,): the largest squares over twice the variance.
+def _cancellation(means: Array, variances: Array) -> Array:
+    """Largest mean^2 / (2 variance) of each component, (K,).
 
-    Expanding a square loses as many digits as this has.
+    The expansion of the square about 0 loses as many digits as this number has.
     """
     return np.max(0.5 * means**2 / np.maximum(variances, NEGLIGIBLE), axis=1)

@@ -1,4 +1,4 @@
-"""The face of a family of covariances, and what families share.
+"""The face of a family of covariances, and the mixing of conditional moments.
 
 A family is a frozen set of options; its methods are pure functions of parameters and
 blocks. E-step and M-step meet only through additive `Statistics`::
@@ -11,62 +11,82 @@ All values are centered by the columns' observed means, so 0 is the mean of a co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
-from typing import Any, Protocol, Self
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sized
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
+from scipy.special import logsumexp
 
-from sklearn_gmmcf._observed import Block, Columns, Observed
 from sklearn_gmmcf._typing import Array, Responsibilities
+from sklearn_gmmcf.data import Block, Columns, Observed
 
-# Sums of responsibilities up to this hold nothing that could be divided by.
+# Sums of responsibilities at or below this are treated as zero.
 NEGLIGIBLE = 1e-290
-
-
 # Metadata of a field of statistics that is the same for all blocks, and not added.
 SHARED = {"shared": True}
+
+LOG_2_PI = float(np.log(2 * np.pi))
 
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """Sums over rows: ``a + b`` are the statistics of the rows of both."""
+    """Sums over rows: ``a + b`` are the statistics of the rows of both.
+
+    A family derives its own frozen dataclass from this one, with a field for each sum.
+    A field declared ``field(metadata=SHARED)`` is the same for all blocks, such as the
+    point that moments are taken about.
+
+    Parameters
+    ----------
+    log_likelihood : float
+        Weighted sum of the rows' log-densities (nats).
+    weight : float
+        Sum of the rows' weights.
+    """
 
     log_likelihood: float
     weight: float
 
     @property
     def size(self) -> float:
-        """What the objective is divided by when its change is compared with tol."""
+        """Divisor of the objective where its change is compared with `tol`."""
         return self.weight
 
     def __add__(self, other: Self) -> Self:
-        sums = {
-            f.name: getattr(self, f.name)
-            if f.metadata.get("shared")
-            else getattr(self, f.name) + getattr(other, f.name)
-            for f in fields(self)
-        }
-        return type(self)(**sums)
+        return self._combine(lambda name: getattr(self, name) + getattr(other, name))
 
     def scaled(self, factor: float) -> Self:
         """The statistics of the same rows at this many times their weights."""
-        products = {
-            f.name: getattr(self, f.name)
-            if f.metadata.get("shared")
-            else getattr(self, f.name) * factor
-            for f in fields(self)
-        }
-        return type(self)(**products)
+        return self._combine(lambda name: getattr(self, name) * factor)
 
     def aligned(self, other: Self) -> Self:
-        """The same with what is shared taken from others, to which it can be added."""
+        """The same statistics with the shared fields of others, to add them up."""
         return self
+
+    def _combine(self, value: Callable[[str], Any]) -> Self:
+        sums = {
+            f.name: value(f.name) for f in fields(self) if "shared" not in f.metadata
+        }
+        return replace(self, **sums)
+
+
+class Parameters(Protocol):
+    """The face of a family's parameters: a frozen dataclass with the weights."""
+
+    @property
+    def weights(self) -> Array:
+        """Shares of the components, (K,)."""
+
+
+ParametersT = TypeVar("ParametersT", bound=Parameters)
+StatisticsT = TypeVar("StatisticsT", bound=Statistics)
 
 
 @dataclass(frozen=True)
-class Given:
-    """What the user gave of a start; None is left to the responsibilities."""
+class UserInit:
+    """The parts of a start that the user gave; None is left to responsibilities."""
 
     weights: Array | None = None  # (K,)
     means: Array | None = None  # (K, d), in the units of the data
@@ -77,125 +97,268 @@ class Given:
         return np.where(columns.known, self.means - columns.center, 0.0)
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         return not any(getattr(self, f.name) is None for f in fields(self))
 
 
-# First responsibilities of the rows of a table: of the data, or of what says more.
-Divide = Callable[[Observed], Responsibilities]
+# Assigns initial responsibilities to the rows of a table: of X itself, or of a per-row
+# summary ('factor' passes each row's noise level).
+InitResponsibilities = Callable[[Observed], Responsibilities]
 
 
-class Family(Protocol):
-    """What the loop and the estimators ask of a family.
+class Family(ABC, Generic[ParametersT, StatisticsT]):
+    """A family of covariances: the one class to write for a new kind of component.
 
-    K components, d columns; a block has n rows.
+    Derive a frozen dataclass whose fields are the options, write the abstract methods,
+    and pass an instance as ``covariance_type``: fits, threads, Dask, `partial_fit`,
+    completion, scorers and searches then know it. `check_family` of
+    :mod:`sklearn_gmmcf.testing` tests its contracts.
+
+    There are K components and d columns; a block has n rows. Values are centered: 0 is
+    the mean of a column. Columns that were never observed (`Columns.known` is False)
+    have no values.
+
+    Methods that start with `conditional` need `conditional` alone: completions, their
+    variances, log-densities of missing entries and draws follow from it. A family
+    overrides them for speed, or where it knows more: draws of entries that depend on
+    each other, components that are not Gaussian.
+
+    See Also
+    --------
+    sklearn_gmmcf.MaskedGaussianMixture : Takes a family as `covariance_type`.
+    sklearn_gmmcf.testing.check_family : Tests a family.
     """
 
-    groups_rows: bool  # whether it asks blocks for their rows and patterns
-    most_rows: int | None  # of a block, if it works on many rows at once
-    given_names: tuple[str, ...]  # which fields of `Given` it can start from
-    unused_options: tuple[str, ...]  # options of the estimator that it ignores
-    unknown_columns: str  # what it completes unknown columns with
+    #: Whether it asks blocks for their patterns of missing entries.
+    needs_patterns: ClassVar[bool] = False
+    #: Fields of `UserInit` that it can start from: 'weights', 'means', 'precisions'.
+    init_names: ClassVar[tuple[str, ...]] = ()
+    #: How it completes columns that were never observed, for a warning.
+    unknown_columns: ClassVar[str] = "the mean of all observed entries"
 
+    @property
+    def max_rows(self) -> int | None:
+        """Most rows of a block; None leaves the size to the data."""
+        return None
+
+    @abstractmethod
     def start(
         self,
         data: Observed,
         n_components: int,
-        divide: Divide,
-        given: Given,
-    ) -> Any:
-        """First parameters: what is given, the rest from the rows divided by type."""
+        init_responsibilities: InitResponsibilities,
+        init: UserInit,
+    ) -> ParametersT:
+        """First parameters.
+
+        Parameters
+        ----------
+        data : Observed
+            The data, or a sample of them.
+        n_components : int
+            Number of components K.
+        init_responsibilities : callable
+            ``init_responsibilities(data)`` gives a function from a slice of rows to
+            responsibilities (K, n).
+        init : UserInit
+            The parts that the user gave; the others come from responsibilities.
+        """
+
+    @abstractmethod
+    def log_joint(self, parameters: ParametersT, block: Block) -> Array:
+        """Log of weight times density of the observed entries, (K, n), writable."""
+
+    @abstractmethod
+    def accumulate(self, parameters: ParametersT, block: Block) -> StatisticsT:
+        """E-step of a block: its statistics."""
+
+    @abstractmethod
+    def maximize(self, statistics: StatisticsT, parameters: ParametersT) -> ParametersT:
+        """M-step: new parameters from the statistics under the current ones."""
+
+    @abstractmethod
+    def conditional(
+        self, parameters: ParametersT, block: Block, rows: Array, columns: Array
+    ) -> tuple[Array, Array]:
+        """Moments of missing entries under each component, given the observed ones.
+
+        Parameters
+        ----------
+        rows, columns : ndarray of shape (m,)
+            The entries, rows counted from the first of the block.
+
+        Returns
+        -------
+        means, variances : ndarray of shape (K, m)
+        """
+
+    @abstractmethod
+    def n_parameters(self, parameters: ParametersT, n_columns: int) -> int:
+        """Number of free parameters with this many known columns."""
+
+    @abstractmethod
+    def attributes(self, parameters: ParametersT, columns: Columns) -> dict[str, Any]:
+        """Fitted attributes by name, in the units of the data.
+
+        `weights_` and `means_` are expected of every family.
+        """
+
+    def sample(
+        self, parameters: ParametersT, sizes: Array, rng: np.random.RandomState
+    ) -> list[Array]:
+        """Rows drawn from each component, (sizes[k], d) each."""
+        raise NotImplementedError(f"{type(self).__name__} does not draw rows.")
+
+    def covariance(
+        self, parameters: ParametersT, component: int, columns: Array
+    ) -> Array:
+        """Covariance matrix (p, p) of some columns (p,) of a component's rows."""
+        raise NotImplementedError(f"{type(self).__name__} has no covariance matrix.")
 
     def check_precisions(
         self, precisions: Array, n_components: int, n_columns: int
     ) -> None:
         """Refuse ``precisions_init`` of a wrong shape or not positive."""
 
-    def recenter(self, parameters: Any, old: Columns, new: Columns) -> Any:
+    def recenter(
+        self, parameters: ParametersT, old: Columns, new: Columns
+    ) -> ParametersT:
         """The same model for data centered elsewhere.
 
-        Columns may have been observed for the first time.
+        Columns may have been observed for the first time; there the mean is 0. The
+        default moves ``parameters.means`` (K, d).
         """
+        means = parameters.means + (old.center - new.center)  # type: ignore[attr-defined]
+        means[:, ~old.known] = 0.0
+        return replace(parameters, means=means)  # type: ignore[type-var]
 
-    def for_streams(self) -> Family:
+    def for_partial_fit(self) -> Self:
         """The family for rows that come in batches."""
+        return self
 
-    def welcome(self, statistics: Any, parameters: Any, arrived: Array) -> Any:
-        """Statistics that can be learned from for columns (d,) without any so far."""
+    def add_columns(
+        self, statistics: StatisticsT, parameters: ParametersT, new_columns: Array
+    ) -> StatisticsT:
+        """Add pseudo-statistics for columns (d,) observed for the first time.
 
-    def log_joint(self, parameters: Any, block: Block) -> Array:
-        """Log of weight times density of the observed entries, (K, n)."""
+        They make the M-step defined where a batch says too little of a new column.
+        """
+        return statistics
 
-    def accumulate(self, parameters: Any, block: Block) -> Any:
-        """E-step of a block: its `Statistics`."""
-
-    def maximize(self, statistics: Any, parameters: Any) -> Any:
-        """M-step: new parameters."""
-
-    def step_back(self, parameters: Any) -> Any | None:
-        """What to go on from if these parameters lowered the objective.
+    def backtrack(self, parameters: ParametersT) -> ParametersT | None:
+        """Parameters to go on from if these lowered the objective.
 
         None if the M-step cannot lower it.
         """
+        return None
 
-    def log_prior(self, parameters: Any) -> float:
-        """What the objective has beside the log-likelihood."""
+    def log_prior(self, parameters: ParametersT) -> float:
+        """Terms of the objective beside the log-likelihood."""
+        return 0.0
+
+    def conditional_joint(
+        self,
+        parameters: ParametersT,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        *,
+        with_variance: bool = True,
+    ) -> tuple[Array, Array, Any]:
+        """`log_joint` of the block and `conditional` of its entries.
+
+        For families that compute both at once; then the joint needs to be right only
+        for the rows of the entries, and variances may be None where none are asked for.
+        """
+        log_joint = self.log_joint(parameters, block)
+        return log_joint, *self.conditional(parameters, block, rows, columns)
 
     def complete_rows(
-        self, parameters: Any, block: Block, *, with_variance: bool
+        self, parameters: ParametersT, block: Block, *, with_variance: bool
     ) -> tuple[Array, Array | None]:
-        """Conditional means and variances of all entries of a block, (n, d)."""
+        """Conditional means and variances (n, d) of a block.
+
+        Observed entries may hold anything.
+        """
+        rows, columns = block.missing()
+        means, variances = self.complete_entries(
+            parameters, block, rows, columns, with_variance=with_variance
+        )
+        completed = np.zeros(block.shape)
+        completed[rows, columns] = means
+        if variances is None:
+            return completed, None
+        spread = np.zeros(block.shape)
+        spread[rows, columns] = variances
+        return completed, spread
 
     def complete_entries(
         self,
-        parameters: Any,
+        parameters: ParametersT,
         block: Block,
         rows: Array,
         columns: Array,
         *,
         with_variance: bool,
     ) -> tuple[Array, Array | None]:
-        """The same at some entries, rows counted from the block's first, (m,)."""
+        """Conditional means and variances (m,) of missing entries, over components."""
+        log_joint, means, variances = self.conditional_joint(
+            parameters, block, rows, columns, with_variance=with_variance
+        )
+        to_responsibilities(log_joint)
+        shares = log_joint[:, rows]
+        mean = np.einsum("km,km->m", shares, means)
+        if not with_variance:
+            return mean, None
+        spread = variances + (means - mean) ** 2
+        return mean, np.einsum("km,km->m", shares, spread)
 
     def log_density_entries(
         self,
-        parameters: Any,
+        parameters: ParametersT,
         block: Block,
         rows: Array,
         columns: Array,
         values: Array,
     ) -> Array:
-        """Log-densities of values in some holes given the observed, (m,)."""
+        """Log-densities (m,) of values of missing entries, given the observed ones.
+
+        The default is for components that are Gaussian given the observed entries.
+        """
+        log_joint, means, variances = self.conditional_joint(
+            parameters, block, rows, columns
+        )
+        log_joint -= logsumexp(log_joint, axis=0)
+        terms = log_normal(values - means, variances)
+        return logsumexp(log_joint[:, rows] + terms, axis=0)
 
     def draw_shared(
-        self, parameters: Any, n_draws: int, rng: np.random.RandomState
-    ) -> Any:
-        """What all rows of a draw share, one for each draw."""
+        self, parameters: ParametersT, n_draws: int, rng: np.random.RandomState
+    ) -> Sized:
+        """State that all rows of a draw share, one for each draw."""
+        return range(n_draws)
 
     def draw(
         self,
-        parameters: Any,
+        parameters: ParametersT,
         shared: Any,
         block: Block,
         rows: Array,
         columns: Array,
         rng: np.random.RandomState,
     ) -> Array:
-        """Draws of some missing entries given the observed, (n_draws, m)."""
+        """Draws (n_draws, m) of missing entries given the observed ones.
 
-    def sample(
-        self, parameters: Any, sizes: Array, rng: np.random.RandomState
-    ) -> list[Array]:
-        """Rows drawn from each component, (sizes[k], d) each."""
-
-    def covariance(self, parameters: Any, component: int, columns: Array) -> Array:
-        """Covariance matrix of some columns (p,) of a component's rows, (p, p)."""
-
-    def n_parameters(self, parameters: Any, n_columns: int) -> int:
-        """Free parameters, of which those of never observed columns are none."""
-
-    def attributes(self, parameters: Any, columns: Columns) -> dict[str, Any]:
-        """Fitted attributes by name, in the units of the data."""
+        The default is for entries that are normal, and independent given the component.
+        """
+        log_joint, means, variances = self.conditional_joint(
+            parameters, block, rows, columns
+        )
+        to_responsibilities(log_joint)
+        labels = draw_labels(log_joint, len(shared), rng)[:, rows]  # (n_draws, m)
+        noise = rng.standard_normal(labels.shape)
+        entries = np.arange(len(rows))
+        return means[labels, entries] + np.sqrt(variances)[labels, entries] * noise
 
 
 def to_responsibilities(log_joint: Array) -> Array:
@@ -225,8 +388,7 @@ def draw_labels(
     """Components (n_draws, n) drawn by responsibilities (K, n)."""
     cumulative = np.cumsum(responsibilities, axis=0)
     drawn = rng.uniform(size=(n_draws, cumulative.shape[1])) * cumulative[-1]
-    labels = (drawn[:, None] >= cumulative[:-1]).sum(axis=1)
-    return labels
+    return (drawn[:, None] >= cumulative[:-1]).sum(axis=1)
 
 
 def log_weights(weights: Array) -> Array:

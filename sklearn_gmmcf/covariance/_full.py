@@ -1,22 +1,9 @@
 r"""Full and tied covariances.
 
-With :math:`o` and :math:`m` the observed and missing columns of a row,
-:math:`\Lambda = \Sigma^{-1}` and :math:`\delta = x - \mu`, the holes have in each
-component
-
-.. math::
-    E[x_m | x_o] &= \mu_m + \Sigma_{mo} \Sigma_{oo}^{-1} \delta_o
-                  = \mu_m - \Lambda_{mm}^{-1} \Lambda_{mo} \delta_o \\
-    C = \mathrm{cov}[x_m | x_o]
-                 &= \Sigma_{mm} - \Sigma_{mo} \Sigma_{oo}^{-1} \Sigma_{om}
-                  = \Lambda_{mm}^{-1}
-
-(Ghahramani and Jordan 1994). The M-step needs :math:`C` beside the conditional means.
-The smaller of the two systems is solved, for many rows at once, the rows last:
-(q, q, n) arrays.
-
-With :math:`\lambda` the `covariance_precision_prior`, :math:`\epsilon = \lambda / 100`,
-D the variances of the columns and S a common covariance matrix, a component's is
+The M-step needs the conditional covariances of missing entries beside their conditional
+means; see `_conditioning`. With :math:`\lambda` the `covariance_precision_prior`,
+:math:`\epsilon = \lambda / 100`, D the variances of the columns and S a common
+covariance matrix, the covariance of a component is
 
 .. math::
     \Sigma_k = (M_k + \lambda S + \epsilon D) / (N_k + \lambda + \epsilon), \quad
@@ -28,46 +15,43 @@ less :math:`\lambda KL(S | \Sigma_k) + \epsilon KL(D | \Sigma_k)`, in one and in
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from scipy.linalg import solve_triangular
-from scipy.special import logsumexp
 
-from sklearn_gmmcf._observed import Block, Columns, Observed, bounded
 from sklearn_gmmcf._typing import Array, Responsibilities
+from sklearn_gmmcf.covariance._conditioning import (
+    FullParameters,
+    iterate_batches,
+    matrix_roots,
+    missing_covariances,
+    missing_variances,
+    posterior,
+    precisions_from,
+    scatter_inverses,
+    unexplained_covariance,
+    whiten,
+)
 from sklearn_gmmcf.covariance._diagonal import Diagonal
 from sklearn_gmmcf.covariance._family import (
     NEGLIGIBLE,
     SHARED,
-    Divide,
-    Given,
+    Family,
+    InitResponsibilities,
     Statistics,
+    UserInit,
     check_shape,
-    chunks,
     draw_labels,
-    log_normal,
     log_weights,
-    to_responsibilities,
 )
-from sklearn_gmmcf.covariance._systems import Systems
+from sklearn_gmmcf.data import Block, Columns, Observed
 
-_LOG_2_PI = float(np.log(2 * np.pi))
-# Above this condition number (of the correlations) the system of the holes loses too
-# many digits, and that of the observed entries is solved.
-_WORST_CONDITION = 1e8
-# A pivot this small relative to its variance is what rounding leaves of a zero.
-_ROUNDING = 16 * float(np.finfo(np.float64).eps)
-# Strength of the prior of uncorrelated columns, in units of that of a common
-# covariance: what keeps a covariance of fewer rows than columns from being singular.
+# Strength of the prior of uncorrelated columns, in units of the prior of a common
+# covariance: it keeps a covariance of fewer rows than columns from being singular.
 _UNCORRELATED = 0.01
 # The common covariance and those of the components are improved this often in turn.
 _COMMON_STEPS = 10
-# Bytes that a batch of systems may take, for all components.
-_BATCH_BYTES = 2**24
-_SHARED_BYTES = 2**19
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +60,7 @@ class FullStatistics(Statistics):
 
     sizes: Array  # (K,)
     counts: Array  # (K, d), responsibilities over observed entries
-    shifts: Array  # (K, d), first moments about origin, holes at conditional means
+    shifts: Array  # (K, d), first moments about origin, conditional means included
     moments: Array  # (K, d, d), second moments about origin, conditional ones included
     origin: Array = field(metadata=SHARED)  # (K, d)
 
@@ -88,76 +72,45 @@ class FullStatistics(Statistics):
         return replace(self, shifts=shifts, moments=moments, origin=other.origin)
 
 
-@dataclass(frozen=True, eq=False)
-class FullParameters:
-    """Weights, means and covariances, and the terms of the density made from them."""
-
-    weights: Array  # (K,)
-    means: Array  # (K, d), centered
-    covariances: Array  # (K, d, d), or (1, d, d) if tied
-    variances: Array  # (d,), of the columns, about their means
-    cholesky: Array = field(init=False, repr=False)  # lower, as covariances
-    whitening: Array = field(init=False, repr=False)  # inverses of cholesky
-    precisions: Array = field(init=False, repr=False)
-    log_dets: Array = field(init=False, repr=False)  # (K,) or (1,), of covariances
-    well_conditioned: Array = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        cholesky, whitening = _whiten(self.covariances)
-        scales = np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
-        correlations = self.covariances / (scales[:, :, None] * scales[:, None])
-        eigenvalues = np.linalg.eigvalsh(correlations)
-        derived = {
-            "cholesky": cholesky,
-            "whitening": whitening,
-            "precisions": _precisions(whitening),
-            "log_dets": 2 * np.log(np.diagonal(cholesky, axis1=1, axis2=2)).sum(axis=1),
-            "well_conditioned": eigenvalues[:, -1]
-            < _WORST_CONDITION * np.maximum(eigenvalues[:, 0], 0),
-        }
-        for name, value in derived.items():
-            object.__setattr__(self, name, value)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (
-            self.weights,
-            self.means,
-            self.covariances,
-            self.variances,
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """Rows of one pattern that are worked on at once."""
-
-    rows: Array  # (n,)
-    values: Array  # (d, n), 0 in the holes
-    observed: Systems
-    missing: Systems
-
-
-@dataclass(frozen=True, eq=False)
-class _Conditional:
-    """The rows of a part under one component."""
-
-    log_density: Array  # (n,), of the observed entries
-    residuals: Array  # (d, n), with conditional means in the holes
-    # Lower triangles: of the conditional covariances of the holes, or, where fewer
-    # entries are observed, of the inverse covariances of the observed.
-    inverses: Array  # (q (q + 1) / 2, P)
-    of_holes: bool
-
-
 @dataclass(frozen=True)
-class Full:
-    """A covariance matrix for each component."""
+class Full(Family[FullParameters, FullStatistics]):
+    """A covariance matrix for each component: ``covariance_type='full'``.
 
-    groups_rows = True
-    most_rows = None
-    given_names = ("weights", "means", "precisions")
-    unused_options = ()
-    unknown_columns = "the mean of all observed entries"
+    Parameters
+    ----------
+    reg_covar : float, default=0.0
+        Added to the diagonal of a covariance matrix, by the share of rows that observe
+        the column (squared units of the data).
+
+    min_variance : float, default=0.0
+        Floor under each eigenvalue of a covariance matrix (squared units of the data).
+
+    mean_precision_prior : float, default=0.0
+        Strength that pulls means to the mean of their column, as this many further
+        observations there would.
+
+    covariance_precision_prior : float, default=0.0
+        Strength that pulls covariance matrices to a common one; see
+        :class:`~sklearn_gmmcf.MaskedGaussianMixture`.
+
+    See Also
+    --------
+    Tied : One covariance matrix for all components.
+    Factor : Common factors, for many columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_gmmcf import MaskedGaussianMixture
+    >>> from sklearn_gmmcf.covariance import Full
+    >>> X = np.array([[1, 2], [2, 4.1], [3, 5.9], [4, np.nan]])
+    >>> mixture = MaskedGaussianMixture(covariance_type=Full(reg_covar=0.1))
+    >>> mixture.fit(X).covariances_.shape
+    (1, 2, 2)
+    """
+
+    needs_patterns = True
+    init_names = ("weights", "means", "precisions")
 
     reg_covar: float = 0.0
     min_variance: float = 0.0
@@ -168,24 +121,24 @@ class Full:
         self,
         data: Observed,
         n_components: int,
-        divide: Divide,
-        given: Given,
+        init_responsibilities: InitResponsibilities,
+        init: UserInit,
     ) -> FullParameters:
         _, _, spread = Diagonal().estimate(
             data, 1, lambda rows: np.ones((1, rows.stop - rows.start))
         )
         variances = spread[0]
-        if not given.is_whole:
+        if not init.is_complete:
             weights, means, covariances = self._estimate_start(
-                data, n_components, divide(data), variances
+                data, n_components, init_responsibilities(data), variances
             )
-        if given.weights is not None:
-            weights = given.weights
-        if given.means is not None:
-            means = given.centered_means(data.columns)
-        if given.precisions is not None:
+        if init.weights is not None:
+            weights = init.weights
+        if init.means is not None:
+            means = init.centered_means(data.columns)
+        if init.precisions is not None:
             d = data.shape[1]
-            precisions = given.precisions.reshape(-1, d, d)
+            precisions = init.precisions.reshape(-1, d, d)
             covariances = _symmetric(np.linalg.inv(precisions))
         return FullParameters(weights, means, covariances, variances)
 
@@ -202,28 +155,11 @@ class Full:
                     f"precisions_init should be positive definite; {k} is not."
                 )
 
-    def recenter(
-        self, parameters: FullParameters, old: Columns, new: Columns
-    ) -> FullParameters:
-        means = parameters.means + (old.center - new.center)
-        means[:, ~old.known] = 0.0  # the mean of those that arrive
-        return replace(parameters, means=means)
-
-    def for_streams(self) -> Full:
-        return self
-
-    def welcome(
-        self, statistics: FullStatistics, parameters: FullParameters, arrived: Array
-    ) -> FullStatistics:
-        return statistics  # holes already stand there with their variance
-
     def log_joint(self, parameters: FullParameters, block: Block) -> Array:
-        n_components = len(parameters.weights)
-        log_joint = np.empty((n_components, len(block.weights)))
-        for part in _parts(parameters, block):
-            for k in range(n_components):
-                conditional = _condition(parameters, k, part)
-                log_joint[k, part.rows] = conditional.log_density
+        log_joint = np.empty((len(parameters.weights), len(block.weights)))
+        for batch, conditionals in iterate_batches(parameters, block):
+            for k, conditional in enumerate(conditionals):
+                log_joint[k, batch.rows] = conditional.log_density
         log_joint += log_weights(parameters.weights)[:, None]
         return log_joint
 
@@ -233,29 +169,33 @@ class Full:
         log_likelihood = 0.0
         shifts = np.zeros((n_components, d))
         moments = np.zeros((n_components, d, d))
-        # What the observed tell of the holes: sums of weights and of inverses.
-        of_observed = np.zeros(n_components), np.zeros((n_components, d, d))
-        for part, conditionals in _conditionals(parameters, block):
-            joint, log_density = _posterior(parameters, conditionals)
-            weights = block.weights[part.rows]
+        # Sums of weights and of inverses of rows whose observed systems were solved.
+        solved_weights = np.zeros(n_components)
+        solved_inverses = np.zeros((n_components, d, d))
+        for batch, conditionals in iterate_batches(parameters, block):
+            joint, log_density = posterior(parameters, conditionals)
+            weights = block.weights[batch.rows]
             log_likelihood += float(weights @ log_density)
             joint *= weights
-            responsibilities[:, part.rows] = joint
+            responsibilities[:, batch.rows] = joint
             for k, conditional in enumerate(conditionals):
                 residuals = conditional.residuals
                 shifts[k] += residuals @ joint[k]
                 scaled = residuals * np.sqrt(joint[k])
                 moments[k] += scaled @ scaled.T
-                if not len(part.missing.columns):
+                if not len(batch.missing.columns):
                     continue
-                if conditional.of_holes:
-                    moments[k] += _scatter(part.missing, conditional, joint[k])
+                if conditional.from_missing:
+                    moments[k] += scatter_inverses(batch.missing, conditional, joint[k])
                 else:
-                    of_observed[0][k] += joint[k].sum()
-                    of_observed[1][k] += _scatter(part.observed, conditional, joint[k])
-        for k, (weight, inverses) in enumerate(zip(*of_observed, strict=True)):
-            if weight > 0:
-                moments[k] += _unexplained(parameters, k, weight, inverses)
+                    solved_weights[k] += joint[k].sum()
+                    solved_inverses[k] += scatter_inverses(
+                        batch.observed, conditional, joint[k]
+                    )
+        for k in np.flatnonzero(solved_weights > 0).tolist():
+            moments[k] += unexplained_covariance(
+                parameters, k, solved_weights[k], solved_inverses[k]
+            )
         return FullStatistics(
             log_likelihood=log_likelihood,
             weight=float(block.weights.sum()),
@@ -280,119 +220,58 @@ class Full:
             sizes / sizes.sum(), means, covariances, parameters.variances
         )
 
-    def step_back(self, parameters: FullParameters) -> None:
-        return None
-
     def log_prior(self, parameters: FullParameters) -> float:
         value = 0.0
         precisions = parameters.precisions
         if self.mean_precision_prior > 0:
             means = parameters.means
-            of_means = np.broadcast_to(precisions, (len(means), *precisions.shape[1:]))
-            lengths = np.einsum("ki,kij,kj->", means, of_means, means)
+            by_mean = np.broadcast_to(precisions, (len(means), *precisions.shape[1:]))
+            lengths = np.einsum("ki,kij,kj->", means, by_mean, means)
             value -= 0.5 * self.mean_precision_prior * float(lengths)
         if self.covariance_precision_prior > 0:
             # Up to a constant; the traces with the common covariance are one, too.
             log_dets = parameters.log_dets
-            of_common = -np.linalg.slogdet(precisions.mean(axis=0))[1]
-            spread = float((log_dets - of_common).sum())
+            common = -np.linalg.slogdet(precisions.mean(axis=0))[1]
+            spread = float((log_dets - common).sum())
             traces = np.einsum("kii,i->k", precisions, parameters.variances)
             spread += _UNCORRELATED * float((log_dets + traces).sum())
             value -= 0.5 * self.covariance_precision_prior * spread
         return value
 
-    def complete_rows(
-        self, parameters: FullParameters, block: Block, *, with_variance: bool
-    ) -> tuple[Array, Array | None]:
-        rows = np.arange(len(block.weights))
-        return self._complete(parameters, block, rows, with_variance)
-
-    def _complete(
-        self,
-        parameters: FullParameters,
-        block: Block,
-        wanted: Array,
-        with_variance: bool,
-    ) -> tuple[Array, Array | None]:
-        """Conditional means and variances of some rows, sorted, (m, d)."""
-        means = np.empty((len(wanted), parameters.means.shape[1]))
-        variances = np.zeros_like(means) if with_variance else None
-        for part, conditionals in _conditionals(parameters, block, wanted):
-            places = np.searchsorted(wanted, part.rows)
-            shares, _ = _posterior(parameters, conditionals)
-            of_components = [
-                mean[:, None] + conditional.residuals
-                for mean, conditional in zip(
-                    parameters.means, conditionals, strict=True
-                )
-            ]
-            mean = sum(r * m for r, m in zip(shares, of_components, strict=True))
-            means[places] = mean.T
-            if variances is None:
-                continue
-            spread = sum(
-                r * (m - mean) ** 2 for r, m in zip(shares, of_components, strict=True)
-            )
-            holes = part.missing.take(spread)
-            for k, conditional in enumerate(conditionals):
-                own = _hole_variances(parameters, k, part, conditional)
-                holes += shares[k] * own
-            part.missing.put(spread, holes)
-            variances[places] = spread.T
+    def conditional(
+        self, parameters: FullParameters, block: Block, rows: Array, columns: Array
+    ) -> tuple[Array, Array]:
+        _, means, variances = self.conditional_joint(parameters, block, rows, columns)
         return means, variances
 
-    def complete_entries(
+    def conditional_joint(
         self,
         parameters: FullParameters,
         block: Block,
         rows: Array,
         columns: Array,
         *,
-        with_variance: bool,
-    ) -> tuple[Array, Array | None]:
-        wanted, places = np.unique(rows, return_inverse=True)
-        means, variances = self._complete(parameters, block, wanted, with_variance)
-        if variances is None:
-            return means[places, columns], None
-        return means[places, columns], variances[places, columns]
-
-    def log_density_entries(
-        self,
-        parameters: FullParameters,
-        block: Block,
-        rows: Array,
-        columns: Array,
-        values: Array,
-    ) -> Array:
-        log_density = np.empty(len(rows))
-        # Where each row stands in the part that is worked on.
-        places = np.full(len(block.weights), -1)
-        for part, conditionals in _conditionals(parameters, block, np.unique(rows)):
-            places[part.rows] = np.arange(len(part.rows))
-            mine = np.flatnonzero(places[rows] >= 0)
-            here = columns[mine], places[rows[mine]]
-            places[part.rows] = -1
-            terms = np.empty((len(conditionals), len(mine)))
+        with_variance: bool = True,
+    ) -> tuple[Array, Array, Any]:
+        p = parameters
+        log_joint = np.zeros((len(p.weights), len(block.weights)))
+        means = np.empty((len(p.weights), len(rows)))
+        variances = np.empty_like(means) if with_variance else None
+        entries = _RowEntries(rows, len(block.weights))
+        for batch, conditionals in iterate_batches(p, block, np.unique(rows)):
+            chosen, in_batch = entries.select(batch.rows)
+            here = columns[chosen], in_batch
             for k, conditional in enumerate(conditionals):
-                covariance = parameters.covariances[k % len(parameters.covariances)]
-                variances = np.empty_like(part.values)
-                own = _hole_variances(parameters, k, part, conditional)
-                part.missing.put(variances, own)
-                # Columns that others determine leave a rounded zero.
-                least = _ROUNDING * np.diag(covariance)[here[0]]
-                residuals = values[mine] - parameters.means[k][here[0]]
-                residuals -= conditional.residuals[here]
-                terms[k] = log_normal(residuals, np.maximum(variances[here], least))
-            log_joint = np.stack([c.log_density for c in conditionals])
-            log_joint += log_weights(parameters.weights)[:, None]
-            log_joint -= logsumexp(log_joint, axis=0)
-            log_density[mine] = logsumexp(log_joint[:, here[1]] + terms, axis=0)
-        return log_density
-
-    def draw_shared(
-        self, parameters: FullParameters, n_draws: int, rng: np.random.RandomState
-    ) -> range:
-        return range(n_draws)
+                log_joint[k, batch.rows] = conditional.log_density
+                means[k, chosen] = p.means[k][here[0]] + conditional.residuals[here]
+                if variances is not None:
+                    spread = np.empty_like(batch.values)
+                    batch.missing.put(
+                        spread, missing_variances(p, k, batch, conditional)
+                    )
+                    variances[k, chosen] = spread[here]
+        log_joint += log_weights(p.weights)[:, None]
+        return log_joint, means, variances
 
     def draw(
         self,
@@ -403,30 +282,31 @@ class Full:
         columns: Array,
         rng: np.random.RandomState,
     ) -> Array:
-        wanted, places = np.unique(rows, return_inverse=True)
+        wanted, positions = np.unique(rows, return_inverse=True)
         d = parameters.means.shape[1]
         drawn = np.zeros((len(shared), len(wanted), d))
-        for part, conditionals in _conditionals(
+        for batch, conditionals in iterate_batches(
             parameters, block, wanted, with_covariances=True
         ):
-            shares, _ = _posterior(parameters, conditionals)
+            shares, _ = posterior(parameters, conditionals)
             labels = draw_labels(shares, len(shared), rng)
-            values = np.empty((len(shared), d, len(part.rows)))
+            values = np.empty((len(shared), d, len(batch.rows)))
             for k, conditional in enumerate(conditionals):
-                mine = labels == k
-                if not mine.any():
+                chosen = labels == k
+                if not chosen.any():
                     continue
                 mean = parameters.means[k][:, None] + conditional.residuals
-                roots = _roots(_hole_covariances(parameters, k, part, conditional))
-                for draw, chosen in zip(values, mine, strict=True):
-                    noise = rng.standard_normal((len(part.rows), roots.shape[1], 1))
-                    of_k = mean.copy()
-                    holes = part.missing.take(of_k) + (roots @ noise)[:, :, 0].T
-                    part.missing.put(of_k, holes)
-                    np.copyto(draw, of_k, where=chosen)
-            of_part = np.searchsorted(wanted, part.rows)
-            drawn[:, of_part] = values.transpose(0, 2, 1)
-        return drawn[:, places, columns]
+                roots = matrix_roots(
+                    missing_covariances(parameters, k, batch, conditional)
+                )
+                for draw, rows_k in zip(values, chosen, strict=True):
+                    noise = rng.standard_normal((len(batch.rows), roots.shape[1], 1))
+                    completed = mean.copy()
+                    missing = batch.missing.take(mean) + (roots @ noise)[:, :, 0].T
+                    batch.missing.put(completed, missing)
+                    np.copyto(draw, completed, where=rows_k)
+            drawn[:, np.searchsorted(wanted, batch.rows)] = values.transpose(0, 2, 1)
+        return drawn[:, positions, columns]
 
     def sample(
         self, parameters: FullParameters, sizes: Array, rng: np.random.RandomState
@@ -447,8 +327,8 @@ class Full:
 
     def n_parameters(self, parameters: FullParameters, n_columns: int) -> int:
         n_components, n_covariances = len(parameters.means), len(parameters.covariances)
-        of_covariances = n_covariances * n_columns * (n_columns + 1) // 2
-        return of_covariances + n_components * n_columns + n_components - 1
+        n_entries = n_covariances * n_columns * (n_columns + 1) // 2
+        return n_entries + n_components * n_columns + n_components - 1
 
     def attributes(
         self, parameters: FullParameters, columns: Columns
@@ -473,7 +353,7 @@ class Full:
     ) -> tuple[Array, Array, Array]:
         """M-step from means and variances of the observed entries of each component.
 
-        A hole stands at its component's mean, with the variance there.
+        A missing entry stands at its component's mean, with the variance there.
         """
         diagonal = Diagonal(self.reg_covar, self.min_variance)
         statistics, means, variances = diagonal.estimate(
@@ -482,14 +362,14 @@ class Full:
         sizes, counts = statistics.sizes, statistics.counts
 
         def scatter(block: Block) -> Array:
-            of_block = np.empty((*means.shape, means.shape[1]))
-            values, present = block.dense()
+            moments = np.empty((*means.shape, means.shape[1]))
+            values, observed = block.dense()
             weighted = responsibilities(block.rows) * block.weights
             for k, mean in enumerate(means):
-                residuals = (values - mean) * present
+                residuals = (values - mean) * observed
                 residuals *= np.sqrt(weighted[k])[:, None]
-                of_block[k] = residuals.T @ residuals
-            return of_block
+                moments[k] = residuals.T @ residuals
+            return moments
 
         moments = data.total(scatter)
         moments += _diagonals((sizes[:, None] - counts) * variances)
@@ -525,8 +405,9 @@ class Full:
         sizes = statistics.sizes
         learned = sizes > NEGLIGIBLE
         shares = statistics.counts[learned] / sizes[learned, None]
-        # A column gains reg_covar as far as it is observed: what is added again to the
-        # conditional variances of its holes would add up over iterations.
+        # A column gains reg_covar by the share of rows that observe it: added to the
+        # conditional variances of its missing entries, too, it would add up over
+        # iterations.
         ridge = _diagonals(self.reg_covar * shares)
         covariances = kept.copy()
         moments, rows = self._add_uncorrelated(moments, sizes, variances)
@@ -535,7 +416,9 @@ class Full:
         if strength == 0 or len(sizes) == 1:
             covariances[learned] = moments / rows + ridge
             return self._floor(covariances)
-        precisions = _precisions(_whiten(covariances)[1])  # of a start: may be singular
+        precisions = precisions_from(
+            whiten(covariances)[1]
+        )  # a start's may be singular
         for step in range(_COMMON_STEPS):
             if step > 0:
                 precisions = np.linalg.inv(covariances)
@@ -547,7 +430,7 @@ class Full:
     def _add_uncorrelated(
         self, moments: Array, sizes: Array, variances: Array
     ) -> tuple[Array, Array]:
-        """Moments and sizes with those of the prior's uncorrelated columns."""
+        """Moments and sizes, with the prior's uncorrelated columns added."""
         if self.covariance_precision_prior == 0:
             return moments, sizes
         n_rows = _UNCORRELATED * self.covariance_precision_prior
@@ -567,7 +450,17 @@ class Full:
 
 @dataclass(frozen=True)
 class Tied(Full):
-    """One covariance matrix for all components."""
+    """One covariance matrix for all components: ``covariance_type='tied'``.
+
+    Parameters
+    ----------
+    reg_covar, min_variance, mean_precision_prior, covariance_precision_prior : float
+        See `Full`; the last one pulls to uncorrelated columns alone.
+
+    See Also
+    --------
+    Full : A covariance matrix for each component.
+    """
 
     def attributes(
         self, parameters: FullParameters, columns: Columns
@@ -590,194 +483,6 @@ class Tied(Full):
         return self._floor(covariance[None])
 
 
-def _condition(parameters: FullParameters, k: int, part: _Part) -> _Conditional:
-    """What a component makes of the observed entries of some rows."""
-    c = k % len(parameters.covariances)
-    residuals = part.values - parameters.means[k][:, None]
-    n_observed, n_missing = len(part.observed.columns), len(part.missing.columns)
-    log_dets = parameters.log_dets[c]
-    of_holes = n_missing == 0 or (
-        bool(parameters.well_conditioned[c]) and n_missing <= n_observed
-    )
-    if n_missing == 0:
-        whitened = parameters.whitening[c] @ residuals
-        quadratic = np.einsum("dn,dn->n", whitened, whitened)
-        inverses = np.empty((0, 1))
-    elif of_holes:
-        part.missing.put(residuals, 0.0)
-        pulls = parameters.precisions[c] @ residuals
-        quadratic = np.einsum("dn,dn->n", residuals, pulls)
-        inverses, solutions, gain, log_dets_of_holes = part.missing.invert(
-            parameters.precisions[c], part.missing.take(pulls)
-        )
-        quadratic -= gain
-        log_dets = log_dets + log_dets_of_holes
-        part.missing.put(residuals, -solutions)
-    else:
-        observed = part.observed.take(residuals)
-        inverses, solutions, quadratic, log_dets = part.observed.invert(
-            parameters.covariances[c], observed
-        )
-        weights = np.zeros_like(residuals)
-        part.observed.put(weights, solutions)
-        residuals = parameters.covariances[c] @ weights
-        part.observed.put(residuals, observed)
-    log_density = -0.5 * (n_observed * _LOG_2_PI + log_dets + quadratic)
-    return _Conditional(log_density, residuals, inverses, of_holes)
-
-
-def _unexplained(
-    parameters: FullParameters, k: int, weight: float, inverses: Array
-) -> Array:
-    """Sum of the holes' covariances: weight S - S (sum of inverses of S_oo) S.
-
-    In whitened coordinates its eigenvalues are from 0 to weight, which rounding of an
-    ill-conditioned S could leave.
-    """
-    L = parameters.cholesky[k % len(parameters.cholesky)]
-    values, vectors = np.linalg.eigh(weight * np.eye(len(L)) - L.T @ inverses @ L)
-    roots = L @ (vectors * np.sqrt(np.maximum(values, 0.0)))
-    return roots @ roots.T
-
-
-def _hole_variances(
-    parameters: FullParameters, k: int, part: _Part, conditional: _Conditional
-) -> Array:
-    """Conditional variances of the holes, (q_missing, P)."""
-    n_missing = len(part.missing.columns)
-    if conditional.of_holes:
-        diagonal = np.arange(n_missing)
-        return conditional.inverses[diagonal * (diagonal + 3) // 2]
-    covariance = parameters.covariances[k % len(parameters.covariances)]
-    observed, missing = part.observed.columns.T, part.missing.columns.T  # (P, q)
-    inverses = part.observed.unpack(conditional.inverses)
-    variances = np.diag(covariance)[part.missing.columns]
-    bytes_a_row = 8 * (observed.shape[1] + 1) * n_missing
-    for rows in chunks(len(missing), max(bounded(_BATCH_BYTES) // bytes_a_row, 1)):
-        across = covariance[missing[rows][:, :, None], observed[rows][:, None]]
-        variances[:, rows] -= ((across @ inverses[rows]) * across).sum(axis=2).T
-    return np.maximum(variances, 0.0)  # rounding may leave less
-
-
-def _hole_covariances(
-    parameters: FullParameters, k: int, part: _Part, conditional: _Conditional
-) -> Array:
-    """Conditional covariances of the holes, (P, q_missing, q_missing)."""
-    if conditional.of_holes:
-        return part.missing.unpack(conditional.inverses)
-    covariance = parameters.covariances[k % len(parameters.covariances)]
-    observed, missing = part.observed.columns.T, part.missing.columns.T  # (P, q)
-    inverses = part.observed.unpack(conditional.inverses)
-    across = covariance[missing[:, :, None], observed[:, None]]
-    own = covariance[missing[:, :, None], missing[:, None]]
-    return own - across @ inverses @ np.swapaxes(across, 1, 2)
-
-
-def _roots(covariances: Array) -> Array:
-    """Matrices R with R R^T = covariance, (P, q, q), also of singular ones."""
-    try:
-        return np.linalg.cholesky(covariances)
-    except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh(covariances)
-        return vectors * np.sqrt(np.maximum(values, 0.0))[:, None]
-
-
-def _parts(
-    parameters: FullParameters,
-    block: Block,
-    wanted: Array | None = None,
-    with_covariances: bool = False,
-) -> Iterator[_Part]:
-    """The block, or wanted rows of it, in parts of one pattern that fit in the batch.
-
-    With covariances, so do the covariances of the holes of each row.
-    """
-    values, _ = block.dense()
-    n_components, d = parameters.means.shape
-    well_conditioned = bool(parameters.well_conditioned.all())
-    for pattern in block.patterns():
-        if wanted is not None:
-            pattern = pattern.part(np.flatnonzero(np.isin(pattern.rows, wanted)))
-        n_observed, n_missing = len(pattern.observed), len(pattern.missing)
-        if pattern.is_shared:
-            size = _SHARED_BYTES // (8 * d)
-        else:
-            q = (
-                n_missing
-                if well_conditioned and n_missing <= n_observed
-                else n_observed
-            )
-            n_values = n_components * (q * (q + 1) // 2 + 2 * d)
-            if with_covariances:
-                n_values += 2 * n_missing * d
-            size = bounded(_BATCH_BYTES) // (8 * n_values)
-        for rows in chunks(len(pattern.rows), max(size, 1)):
-            part = pattern.part(rows)
-            yield _Part(
-                rows=part.rows,
-                values=np.ascontiguousarray(values[part.rows].T),
-                observed=Systems(part.observed, d),
-                missing=Systems(part.missing, d),
-            )
-
-
-def _conditionals(
-    parameters: FullParameters,
-    block: Block,
-    wanted: Array | None = None,
-    with_covariances: bool = False,
-) -> Iterator[tuple[_Part, list[_Conditional]]]:
-    """The parts of a block, under each component."""
-    for part in _parts(parameters, block, wanted, with_covariances):
-        components = range(len(parameters.weights))
-        yield part, [_condition(parameters, k, part) for k in components]
-
-
-def _posterior(
-    parameters: FullParameters, conditionals: list[_Conditional]
-) -> tuple[Array, Array]:
-    """Responsibilities (K, n) and log-densities (n,) of the rows of a part."""
-    joint = np.stack([conditional.log_density for conditional in conditionals])
-    joint += log_weights(parameters.weights)[:, None]
-    log_density = to_responsibilities(joint)
-    return joint, log_density
-
-
-def _scatter(systems: Systems, conditional: _Conditional, weights: Array) -> Array:
-    """Weighted sum over rows of the inverses, as a (d, d) matrix."""
-    if conditional.inverses.shape[1] == 1:
-        weights = weights.sum(keepdims=True)
-    return systems.scatter(conditional.inverses, weights)
-
-
-def _cholesky(component: int, covariance: Array) -> Array:
-    """Lower factor of a covariance that is not singular."""
-    try:
-        factor = np.linalg.cholesky(covariance)
-    except np.linalg.LinAlgError:
-        factor = np.zeros_like(covariance)
-    least = np.maximum(_ROUNDING * np.diag(covariance), NEGLIGIBLE)
-    if not (np.diag(factor) ** 2 > least).all():
-        raise ValueError(
-            f"The covariance of component {component} is singular: its rows are too "
-            "few, or its columns depend on each other. Increase reg_covar or "
-            "min_variance, decrease n_components, or scale the columns alike."
-        )
-    return factor
-
-
-def _whiten(covariances: Array) -> tuple[Array, Array]:
-    """Lower factors of covariances (K, d, d), and their inverses."""
-    cholesky = np.stack([_cholesky(k, c) for k, c in enumerate(covariances)])
-    identity = np.eye(cholesky.shape[1])
-    whitening = [solve_triangular(L, identity, lower=True) for L in cholesky]
-    return cholesky, np.stack(whitening)
-
-
-def _precisions(whitening: Array) -> Array:
-    return np.swapaxes(whitening, 1, 2) @ whitening
-
-
 def _diagonals(variances: Array) -> Array:
     """Diagonal matrices (K, d, d) of (K, d) variances."""
     return variances[:, :, None] * np.eye(variances.shape[1])
@@ -790,3 +495,20 @@ def _outer(first: Array, second: Array) -> Array:
 
 def _symmetric(matrices: Array) -> Array:
     return (matrices + np.swapaxes(matrices, 1, 2)) / 2
+
+
+class _RowEntries:
+    """Entries (m,) by their rows."""
+
+    def __init__(self, rows: Array, n: int) -> None:
+        self.order = np.argsort(rows, kind="stable")
+        self.bounds = np.searchsorted(rows[self.order], np.arange(n + 1))
+
+    def select(self, rows: Array) -> tuple[Array, Array]:
+        """The entries of some rows, and the positions of their rows among these."""
+        starts, lengths = self.bounds[rows], self.bounds[rows + 1] - self.bounds[rows]
+        positions = np.repeat(np.arange(len(rows)), lengths)
+        offsets = np.arange(len(positions)) - np.repeat(
+            np.cumsum(lengths) - lengths, lengths
+        )
+        return self.order[starts[positions] + offsets], positions

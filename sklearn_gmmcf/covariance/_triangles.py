@@ -1,7 +1,8 @@
-"""Many small systems at once: those of submatrices that differ from row to row.
+"""Packed symmetric matrices, and many small systems at once.
 
-The rows are the last axis, so that each step of an elimination is one product over all
-of them. Symmetric matrices are their lower triangles by rows, (q (q + 1) / 2, n).
+Symmetric matrices (q, q) are their lower triangles by rows, with the matrices of
+different rows or columns of the data along the last axis: (q (q + 1) / 2, n). So each
+step of an elimination is one product over all of them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,62 @@ import numpy as np
 from sklearn_gmmcf._typing import Array
 
 # Larger systems are faster one by one in LAPACK than swept together.
-_LARGEST_SWEEP = 32
+_MAX_SWEEP = 32
+
+
+def n_packed(q: int) -> int:
+    """Number of entries of a lower triangle."""
+    return q * (q + 1) // 2
+
+
+def diagonal_indices(q: int) -> Array:
+    """Where the diagonal stands in a lower triangle."""
+    i = np.arange(q)
+    return i * (i + 3) // 2
+
+
+def multiplicities(q: int) -> Array:
+    """How often each entry of a lower triangle stands in the matrix."""
+    first, second = np.tril_indices(q)
+    return np.where(first == second, 1.0, 2.0)
+
+
+def double_off_diagonal(triangles: Array) -> Array:
+    """Triangles whose inner products with others equal the traces of products."""
+    return triangles * multiplicities(_order(triangles))[:, None]
+
+
+def packed_outer(vectors: Array) -> Array:
+    """Triangles of the outer products of vectors (q, n) with themselves."""
+    first, second = np.tril_indices(len(vectors))
+    return vectors[first] * vectors[second]
+
+
+def add_packed_outer(triangles: Array, vectors: Array) -> Array:
+    """Add the outer products of vectors (q, n) to triangles, in place."""
+    start = 0
+    for i, vector in enumerate(vectors):
+        triangles[start : start + i + 1] += vectors[: i + 1] * vector
+        start += i + 1
+    return triangles
+
+
+def pack(matrix: Array) -> Array:
+    """The triangle of one matrix (q, q)."""
+    return matrix[np.tril_indices(len(matrix))]
+
+
+def unpack(triangles: Array) -> Array:
+    """Triangles (., n) as symmetric matrices (n, q, q)."""
+    q = _order(triangles)
+    first, second = np.tril_indices(q)
+    matrices = np.empty((triangles.shape[1], q, q))
+    matrices[:, first, second] = matrices[:, second, first] = triangles.T
+    return matrices
+
+
+def _order(triangles: Array) -> int:
+    return int(np.sqrt(2 * len(triangles)))
 
 
 class Systems:
@@ -24,8 +80,8 @@ class Systems:
         self.d = d
 
     @cached_property
-    def places(self) -> Array:
-        """Those of the lower triangles in a flat (d, d) matrix, (q (q + 1) / 2, P)."""
+    def flat_indices(self) -> Array:
+        """Where the lower triangles stand in a flat (d, d) matrix, (., P)."""
         first, second = np.tril_indices(len(self.columns))
         return self.columns[first] * self.d + self.columns[second]
 
@@ -43,10 +99,10 @@ class Systems:
             Log-determinants of the submatrices.
         """
         q, n_systems = self.columns.shape
-        if n_systems > 1 and q <= _LARGEST_SWEEP:
-            n_entries = q * (q + 1) // 2
+        if n_systems > 1 and q <= _MAX_SWEEP:
+            n_entries = n_packed(q)
             bordered = np.empty((n_entries + q + 1, n_systems))
-            np.take(matrix.ravel(), self.places, out=bordered[:n_entries])
+            np.take(matrix.ravel(), self.flat_indices, out=bordered[:n_entries])
             bordered[n_entries:-1] = right
             bordered[-1] = 0.0
             log_dets = sweep(bordered, q)
@@ -68,17 +124,9 @@ class Systems:
     def scatter(self, triangles: Array, weights: Array) -> Array:
         """Weighted sum of the systems' lower triangles (., P), as a (d, d) matrix."""
         terms = (triangles * weights).ravel()
-        lower = np.bincount(self.places.ravel(), terms, minlength=self.d**2)
+        lower = np.bincount(self.flat_indices.ravel(), terms, minlength=self.d**2)
         lower = lower.reshape(self.d, self.d)
         return lower + np.tril(lower, -1).T
-
-    def unpack(self, triangles: Array) -> Array:
-        """Lower triangles (., P) as symmetric matrices (P, q, q)."""
-        q, n_systems = self.columns.shape
-        first, second = np.tril_indices(q)
-        matrices = np.empty((n_systems, q, q))
-        matrices[:, first, second] = matrices[:, second, first] = triangles.T
-        return matrices
 
     def take(self, array: Array) -> Array:
         """The columns' rows of a (d, n) array: (q, n)."""
@@ -98,7 +146,7 @@ def sweep(bordered: Array, q: int) -> Array:
     """Sweep the first q pivots of symmetric positive definite matrices, in place.
 
     Each column of `bordered` is the lower triangle of [[A, b], [b^T, 0]] by rows, and
-    becomes that of [[-A^-1, A^-1 b], [., -b^T A^-1 b]].
+    becomes the triangle of [[-A^-1, A^-1 b], [., -b^T A^-1 b]].
 
     Returns
     -------
@@ -115,14 +163,13 @@ def sweep(bordered: Array, q: int) -> Array:
         log_dets += np.log(pivot)
         inverse = 1 / pivot
         column[:j] = rows[j][:j]
-        column[j] = 0.0  # the pivot's own place is written at the end of the step
+        column[j] = 0.0  # the pivot itself is written at the end of the step
         for i in range(j + 1, n_rows):
             column[i] = rows[i][j]
         np.multiply(column, inverse, out=scaled)
         for i in range(n_rows):
             if i != j:
-                part = np.multiply(scaled[: i + 1], column[i], out=product[: i + 1])
-                rows[i] -= part
+                rows[i] -= np.multiply(scaled[: i + 1], column[i], out=product[: i + 1])
         rows[j][:j] = scaled[:j]
         for i in range(j + 1, n_rows):
             rows[i][j] = scaled[i]

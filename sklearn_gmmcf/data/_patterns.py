@@ -1,4 +1,4 @@
-"""Rows grouped by their holes, for what must be computed within each row."""
+"""Rows grouped by their missing entries, for computations within each row."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 
 from sklearn_gmmcf._typing import Array
 
-# From this many rows on, a pattern of holes is worth a matrix product of its own.
+# From this many rows on, a pattern is worth a matrix product of its own.
 _SHARED_ROWS = 100
 
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
-    """Rows that miss equally many entries: the same ones, or each row others.
+    """Rows that miss equally many entries: all the same ones, or each its own.
 
     Column indices are (q, P), ascending, with P = 1 if all rows share them, else one
     for each row.
@@ -28,33 +28,33 @@ class Pattern:
     def is_shared(self) -> bool:
         return self.observed.shape[1] == 1
 
-    def part(self, rows: slice | Array) -> Pattern:
-        """Some of the rows."""
+    def subset(self, rows: slice | Array) -> Pattern:
+        """The pattern of these of its rows."""
         columns = slice(None) if self.is_shared else rows
         return Pattern(
             self.rows[rows], self.observed[:, columns], self.missing[:, columns]
         )
 
 
-def group_rows(present: Array) -> list[Pattern]:
+def group_rows(observed: Array) -> list[Pattern]:
     """Group the rows of a mask (n, d): shared patterns first, then by their counts."""
     # Of a frame, whose columns lie one after the other, packbits keeps the order.
-    packed = np.ascontiguousarray(np.packbits(present, axis=1))
+    packed = np.ascontiguousarray(np.packbits(observed, axis=1))
     keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
     _, first, inverse, sizes = np.unique(
         keys, return_index=True, return_inverse=True, return_counts=True
     )
-    shared = (sizes >= _SHARED_ROWS) | present[first].all(axis=1)
+    shared = (sizes >= _SHARED_ROWS) | observed[first].all(axis=1)
     groups = []
     for pattern in np.flatnonzero(shared):
         rows = np.flatnonzero(inverse == pattern)
-        mask = present[rows[:1]]
+        mask = observed[rows[:1]]
         groups.append(Pattern(rows, _columns(mask), _columns(~mask)))
     alone = np.flatnonzero(~shared[inverse])
-    counts = present[alone].sum(axis=1)
+    counts = observed[alone].sum(axis=1)
     for count in np.unique(counts):
         rows = alone[counts == count]
-        mask = present[rows]
+        mask = observed[rows]
         groups.append(Pattern(rows, _columns(mask), _columns(~mask)))
     return groups
 

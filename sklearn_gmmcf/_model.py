@@ -1,0 +1,272 @@
+"""Every question to a fitted mixture, as functions of a model and blocks of rows.
+
+A question runs wherever the data lie: ``data.map(model.log_density)`` works here, on
+threads and on Dask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.covariance import Family, to_responsibilities
+from sklearn_gmmcf.data import (
+    Block,
+    Blocks,
+    Columns,
+    Observed,
+    RowArray,
+    allocate,
+    limit_to_working_memory,
+)
+
+# Bytes of the completed rows that are worked on together.
+_COMPLETED_BYTES = 2**23
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A fitted mixture, in centered units.
+
+    Methods that take a block answer for its rows; they have no state and are sent to
+    where the blocks lie.
+    """
+
+    family: Family[Any, Any]
+    parameters: Any
+    columns: Columns
+
+    @property
+    def n_components(self) -> int:
+        return len(self.parameters.weights)
+
+    @property
+    def n_columns(self) -> int:
+        return len(self.columns.known)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of free parameters; unknown columns count none."""
+        n_columns = int(self.columns.known.sum())
+        return self.family.n_parameters(self.parameters, n_columns)
+
+    @property
+    def block_options(self) -> dict[str, Any]:
+        """The blocks that the family asks for, as options of `observe`."""
+        return get_block_options(self.family)
+
+    @property
+    def max_completed_rows(self) -> int:
+        """Number of completed rows that are worked on together."""
+        n_bytes = limit_to_working_memory(_COMPLETED_BYTES)
+        return max(n_bytes // (8 * self.n_columns), 1)
+
+    def attributes(self) -> dict[str, Any]:
+        """Fitted attributes by name, in the units of the data."""
+        return self.family.attributes(self.parameters, self.columns)
+
+    def log_joint(self, block: Block) -> Array:
+        """Log of weight times density of the observed entries, (K, n)."""
+        return self.family.log_joint(self.parameters, block)
+
+    def log_density(self, block: Block) -> tuple[Array]:
+        """Log-density of the observed entries of each row, (n,)."""
+        return (to_responsibilities(self.log_joint(block)),)
+
+    def responsibilities(self, block: Block) -> tuple[Array]:
+        """Probability of each component given the observed entries, (n, K)."""
+        log_joint = self.log_joint(block)
+        to_responsibilities(log_joint)
+        return (log_joint.T,)
+
+    def labels(self, block: Block) -> tuple[Array]:
+        """The most probable component of each row, (n,)."""
+        return (self.log_joint(block).argmax(axis=0),)
+
+    def row_factors(self, block: Block) -> tuple[Array]:
+        """Expected latent factors of each row, (n, r)."""
+        return (self.family.row_factors(self.parameters, block),)  # type: ignore[attr-defined]
+
+    def complete(
+        self, dtype: np.dtype[Any], with_std: bool, block: Block
+    ) -> tuple[Array, ...]:
+        """Completed rows and the standard deviations of their entries, (n, d)."""
+        means, variances = self.family.complete_rows(
+            self.parameters, block, with_variance=with_std
+        )
+        completed = (means + self.columns.center).astype(dtype, copy=False)
+        block.restore(completed)
+        if variances is None:
+            return (completed,)
+        std = np.sqrt(variances).astype(dtype, copy=False)
+        block.restore(std, value=0.0)
+        return completed, std
+
+    def complete_entries(
+        self, with_std: bool, block: Block, rows: Array, columns: Array
+    ) -> tuple[Array, ...]:
+        """Entries (m,) and their standard deviations."""
+        completed, observed = block.lookup(rows, columns)
+        std = np.zeros(len(rows), dtype=completed.dtype)
+        missing = np.flatnonzero(~observed)
+        if missing.size:
+            j = columns[missing]
+            means, variances = self.family.complete_entries(
+                self.parameters, block, rows[missing], j, with_variance=with_std
+            )
+            completed[missing] = means + self.columns.center[j]
+            if variances is not None:
+                std[missing] = np.sqrt(variances)
+        return (completed, std) if with_std else (completed,)
+
+    def log_density_entries(
+        self, block: Block, rows: Array, columns: Array, values: Array
+    ) -> tuple[Array, Array]:
+        """Log-densities (m,) of values of missing entries, and which are observed."""
+        _, observed = block.lookup(rows, columns)
+        log_density = np.zeros(len(rows))
+        missing = np.flatnonzero(~observed)
+        if missing.size:
+            j = columns[missing]
+            log_density[missing] = self.family.log_density_entries(
+                self.parameters,
+                block,
+                rows[missing],
+                j,
+                values[missing] - self.columns.center[j],
+            )
+        return log_density, observed
+
+    def largest(
+        self,
+        dtype: np.dtype[Any],
+        n_items: int,
+        exclude_observed: bool,
+        with_std: bool,
+        block: Block,
+    ) -> tuple[Array, ...]:
+        """Columns, completions and deviations of the largest entries, (n, n_items).
+
+        Columns are -1 and the others NaN where fewer are left.
+        """
+        completed, *std = self.complete(dtype, with_std, block)
+        ranked = completed
+        if exclude_observed:
+            ranked = completed.copy()
+            block.restore(ranked, value=-np.inf)
+        n_found = min(n_items, self.n_columns)
+        best = _find_largest(ranked, n_found)
+        found = np.take_along_axis(ranked, best, axis=1) > -np.inf
+        shape = len(best), n_items
+        columns = np.full(shape, -1, dtype=np.intp)
+        np.copyto(columns[:, :n_found], best, where=found)
+        results = [columns]
+        for source in (completed, *std):
+            target = np.full(shape, np.nan, dtype=dtype)
+            chosen = np.take_along_axis(source, best, axis=1)
+            np.copyto(target[:, :n_found], chosen, where=found)
+            results.append(target)
+        return tuple(results)
+
+    def complete_all(self, data: Blocks, with_std: bool) -> tuple[Any, ...]:
+        """The completed matrix and the standard deviations, block by block."""
+        width = RowArray((self.n_columns,), data.dtype)
+        return data.row_arrays(
+            partial(self.complete, data.dtype, with_std),
+            *([width] * (1 + with_std)),
+            max_rows=self.max_completed_rows,
+        )
+
+    def draw(self, data: Observed, n_draws: int, rng: np.random.RandomState) -> Array:
+        """Completed matrices with draws of the missing entries, (n_draws, n, d)."""
+        completions = allocate((n_draws, *data.shape), data.dtype)
+        shared = self.family.draw_shared(self.parameters, n_draws, rng)
+        for block in data.blocks(self.max_completed_rows):
+            rows, columns = block.missing()
+            drawn = self._draw(shared, block, rows, columns, rng)
+            for completed, values in zip(completions, drawn, strict=True):
+                completed[block.rows][rows, columns] = values
+                block.restore(completed[block.rows])
+        return completions
+
+    def draw_entries(
+        self,
+        data: Observed,
+        rows: Array,
+        columns: Array,
+        n_draws: int,
+        rng: np.random.RandomState,
+    ) -> Array:
+        """Draws of entries, (n_draws, m); observed ones as they are."""
+        # An entry that is asked twice is drawn once.
+        flat_indices, back = np.unique(
+            rows * self.n_columns + columns, return_inverse=True
+        )
+        rows, columns = np.divmod(flat_indices, self.n_columns)
+        shared = self.family.draw_shared(self.parameters, n_draws, rng)
+        values, observed = data.lookup(rows, columns)
+        completions = np.repeat(values[None], n_draws, axis=0)
+        missing = np.flatnonzero(~observed)
+        for block, inside in _missing_by_block(data, rows, missing):
+            completions[:, inside] = self._draw(
+                shared, block, rows[inside] - block.rows.start, columns[inside], rng
+            )
+        return completions[:, back]
+
+    def _draw(
+        self,
+        shared: Any,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        rng: np.random.RandomState,
+    ) -> Array:
+        drawn = self.family.draw(self.parameters, shared, block, rows, columns, rng)
+        return drawn + self.columns.center[columns]
+
+    def sample(self, n_samples: int, rng: np.random.RandomState) -> tuple[Array, Array]:
+        """Rows drawn from the mixture, and their components."""
+        sizes = rng.multinomial(n_samples, self.parameters.weights)
+        rows = np.vstack(self.family.sample(self.parameters, sizes, rng))
+        return rows + self.columns.center, np.repeat(np.arange(len(sizes)), sizes)
+
+    def covariance(self, component: int, columns: Array) -> Array:
+        """Covariance matrix of some columns of a component's rows."""
+        return self.family.covariance(self.parameters, component, columns)
+
+
+def get_block_options(family: Family[Any, Any]) -> dict[str, Any]:
+    """The blocks that a family asks for, as options of `observe`."""
+    return {"needs_patterns": family.needs_patterns, "max_rows": family.max_rows}
+
+
+def _missing_by_block(
+    data: Observed, rows: Array, missing: Array
+) -> Iterator[tuple[Block, Array]]:
+    """Blocks that hold some missing entries (ascending rows), and which."""
+    for block in data.blocks(touching=rows[missing]):
+        bounds = np.searchsorted(rows[missing], (block.rows.start, block.rows.stop))
+        yield block, missing[slice(*bounds)]
+
+
+def _find_largest(array: Array, n: int) -> Array:
+    """Columns of the n largest entries of each row, in descending order (m, n)."""
+    if n < array.shape[1]:
+        # All that are larger than the nth are taken, and of its equals the first.
+        nth = np.partition(array, -n, axis=1)[:, [-n]]
+        candidates = array >= nth
+        surplus = candidates.sum(axis=1) > n
+        if surplus.any():
+            equal = array[surplus] == nth[surplus]
+            room = n - (array[surplus] > nth[surplus]).sum(axis=1, keepdims=True)
+            candidates[surplus] &= ~equal | (np.cumsum(equal, axis=1) <= room)
+        columns = np.nonzero(candidates)[1].reshape(len(array), n)
+    else:
+        columns = np.broadcast_to(np.arange(n), array.shape)
+    order = np.argsort(-np.take_along_axis(array, columns, axis=1), kind="stable")
+    return np.take_along_axis(columns, order, axis=1)

@@ -1,0 +1,130 @@
+"""The door: what users pass is checked here, and becomes blocks of rows."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from sklearn_gmmcf._sklearn import check_sample_weight, get_output_container
+from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.data import Blocks, check_readable, observe
+from sklearn_gmmcf.data._dask import is_dask, observe_chunks
+
+
+def open_data(
+    estimator: Any,
+    X: Any,
+    *,
+    reset: bool,
+    min_rows: int = 1,
+    sample_weight: Any = None,
+    **options: Any,
+) -> Blocks:
+    """Validate X, and decide which of its entries are observed.
+
+    Parameters
+    ----------
+    reset : bool
+        Whether the estimator learns the number and names of the columns.
+    options
+        See `observe`; `keep` does not concern Dask arrays.
+    """
+    if is_dask(X):  # its chunks are validated where they lie
+        if X.shape[0] < min_rows:
+            raise ValueError(
+                f"Found array with {X.shape[0]} sample(s) (shape={X.shape}) while "
+                f"a minimum of {min_rows} is required."
+            )
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        options.pop("keep", None)
+        weights = check_weights(sample_weight, X)
+        return observe_chunks(X, weights=weights, **options)
+    check_readable(X)
+    validated = validate_data(
+        estimator,
+        X,
+        reset=reset,
+        accept_sparse="csr",
+        dtype=[np.float64, np.float32],
+        ensure_all_finite="allow-nan",
+        ensure_min_samples=min_rows,
+    )
+    weights = check_weights(sample_weight, validated)
+    return observe(validated, given=X, weights=weights, **options)
+
+
+def check_weights(sample_weight: Any, X: Any) -> Array | None:
+    """Weights of the rows of X in double precision; None if there are none."""
+    if sample_weight is None:
+        return None
+    if hasattr(sample_weight, "compute"):
+        sample_weight = sample_weight.compute()  # Dask's
+    return check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True
+    )
+
+
+def check_entries(entries: Any, shape: tuple[int, int]) -> tuple[Array, Array]:
+    """Row and column indices within a matrix of this shape."""
+    if not isinstance(entries, (tuple, list, np.ndarray)) or len(entries) != 2:
+        raise ValueError(
+            "entries should be a pair (rows, columns) of index arrays, but got "
+            f"{type(entries).__name__}. np.nonzero(mask) makes one of a mask."
+        )
+    checked = []
+    for name, indices, bound in zip(("rows", "columns"), entries, shape, strict=True):
+        indices = np.asarray(indices)
+        if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iu"):
+            raise ValueError(
+                f"The {name} of entries should be a 1d array of integers, but got "
+                f"{indices.ndim}d of dtype {indices.dtype}."
+            )
+        indices = indices.astype(np.intp)
+        outside = indices[(indices < 0) | (indices >= bound)]
+        if outside.size:
+            raise ValueError(
+                f"The {name} of entries should be from 0 to {bound - 1}, but got "
+                f"{outside[0]}."
+            )
+        checked.append(indices)
+    rows, columns = checked
+    if len(rows) != len(columns):
+        raise ValueError(
+            "The rows and columns of entries should be equally long, but got "
+            f"{len(rows)} and {len(columns)}."
+        )
+    return rows, columns
+
+
+def check_count(name: str, value: Any) -> None:
+    """Refuse anything but an integer of at least 1."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(
+            f"{name} should be an integer of at least 1, but got {value!r}."
+        )
+
+
+def check_lazy_output(estimator: Any) -> None:
+    """Refuse output containers that would load a lazy array as a whole."""
+    container = get_output_container("transform", estimator)
+    if container != "default":
+        raise TypeError(
+            "X is a Dask array, of which transform makes Dask arrays, but set_output "
+            f"or transform_output asks for {container}, which would load all of it. "
+            "Set it to 'default'."
+        )
+
+
+def warn_user(message: str, category: type[Warning]) -> None:
+    """Warn at the line of the user that called into this package."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[
+        0
+    ] in ("sklearn_gmmcf", "sklearn"):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

@@ -1,0 +1,292 @@
+r"""Conditional Gaussians of missing entries, for many rows at once.
+
+With :math:`o` and :math:`m` the observed and missing columns of a row,
+:math:`\Lambda = \Sigma^{-1}` and :math:`\delta = x - \mu`, the missing entries have in
+each component
+
+.. math::
+    E[x_m | x_o] &= \mu_m + \Sigma_{mo} \Sigma_{oo}^{-1} \delta_o
+                  = \mu_m - \Lambda_{mm}^{-1} \Lambda_{mo} \delta_o \\
+    C = \mathrm{cov}[x_m | x_o]
+                 &= \Sigma_{mm} - \Sigma_{mo} \Sigma_{oo}^{-1} \Sigma_{om}
+                  = \Lambda_{mm}^{-1}
+
+(Ghahramani and Jordan 1994). The smaller of the two systems is solved, for all rows of
+a batch together, the rows last: (q, q, n) arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.covariance._family import (
+    LOG_2_PI,
+    NEGLIGIBLE,
+    chunks,
+    log_weights,
+    to_responsibilities,
+)
+from sklearn_gmmcf.covariance._triangles import (
+    Systems,
+    diagonal_indices,
+    n_packed,
+    unpack,
+)
+from sklearn_gmmcf.data import Block, limit_to_working_memory
+
+# Above this condition number (of the correlations) the system of the missing entries
+# loses too many digits, and the system of the observed entries is solved.
+_MAX_CONDITION = 1e8
+# A variance this small relative to its column's is the rounding error of a zero.
+_ROUNDING = 16 * float(np.finfo(np.float64).eps)
+# Bytes that a batch of systems may take, for all components.
+_BATCH_BYTES = 2**24
+_SHARED_BYTES = 2**19
+
+
+@dataclass(frozen=True, eq=False)
+class FullParameters:
+    """Weights, means and covariances, and the terms of the density made from them."""
+
+    weights: Array  # (K,)
+    means: Array  # (K, d), centered
+    covariances: Array  # (K, d, d), or (1, d, d) if tied
+    variances: Array  # (d,), of the columns, about their means
+    cholesky: Array = field(init=False, repr=False)  # lower, as covariances
+    whitening: Array = field(init=False, repr=False)  # inverses of cholesky
+    precisions: Array = field(init=False, repr=False)
+    log_dets: Array = field(init=False, repr=False)  # (K,) or (1,), of covariances
+    well_conditioned: Array = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        cholesky, whitening = whiten(self.covariances)
+        scales = np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
+        correlations = self.covariances / (scales[:, :, None] * scales[:, None])
+        eigenvalues = np.linalg.eigvalsh(correlations)
+        derived = {
+            "cholesky": cholesky,
+            "whitening": whitening,
+            "precisions": precisions_from(whitening),
+            "log_dets": 2 * np.log(np.diagonal(cholesky, axis1=1, axis2=2)).sum(axis=1),
+            "well_conditioned": eigenvalues[:, -1]
+            < _MAX_CONDITION * np.maximum(eigenvalues[:, 0], 0),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (
+            self.weights,
+            self.means,
+            self.covariances,
+            self.variances,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Rows of one pattern that are worked on together."""
+
+    rows: Array  # (n,)
+    values: Array  # (d, n), 0 where missing
+    observed: Systems
+    missing: Systems
+
+
+@dataclass(frozen=True, eq=False)
+class Conditional:
+    """The rows of a batch under one component."""
+
+    log_density: Array  # (n,), of the observed entries
+    residuals: Array  # (d, n), with conditional means where missing
+    # Lower triangles: of the conditional covariances of the missing entries, or, where
+    # fewer entries are observed, of the inverse covariances of the observed.
+    inverses: Array  # (q (q + 1) / 2, P)
+    from_missing: bool
+
+
+def _condition(parameters: FullParameters, k: int, batch: Batch) -> Conditional:
+    """Density and conditional moments of the rows of a batch under a component."""
+    c = k % len(parameters.covariances)
+    residuals = batch.values - parameters.means[k][:, None]
+    n_observed, n_missing = len(batch.observed.columns), len(batch.missing.columns)
+    log_dets = parameters.log_dets[c]
+    from_missing = n_missing == 0 or (
+        bool(parameters.well_conditioned[c]) and n_missing <= n_observed
+    )
+    if n_missing == 0:
+        whitened = parameters.whitening[c] @ residuals
+        quadratic = np.einsum("dn,dn->n", whitened, whitened)
+        inverses = np.empty((0, 1))
+    elif from_missing:
+        batch.missing.put(residuals, 0.0)
+        pulls = parameters.precisions[c] @ residuals
+        quadratic = np.einsum("dn,dn->n", residuals, pulls)
+        inverses, solutions, gain, log_dets_missing = batch.missing.invert(
+            parameters.precisions[c], batch.missing.take(pulls)
+        )
+        quadratic -= gain
+        log_dets = log_dets + log_dets_missing
+        batch.missing.put(residuals, -solutions)
+    else:
+        observed = batch.observed.take(residuals)
+        inverses, solutions, quadratic, log_dets = batch.observed.invert(
+            parameters.covariances[c], observed
+        )
+        weights = np.zeros_like(residuals)
+        batch.observed.put(weights, solutions)
+        residuals = parameters.covariances[c] @ weights
+        batch.observed.put(residuals, observed)
+    log_density = -0.5 * (n_observed * LOG_2_PI + log_dets + quadratic)
+    return Conditional(log_density, residuals, inverses, from_missing)
+
+
+def unexplained_covariance(
+    parameters: FullParameters, k: int, weight: float, inverses: Array
+) -> Array:
+    """Sum of conditional covariances: weight S - S (sum of inverses of S_oo) S.
+
+    In whitened coordinates its eigenvalues lie between 0 and weight, a range that the
+    rounding errors of an ill-conditioned S could leave.
+    """
+    L = parameters.cholesky[k % len(parameters.cholesky)]
+    values, vectors = np.linalg.eigh(weight * np.eye(len(L)) - L.T @ inverses @ L)
+    roots = L @ (vectors * np.sqrt(np.maximum(values, 0.0)))
+    return roots @ roots.T
+
+
+def missing_variances(
+    parameters: FullParameters, k: int, batch: Batch, conditional: Conditional
+) -> Array:
+    """Conditional variances of the missing entries, (q_missing, P)."""
+    n_missing = len(batch.missing.columns)
+    covariance = parameters.covariances[k % len(parameters.covariances)]
+    marginal = np.diag(covariance)[batch.missing.columns]
+    if conditional.from_missing:
+        variances = conditional.inverses[diagonal_indices(n_missing)]
+    else:
+        observed, missing = batch.observed.columns.T, batch.missing.columns.T  # (P, q)
+        inverses = unpack(conditional.inverses)
+        explained = np.empty_like(marginal)
+        row_bytes = 8 * (observed.shape[1] + 1) * n_missing
+        size = max(limit_to_working_memory(_BATCH_BYTES) // row_bytes, 1)
+        for rows in chunks(len(missing), size):
+            across = covariance[missing[rows][:, :, None], observed[rows][:, None]]
+            explained[:, rows] = ((across @ inverses[rows]) * across).sum(axis=2).T
+        variances = marginal - explained
+    # Columns that others determine leave a rounded zero.
+    return np.maximum(variances, _ROUNDING * marginal)
+
+
+def missing_covariances(
+    parameters: FullParameters, k: int, batch: Batch, conditional: Conditional
+) -> Array:
+    """Conditional covariances of the missing entries, (P, q_missing, q_missing)."""
+    if conditional.from_missing:
+        return unpack(conditional.inverses)
+    covariance = parameters.covariances[k % len(parameters.covariances)]
+    observed, missing = batch.observed.columns.T, batch.missing.columns.T  # (P, q)
+    inverses = unpack(conditional.inverses)
+    across = covariance[missing[:, :, None], observed[:, None]]
+    own = covariance[missing[:, :, None], missing[:, None]]
+    return own - across @ inverses @ np.swapaxes(across, 1, 2)
+
+
+def matrix_roots(covariances: Array) -> Array:
+    """Matrices R with R R^T = covariance, (P, q, q), also of singular ones."""
+    try:
+        return np.linalg.cholesky(covariances)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(covariances)
+        return vectors * np.sqrt(np.maximum(values, 0.0))[:, None]
+
+
+def iterate_batches(
+    parameters: FullParameters,
+    block: Block,
+    wanted: Array | None = None,
+    with_covariances: bool = False,
+) -> Iterator[tuple[Batch, list[Conditional]]]:
+    """The block, or wanted rows of it, in batches under each component.
+
+    With covariances, the conditional covariances of each row fit in the batch, too.
+    """
+    values, _ = block.dense()
+    n_components, d = parameters.means.shape
+    well_conditioned = bool(parameters.well_conditioned.all())
+    for pattern in block.patterns():
+        if wanted is not None:
+            pattern = pattern.subset(np.flatnonzero(np.isin(pattern.rows, wanted)))
+        n_observed, n_missing = len(pattern.observed), len(pattern.missing)
+        if pattern.is_shared:
+            size = _SHARED_BYTES // (8 * d)
+        else:
+            from_missing = well_conditioned and n_missing <= n_observed
+            n_values = n_packed(n_missing if from_missing else n_observed) + 2 * d
+            n_values *= n_components
+            if with_covariances:
+                n_values += 2 * n_missing * d
+            size = limit_to_working_memory(_BATCH_BYTES) // (8 * n_values)
+        for rows in chunks(len(pattern.rows), max(size, 1)):
+            part = pattern.subset(rows)
+            batch = Batch(
+                rows=part.rows,
+                values=np.ascontiguousarray(values[part.rows].T),
+                observed=Systems(part.observed, d),
+                missing=Systems(part.missing, d),
+            )
+            components = range(n_components)
+            yield batch, [_condition(parameters, k, batch) for k in components]
+
+
+def posterior(
+    parameters: FullParameters, conditionals: list[Conditional]
+) -> tuple[Array, Array]:
+    """Responsibilities (K, n) and log-densities (n,) of the rows of a batch."""
+    joint = np.stack([conditional.log_density for conditional in conditionals])
+    joint += log_weights(parameters.weights)[:, None]
+    log_density = to_responsibilities(joint)
+    return joint, log_density
+
+
+def scatter_inverses(
+    systems: Systems, conditional: Conditional, weights: Array
+) -> Array:
+    """Weighted sum over rows of the inverses, as a (d, d) matrix."""
+    if conditional.inverses.shape[1] == 1:
+        weights = weights.sum(keepdims=True)
+    return systems.scatter(conditional.inverses, weights)
+
+
+def _cholesky(component: int, covariance: Array) -> Array:
+    """Lower factor of a covariance that is not singular."""
+    try:
+        factor = np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        factor = np.zeros_like(covariance)
+    floor = np.maximum(_ROUNDING * np.diag(covariance), NEGLIGIBLE)
+    if not (np.diag(factor) ** 2 > floor).all():
+        raise ValueError(
+            f"The covariance of component {component} is singular: its rows are too "
+            "few, or its columns depend on each other. Increase reg_covar or "
+            "min_variance, decrease n_components, or scale the columns alike."
+        )
+    return factor
+
+
+def whiten(covariances: Array) -> tuple[Array, Array]:
+    """Lower factors of covariances (K, d, d), and their inverses."""
+    cholesky = np.stack([_cholesky(k, c) for k, c in enumerate(covariances)])
+    identity = np.eye(cholesky.shape[1])
+    whitening = [solve_triangular(L, identity, lower=True) for L in cholesky]
+    return cholesky, np.stack(whitening)
+
+
+def precisions_from(whitening: Array) -> Array:
+    return np.swapaxes(whitening, 1, 2) @ whitening

@@ -1,0 +1,195 @@
+r"""Latent factors of rows, given their observed entries and the parameters.
+
+With :math:`\tilde z = (z, 1)`, E over the posterior of the loadings and w the loadings
+without the intercept :math:`a_0`, the evidence of a row about its factors is
+
+.. math::
+    A_i &= \sum_{j \in O_i} E[w_j w_j^T] / \psi_j, \quad
+    b_i = \sum_{j \in O_i} (x_{ij} \bar w_j - E[w_j a_{j0}]) / \psi_j \\
+    P_{ik} &= \Lambda_k^{-1} + A_i / s_k, \quad
+    \bar z_{ik} = P_{ik}^{-1} (\Lambda_k^{-1} \nu_k + b_i / s_k)
+
+where A, b are products with the mask and the values, made once for all components.
+
+Symmetric matrices are packed as in `_triangles`; with Q = r (r + 1) / 2 the triangle of
+a (r + 1, r + 1) matrix has the one of z first, then z, then 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.covariance._family import LOG_2_PI, chunks, log_weights
+from sklearn_gmmcf.covariance._triangles import (
+    add_packed_outer,
+    multiplicities,
+    n_packed,
+    pack,
+    packed_outer,
+    sweep,
+)
+from sklearn_gmmcf.data import Block, Columns
+
+# Systems that are swept together should stay in the cache.
+SWEEP_BYTES = 2**22
+
+
+@dataclass(frozen=True, eq=False)
+class FactorParameters:
+    """The model, and the terms of the density made from it."""
+
+    weights: Array  # (K,)
+    loadings: Array  # (r + 1, d), the intercept last, centered
+    loading_spreads: Array  # (Q + r + 1, d), their posterior covariances
+    loading_log_dets: Array  # (d,), of these
+    noise: Array  # (d,)
+    scales: Array  # (K,)
+    factor_means: Array  # (K, r)
+    covariances: Array  # (K, r, r)
+    prior_mean: Array  # (r + 1,), the intercept's in the units of the data
+    prior_precision: Array  # (r + 1,)
+    columns: Columns
+    floor: float  # under the noise
+    # Scales before the last step, to which `backtrack` returns.
+    previous_scales: Array | None = None
+
+    @property
+    def n_factors(self) -> int:
+        return len(self.loadings) - 1
+
+    @cached_property
+    def loading_moments(self) -> Array:
+        """Second moments of the loadings, (Q + r + 1, d)."""
+        return self.loading_spreads + packed_outer(self.loadings)
+
+    @cached_property
+    def mask_weights(self) -> Array:
+        """Weights of a block's mask: A, shift of b and e, log of noise."""
+        log_noise = LOG_2_PI + np.log(self.noise)
+        return _for_products(np.vstack([self.loading_moments / self.noise, log_noise]))
+
+    @cached_property
+    def value_weights(self) -> Array:
+        """Weights of a block's values: b and e."""
+        return _for_products(self.loadings / self.noise)
+
+    @cached_property
+    def precisions(self) -> Array:
+        """Inverse covariances of the factors of each component, (K, r, r)."""
+        return np.linalg.inv(self.covariances)
+
+    @cached_property
+    def log_dets(self) -> Array:
+        """Log-determinants of the covariances of the factors, (K,)."""
+        return np.linalg.slogdet(self.covariances)[1]
+
+    @cached_property
+    def column_priors(self) -> Array:
+        """Prior means of the loadings, centered, (r + 1, d)."""
+        means = np.repeat(self.prior_mean[:, None], len(self.noise), axis=1)
+        means[-1] -= self.columns.center
+        return means
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(getattr(self, f.name) for f in fields(self))
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """The evidence of a block's rows about their factors, for a component of s = 1."""
+
+    precisions: Array  # (Q, n), A
+    shifts: Array  # (r, n), b
+    # (n,), expected squares of residuals from the intercepts, over noise
+    squares: Array
+    log_noise: Array  # (n,), sums of log(2 pi psi)
+    counts: Array  # (n,)
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Factors of some rows given their observed entries, under each component."""
+
+    log_joint: Array  # (K, n)
+    means: Array  # (K, r, n)
+    covariances: Array  # (K, Q, n)
+
+    def to_moments(self) -> Array:
+        """Second moments in place of the covariances, (K, Q, n)."""
+        for covariance, mean in zip(self.covariances, self.means, strict=True):
+            add_packed_outer(covariance, mean)
+        return self.covariances
+
+
+def collect_evidence(p: FactorParameters, block: Block) -> Evidence:
+    """Sum up a block's entries, in two products."""
+    r = p.n_factors
+    n_pairs = n_packed(r)
+    by_mask = block.mask.project(p.mask_weights)
+    by_value = block.values.project(p.value_weights)
+    squares = block.squares.project(1 / p.noise[None])[0] - 2 * by_value[r]
+    return Evidence(
+        precisions=by_mask[:n_pairs],
+        shifts=by_value[:r] - by_mask[n_pairs : n_pairs + r],
+        squares=squares + by_mask[n_pairs + r],
+        log_noise=by_mask[-1],
+        counts=block.counts,
+    )
+
+
+def infer(p: FactorParameters, evidence: Evidence, rows: slice) -> Posterior:
+    """Posterior of the factors of some rows, under each component."""
+    r = p.n_factors
+    n_components, n_pairs = len(p.weights), n_packed(r)
+    counts = evidence.counts[rows]
+    bordered = np.empty((n_components, n_pairs + r + 1, len(counts)))
+    log_joint = np.empty((n_components, len(counts)))
+    for k, system in enumerate(bordered):
+        scale, precision, mean = p.scales[k], p.precisions[k], p.factor_means[k]
+        np.divide(evidence.precisions[:, rows], scale, out=system[:n_pairs])
+        system[:n_pairs] += pack(precision)[:, None]
+        np.divide(evidence.shifts[:, rows], scale, out=system[n_pairs:-1])
+        system[n_pairs:-1] += (precision @ mean)[:, None]
+        system[-1] = evidence.squares[rows] / scale + evidence.log_noise[rows]
+        system[-1] += counts * np.log(scale) + mean @ precision @ mean
+        system[-1] += p.log_dets[k]
+        # The border's corner loses the quadratic form of the factors' means.
+        log_joint[k] = sweep(system, r)
+        log_joint[k] += system[-1]
+        np.negative(system[:n_pairs], out=system[:n_pairs])
+    log_joint *= -0.5
+    log_joint += log_weights(p.weights)[:, None]
+    return Posterior(log_joint, bordered[:, n_pairs:-1], bordered[:, :n_pairs])
+
+
+def expected_residuals(
+    evidence: Evidence, rows: slice, means: Array, moments: Array
+) -> Array:
+    """Expected squared residuals over noise, (n,), of factors with these moments."""
+    twice = multiplicities(len(means))
+    residuals = twice @ (evidence.precisions[:, rows] * moments)
+    residuals += evidence.squares[rows]
+    residuals -= 2 * np.einsum("qn,qn->n", evidence.shifts[:, rows], means)
+    return residuals
+
+
+def swept_together(n_rows: int, n_factors: int) -> Iterator[slice]:
+    """Rows whose systems are swept together."""
+    n_numbers = n_packed(n_factors) + n_factors + 1
+    return chunks(n_rows, max(SWEEP_BYTES // (8 * n_numbers), 1))
+
+
+def pooled_noise(noise: Array) -> float:
+    """The noise that columns are pulled to: of all pools it has the highest prior."""
+    return float(1 / np.mean(1 / noise))
+
+
+def _for_products(operand: Array) -> Array:
+    """The same, laid out as sparse products want it."""
+    return np.ascontiguousarray(operand.T).T

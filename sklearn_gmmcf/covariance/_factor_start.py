@@ -1,0 +1,160 @@
+"""The start of 'factor': loadings from singular vectors, components by noise level."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.covariance._factor_inference import (
+    FactorParameters,
+    collect_evidence,
+    expected_residuals,
+    infer,
+    swept_together,
+)
+from sklearn_gmmcf.covariance._family import NEGLIGIBLE
+from sklearn_gmmcf.covariance._triangles import diagonal_indices, n_packed
+from sklearn_gmmcf.data import Block, Observed, observe
+
+# Lower bound on noise variances, relative to the variance of X, by its dtype. Without
+# it the likelihood is unbounded: a column may be fitted exactly, and a component's
+# noise may grow to absorb the rest.
+MIN_NOISE = {"d": 1e-6, "f": 3e-4}
+# Subspace iterations, and the entries by which rows and columns are damped.
+_PASSES = 5
+_DAMPING = 5.0
+# The prior of the loadings, in units of the data's precision, and their posterior
+# variance relative to it. They start with almost no posterior variance: otherwise the
+# first M-step attributes the signal to noise.
+_PRECISION = 8.0
+_SPREAD = 1e-6
+
+
+def start_loadings(
+    data: Observed, n_factors: int, noise_strength: float, min_variance: float
+) -> FactorParameters:
+    """One component, whose loadings span the leading singular vectors of residuals.
+
+    Residuals from column means and row offsets are divided by the roots of the counts
+    of their row and column, so that neither the busiest nor the rarest of these make
+    the space.
+    """
+    r, columns = n_factors, data.columns
+    known = columns.known
+    counts, squares, offset_square = _totals(data)
+    variance = max(squares.sum() / counts.sum(), min_variance)
+    if variance == 0:
+        raise ValueError(
+            "The noise variance of every column is zero: no column varies. "
+            "Increase min_variance, or choose another covariance_type."
+        )
+    smallest = MIN_NOISE[data.dtype.char] * variance
+    floor = max(min_variance, smallest)
+    unit = np.sqrt(max(offset_square, smallest))
+    loadings = np.zeros((r + 1, len(known)))
+    loadings[0] = unit
+    n_directions = min(r - 1, int(known.sum()))
+    if n_directions:
+        directions, strengths = _leading_directions(data, counts, n_directions)
+        shares = counts / counts.sum()
+        strong = strengths > np.sqrt(np.finfo(data.dtype).eps) * strengths[0]
+        directions, strengths = directions[strong], strengths[strong]
+        sizes = np.sqrt(directions**2 @ shares)
+        scales = np.sqrt(variance / (8 * n_directions)) / sizes
+        scales *= len(strengths) * strengths / max(strengths.sum(), NEGLIGIBLE)
+        loadings[1 : 1 + len(scales)] = scales[:, None] * directions
+    prior_mean = np.zeros(r + 1)
+    prior_mean[0] = unit
+    prior_mean[-1] = columns.center[known].mean()
+    spreads = np.zeros((n_packed(r + 1), len(known)))
+    spread = _SPREAD / _PRECISION * variance
+    spreads[diagonal_indices(r + 1)] = spread
+    noise = 0.5 * (squares + noise_strength * variance)
+    noise /= np.maximum(counts + noise_strength, NEGLIGIBLE)
+    return FactorParameters(
+        weights=np.ones(1),
+        loadings=loadings,
+        loading_spreads=spreads,
+        loading_log_dets=np.full(len(known), (r + 1) * np.log(spread)),
+        noise=np.maximum(noise, floor),
+        scales=np.ones(1),
+        factor_means=np.zeros((1, r)),
+        covariances=np.eye(r)[None],
+        prior_mean=prior_mean,
+        prior_precision=np.full(r + 1, _PRECISION / variance),
+        columns=columns,
+        floor=floor,
+    )
+
+
+def row_noise(p: FactorParameters, data: Observed) -> Observed:
+    """How noisy each row is, as a table of one column (n, 1).
+
+    It tells user types apart better than the factors of the rows do.
+    """
+
+    def measure(block: Block) -> Array:
+        evidence = collect_evidence(p, block)
+        noise = np.empty(len(block.weights))
+        for rows in swept_together(len(noise), p.n_factors):
+            posterior = infer(p, evidence, rows)
+            means, moments = posterior.means[0], posterior.to_moments()[0]
+            damped = expected_residuals(evidence, rows, means, moments) + _DAMPING
+            noise[rows] = np.log(damped / (block.counts[rows] + _DAMPING))
+        return noise
+
+    noise = np.concatenate(list(data.map(measure)))
+    # Equal rows are equally noisy to the last digit.
+    groups, first = data.row_groups()
+    table = noise[first[groups], None]
+    return observe(table, weights=data.weights, keep=True, executor=data.executor)
+
+
+def _totals(data: Observed) -> tuple[Array, Array, float]:
+    """Weights and squares of each column, and the mean square of damped row offsets."""
+
+    def column_totals(block: Block) -> Array:
+        weights = block.weights[None]
+        return np.vstack([block.mask.collect(weights), block.squares.collect(weights)])
+
+    def offset_squares(block: Block) -> float:
+        return float(block.weights @ _offsets(block) ** 2)
+
+    counts, squares = data.total(column_totals)
+    return counts, squares, data.total(offset_squares) / data.weights.sum()
+
+
+def _offsets(block: Block) -> Array:
+    """How far rows lie above the columns' means, damped, (n,)."""
+    sums = block.values.project(np.ones((1, block.shape[1])))[0]
+    return sums / (block.counts + _DAMPING)
+
+
+def _leading_directions(
+    data: Observed, counts: Array, n_directions: int
+) -> tuple[Array, Array]:
+    """Right singular vectors (q, d) of the damped residuals, and their values (q,)."""
+    known = data.columns.known
+    scale = 1 / np.sqrt(counts + _DAMPING)
+    directions = np.zeros((n_directions, len(known)))
+    # The seed is fixed, and unknown columns draw nothing, so that a column without
+    # observations changes no fit.
+    rng = np.random.default_rng(0)
+    directions[:, known] = rng.standard_normal((int(known.sum()), n_directions)).T
+    values = np.ones(n_directions)
+    for _ in range(_PASSES):
+        products = data.total(partial(_covary, directions * scale))
+        basis, triangle = np.linalg.qr((products * scale)[:, known].T)
+        rotation, squares, _ = np.linalg.svd(triangle)
+        directions[:, known], values = (basis @ rotation).T, np.sqrt(squares)
+    return directions * scale, values
+
+
+def _covary(W: Array, block: Block) -> Array:
+    """Products of directions (q, d) with the damped residuals and back."""
+    offsets = _offsets(block)
+    U = block.values.project(W) - offsets * block.mask.project(W)
+    U *= block.weights / (block.counts + _DAMPING)
+    return block.values.collect(U) - block.mask.collect(U * offsets)

@@ -1,0 +1,453 @@
+"""Data in chunks of rows that Dask keeps: each chunk is worked on where it lies.
+
+A pass sends one function to all chunks and brings back its results, or their sum, added
+as a tree. Scheduling, retries and transport are Dask's.
+"""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn import config_context, get_config
+from sklearn.utils import check_array
+from sklearn.utils.random import sample_without_replacement
+
+from sklearn_gmmcf._executors import one_blas_thread
+from sklearn_gmmcf._typing import Array, Executor
+from sklearn_gmmcf.data._blocks import Block, Blocks, Columns, RowArray, learn_columns
+from sklearn_gmmcf.data._in_memory import observe
+from sklearn_gmmcf.data._observed import Observed
+from sklearn_gmmcf.data._rule import (
+    check_duplicates,
+    check_readable,
+    raise_nothing_observed,
+)
+
+
+def is_dask(X: Any) -> bool:
+    """Whether X is a Dask array, whose chunks can be worked on.
+
+    Raises
+    ------
+    TypeError
+        For other collections of Dask, which would be loaded as a whole.
+    ValueError
+        For arrays without rows, or not in chunks of whole rows of known sizes.
+    """
+    if type(X).__module__.partition(".")[0] != "dask":
+        return False
+    import dask.array as da
+
+    if not isinstance(X, da.Array):
+        raise TypeError(
+            f"X is a Dask {type(X).__name__}; of Dask only arrays can be worked on in "
+            "chunks. Of a DataFrame pass X.to_dask_array(lengths=True)."
+        )
+    if X.ndim != 2:
+        raise ValueError(f"Expected a 2d Dask array, but X has {X.ndim} dimension(s).")
+    if len(X.chunks[1]) > 1:
+        raise ValueError(
+            f"X has {len(X.chunks[1])} chunks of columns; rows should be whole. Pass "
+            "X.rechunk({0: 'auto', 1: -1})."
+        )
+    if np.isnan(X.shape).any():
+        raise ValueError(
+            "The chunks of X have unknown sizes. Call X.compute_chunk_sizes() first."
+        )
+    if X.shape[0] == 0:
+        raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}).")
+    return True
+
+
+def to_memory(array: Any) -> Array:
+    """An array as it is, or a lazy one computed."""
+    return array if isinstance(array, np.ndarray) else _compute([array])[0]
+
+
+def observe_chunks(
+    X: Any,
+    *,
+    missing_values: float,
+    columns: Columns | None = None,
+    earlier: Columns | None = None,
+    anchored: bool = False,
+    weights: Array | None = None,
+    executor: Executor = map,
+    **block_options: Any,
+) -> Chunks:
+    """Decide which entries of a Dask array are observed.
+
+    See `observe`. Without `columns` one pass over the data learns them, and looks for
+    everything that is refused.
+    """
+    n, d = X.shape
+    reader = _ChunkReader(
+        dtype=np.dtype(np.float32 if X.dtype == np.float32 else np.float64),
+        missing_values=missing_values,
+        columns=columns or Columns(np.zeros(d), np.ones(d, dtype=bool)),
+        block_options=block_options,
+        config=get_config(),
+    )
+    bounds = pairwise(np.cumsum([0, *X.chunks[0]]).tolist())
+    chunks = [
+        _Chunk(block, start, (stop - start, d), _rows_of(weights, start, stop))
+        for (start, stop), block in zip(bounds, X.to_delayed().ravel(), strict=True)
+        if stop > start
+    ]
+    chunks = [chunk for chunk in chunks if chunk.weights is None or chunk.weights.any()]
+    if columns is not None:
+        return Chunks(chunks, reader, None, executor)
+    totals = _compute(_submit(reader, chunks, _chunk_totals))
+    if len({total.is_sparse for total in totals}) > 1:
+        raise ValueError(
+            "Some blocks of X are sparse and others dense. Make all of them alike; "
+            "scipy's csr_array(block) would drop observed zeros."
+        )
+    counts, sums = np.sum([total.columns for total in totals], axis=0)
+    if not anchored and not counts.any():
+        raise_nothing_observed((n, d), missing_values)
+    columns = learn_columns(counts, sums, earlier, anchored)
+    observed = np.concatenate([total.observed for total in totals])
+    return Chunks(chunks, replace(reader, columns=columns), observed, executor)
+
+
+def _rows_of(weights: Array | None, start: int, stop: int) -> Array | None:
+    return None if weights is None else weights[start:stop]
+
+
+class Chunks(Blocks):
+    """A matrix with missing entries in chunks of a Dask array.
+
+    Parameters
+    ----------
+    chunks : list of _Chunk
+        The chunks with rows of a positive weight.
+    reader : _ChunkReader
+        How they are read.
+    observed : ndarray of bool or None
+        Which rows of a positive weight observe something; None for data that are not
+        sampled.
+    executor : callable
+        Works through the blocks of a sample, in memory.
+    """
+
+    is_lazy = True
+
+    def __init__(
+        self,
+        chunks: list[_Chunk],
+        reader: _ChunkReader,
+        observed: Array | None,
+        executor: Executor,
+    ) -> None:
+        self._chunks = chunks
+        self._reader = reader
+        self._observed = observed
+        self._executor = executor
+        self._bounds = np.cumsum([0, *(chunk.n_rows for chunk in chunks)])
+        self.shape = int(self._bounds[-1]), len(reader.columns.known)
+        self.dtype = reader.dtype
+        self.columns = reader.columns
+        if chunks[0].weights is None:
+            self.weights = np.broadcast_to(1.0, self.shape[:1])  # takes no memory
+        else:
+            weights = np.concatenate([chunk.weights for chunk in chunks])
+            self.weights = weights[weights > 0]
+
+    def map(self, function: Callable[..., Any], *row_arrays: Array) -> Iterator[Any]:
+        for results in _compute(self._submit(_Map(function), *row_arrays)):
+            yield from results
+
+    def total(self, function: Callable[..., Any], *row_arrays: Array) -> Any:
+        from dask import delayed
+
+        sums = self._submit(_Total(function), *row_arrays)
+        while len(sums) > 1:
+            pairs = zip(sums[::2], sums[1::2], strict=False)
+            rest = sums[len(sums) // 2 * 2 :]
+            sums = [delayed(operator.add)(*pair) for pair in pairs] + rest
+        return _compute(sums)[0]
+
+    def row_arrays(
+        self,
+        function: Callable[[Block], tuple[Array, ...]],
+        *arrays: RowArray,
+        max_rows: int | None = None,
+    ) -> tuple[Any, ...]:
+        import dask.array as da
+
+        tasks = self._submit(_RowArrays(function, arrays, max_rows))
+        results = []
+        for i, (width, dtype) in enumerate(arrays):
+            meta = np.empty((0, *width), dtype=dtype)
+            parts = [
+                da.from_delayed(task[i], (chunk.n_rows, *width), meta=meta)
+                for task, chunk in zip(tasks, self._chunks, strict=True)
+            ]
+            results.append(da.concatenate(parts))
+        return tuple(results)
+
+    def at_entries(
+        self,
+        function: Callable[..., tuple[Array, ...]],
+        entries: Sequence[Array],
+        *dtypes: Any,
+    ) -> tuple[Array, ...]:
+        rows = entries[0]
+        order = np.argsort(rows, kind="stable")
+        bounds = np.searchsorted(rows[order], self._bounds)
+        chunks, positions, parts = [], [], []
+        for chunk, (first, last) in zip(self._chunks, pairwise(bounds), strict=True):
+            if first < last:
+                inside = order[first:last]
+                chunks.append(chunk)
+                positions.append(inside)
+                in_chunk = [array[inside] for array in entries]
+                in_chunk[0] = in_chunk[0] - chunk.start
+                parts.append((in_chunk,))
+        work = _AtEntries(function, dtypes)
+        targets = tuple(np.empty(len(rows), dtype=dtype) for dtype in dtypes)
+        results = _compute(_submit(self._reader, chunks, work, parts))
+        for inside, values in zip(positions, results, strict=True):
+            for target, value in zip(targets, values, strict=True):
+                target[inside] = value
+        return targets
+
+    def sample(self, n_rows: int, rng: np.random.RandomState) -> Observed:
+        """Some rows that observe something; all rows if there are no more than these.
+
+        Sampled rows keep their weights.
+        """
+        chosen = np.arange(self.shape[0])
+        if len(chosen) > n_rows and self._observed is not None:
+            chosen = np.flatnonzero(self._observed)
+        if len(chosen) > n_rows:
+            drawn = sample_without_replacement(len(chosen), n_rows, random_state=rng)
+            chosen = chosen[np.sort(drawn)]
+        wanted = np.zeros(self.shape[0], dtype=bool)
+        wanted[chosen] = True
+        rows = _compute(self._submit(_take_rows, wanted))
+        together = (
+            sparse.vstack(rows, "csr") if sparse.issparse(rows[0]) else np.vstack(rows)
+        )
+        return self._reader.observe(
+            together, self.weights[chosen], keep=True, executor=self._executor
+        )
+
+    def _submit(self, work: Callable[..., Any], *row_arrays: Array) -> list[Any]:
+        parts = [
+            tuple(array[start:stop] for array in row_arrays)
+            for start, stop in pairwise(self._bounds)
+        ]
+        return _submit(self._reader, self._chunks, work, parts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Chunk:
+    """Rows of a Dask array."""
+
+    block: Any  # Delayed, (n, d)
+    start: int
+    shape: tuple[int, int]
+    weights: Array | None  # (n,), None: 1 each
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of a positive weight."""
+        return self.shape[0] if self.weights is None else int((self.weights > 0).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class _ChunkReader:
+    """How chunks are read, wherever they lie."""
+
+    dtype: np.dtype[Any]
+    missing_values: float
+    columns: Columns
+    block_options: dict[str, Any]
+    config: dict[str, Any]  # scikit-learn's, where the data are sent from
+
+    def check(self, block: Any) -> Any:
+        check_readable(block)
+        checked = check_array(
+            block,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan",
+            input_name="X",
+        )
+        if sparse.issparse(block):
+            check_duplicates(block, checked)  # which check_array adds up
+        return checked.astype(self.dtype, copy=False)
+
+    def observe(
+        self,
+        rows: Any,
+        weights: Array | None,
+        *,
+        keep: bool = False,
+        executor: Executor = map,
+    ) -> Observed:
+        return observe(
+            rows,
+            missing_values=self.missing_values,
+            columns=self.columns,
+            weights=weights,
+            keep=keep,
+            executor=executor,
+            **self.block_options,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _ChunkTotals:
+    """What must be known of a chunk before columns are learned."""
+
+    columns: Array  # (2, d), weighted counts and sums of each column
+    observed: Array  # (n,), whether rows of a positive weight observe something
+    is_sparse: bool
+
+
+def _chunk_totals(
+    reader: _ChunkReader, rows: Any, weights: Array | None
+) -> _ChunkTotals:
+    data = reader.observe(rows, weights)
+    return _ChunkTotals(
+        columns=np.stack(data.column_totals()),
+        observed=np.concatenate(list(data.map(lambda block: block.counts > 0))),
+        is_sparse=sparse.issparse(rows),
+    )
+
+
+@dataclass(frozen=True)
+class _Map:
+    """Results of a function for each block of a chunk."""
+
+    function: Callable[..., Any]
+
+    def __call__(
+        self, reader: _ChunkReader, rows: Any, weights: Array | None, *row_arrays: Array
+    ) -> list[Any]:
+        return list(reader.observe(rows, weights).map(self.function, *row_arrays))
+
+
+@dataclass(frozen=True)
+class _Total:
+    """Their sum."""
+
+    function: Callable[..., Any]
+
+    def __call__(
+        self, reader: _ChunkReader, rows: Any, weights: Array | None, *row_arrays: Array
+    ) -> Any:
+        return reader.observe(rows, weights).total(self.function, *row_arrays)
+
+
+@dataclass(frozen=True)
+class _RowArrays:
+    """Arrays of the rows of a chunk."""
+
+    function: Callable[[Block], tuple[Array, ...]]
+    arrays: tuple[RowArray, ...]
+    max_rows: int | None
+
+    def __call__(
+        self, reader: _ChunkReader, rows: Any, weights: Array | None
+    ) -> tuple[Array, ...]:
+        data = reader.observe(rows, weights)
+        return data.row_arrays(self.function, *self.arrays, max_rows=self.max_rows)
+
+
+@dataclass(frozen=True)
+class _AtEntries:
+    """Arrays of some entries of a chunk."""
+
+    function: Callable[..., tuple[Array, ...]]
+    dtypes: tuple[Any, ...]
+
+    def __call__(
+        self,
+        reader: _ChunkReader,
+        rows: Any,
+        weights: Array | None,
+        entries: Sequence[Array],
+    ) -> tuple[Array, ...]:
+        data = reader.observe(rows, weights)
+        return data.at_entries(self.function, entries, *self.dtypes)
+
+
+def _take_rows(
+    reader: _ChunkReader, rows: Any, weights: Array | None, wanted: Array
+) -> Any:
+    """The wanted ones of the rows of a positive weight."""
+    return rows[wanted if weights is None else np.flatnonzero(weights > 0)[wanted]]
+
+
+def _submit(
+    reader: _ChunkReader,
+    chunks: list[_Chunk],
+    work: Callable[..., Any],
+    parts: Sequence[tuple[Any, ...]] | None = None,
+) -> list[Any]:
+    """Tasks that work on the chunks, one for each."""
+    from dask import delayed
+
+    # Everything that all chunks need is sent once.
+    shipped = delayed((reader, work), traverse=False)
+    parts = [()] * len(chunks) if parts is None else parts
+    return [
+        delayed(_run_task)(
+            shipped, chunk.block, chunk.start, chunk.shape, chunk.weights, *part
+        )
+        for chunk, part in zip(chunks, parts, strict=True)
+    ]
+
+
+@one_blas_thread
+def _run_task(
+    shipped: tuple[_ChunkReader, Callable[..., Any]],
+    block: Any,
+    start: int,
+    shape: tuple[int, int],
+    weights: Array | None,
+    *parts: Any,
+) -> Any:
+    reader, work = shipped
+    with config_context(**reader.config), _locate_errors(start):
+        if block.shape != shape:
+            raise ValueError(
+                f"A block of X has the shape {block.shape}, but the chunks of X say "
+                f"{shape}. Build X with the shapes that its blocks have."
+            )
+        return work(reader, reader.check(block), weights, *parts)
+
+
+@contextmanager
+def _locate_errors(start: int) -> Iterator[None]:
+    """Say in errors which block they are about."""
+    try:
+        yield
+    except ValueError as error:
+        if start == 0:
+            raise
+        raise ValueError(
+            f"{error} (In the block of X that begins at row {start}, from which rows "
+            "are counted here.)"
+        ) from error
+
+
+def _compute(tasks: Sequence[Any]) -> tuple[Any, ...]:
+    import dask
+
+    with warnings.catch_warnings():
+        # Parameters travel with the tasks, so that a lost worker loses none.
+        warnings.filterwarnings("ignore", message="Sending large graph")
+        return dask.compute(*tasks)

@@ -1,0 +1,183 @@
+"""Dense data in blocks of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.data._blocks import (
+    LARGE_BLOCK_BYTES,
+    Block,
+    limit_to_working_memory,
+)
+from sklearn_gmmcf.data._observed import Observed
+from sklearn_gmmcf.data._patterns import Pattern
+from sklearn_gmmcf.data._products import AllOnes, Dense, Matrix, one_hot
+from sklearn_gmmcf.data._rule import LazyMask
+
+# A block and its mask and squares stay in the second-level cache.
+_BLOCK_BYTES = 800_000
+_MIN_BLOCK_ROWS = 16
+
+
+class DenseObserved(Observed):
+    def __init__(
+        self, raw: Array, observed: Array | LazyMask | None, **options: Any
+    ) -> None:
+        self.observed = observed  # None: no missing entries
+        self.modeled = observed  # the same without unknown columns
+        super().__init__(raw, **options)
+
+    def _drop_unknown_columns(self) -> None:
+        known = self.columns.known
+        if not known.all():
+            self.modeled = (
+                np.broadcast_to(known, self.shape)
+                if self.observed is None
+                else self.observed & known
+            )
+
+    def _slices(self, max_rows: int | None = None) -> Iterator[slice]:
+        n, d = self.shape
+        large = self.needs_patterns or self.max_rows is not None
+        block_bytes = LARGE_BLOCK_BYTES if large else _BLOCK_BYTES
+        step = limit_to_working_memory(block_bytes) // (d * self.dtype.itemsize)
+        step = max(step, _MIN_BLOCK_ROWS)
+        step = min(step, self.max_rows or n, max_rows or n)
+        for start in range(0, n, step):
+            yield slice(start, min(start + step, n))
+
+    def _block(self, rows: slice) -> Block:
+        return _DenseBlock(self, rows)
+
+    def modeled_at(self, rows: Any) -> Array | None:
+        """The mask of rows in known columns; None without missing entries."""
+        observed = None if self.modeled is None else self.modeled[rows]
+        return None if observed is None or observed.all() else observed
+
+    def centered(self, rows: Any, observed: Array | None) -> Array:
+        """Values of rows less the centers, 0 where they are not observed."""
+        values = self.raw[rows] - self.columns.center
+        if observed is not None:
+            values = np.where(observed, values, 0.0)
+        return values.astype(self.dtype, copy=False)
+
+    def _center_all(self) -> Array:
+        values = np.empty(self.shape, dtype=self.dtype)
+        for rows in self._slices():
+            values[rows] = self.centered(rows, self.modeled_at(rows))
+        return values
+
+    def _zero_filled(self, rows: slice) -> Array:
+        """Raw values in double precision, 0 where missing."""
+        values = self.raw[rows].astype(np.float64)
+        if self.observed is not None:
+            values[~self.observed[rows]] = 0.0
+        return values
+
+    def column_totals(self) -> tuple[Array, Array]:
+        counts, sums = np.zeros(self.shape[1]), np.zeros(self.shape[1])
+        for rows in self._slices():
+            weights = self.weights[rows]
+            sums += weights @ self._zero_filled(rows)
+            if self.observed is None:
+                counts += weights.sum()
+            else:
+                counts += weights @ self.observed[rows].astype(np.float64)
+        return counts, sums
+
+    def gather(self, rows: Array) -> Array:
+        return self.centered(rows, self.modeled_at(rows)).astype(np.float64)
+
+    def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:
+        values = self.raw[rows, columns]
+        if self.observed is None:
+            return values, np.ones(len(values), dtype=bool)
+        return values, self.observed[rows, columns]
+
+
+class _DenseBlock(Block):
+    def __init__(self, data: DenseObserved, rows: slice) -> None:
+        self._data = data
+        self.rows = rows
+        self.max_cancellation = data.max_cancellation
+        self.weights = data.weights[rows]
+        self.shape = (rows.stop - rows.start, data.shape[1])
+        observed = self._observed = data.modeled_at(rows)  # None: no missing entries
+        if data.kept is None:
+            values = data.centered(rows, observed)
+            self.squared_norms = np.einsum("ij,ij->i", values, values, dtype=np.float64)
+            self.counts = (
+                np.full(self.shape[0], float(self.shape[1]))
+                if observed is None
+                else observed.sum(axis=1, dtype=np.float64)
+            )
+        else:
+            values, self.counts, self.squared_norms = (kept[rows] for kept in data.kept)
+        self._values = values
+        self.values = Dense(values)
+        self.mask = (
+            AllOnes(self.shape)
+            if observed is None
+            else Dense(observed.astype(data.dtype))
+        )
+
+    @cached_property
+    def squares(self) -> Matrix:
+        return Dense(self._values * self._values)
+
+    def centered_at(self, point: Array) -> tuple[Matrix, Matrix]:
+        residuals = self._residuals(point)
+        return Dense(residuals), Dense(residuals**2)
+
+    def distances_to(self, centers: Array, labels: Array) -> Array:
+        residuals = self._residuals(centers[labels])
+        return np.einsum("ij,ij->i", residuals, residuals)
+
+    def _residuals(self, point: Array) -> Array:
+        residuals = self._values - point
+        if self._observed is not None:
+            residuals[~self._observed] = 0.0
+        return residuals
+
+    def sum_by(self, labels: Array, n_labels: int) -> tuple[Array, Array]:
+        weighted = one_hot(labels, n_labels) * self.weights
+        return self.mask.collect(weighted), self.values.collect(weighted)
+
+    def dense(self) -> tuple[Array, Array]:
+        observed = self._observed
+        if observed is None:
+            observed = np.ones(self.shape, dtype=bool)
+        return self._values, observed
+
+    def patterns(self) -> list[Pattern]:
+        return self._data.patterns_at(self.rows, self.dense()[1])
+
+    def row_keys(self, by_value: Array, by_mask: Array) -> Array:
+        # Not a BLAS product: its rounding depends on where a row stands.
+        data = self._data
+        values = (data.raw[self.rows] - data.columns.center) * by_value
+        if data.observed is None:
+            return values.sum(axis=1)
+        observed = data.observed[self.rows]
+        values[~observed] = 0.0
+        return values.sum(axis=1) + (observed * by_mask).sum(axis=1)
+
+    def missing(self) -> tuple[Array, Array]:
+        if self._data.observed is None:
+            return np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp)
+        rows, columns = np.nonzero(~self._data.observed[self.rows])
+        return rows, columns
+
+    def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:
+        return self._data.lookup(rows + self.rows.start, columns)
+
+    def restore(self, completed: Array, value: float | None = None) -> None:
+        data = self._data
+        source = data.raw[self.rows] if value is None else value
+        where = True if data.observed is None else data.observed[self.rows]
+        np.copyto(completed, source, where=where)

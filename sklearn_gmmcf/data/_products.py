@@ -1,0 +1,104 @@
+"""Matrices of a block, dense or sparse, known by the two products that EM needs.
+
+Weights ``W`` are (K, d), responsibilities ``R`` are (K, n)::
+
+    project(W)    (K, d) -> (K, n)    sums over the columns
+    collect(R)    (K, n) -> (K, d)    sums over the rows
+
+Products run in the dtype of the matrix and return double precision.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from scipy import sparse
+
+from sklearn_gmmcf._typing import Array
+
+
+class Matrix(Protocol):
+    """An (n, d) matrix, known by its two products."""
+
+    def project(self, W: Array) -> Array: ...
+
+    def collect(self, R: Array) -> Array: ...
+
+
+class Dense:
+    """A matrix that is stored whole."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array  # (n, d)
+
+    def project(self, W: Array) -> Array:
+        product = W.astype(self.array.dtype, copy=False) @ self.array.T
+        return product.astype(np.float64, copy=False)
+
+    def collect(self, R: Array) -> Array:
+        R, scale = _to_range(R, self.array.dtype)
+        return _rescale(R @ self.array, scale)
+
+
+class Sparse:
+    """Rows in compressed storage (data, indices, indptr)."""
+
+    def __init__(self, data: Array, indices: Array, indptr: Array, d: int) -> None:
+        shape = (len(indptr) - 1, d)
+        self.array = compressed(sparse.csr_array, shape, data, indices, indptr)
+        self.transpose = compressed(
+            sparse.csc_array, shape[::-1], data, indices, indptr
+        )
+
+    # scipy multiplies fastest by C-ordered (d, K) and (n, K); all else here is (K, n).
+    def project(self, W: Array) -> Array:
+        product = self.array @ np.asarray(W.T, dtype=self.array.dtype, order="C")
+        return product.T.astype(np.float64, order="C")
+
+    def collect(self, R: Array) -> Array:
+        R, scale = _to_range(R, self.array.dtype)
+        return _rescale((self.transpose @ np.ascontiguousarray(R.T)).T, scale)
+
+    def row_sums(self) -> Array:
+        """Sum of each row, (n,)."""
+        return self.array @ np.ones(self.array.shape[1])
+
+
+class AllOnes:
+    """The mask of a block without missing entries, whose products need no products."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.shape = shape
+
+    def project(self, W: Array) -> Array:
+        return np.broadcast_to(W.sum(axis=1)[:, None], (len(W), self.shape[0]))
+
+    def collect(self, R: Array) -> Array:
+        return np.broadcast_to(R.sum(axis=1)[:, None], (len(R), self.shape[1]))
+
+
+def compressed(
+    kind: type, shape: tuple[int, int], data: Array, indices: Array, indptr: Array
+) -> Any:
+    """Compressed storage on these very arrays: the constructor copies short views."""
+    array = kind(shape, dtype=data.dtype)
+    array.data, array.indices, array.indptr = data, indices, indptr
+    return array
+
+
+def one_hot(labels: Array, n_components: int) -> Array:
+    """Responsibilities (K, n) of rows that belong to one component each."""
+    return (labels == np.arange(n_components)[:, None]).astype(np.float64)
+
+
+def _to_range(R: Array, dtype: np.dtype[Any]) -> tuple[Array, float | None]:
+    """R in this dtype, and a factor: weights of any scale must survive float32."""
+    if R.dtype == dtype:
+        return R, None
+    scale = float(np.abs(R).max()) or 1.0
+    return (R / scale).astype(dtype), scale
+
+
+def _rescale(product: Array, scale: float | None) -> Array:
+    return product if scale is None else product.astype(np.float64) * scale

@@ -1,0 +1,217 @@
+"""CSR data in blocks of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.data._blocks import (
+    LARGE_BLOCK_BYTES,
+    Block,
+    limit_to_working_memory,
+)
+from sklearn_gmmcf.data._observed import Observed
+from sklearn_gmmcf.data._patterns import Pattern
+from sklearn_gmmcf.data._products import Matrix, Sparse, compressed
+
+# A block is 12 MB; wide data get larger ones, as each block adds up (K, d) arrays.
+_BLOCK_ENTRIES = 1_000_000
+_BLOCK_ROWS = 16_384
+
+
+class SparseObserved(Observed):
+    def __init__(self, raw: sparse.csr_array, **options: Any) -> None:
+        self.modeled = raw  # the same without unknown columns
+        super().__init__(raw, **options)
+
+    @cached_property
+    def ones(self) -> Array:
+        """The mask's values, of any block."""
+        indptr = self.raw.indptr
+        lengths = [indptr[rows.stop] - indptr[rows.start] for rows in self._slices()]
+        return np.ones(max(lengths), dtype=self.dtype)
+
+    def _drop_unknown_columns(self) -> None:
+        known = self.columns.known
+        # Of data that columns were learned from, no entry is in an unknown one.
+        if not known.all() and self._has_entries(np.flatnonzero(~known)):
+            self.modeled = filter_entries(self.raw, known[self.raw.indices])
+
+    def _has_entries(self, columns: Array) -> bool:
+        """Whether some entry is in these columns."""
+        wanted = np.zeros(self.shape[1], dtype=bool)
+        wanted[columns] = True
+        indices = self.raw.indices
+        return any(
+            wanted[indices[start : start + _BLOCK_ENTRIES]].any()
+            for start in range(0, len(indices), _BLOCK_ENTRIES)
+        )
+
+    def _slices(self, max_rows: int | None = None) -> Iterator[slice]:
+        n, d = self.raw.shape
+        block_entries = limit_to_working_memory(12 * _BLOCK_ENTRIES) // 12
+        max_entries = max(block_entries, 2 * d)
+        step = min(max(_BLOCK_ROWS, d), self.max_rows or n, max_rows or n)
+        if self.needs_patterns:
+            large = limit_to_working_memory(LARGE_BLOCK_BYTES)
+            step = min(step, max(large // (8 * d), 1))
+        indptr = self.raw.indptr
+        start = 0
+        while start < n:
+            full = np.searchsorted(indptr, indptr[start] + max_entries, side="right")
+            stop = min(max(int(full) - 1, start + 1), start + step, n)
+            yield slice(start, stop)
+            start = stop
+
+    def _block(self, rows: slice) -> Block:
+        return _SparseBlock(self, rows)
+
+    def centered(self, entries: slice) -> Array:
+        """Stored values less the centers of their columns."""
+        indices = self.modeled.indices[entries]
+        values = self.modeled.data[entries] - self.columns.center[indices]
+        return values.astype(self.dtype, copy=False)
+
+    def _center_all(self) -> Array:
+        values = np.empty(self.modeled.nnz, dtype=self.dtype)
+        for start in range(0, len(values), _BLOCK_ENTRIES):
+            entries = slice(start, start + _BLOCK_ENTRIES)
+            values[entries] = self.centered(entries)
+        return values
+
+    def column_totals(self) -> tuple[Array, Array]:
+        d = self.shape[1]
+        counts, sums = np.zeros(d), np.zeros(d)
+        for rows in self._slices():
+            indptr = self.raw.indptr[rows.start : rows.stop + 1]
+            indices = self.raw.indices[indptr[0] : indptr[-1]]
+            weights = np.repeat(self.weights[rows], np.diff(indptr))
+            counts += np.bincount(indices, weights, minlength=d)
+            weights *= self.raw.data[indptr[0] : indptr[-1]]
+            sums += np.bincount(indices, weights, minlength=d)
+        return counts, sums
+
+    def gather(self, rows: Array) -> Array:
+        values = np.zeros((len(rows), self.shape[1]))
+        for position, row in enumerate(rows):
+            entries = slice(*self.modeled.indptr[row : row + 2])
+            indices = self.modeled.indices[entries]
+            values[position, indices] = self.centered(entries)
+        return values
+
+    def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:
+        # Bisection in all rows at once; their indices are sorted.
+        indices = self.raw.indices
+        low, end = self.raw.indptr[rows], self.raw.indptr[rows + 1]
+        high = end
+        while (open_ := low < high).any():
+            middle = (low + high) // 2
+            right = open_.copy()
+            right[open_] = indices[middle[open_]] < columns[open_]
+            low = np.where(right, middle + 1, low)
+            high = np.where(open_ & ~right, middle, high)
+        found = low < end
+        found[found] = indices[low[found]] == columns[found]
+        values = np.zeros(len(rows), dtype=self.dtype)
+        values[found] = self.raw.data[low[found]]
+        return values, found
+
+
+class _SparseBlock(Block):
+    def __init__(self, data: SparseObserved, rows: slice) -> None:
+        self._data = data
+        self.rows = rows
+        self.max_cancellation = data.max_cancellation
+        self.weights = data.weights[rows]
+        d = data.shape[1]
+        self.shape = (rows.stop - rows.start, d)
+        first, last = data.modeled.indptr[[rows.start, rows.stop]]
+        indices = data.modeled.indices[first:last]
+        indptr = data.modeled.indptr[rows.start : rows.stop + 1] - first
+        self._pattern = indices, indptr, d
+        if data.kept is None:
+            values = data.centered(slice(first, last))
+            self.counts = np.diff(indptr).astype(np.float64)
+            squares = np.square(values, dtype=np.float64)
+            self.squared_norms = Sparse(squares, *self._pattern).row_sums()
+        else:
+            values = data.kept[0][first:last]
+            self.counts, self.squared_norms = data.kept[1][rows], data.kept[2][rows]
+        self._values = values  # of the stored entries
+        self.values = Sparse(values, *self._pattern)
+        self.mask = Sparse(data.ones[: len(values)], *self._pattern)
+
+    @cached_property
+    def squares(self) -> Matrix:
+        return Sparse(self._values * self._values, *self._pattern)
+
+    def _repeat(self, row_array: Array) -> Array:
+        """The rows' numbers at each of their entries."""
+        return np.repeat(row_array, np.diff(self._pattern[1]))
+
+    def centered_at(self, point: Array) -> tuple[Matrix, Matrix]:
+        residuals = self._values - point[self._pattern[0]]
+        return Sparse(residuals, *self._pattern), Sparse(residuals**2, *self._pattern)
+
+    def distances_to(self, centers: Array, labels: Array) -> Array:
+        residuals = self._values - centers[self._repeat(labels), self._pattern[0]]
+        return Sparse(residuals**2, *self._pattern).row_sums()
+
+    def sum_by(self, labels: Array, n_labels: int) -> tuple[Array, Array]:
+        indices, _, d = self._pattern
+        flat_indices = self._repeat(labels.astype(np.intp) * d) + indices
+        weights = self._repeat(self.weights)
+        counts = np.bincount(flat_indices, weights, minlength=n_labels * d)
+        sums = np.bincount(flat_indices, weights * self._values, minlength=n_labels * d)
+        return counts.reshape(n_labels, d), sums.reshape(n_labels, d)
+
+    def dense(self) -> tuple[Array, Array]:
+        index = self._repeat(np.arange(self.shape[0])), self._pattern[0]
+        values, observed = np.zeros(self.shape), np.zeros(self.shape, dtype=bool)
+        values[index] = self._values
+        observed[index] = True
+        return values, observed
+
+    def patterns(self) -> list[Pattern]:
+        return self._data.patterns_at(self.rows, self.dense()[1])
+
+    def _raw_entries(self) -> tuple[Array, Array, Array]:
+        """Rows, columns and raw values of the stored entries."""
+        raw = self._data.raw
+        indptr = raw.indptr[self.rows.start : self.rows.stop + 1]
+        entries = slice(indptr[0], indptr[-1])
+        owners = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+        return owners, raw.indices[entries], raw.data[entries]
+
+    def row_keys(self, by_value: Array, by_mask: Array) -> Array:
+        owners, indices, values = self._raw_entries()
+        values = values - self._data.columns.center[indices]
+        terms = values * by_value[indices] + by_mask[indices]
+        return np.bincount(owners, terms, minlength=self.shape[0])
+
+    def missing(self) -> tuple[Array, Array]:
+        missing = np.ones(self.shape)
+        self.restore(missing, value=0.0)
+        rows, columns = np.nonzero(missing)
+        return rows, columns
+
+    def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:
+        return self._data.lookup(rows + self.rows.start, columns)
+
+    def restore(self, completed: Array, value: float | None = None) -> None:
+        owners, indices, values = self._raw_entries()
+        completed[owners, indices] = values if value is None else value
+
+
+def filter_entries(X: sparse.csr_array, keep: Array) -> sparse.csr_array:
+    """Only those stored entries for which ``keep`` (nnz,) is true."""
+    if keep.all():
+        return X
+    ends = np.concatenate([[0], np.cumsum(keep)])[X.indptr]
+    indptr = ends.astype(X.indptr.dtype)
+    return compressed(sparse.csr_array, X.shape, X.data[keep], X.indices[keep], indptr)
