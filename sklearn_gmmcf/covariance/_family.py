@@ -133,6 +133,8 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
     needs_patterns: ClassVar[bool] = False
     #: Fields of `UserInit` that it can start from: 'weights', 'means', 'precisions'.
     init_names: ClassVar[tuple[str, ...]] = ()
+    #: Whether `log_joint` is a lower bound of the log-density.
+    log_joint_is_bound: ClassVar[bool] = False
     #: How it completes columns that were never observed, for a warning.
     unknown_columns: ClassVar[str] = "the mean of all observed entries"
 
