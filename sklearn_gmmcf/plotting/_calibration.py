@@ -198,9 +198,10 @@ class CalibrationDisplay:
         else:
             if has_steps(estimator):
                 raise ValueError(
-                    "hidden is in the units of X, not in those of the Pipeline's last "
-                    "step. Pass pipe[-1], pipe[:-1].transform(X), and values that are "
-                    "transformed in the same way; or leave hidden out."
+                    "hidden is in the units of X, but predictions are in the units of "
+                    "the Pipeline's last step. Pass pipe[-1], pipe[:-1].transform(X), "
+                    "and values that are transformed in the same way; or leave hidden "
+                    "out."
                 )
             _, Z = enter(estimator, X, caller)
             if len(hidden) != 3:
