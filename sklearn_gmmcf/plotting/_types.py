@@ -225,8 +225,9 @@ class TypesDisplay:
         ax : matplotlib Axes, default=None
             Where to draw. None makes a new figure.
         show : {'auto', 'items', 'map', 'both'}, default='auto'
-            Bars, map, or both side by side. 'auto' draws the map if it exists and fits
-            (both need 5 inches): it needs 'factor' with two factors besides the offset.
+            Bars, map, or both side by side. 'auto' draws both if there is a map and
+            the axes are 5 inches wide, else bars. A map needs 'factor' with two factors
+            besides the offset.
         n_names : int, default=8
             How many items to name in the map: the farthest from the center, each in its
             own sector of directions.
