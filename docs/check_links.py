@@ -1,8 +1,8 @@
-"""Check that every link and image within a built site leads somewhere.
+"""Check that the target of every internal link and image of a built site exists.
 
     python docs/check_links.py docs/_build/html
 
-Links to other hosts are left alone: the check needs no network.
+Links to other hosts are not checked, so no network is needed.
 """
 
 import sys
@@ -12,16 +12,16 @@ from urllib.parse import unquote, urlsplit
 
 
 class Page(HTMLParser):
-    """The links of a page, and the places that it has."""
+    """The links and the anchors of a page."""
 
     def __init__(self, path):
         super().__init__()
-        self.links, self.places = set(), {""}
+        self.links, self.anchors = set(), {""}
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
-        self.places.update(attributes.get(name) or "" for name in ("id", "name"))
+        self.anchors.update(attributes.get(name) or "" for name in ("id", "name"))
         for name in ("href", "src"):
             if attributes.get(name):
                 self.links.add(attributes[name])
@@ -30,8 +30,8 @@ class Page(HTMLParser):
                 self.links.add(source.split()[0])
 
 
-def broken(folder):
-    """Yield (page, link) for each that leads nowhere."""
+def find_broken(folder):
+    """Yield (page, link) for each link without a target."""
     pages = {
         path.resolve(): Page(path)
         for path in folder.rglob("*.html")
@@ -49,13 +49,13 @@ def broken(folder):
                 target = (path.parent / unquote(parts.path)).resolve()
             found = target.is_file()
             if found and target in pages and parts.fragment:
-                found = unquote(parts.fragment) in pages[target].places
+                found = unquote(parts.fragment) in pages[target].anchors
             if not found:
                 yield path.relative_to(folder.resolve()), link
 
 
 if __name__ == "__main__":
-    lost = list(broken(Path(sys.argv[1])))
-    for page, link in lost:
+    broken = list(find_broken(Path(sys.argv[1])))
+    for page, link in broken:
         print(f"{page}: {link}")
-    sys.exit(f"{len(lost)} broken links" if lost else 0)
+    sys.exit(f"{len(broken)} broken links" if broken else 0)

@@ -32,7 +32,7 @@ exclude_patterns = ["_build", "benchmarks", "gallery/**/*.ipynb", "gallery/*.py"
 templates_path = ["_templates"]
 default_role = "literal"
 nitpicky = True
-# What docstrings of parameters name as types, and what only other projects document.
+# Names of other projects in types and links, which have no page here.
 nitpick_ignore_regex = [("py:.*", r"(sklearn|numpy|scipy|pandas)\..*")]
 
 if os.environ.get("SKLEARN_GMMCF_INTERSPHINX") == "1":
@@ -64,7 +64,7 @@ sphinx_gallery_conf = {
     "only_warn_on_example_error": False,
     "show_memory": False,
     "remove_config_comments": True,
-    "min_reported_time": 3600,  # the time of one machine says nothing
+    "min_reported_time": 3600,  # times depend on the machine
 }
 
 html_math_renderer = "mathml"

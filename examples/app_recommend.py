@@ -1,4 +1,4 @@
-"""Rate items, and see at once what is recommended, how sure that is, and who is alike.
+"""Rate items, and see recommendations, their uncertainty, and your type at once.
 
 pip install ".[app]" && streamlit run examples/app_recommend.py
 """
@@ -24,7 +24,7 @@ MADE, MOVIELENS, UPLOAD = SOURCES = ["Made-up films", "MovieLens", "A CSV file"]
 RELEASES = ["latest-small", "100k", "1m"]
 FIRST = "Amber Brave Crooked Distant Electric Frozen Gentle Hidden Ivory Jolly"
 SECOND = "Anchor Bridge Comet Desert Engine Forest Garden Harbor Island Journey"
-REACH = 1.2816  # standard deviations: 80 % of a normal distribution lie within
+QUANTILE = 1.2816  # an 80 % interval is the mean -+ this many standard deviations
 
 
 class Progress:
@@ -46,13 +46,13 @@ class Progress:
         self.bar.empty()
 
 
-def plain(text):
-    """Names as they are: Streamlit reads texts as Markdown."""
+def escape(text):
+    """Escape a name, as Streamlit reads texts as Markdown."""
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", str(text))
 
 
 def read_csv(name, content):
-    """Read an uploaded file; a ValueError names the line that is wrong, and why."""
+    """Read an uploaded file; a ValueError names the bad line and the reason."""
     first = content[:10_000].decode("utf-8", "replace").partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
     header = not re.match(r"\W*\d", "".join(first.split(delimiter)[2:3]))
@@ -66,11 +66,11 @@ def read_csv(name, content):
             raise ValueError(str(error).replace(str(path), path.name)) from error
 
 
-# Ratings and fits are shared by all visitors, so nobody may change them: what learns
-# from a visitor is a copy in the visitor's session.
+# Ratings and fits are shared by all visitors and must not be changed: a mixture that
+# learns from a visitor is a copy in the visitor's session.
 @st.cache_resource(show_spinner="Loading ratings", max_entries=4)
 def load(source, detail):
-    """The ratings, the items' names, the items by popularity, and levels to rate by."""
+    """The ratings, names of the items, their order by popularity, and rating levels."""
     if source == MADE:
         ratings = datasets.make_ratings(1000, 100, density=0.2, random_state=5)
         ratings.data.data = np.round(2 * ratings.data.data) / 2
@@ -92,41 +92,42 @@ def load(source, detail):
 
 @st.cache_resource(show_spinner=False, max_entries=8)
 def fit(data, n_types, kind):
-    """A mixture of nine tenths of the ratings, and how it predicts the others."""
+    """Fit a mixture to nine tenths of the ratings, and measure it on the others."""
     X, (rows, columns, values) = hide_entries(load(*data).X, random_state=0)
     mixture = MaskedGaussianMixture(n_types, covariance_type=kind, random_state=0)
     mixture.set_callbacks(Progress()).fit(X).set_callbacks()
-    # What one component predicts is the mean of the column.
+    # One component predicts the mean of the column.
     means = MaskedGaussianMixture().fit(X).complete(X, entries=(rows, columns))
     predicted, std = mixture.complete(X, entries=(rows, columns), return_std=True)
-    error, of_means = (np.sqrt(np.mean((a - values) ** 2)) for a in (predicted, means))
+    rmse, baseline = (np.sqrt(np.mean((a - values) ** 2)) for a in (predicted, means))
+    coverage = np.mean(abs(predicted - values) < QUANTILE * std)
     measured = (
-        f"Held-out error (RMSE) **{error:.3f}**, item means **{of_means:.3f}**; 80 % "
-        f"intervals hold **{np.mean(abs(predicted - values) < REACH * std):.1%}**."
+        f"Held-out error (RMSE) **{rmse:.3f}**, item means **{baseline:.3f}**; 80 % "
+        f"intervals contain **{coverage:.1%}**."
     )
     return Bunch(mixture=mixture, measured=measured, crowd=X[:300])
 
 
 def add_item(found, listed):
-    """List the item that was found, the newest first, and search anew."""
+    """Put the found item first in the list, and clear the search."""
     item, st.session_state[found] = st.session_state[found], None
     others = [other for other in st.session_state.get(listed, []) if other != item]
     st.session_state[listed] = [item, *others]
 
 
-def fold_in(shared, row, names, place):
-    """Let a copy of the shared fit learn from the row: once, however often pressed."""
+def fold_in(shared, row, names, key):
+    """Let a copy of the shared fit learn from the row; more clicks change nothing."""
     mixture = copy.deepcopy(shared).partial_fit(row)
     before, after = shared.complete(row)[0], mixture.complete(row)[0]
     j = np.argmax(abs(after - before))
     message = (
         f"The model has learned from your ratings ({row.nnz}), for you alone. Its most "
-        f"changed prediction: {plain(names[j])}, {before[j]:.3f} to {after[j]:.3f}."
+        f"changed prediction: {escape(names[j])}, {before[j]:.3f} to {after[j]:.3f}."
     )
-    st.session_state[place] = mixture, message
+    st.session_state[key] = mixture, message
 
 
-st.set_page_config("Recommendations and their doubt", layout="wide")
+st.set_page_config("Recommendations with uncertainty", layout="wide")
 st.title("Rate what you know")
 try:
     with st.sidebar:
@@ -137,7 +138,7 @@ try:
             file = st.file_uploader("User, item, rating", ["csv", "txt", "tsv"])
             detail = file and (file.name, file.getvalue())
         if source != MADE and not detail:
-            raise ValueError("Say in the sidebar where the ratings are.")
+            raise ValueError("Choose in the sidebar where the ratings are.")
         ratings = load(source, detail)
         names, levels, key = ratings.names, ratings.levels, hash((source, detail))
         kinds = ["factor", "diag", "spherical"] + ["tied", "full"] * (len(names) <= 50)
@@ -152,31 +153,34 @@ try:
         options = {"options": levels, "format_func": "{:g}".format}
         listed = st.session_state.get(keys[1], [])
         given = {
-            j: st.pills(plain(names[j]), key=f"{key} {j}", **options) for j in listed
+            j: st.pills(escape(names[j]), key=f"{key} {j}", **options) for j in listed
         }
         if not listed:
-            st.info("Find items and rate them: the rest changes at each rating.")
+            st.info("Find items and rate them: the page changes with each rating.")
         fitted = fit(*settings)
         measured.markdown(fitted.measured)
 except (ValueError, OSError) as error:
-    (st.error if source == MADE or detail else st.info)(plain(error))
+    (st.error if source == MADE or detail else st.info)(escape(error))
     st.stop()
 rated = {j: value for j, value in given.items() if value is not None}
-where = [0] * len(rated), list(rated)
-row = sparse.csr_array((list(rated.values()), where), shape=(1, len(names)))
-place = f"folded {hash(settings)}"
-mixture, message = st.session_state.get(place, (fitted.mixture, None))
+entries = [0] * len(rated), list(rated)
+row = sparse.csr_array((list(rated.values()), entries), shape=(1, len(names)))
+folded_key = f"folded {hash(settings)}"
+mixture, message = st.session_state.get(folded_key, (fitted.mixture, None))
 with upper[1]:
     st.subheader("For you" if rated else "For anybody")
     items, values, std = (a[0] for a in mixture.recommend(row, return_std=True))
-    bounds = np.array([values, values - REACH * std, values + REACH * std])
+    bounds = np.array([values, values - QUANTILE * std, values + QUANTILE * std])
     bounds = np.clip(bounds, levels[0], levels[-1])[:, items >= 0]
     found = pd.DataFrame(bounds.T, columns=["prediction", "low_80", "high_80"])
     found.insert(0, "item", names[items[items >= 0]])
-    shown = found.set_axis(["Item", "Prediction", "80 % from", "to"], axis=1)
-    st.table(shown.style.format({"Item": plain}, precision=2))
+    table = found.set_axis(["Item", "Prediction", "80 % from", "to"], axis=1)
+    st.table(table.style.format({"Item": escape}, precision=2))
     with st.container(horizontal=True):
-        options = {"args": (fitted.mixture, row, names, place), "disabled": not rated}
+        options = {
+            "args": (fitted.mixture, row, names, folded_key),
+            "disabled": not rated,
+        }
         st.button("Fold my ratings in", on_click=fold_in, **options)
         csv = found.to_csv(index=False)
         st.download_button("Download", csv, "recommendations.csv", on_click="ignore")
@@ -189,12 +193,12 @@ if hasattr(mixture, "components_"):
     options |= {"X": X, "highlight": X.shape[0] - 1, "show": "map"}
 display = TypesDisplay.from_estimator(mixture, **options)
 with lower[0]:
-    st.subheader("Who is alike")
-    chances = mixture.predict_proba(row)[0].clip(0, 1)
-    for k in np.argsort(-chances):
-        likes = ", ".join(plain(names[j]) for j in display.items[k][:3])
-        st.progress(chances[k], f"**Type {k}: {chances[k]:.0%}** likes {likes}")
+    st.subheader("Your type of user")
+    shares = mixture.predict_proba(row)[0].clip(0, 1)
+    for k in np.argsort(-shares):
+        likes = ", ".join(escape(names[j]) for j in display.items[k][:3])
+        st.progress(shares[k], f"**Type {k}: {shares[k]:.0%}** likes {likes}")
 with lower[1]:
-    st.subheader("The star is you" if "X" in options else "What types like")
+    st.subheader("The star is you" if "X" in options else "Items that types like")
     figure.savefig(picture := io.BytesIO(), dpi=150)
     st.image(picture, width="stretch", alt="The same types in a picture")

@@ -25,7 +25,7 @@ else:
     everything = make_ratings(1000, 200, n_types=4, random_state=0).data
     items = np.arange(everything.shape[1])
 
-# Hold out a tenth of the ratings: a hole is what is not stored.
+# Hold out a tenth of the ratings: entries that are not stored are missing.
 X, (rows, columns, values) = hide_entries(everything, 0.1, random_state=0)
 print(f"{X.shape[0]} users, {X.shape[1]} items, {X.nnz} ratings, {len(rows)} held out")
 
@@ -34,25 +34,27 @@ def report(name, mixture):
     predicted, std = mixture.complete(X, entries=(rows, columns), return_std=True)
     rmse = np.sqrt(np.mean((predicted - values) ** 2))
     inside = np.abs(predicted - values) < 1.645 * std
-    print(f"{name:>30}: RMSE {rmse:.4f}, 90 % intervals hold {inside.mean():.1%}")
+    print(f"{name:>30}: RMSE {rmse:.4f}, 90 % intervals contain {inside.mean():.1%}")
 
 
-# What one component predicts is the mean of the item.
+# One component predicts the mean of the item.
 report("means of the items", MaskedGaussianMixture().fit(X))
 
-# A plain mixture: a user is of some type, and like all others of it.
+# A plain mixture: each user is of one type, and like all others of this type.
 plain = MaskedGaussianMixture(4, mean_precision_prior=1.0, max_iter=300, random_state=0)
 report("four types", plain.fit(X))
 
-# Factors: each user has own tastes, and a type says what tastes are usual and how
-# consistent its users are.
-tastes = MaskedGaussianMixture(4, covariance_type="factor", random_state=0).fit(X)
-report("four types in a space of tastes", tastes)
-for k in np.argsort(-tastes.weights_):
-    noise = np.sqrt(tastes.noise_scale_[k])
-    print(f"type {k}: {tastes.weights_[k]:.0%} of users, noise {noise:.2f} times usual")
+# Factors: each user has tastes of their own, and a type describes the usual tastes and
+# how consistent its users are.
+factors = MaskedGaussianMixture(4, covariance_type="factor", random_state=0).fit(X)
+report("four types in a space of tastes", factors)
+for k in np.argsort(-factors.weights_):
+    noise = np.sqrt(factors.noise_scale_[k])
+    print(
+        f"type {k}: {factors.weights_[k]:.0%} of users, noise {noise:.2f} times usual"
+    )
 
-# Recommend what the first user has not rated.
-found, predicted, std = tastes.recommend(X[[0]], n_items=3, return_std=True)
-for item, value, doubt in zip(found[0], predicted[0], std[0], strict=True):
-    print(f"first user: item {items[item]}, {value:.2f} +- {doubt:.2f}")
+# Recommend items that the first user has not rated.
+found, predicted, std = factors.recommend(X[[0]], n_items=3, return_std=True)
+for item, value, deviation in zip(found[0], predicted[0], std[0], strict=True):
+    print(f"first user: item {items[item]}, {value:.2f} +- {deviation:.2f}")

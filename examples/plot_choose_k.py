@@ -2,8 +2,9 @@
 How many types of users are there?
 ==================================
 
-Ratings of 500 users of four types, 70 % of the entries missing: can one tell that there
-are four? Two criteria are asked: one of held-out entries, one of the fit itself.
+In the ratings of 500 users of four types, 70 % of the entries are missing. Is it
+possible to tell that there are four types? Two criteria answer: a score of held-out
+entries, and the BIC of the fit itself.
 """
 
 import matplotlib.pyplot as plt
@@ -31,7 +32,7 @@ search = GridSearchCV(
 ).fit(X)
 
 # %%
-# **BIC.** It judges the rows that were fitted, and charges for parameters.
+# **BIC.** It evaluates the fitted rows, and penalizes parameters.
 
 fits = [
     MaskedGaussianMixture(k, random_state=seed).fit(X)
@@ -52,11 +53,11 @@ ModelSelectionDisplay.from_cv_results(
 plt.show()
 
 # %%
-# Lower is better in both; bands are the range over three seeds, the star is what was
-# chosen. BIC rises steeply after four. The held-out curve does not: a few components
-# too many hardly harm a prediction, so on other data its very lowest point may be at
-# five or seven. ``one_standard_error`` takes the fewest components that are as good as
-# the best within its error.
+# Lower is better in both panels. Bands show the range over three seeds, the star marks
+# the chosen K. BIC rises steeply after four. The held-out curve does not: a few
+# components too many hardly harm a prediction, so on other data its lowest point may be
+# at five or seven. ``one_standard_error`` takes the smallest number of components whose
+# score is within one standard error of the best.
 
 best = search.cv_results_["params"][int(search.cv_results_["mean_test_score"].argmax())]
 print(f"lowest BIC: K={bic.best_value}")

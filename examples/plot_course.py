@@ -4,9 +4,9 @@ Why an error of 0.48 means 0.96
 
 A well-known course exercise completes a matrix of ratings by a spherical mixture of 12
 components, and reports a root mean squared error of 0.48, about half a star. The real
-error is twice that. This example makes such a matrix, repeats the exercise, and finds
-the other half. (The course's own data may not be shipped; on them 0.48 is 0.9639 on the
-entries that were to be predicted, and column means reach 0.9610.)
+error is twice as large. This example makes such a matrix, repeats the exercise, and
+finds the other half. (The course's own data may not be shipped. On these data 0.48 is
+0.9639 on the entries that were to be predicted, and column means reach 0.9610.)
 """
 
 import matplotlib.pyplot as plt
@@ -18,14 +18,14 @@ from sklearn_gmmcf.datasets import make_ratings
 made = make_ratings(
     1200, 400, n_types=12, n_factors=10, density=0.77, noise=0.9, random_state=0
 )
-X, truth = made.data, made.complete  # observed ratings, and all
+X, truth = made.data, made.complete  # observed ratings, all ratings
 observed = np.zeros(truth.shape, dtype=bool)
 observed[X.nonzero()] = True
 print(f"{observed.mean():.0%} of the entries are observed")
 
 # %%
-# The exercise compares the *whole* completed matrix with the truth. But most of that
-# matrix was observed. There a completion returns what it was given, with an error of
+# The exercise compares the *whole* completed matrix with the truth. But most of the
+# matrix was observed. A completion returns observed entries unchanged, with an error of
 # exactly 0, and these zeros are averaged in.
 
 
@@ -45,17 +45,21 @@ errors = {}
 for name, model in models.items():
     completed = model.fit_transform(X)
     errors[name] = rmse(completed, everything), rmse(completed, ~observed)
-    print(f"{name:>20}: {errors[name][0]:.3f} of all, {errors[name][1]:.3f} of holes")
+    print(
+        f"{name:>20}: {errors[name][0]:.3f} over all entries, "
+        f"{errors[name][1]:.3f} over missing entries"
+    )
 
 # %%
-# The two are the same number in two units: the first is the second times the root of
-# the share of holes, whatever the model. With 77 % observed that is a bit less than
-# half. A model that learns nothing at all, the mean of the column, looks good too.
+# The two errors are the same number in two units: the first is the second times the
+# root of the share of missing entries, for any model. With 77 % observed this factor is
+# a bit less than one half. A model that learns nothing at all, the mean of the column,
+# looks good too.
 
 share = np.linspace(0, 0.99, 100)
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 for k, (label, color) in enumerate(
-    [("all entries", "0.75"), ("holes only", "tab:blue")]
+    [("all entries", "0.75"), ("missing entries", "tab:blue")]
 ):
     heights = [pair[k] for pair in errors.values()]
     bars = left.bar(np.arange(3) + 0.4 * k, heights, 0.38, label=label, color=color)
@@ -63,17 +67,19 @@ for k, (label, color) in enumerate(
 left.set_xticks(np.arange(3) + 0.2, [name.replace(" ", "\n", 1) for name in errors])
 left.set(ylabel="RMSE", title="One completion, two averages", ylim=(0, 1.25))
 left.legend(ncols=2)
-for (name, (_, of_holes)), style in zip(errors.items(), ("--", "-", ":"), strict=True):
-    right.plot(share, of_holes * np.sqrt(1 - share), style, label=name)
+for (name, (_, error)), style in zip(errors.items(), ("--", "-", ":"), strict=True):
+    right.plot(share, error * np.sqrt(1 - share), style, label=name)
 right.axvline(observed.mean(), color="0.6", lw=1)
 right.set(
-    xlabel="share of entries observed", title="RMSE over all entries, holes alike"
+    xlabel="share of entries observed",
+    ylabel="RMSE over all entries",
+    title="Same error of the missing entries",
 )
 right.legend()
 plt.show()
 
 # %%
-# So hide entries, and judge by these alone. Then it shows that factors, which give each
-# user tastes of their own, learn what types of users cannot.
-# :func:`~sklearn_gmmcf.model_selection.hide_entries` hides,
-# :func:`~sklearn_gmmcf.model_selection.completion_scorer` judges.
+# So hide entries, and evaluate on the hidden entries alone. This shows that factors,
+# which give each user tastes of their own, learn more than types of users can.
+# :func:`~sklearn_gmmcf.model_selection.hide_entries` hides entries,
+# :func:`~sklearn_gmmcf.model_selection.completion_scorer` scores their completion.

@@ -3,9 +3,9 @@ Rows that do not fit in memory: Dask
 ====================================
 
 The same estimator takes a Dask array in chunks of rows. Only sums over rows travel:
-each chunk makes its sufficient statistics where it is, and the mixture is estimated
-from their total. So the result is that of one array, but for rounding and for the
-start, which is made from a sample of rows.
+each chunk computes its sufficient statistics where it lies, and the mixture is
+estimated from their total. So the result is the same as for one array, except for
+rounding and for the start, which is made from a sample of rows.
 """
 
 import dask.array as da
@@ -27,7 +27,7 @@ def make_chunk(seed, n_rows=20_000):
 
 
 # %%
-# Ten chunks, of which none exists before it is needed. In earnest they would be files:
+# Ten chunks, none of which exists before it is needed. In practice they would be files:
 # ``da.from_zarr`` or ``dask.dataframe.read_parquet(...).to_dask_array(lengths=True)``.
 
 X = da.map_blocks(
@@ -39,15 +39,15 @@ mixture = MaskedGaussianMixture(3, random_state=0).fit(X)
 print(f"{X.shape[0]:,} rows, {mixture.n_iter_} iterations")
 
 # %%
-# ``transform`` is lazy: rows are completed when somebody asks for them.
+# ``transform`` is lazy: rows are completed when a result is computed.
 
 completed = mixture.transform(X)
 print(type(completed).__name__, completed.shape)
 print(completed[:2].compute().round(2))
 
 # %%
-# The same data as one array in memory give the same mixture, but for where EM began and
-# stopped.
+# The same data as one array in memory give the same mixture, except for the start of EM
+# and the iteration at which it stopped.
 
 together = MaskedGaussianMixture(3, random_state=0).fit(X.compute())
 figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")

@@ -2,9 +2,10 @@
 Digits with half their pixels hidden
 ====================================
 
-A mixture is fitted to pictures of which nobody has seen more than half: of each of
-1,797 digits (8 x 8 pixels, bundled with scikit-learn) a random half of the pixels is
-hidden, another half for each. It then draws what was hidden, and says how sure it is.
+A mixture is fitted to pictures that nobody has seen completely: in each of 1,797 digits
+(8 x 8 pixels, bundled with scikit-learn) a random half of the pixels is hidden, a
+different half in each. The mixture then completes the hidden pixels, with a standard
+deviation for each.
 """
 
 import matplotlib.pyplot as plt
@@ -19,9 +20,9 @@ hidden = np.random.default_rng(0).random(digits.shape) < 0.5
 X = np.where(hidden, np.nan, digits)
 
 # %%
-# There is no complete picture to learn from. EM needs none: each component learns how
-# pixels go together from the pairs that were seen together. ``reg_covar`` keeps
-# covariances of border pixels, which are nearly always white, away from zero; it is in
+# There is no complete picture to learn from. EM needs none: each component learns
+# covariances of pixels from the pairs that were observed together. ``reg_covar`` keeps
+# variances of border pixels, which are nearly always white, away from zero; it is in
 # squared units of the data.
 
 mixture = MaskedGaussianMixture(
@@ -38,32 +39,32 @@ for name, guess in imputers.items():
     print(f"{name:>17}: RMSE {rmse:.2f} on the hidden pixels")
 
 # %%
-# The mixture has the smallest error. What is more, the last row knows where it may be
-# wrong: a pixel is doubtful (dark) where strokes begin and end, and hardly doubtful in
-# the margins.
+# The mixture has the smallest error. Moreover, the last row shows where it may be
+# wrong: the standard deviation of a pixel is large (dark) where strokes begin and end,
+# and small in the margins.
 
 chosen = [0, 11, 23, 34, 45, 56, 67, 78]
 rows = {
     "true": digits,
-    "seen": X,
+    "observed": X,
     "completed": completed,
-    "doubt": std,
+    "std": std,
 }
 figure, axes = plt.subplots(
     len(rows), len(chosen), figsize=(8, 4.4), layout="constrained"
 )
-ink = plt.get_cmap("gray_r").with_extremes(bad="#e8c99b")  # a hole
+ink = plt.get_cmap("gray_r").with_extremes(bad="#e8c99b")  # missing
 for (name, pictures), row in zip(rows.items(), axes, strict=True):
     for i, ax in zip(chosen, row, strict=True):
-        top = std.max() if name == "doubt" else 16
-        ax.imshow(pictures[i].reshape(8, 8), cmap=ink, vmin=0, vmax=top)
+        vmax = std.max() if name == "std" else 16
+        ax.imshow(pictures[i].reshape(8, 8), cmap=ink, vmin=0, vmax=vmax)
         ax.set(xticks=[], yticks=[])
     row[0].set_ylabel(name)
 plt.show()
 
 # %%
-# Is the doubt honest? Of the hidden pixels, nine in ten should lie within 1.645
-# standard deviations of their completion.
+# Are the standard deviations right? Of the hidden pixels, nine in ten should lie within
+# 1.645 standard deviations of their completion.
 
 inside = np.abs(completed - digits)[hidden] < 1.645 * std[hidden]
-print(f"90 % intervals hold {inside.mean():.1%} of the hidden pixels")
+print(f"90 % intervals contain {inside.mean():.1%} of the hidden pixels")

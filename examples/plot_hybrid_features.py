@@ -2,9 +2,9 @@
 Features help where ratings are few
 ===================================
 
-A new user has rated nothing yet, but said something about themselves. Put what they
-said into further columns of the matrix: it loads on the same tastes as the ratings,
-and recommends from the first minute. How fast does that advantage fade?
+A new user has rated nothing yet, but has answered some questions. Put the answers into
+further columns of the matrix: they load on the same factors as the ratings, and allow
+recommendations from the first minute. How fast does this advantage fade?
 """
 
 import matplotlib.pyplot as plt
@@ -20,8 +20,8 @@ rng = np.random.default_rng(0)
 
 # %%
 # Features: four noisy answers of each user, which depend on their tastes. They are
-# scaled to the spread of the ratings. Then ratings and features are one matrix with
-# holes; a feature that somebody did not give would be one more hole.
+# scaled to the standard deviation of the ratings. Then ratings and features are one
+# matrix with missing entries; a question without an answer would be one more of them.
 
 answers = made.tastes + rng.normal(0, 1.0, made.tastes.shape)
 features = scale(answers) * made.data.data.std()
@@ -38,8 +38,8 @@ for name, X in {
     models[name] = mixture.fit(X[known])
 
 # %%
-# The later users rate item after item. After each few, all their other ratings are
-# predicted, by the models as they are: rows never seen need no refit.
+# The later users rate item after item. After every few ratings the models predict all
+# others: new rows need no refit.
 
 later = np.arange(1_500, n_users)
 truth = made.complete[later]
@@ -48,9 +48,11 @@ rank = np.argsort(order, axis=1)
 n_rated = [0, 1, 2, 3, 5, 8, 12, 20, 30]
 errors = {name: [] for name in models}
 for n in n_rated:
-    shown = np.where(rank < n, truth, np.nan)
+    observed = np.where(rank < n, truth, np.nan)
     for name, mixture in models.items():
-        X = shown if name == "ratings alone" else np.hstack([shown, features[later]])
+        X = observed
+        if name == "ratings and features":
+            X = np.hstack([observed, features[later]])
         residuals = (mixture.transform(X)[:, :n_items] - truth)[rank >= n]
         errors[name].append(np.sqrt(np.mean(residuals**2)))
 
@@ -59,7 +61,7 @@ worth = np.interp(-hybrid[0], -np.array(alone), n_rated)
 figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 for (name, values), style in zip(errors.items(), ("o--", "s-"), strict=True):
     ax.plot(n_rated, values, style, label=name)
-ax.set(xlabel="ratings that a new user has given", ylabel="RMSE of all others")
+ax.set(xlabel="ratings given by a new user", ylabel="RMSE of all other ratings")
 ax.hlines(hybrid[0], 0, worth, "0.5", "dotted")
 ax.set_title(f"Four answers are worth {worth:.0f} ratings")
 ax.legend()

@@ -3,8 +3,9 @@ Full covariances against imputers, in a Pipeline
 ================================================
 
 A fifth of the entries of half the breast cancer table (569 x 15, bundled with
-scikit-learn) are hidden. A mixture with full covariances completes each hole given what
-its row shows. It stands where any imputer stands: before a classifier.
+scikit-learn) are hidden. A mixture with full covariances completes each missing entry
+given the observed entries of its row. It takes the place of any imputer: before a
+classifier.
 """
 
 import matplotlib.pyplot as plt
@@ -27,8 +28,7 @@ hidden = np.random.default_rng(0).random(table.shape) < 0.2
 X = np.where(hidden, np.nan, table)
 
 # %%
-# Columns are in standard deviations, so an imputer that fills in means has an error of
-# about 1.
+# Columns are standardized, so an imputer that fills in means has an error of about 1.
 
 mixture = MaskedGaussianMixture(
     2, covariance_type="full", reg_covar=0.01, max_iter=1000, random_state=0
@@ -51,23 +51,24 @@ for name, imputer in imputers.items():
     print(f"{name:>18}: {errors[name]:.3f}  {accuracy:.3f}")
 
 # %%
-# What the mixture filled in: rows are ordered by component, holes are hatched before,
-# and have a doubt after.
+# The completion by the mixture: rows are ordered by component. Missing entries are
+# hatched in the first panel, and have a standard deviation in the last.
 
 figure, ax = plt.subplots(figsize=(9, 3.8), layout="constrained")
 CompletionDisplay.from_estimator(mixture, X, max_rows=120, ax=ax)
 plt.show()
 
 # %%
-# The classifier hardly minds: with 15 columns that say much the same, any completion
-# will do. Where the entries themselves are wanted, it matters by which they were made,
-# and how sure that is: nine in ten hidden entries should lie within 1.645 standard
-# deviations of their completion. Here intervals are rather too wide than too narrow,
-# the more so in the middle: the errors of this table have longer tails than a Gaussian.
+# The accuracy of the classifier hardly changes: with 15 redundant columns any
+# completion will do. Where the entries themselves are wanted, the choice of the imputer
+# matters, and so does the uncertainty: nine in ten hidden entries should lie within
+# 1.645 standard deviations of their completion. Here intervals are rather too wide than
+# too narrow, the more so in the middle: the errors of this table have longer tails than
+# a Gaussian.
 
 completed, std = mixture.complete(X, return_std=True)
 inside = np.abs(completed - table)[hidden] < 1.645 * std[hidden]
-print(f"90 % intervals hold {inside.mean():.0%} of the hidden entries")
+print(f"90 % intervals contain {inside.mean():.0%} of the hidden entries")
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
 bars = left.barh(list(errors), list(errors.values()), color=["0.75"] * 3 + ["tab:blue"])

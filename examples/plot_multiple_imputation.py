@@ -2,9 +2,10 @@
 Multiple imputation: error bars that tell the truth
 ===================================================
 
-Half of the incomes of a survey are missing, and those who earn more are more silent.
-What is the mean income, and how sure is that? Three answers are tried on 50 surveys
-whose truth is known. An error bar of 95 % should catch the truth in 47 or 48 of them.
+Half of the incomes of a survey are missing, and people who earn more answer less often.
+What is the mean income, and what is its standard error? Three answers are tried on 50
+surveys whose truth is known. A 95 % interval should contain the truth in 47 or 48 of
+them.
 """
 
 import matplotlib.pyplot as plt
@@ -17,7 +18,7 @@ rng = np.random.default_rng(0)
 
 
 def survey():
-    """Income, age and education; the chance that income is missing grows with these."""
+    """Income, age, education; income is missing more often where these are large."""
     age, education = rng.standard_normal((2, N_PEOPLE))
     income = 0.6 * age + 0.6 * education + 0.5 * rng.standard_normal(N_PEOPLE)
     silent = rng.random(N_PEOPLE) < 1 / (1 + np.exp(-1.5 * (age + education)))
@@ -25,17 +26,17 @@ def survey():
 
 
 # %%
-# *Those who answered*: drop the rest. *Imputed once*: fill each hole with its
-# conditional mean, and go on as if it had been observed. *Imputed many times*: draw the
-# holes 10 times, estimate from each completed table, and pool by Rubin's rules. A draw
-# does not know that the fitted parameters are estimates too, so each comes from a fit
-# to resampled people, which starts where the fit to all ended.
+# *Answers only*: drop the other people. *Imputed once*: replace each missing entry by
+# its conditional mean, and go on as if it had been observed. *Imputed many times*: draw
+# the missing entries 10 times, estimate from each completed table, and pool by Rubin's
+# rules. Draws from one fit ignore that its parameters are estimates, so each draw comes
+# from a fit to resampled people, which starts where the fit to all people ended.
 
 
 def intervals(X):
     """Mean income with its standard error, in three ways."""
-    heard = X[~np.isnan(X[:, 0]), 0]
-    yield heard.mean(), heard.std(ddof=1) / np.sqrt(len(heard))
+    answers = X[~np.isnan(X[:, 0]), 0]
+    yield answers.mean(), answers.std(ddof=1) / np.sqrt(len(answers))
 
     mixture = MaskedGaussianMixture(
         covariance_type="full", tol=1e-5, max_iter=500, warm_start=True
@@ -55,7 +56,7 @@ def intervals(X):
 
 
 results = np.array([list(intervals(survey())) for _ in range(N_SURVEYS)])
-names = ["those who answered", "imputed once", "imputed many times"]
+names = ["answers only", "imputed once", "imputed many times"]
 
 # %%
 # Each bar is one survey; the black ones miss the true mean, 0.
@@ -63,23 +64,31 @@ names = ["those who answered", "imputed once", "imputed many times"]
 figure, axes = plt.subplots(
     1, 3, figsize=(9, 4), sharex=True, sharey=True, layout="constrained"
 )
-for ax, name, of_way in zip(axes, names, results.transpose(1, 2, 0), strict=True):
-    mean, error = of_way
-    caught = np.abs(mean) < 1.96 * error
-    for some, color in [(caught, "tab:blue"), (~caught, "black")]:
-        at = np.flatnonzero(some)
+for ax, name, estimates in zip(axes, names, results.transpose(1, 2, 0), strict=True):
+    mean, error = estimates
+    covered = np.abs(mean) < 1.96 * error
+    for mask, color in [(covered, "tab:blue"), (~covered, "black")]:
+        surveys = np.flatnonzero(mask)
         ax.errorbar(
-            mean[at], at, xerr=1.96 * error[at], fmt=".", color=color, lw=1, ms=4
+            mean[surveys],
+            surveys,
+            xerr=1.96 * error[surveys],
+            fmt=".",
+            color=color,
+            lw=1,
+            ms=4,
         )
     ax.axvline(0, color="0.6", lw=1)
-    ax.set(title=f"{name}\n{caught.sum()} of 50 catch the truth", yticks=[])
+    ax.set(title=f"{name}\n{covered.sum()} of 50 contain the truth", yticks=[])
     ax.set_xlabel("estimated mean income")
-    print(f"{name:>18}: bias {mean.mean():+.3f}, {caught.sum()} of 50 catch the truth")
+    print(
+        f"{name:>18}: bias {mean.mean():+.3f}, {covered.sum()} of 50 contain the truth"
+    )
 axes[0].set_ylabel("50 surveys")
 plt.show()
 
 # %%
-# Dropping the silent is biased. Filling once is not, but its bars are too short:
-# guesses count as if they had been observed. Many draws mend that. ``tol`` is lower
-# here than by default, as EM is slow where much is missing, and a mean that is still on
-# its way is biased, too.
+# The mean of the answers is biased. Single imputation is not, but its intervals are too
+# narrow: completions count as if they had been observed. Many draws correct this.
+# ``tol`` is lower here than by default, as EM is slow where much is missing, and a mean
+# that has not converged is biased, too.

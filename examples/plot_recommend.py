@@ -1,10 +1,11 @@
 """
-From ratings to recommendations, with their doubt
-=================================================
+From ratings to recommendations, with their uncertainty
+=======================================================
 
-A table of (user, film, rating) becomes a sparse matrix, a mixture of types of users in
-a shared space of tastes, and a table of recommendations under the films' own names.
-Films and users are made up, so that every prediction can be held against the truth.
+A table of (user, film, rating) becomes a sparse matrix, then a mixture of types of
+users in a shared space of tastes, then a table of recommendations with the titles of
+the films. Films and users are made up, so that every prediction can be compared with
+the truth.
 """
 
 import matplotlib.pyplot as plt
@@ -26,9 +27,9 @@ titles = np.concatenate(list(FILMS.values()))
 genres = np.repeat(np.arange(4), 6)
 
 # %%
-# A thousand users of three types. Each likes genres by type, and in their own way; and
-# users of the first type know what they want, those of the third rate by mood. The
-# first 900 rate two films in five, the good ones no more often than others.
+# A thousand users of three types. The tastes of a user depend on the type, and vary
+# within it. Users of the first type are consistent, users of the third rate by mood.
+# The first 900 users rate two films in five, good films no more often than others.
 
 rng = np.random.default_rng(0)
 usual = np.array([[1.2, -0.8, 0.8, 0.0], [-0.8, 1.2, -1.0, 0.5], [0.0, 0.2, -0.8, 1.2]])
@@ -44,7 +45,7 @@ table = pd.DataFrame(
 print(table.head(3))
 
 # %%
-# Fit, and recommend. The new user has rated three films: no fit is needed for that.
+# Fit, and recommend. A new user has rated three films: this needs no further fit.
 
 encoder = RatingsEncoder(rating_range=(1, 5))
 X, _ = encoder.fit_encode(table)
@@ -57,21 +58,21 @@ row, you = encoder.encode(new)
 print(encoder.decode(you, *mixture.recommend(row, 5, return_std=True)).round(2))
 
 # %%
-# What has it learned? Nobody told it of genres or types. Left, what each type likes
-# more than the others, and how noisy its ratings are; right, the films in the space of
-# tastes, where genres lie together. The star is the new user.
+# The mixture was given neither genres nor types. Left, the films that each type likes
+# more than the others do, and the noise of its ratings; right, the films in the space
+# of tastes, where genres lie together. The star is the new user.
 
-found = adjusted_rand_score(types[:900], mixture.predict(X))
-print(f"agreement with the true types: {found:.2f} (1 is all, 0 is chance)")
+agreement = adjusted_rand_score(types[:900], mixture.predict(X))
+print(f"agreement with the true types: {agreement:.2f} (1 is perfect, 0 is chance)")
 
 TypesDisplay.from_estimator(
-    mixture, feature_names=encoder.items_, unit="stars", X=row, highlight=0
+    mixture, row, feature_names=encoder.items_, unit="stars", highlight=0
 )
 plt.show()
 
 # %%
-# The doubt is part of the answer, and it falls with each rating: of a hundred users
-# whom the mixture has never met, after none of their ratings, after three, after ten.
+# Each prediction has a standard deviation, which falls with each rating. Here are the
+# errors for a hundred new users after none of their ratings, after three, after ten.
 
 columns = np.searchsorted(encoder.items_, titles)
 strangers = truth[900:]
@@ -81,5 +82,5 @@ for n in (0, 3, 10):
     rows[:, columns] = np.where(rank < n, strangers, np.nan)
     completed, std = mixture.complete(rows, return_std=True)
     rmse = np.sqrt(np.mean((completed[:, columns] - strangers)[rank >= n] ** 2))
-    doubt = std[:, columns][rank >= n].mean()
-    print(f"after {n:2d}: RMSE {rmse:.2f}, mean doubt {doubt:.2f}")
+    mean_std = std[:, columns][rank >= n].mean()
+    print(f"after {n:2d}: RMSE {rmse:.2f}, mean standard deviation {mean_std:.2f}")

@@ -2,10 +2,10 @@
 Ratings as they come in
 =======================
 
-Two things change while a service runs. *A user rates one more item*: the model as it is
-takes that up at once, without any fit (fold-in). *Users come by the thousand*:
-``partial_fit`` adds each batch to the model, and forgets what it made of the first
-ones.
+Two things change while a service runs. *A user rates one more item*: the fitted model
+uses the rating at once, without a further fit (fold-in). *New users come by the
+thousand*: ``partial_fit`` updates the model with each batch, and discounts the early
+batches (online EM).
 """
 
 import matplotlib.pyplot as plt
@@ -26,8 +26,8 @@ entries, true = (coo.row[held], coo.col[held]), coo.data[held]
 X = sparse.csr_array((coo.data[~held], (coo.row[~held], coo.col[~held])), shape=X.shape)
 
 # %%
-# A mixture begins with the ratings of the first thousand users. Somebody who is not
-# among them rates item after item, and is recommended others at once.
+# A mixture begins with the ratings of the first thousand users. A user who is not among
+# them rates item after item, and gets new recommendations at once.
 
 mixture = MaskedGaussianMixture(
     4, covariance_type="factor", n_factors=5, random_state=0
@@ -42,9 +42,9 @@ for n_rated in (0, 2, 10):
     row[0, order[:n_rated]] = ratings.complete[user, order[:n_rated]]
     items, values = mixture.recommend(row, n_items=3)
     best = ", ".join(f"{i} ({v:.2f})" for i, v in zip(items[0], values[0], strict=True))
-    own = order[10:]
+    others = order[10:]
     error = np.sqrt(
-        np.mean((mixture.transform(row) - ratings.complete[user])[0, own] ** 2)
+        np.mean((mixture.transform(row) - ratings.complete[user])[0, others] ** 2)
     )
     print(f"  after {n_rated:2d} ratings: items {best}; RMSE of others {error:.3f}")
 
@@ -62,22 +62,23 @@ for start in range(N_FIRST, X.shape[0], 1_000):
     mixture.partial_fit(X[start : start + 1_000])
     n_users.append(start + 1_000)
     errors.append(rmse(mixture))
-of_all = rmse(mixture.fit(X))
+rmse_of_fit = rmse(mixture.fit(X))
 
 print("Users who come later, in batches (RMSE of held-out ratings of all):")
 for n, error in zip(n_users, errors, strict=True):
     if n in (1_000, 2_000, 5_000, 20_000):
         print(f"  after {n}: RMSE {error:.4f}")
-print(f"  a fit of all: RMSE {of_all:.4f}")
+print(f"  one fit to all: RMSE {rmse_of_fit:.4f}")
 
 figure, ax = plt.subplots(figsize=(7, 3.8), layout="constrained")
 ax.plot(n_users, errors, "o-", label="partial_fit, batch by batch")
-ax.axhline(of_all, color="0.4", ls="--", label="one fit of all")
-ax.set(xlabel="users that the model has seen", ylabel="RMSE of held-out ratings")
+ax.axhline(rmse_of_fit, color="0.4", ls="--", label="one fit to all")
+ax.set(xlabel="number of users seen by the model", ylabel="RMSE of held-out ratings")
 ax.legend()
 plt.show()
 
 # %%
-# The stream read each rating once, the fit of all read them at each iteration.
+# Online EM reads each rating once, the fit to all ratings reads them at each iteration.
 
-print(f"after one pass the error of the stream is {errors[-1] / of_all - 1:.1%} larger")
+excess = errors[-1] / rmse_of_fit - 1
+print(f"after one pass the error of online EM is {excess:.1%} larger")

@@ -1,4 +1,4 @@
-"""What a fit tells of itself: messages, and the callbacks of scikit-learn."""
+"""Progress of a fit: messages, and the callbacks of scikit-learn."""
 
 from __future__ import annotations
 
@@ -8,49 +8,52 @@ from typing import Any
 
 
 class Progress:
-    """A fit as tasks of scikit-learn's callbacks: runs, and their iterations."""
+    """Report a fit to scikit-learn's callbacks as runs and their iterations."""
 
     def __init__(self, estimator: Any, X: Any, n_runs: int, max_iter: int) -> None:
-        self.of_task = {"estimator": estimator, "X": X}
+        self.task_data = {"estimator": estimator, "X": X}
         self.max_iter = max_iter
         self.fit = estimator._init_callback_context(max_subtasks=n_runs)
-        self.fit.call_on_fit_task_begin(**self.of_task)
+        self.fit.call_on_fit_task_begin(**self.task_data)
 
     def begin(self) -> None:
         """Begin a run."""
         self.run = self.fit.subcontext(task_name="run", max_subtasks=self.max_iter)
-        self.run.call_on_fit_task_begin(**self.of_task)
+        self.run.call_on_fit_task_begin(**self.task_data)
 
     def iterate(self, attributes: Callable[[], dict[str, Any]] | None = None) -> bool:
-        """Tell of an iteration; whether a callback stops the run.
+        """Report an iteration, and return whether a callback stops the run.
 
-        With `attributes` the estimator would be fitted if it were the last.
+        `attributes` returns the fitted attributes that the estimator would have if this
+        iteration were the last.
         """
         task = self.run.subcontext(task_name="iteration")
-        of_task = self.of_task | {"reconstruction_attributes": attributes}
-        task.call_on_fit_task_begin(**of_task)
-        return bool(task.call_on_fit_task_end(**of_task))
+        data = self.task_data | {"reconstruction_attributes": attributes}
+        task.call_on_fit_task_begin(**data)
+        return bool(task.call_on_fit_task_end(**data))
 
     def end(self) -> None:
         """End a run."""
-        self.run.call_on_fit_task_end(**self.of_task)
+        self.run.call_on_fit_task_end(**self.task_data)
 
     def close(self) -> None:
         """End the fit."""
-        self.fit.call_on_fit_task_end(**self.of_task)
+        self.fit.call_on_fit_task_end(**self.task_data)
 
 
 class Messages:
-    """Those of GaussianMixture: the steps of a run, with times from verbose=2 on."""
+    """Print progress in the format of GaussianMixture; verbose=2 adds timings."""
 
     def __init__(self, verbose: int, interval: int) -> None:
         self.verbose, self.interval = int(verbose), interval
 
     def begin(self, run: int) -> None:
+        """Print the number of a run."""
         self.began = self.last = perf_counter()
         self._write(f"Initialization {run}")
 
     def iterate(self, n_iter: int, change: float) -> None:
+        """Print every `interval`-th iteration."""
         if n_iter % self.interval == 0:
             now = perf_counter()
             lapse, self.last = now - self.last, now
@@ -58,6 +61,7 @@ class Messages:
             self._write(f"  Iteration {n_iter}", details)
 
     def end(self, converged: bool, bound: float) -> None:
+        """Print the outcome of a run."""
         outcome = "converged" if converged else "did not converge"
         lapse = perf_counter() - self.began
         details = f" time lapse {lapse:.5f}s\t lower bound {bound:.5f}."

@@ -37,7 +37,7 @@ def app():
 
 @pytest.fixture(scope="module")
 def made():
-    """The ratings that the app makes, and those that it fits."""
+    """The ratings that the app makes, the fitted ones, and the held-out ones."""
     ratings = make_ratings(1000, 100, density=0.2, random_state=5)
     ratings.data.data = np.round(2 * ratings.data.data) / 2
     return ratings.data, *hide_entries(ratings.data, random_state=0)
@@ -55,7 +55,7 @@ def search(app):
 
 
 def rate(app, ratings):
-    """Search items and rate them; what was found last comes first."""
+    """Search items and rate them; the item that was found last comes first."""
     for name, value in ratings.items():
         search(app).select(name).run()
         assert app.pills[0].label == name
@@ -64,8 +64,8 @@ def rate(app, ratings):
 
 
 def make_row(app, ratings):
-    """The names of the made-up films are sorted as their columns are."""
-    names = sorted(search(app).options)
+    """Names in the order of the columns, and a row with the ratings."""
+    names = sorted(search(app).options)  # the order of the made-up films
     row = np.full((1, len(names)), np.nan)
     for name, value in ratings.items():
         row[0, names.index(name)] = value
@@ -75,15 +75,15 @@ def make_row(app, ratings):
 RATINGS = {"The Amber Comet": 5.0, "The Brave Forest": 1.5, "The Jolly Anchor": 4.0}
 
 
-def test_errors_are_those_of_held_out_ratings(app, made, mixture):
+def test_errors_on_held_out_ratings(app, made, mixture):
     _, X, (rows, columns, values) = made
     shown = [float(x) for x in re.findall(r"\*\*([\d.]+)%?\*\*", app.markdown[0].value)]
     dense = np.where(X.toarray() == 0, np.nan, X.toarray())  # no made rating is 0
-    of_means = np.nanmean(dense, axis=0)[columns] - values
+    mean_errors = np.nanmean(dense, axis=0)[columns] - values
     predicted, std = mixture.complete(dense, return_std=True)
     errors = predicted[rows, columns] - values
     inside = np.abs(errors) < 1.2816 * std[rows, columns]
-    expected = [np.sqrt((errors**2).mean()), np.sqrt((of_means**2).mean())]
+    expected = [np.sqrt((errors**2).mean()), np.sqrt((mean_errors**2).mean())]
     np.testing.assert_allclose(shown, [*expected, 100 * inside.mean()], atol=0.051)
     np.testing.assert_allclose(shown[:2], expected, atol=6e-4)
     assert shown[0] < 0.7 * shown[1]
@@ -112,18 +112,18 @@ def test_recommendations_follow_each_rating(app, mixture, monkeypatch):
     completed, std = mixture.complete(row, return_std=True)
     order = np.argsort(np.where(np.isnan(row), -completed, np.inf)[0])[:10]
     assert table["Item"].tolist() == [names[j] for j in order]
-    middle, reach = completed[0, order], 1.2816 * std[0, order]
-    expected = np.clip([middle, middle - reach, middle + reach], 1, 5).T
+    middle, half = completed[0, order], 1.2816 * std[0, order]
+    expected = np.clip([middle, middle - half, middle + half], 1, 5).T
     np.testing.assert_allclose(table.iloc[:, 1:].to_numpy(), expected, rtol=1e-6)
     assert (expected < 5).all(axis=1).any()  # not all are clipped
-    chances = mixture.predict_proba(row)[0]
+    shares = mixture.predict_proba(row)[0]
     likes = [bar.text for bar in app.get("progress")]
-    for k, text in zip(np.argsort(-chances), likes, strict=True):
+    for k, text in zip(np.argsort(-shares), likes, strict=True):
         others = np.delete(np.arange(4), k)
         rest = mixture.weights_[others] @ mixture.means_[others]
         gap = mixture.means_[k] - rest / mixture.weights_[others].sum()
         liked = ", ".join(names[j] for j in np.argsort(-gap)[:3])
-        assert text == f"**Type {k}: {chances[k]:.0%}** likes {liked}"
+        assert text == f"**Type {k}: {shares[k]:.0%}** likes {liked}"
     app.pills[0].set_value(None).run()  # a rating is taken back
     assert app.table[0].value.equals(tables[-2])
     assert not fits
@@ -131,7 +131,7 @@ def test_recommendations_follow_each_rating(app, mixture, monkeypatch):
 
 def test_folding_in_changes_the_model_of_this_visitor_alone(app, mixture):
     assert app.button[0].disabled
-    of_anybody = app.table[0].value
+    initial = app.table[0].value
     rate(app, RATINGS)
     names, row = make_row(app, RATINGS)
     shared = app.table[0].value
@@ -149,7 +149,7 @@ def test_folding_in_changes_the_model_of_this_visitor_alone(app, mixture):
     assert app.success[0].value == message
     assert app.table[0].value.equals(folded)
     other = AppTest.from_file(APP, default_timeout=60).run()
-    assert other.table[0].value.equals(of_anybody)
+    assert other.table[0].value.equals(initial)
     assert not other.success
 
 
@@ -179,7 +179,7 @@ def upload(app, text, name="mine.csv"):
     assert not app.exception
 
 
-def table_of_ratings(delimiter, header):
+def make_lines(delimiter, header):
     rng = np.random.default_rng(0)
     lines = [header] if header else []
     lines.append(delimiter.join(["u0", "only once", "4"]))
@@ -194,7 +194,7 @@ def table_of_ratings(delimiter, header):
     ("delimiter", "header"), [(",", "user,item,rating"), (";", ""), ("\t", "a\tb\tc")]
 )
 def test_upload(app, delimiter, header):
-    lines = table_of_ratings(delimiter, header)
+    lines = make_lines(delimiter, header)
     app.radio[0].set_value("A CSV file").run()
     assert "where the ratings are" in app.info[0].value
     assert not app.error
@@ -211,8 +211,8 @@ def test_upload(app, delimiter, header):
     assert [int(name.strip("*")) % 2 for name in best[:9]] == [parity] * 9
 
 
-def test_a_bad_upload_is_told_its_line(app):
-    lines = table_of_ratings(",", "user,item,rating")
+def test_bad_upload_names_the_line(app):
+    lines = make_lines(",", "user,item,rating")
     for line, fault in [
         ("u1,7,good", "the rating is 'good', not a number"),
         ("u1,7", "2 fields, separated by ',', where 3 are needed"),
@@ -248,13 +248,13 @@ def test_movielens_in_a_folder(app, tmp_path):
 
 def test_other_covariances_have_no_map(app):
     (box,) = (box for box in app.selectbox if box.label == "Covariance type")
-    assert "full" not in box.options  # of 100 items they take long
+    assert "full" not in box.options  # they are slow for 100 items
     box.select("diag")
     app.slider[0].set_value(2).run()
     rate(app, {"The Amber Comet": 5.0})
     assert len(app.table[0].value) == 10
     assert len(app.get("progress")) == 2
-    assert app.subheader[-1].value == "What types like"
+    assert app.subheader[-1].value == "Items that types like"
 
 
 class Browser:

@@ -1,4 +1,4 @@
-"""The examples run, and print what they should."""
+"""The examples run, and print the expected numbers."""
 
 import gzip
 import os
@@ -71,7 +71,7 @@ def test_impute_table():
     }
     assert rmse["full mixture"] < 0.85 * rmse["IterativeImputer"]
     assert rmse["IterativeImputer"] < rmse["KNNImputer"] < rmse["column means"]
-    inside = int(re.search(r"intervals hold (\d+)%", printed)[1])
+    inside = int(re.search(r"intervals contain (\d+)%", printed)[1])
     assert 88 <= inside <= 96
 
 

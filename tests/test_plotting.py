@@ -1,4 +1,4 @@
-"""Displays: what the artists show is what the mixtures say."""
+"""Displays: the artists show the values that the mixtures return."""
 
 import ast
 import re
@@ -50,7 +50,7 @@ def close_figures():
     plt.close("all")
 
 
-def mixture_of(kind, X, n_components=3):
+def fit_mixture(kind, X, n_components=3):
     if kind == "kmeans":
         return KMeansMixture(n_components, random_state=0).fit(X)
     options = {"n_factors": 3} if kind == "factor" else {}
@@ -67,16 +67,16 @@ def ratings(n_users=80, n_items=12, **options):
 
 
 @pytest.mark.parametrize("kind", ["kmeans", *TYPES])
-def test_ellipses_hold_their_share_of_a_component(kind):
+def test_ellipses_contain_their_share_of_a_component(kind):
     X = clusters(200)
-    mixture = mixture_of(kind, X)
+    mixture = fit_mixture(kind, X)
     display = MixtureDisplay.from_estimator(
         mixture, X, features=(2, 1), levels=[0.8, 0.3]
     )
     assert len(display.ellipses_) == 6
     rng = np.random.default_rng(0)
-    for place, ellipse in enumerate(display.ellipses_):
-        k, level = place // 2, [0.3, 0.8][place % 2]
+    for i, ellipse in enumerate(display.ellipses_):
+        k, level = i // 2, [0.3, 0.8][i % 2]
         drawn = rng.multivariate_normal(
             mixture.means_[k], mixture.get_covariance(k), size=4000
         )[:, [2, 1]]
@@ -89,19 +89,19 @@ def test_ellipses_hold_their_share_of_a_component(kind):
 
 def test_points_are_rows_and_their_colors_responsibilities():
     X = clusters(100, spread=6.0)
-    mixture = mixture_of("diag", X)
+    mixture = fit_mixture("diag", X)
     display = MixtureDisplay.from_estimator(mixture, X, features=(0, 3))
     pair = X[:, [0, 3]]
-    whole = ~np.isnan(pair).any(axis=1)
-    labels, shares = mixture.predict(X), mixture.predict_proba(X)
-    sure = shares.max(axis=1) > 1 - 1e-9
+    complete = ~np.isnan(pair).any(axis=1)
+    labels, responsibilities = mixture.predict(X), mixture.predict_proba(X)
+    certain = responsibilities.max(axis=1) > 1 - 1e-9
     pure = {}
     for k, points in enumerate(display.scatters_):
-        own = whole & (labels == k)
-        np.testing.assert_allclose(points.get_offsets(), pair[own])
+        in_component = complete & (labels == k)
+        np.testing.assert_allclose(points.get_offsets(), pair[in_component])
         (color,) = np.unique(
-            points.get_facecolors()[sure[own]].round(3), axis=0
-        )  # one color for all that are sure
+            points.get_facecolors()[certain[in_component]].round(3), axis=0
+        )  # all rows that are certain have one color
         pure[k] = color[:3]
         np.testing.assert_allclose(
             display.ellipses_[2 * k].get_edgecolor()[:3], color[:3], atol=1e-3
@@ -109,10 +109,10 @@ def test_points_are_rows_and_their_colors_responsibilities():
     assert len({tuple(color) for color in pure.values()}) == 3
     bottom, left = display.rugs_
     for axis, rug in enumerate((bottom, left)):
-        at = pair[~np.isnan(pair[:, axis]) & np.isnan(pair[:, 1 - axis]), axis]
+        values = pair[~np.isnan(pair[:, axis]) & np.isnan(pair[:, 1 - axis]), axis]
         drawn = [segment[0, axis] for segment in rug.get_segments()]
-        np.testing.assert_allclose(drawn, at)
-        assert at.size
+        np.testing.assert_allclose(drawn, values)
+        assert values.size
 
 
 def test_mixed_colors_lie_between():
@@ -135,19 +135,20 @@ def test_mixed_colors_lie_between():
 
 def test_completions_and_their_error_bars():
     X = clusters(60)
-    mixture = mixture_of("full", X)
-    display = MixtureDisplay.from_estimator(mixture, X, holes="complete")
+    mixture = fit_mixture("full", X)
+    display = MixtureDisplay.from_estimator(mixture, X, missing="complete")
     completed, std = mixture.complete(X, return_std=True)
-    some = ~np.isnan(X[:, :2]).all(axis=1)
+    visible = ~np.isnan(X[:, :2]).all(axis=1)
     labels = mixture.predict(X)
     for k, points in enumerate(display.scatters_):
-        own = some & (labels == k)
-        np.testing.assert_allclose(points.get_offsets(), completed[own, :2])
+        in_component = visible & (labels == k)
+        np.testing.assert_allclose(points.get_offsets(), completed[in_component, :2])
         hollow = points.get_facecolors()[:, 3] == 0
-        np.testing.assert_array_equal(hollow, np.isnan(X[own, :2]).any(axis=1))
+        incomplete = np.isnan(X[in_component, :2]).any(axis=1)
+        np.testing.assert_array_equal(hollow, incomplete)
     expected = [
         [completed[i, :2] - step, completed[i, :2] + step]
-        for i, j in zip(*np.nonzero(np.isnan(X[:, :2]) & some[:, None]), strict=True)
+        for i, j in zip(*np.nonzero(np.isnan(X[:, :2]) & visible[:, None]), strict=True)
         for step in [std[i, j] * np.eye(2)[j]]
     ]
     np.testing.assert_allclose(display.error_bars_.get_segments(), expected)
@@ -156,7 +157,7 @@ def test_completions_and_their_error_bars():
 
 def test_mixtures_of_the_same_data_are_comparable():
     X = clusters(100)
-    kmeans, em = mixture_of("kmeans", X), mixture_of("spherical", X)
+    kmeans, em = fit_mixture("kmeans", X), fit_mixture("spherical", X)
     turned = MaskedGaussianMixture(
         3, means_init=kmeans.means_[[2, 0, 1]], max_iter=0
     ).fit(X)
@@ -164,14 +165,14 @@ def test_mixtures_of_the_same_data_are_comparable():
     second = MixtureDisplay.from_estimator(turned, X, match=first)
     third = MixtureDisplay.from_estimator(em, X)
     np.testing.assert_array_equal(second.styles, [2, 0, 1])
-    for own, other in enumerate([2, 0, 1]):
+    for k, match in enumerate([2, 0, 1]):
         assert (
-            second.ellipses_[2 * own].get_edgecolor()
-            == first.ellipses_[2 * other].get_edgecolor()
+            second.ellipses_[2 * k].get_edgecolor()
+            == first.ellipses_[2 * match].get_edgecolor()
         )
     assert first.ax_.get_xlim() == third.ax_.get_xlim()
     assert first.ax_.get_ylim() == third.ax_.get_ylim()
-    more = MixtureDisplay.from_estimator(mixture_of("diag", X, 5), X, match=first)
+    more = MixtureDisplay.from_estimator(fit_mixture("diag", X, 5), X, match=first)
     assert sorted(more.styles) == [0, 1, 2, 3, 4]
 
 
@@ -181,25 +182,25 @@ def test_mixture_of_sparse_data_frames_and_many_rows():
     stored = ~np.isnan(X)
     csr = sparse.csr_array((X[stored], np.nonzero(stored)), shape=X.shape)
     displays = [
-        MixtureDisplay.from_estimator(mixture_of("diag", given), given, features=pair)
+        MixtureDisplay.from_estimator(fit_mixture("diag", given), given, features=pair)
         for given, pair in [(X, (0, -1)), (csr, (0, 5)), (frame, ("a", "f"))]
     ]
     for display in displays[1:]:
         np.testing.assert_allclose(display.points, displays[0].points)
     assert displays[2].ax_.get_xlabel() == "a"
     assert displays[2].ax_.get_ylabel() == "f"
-    some = MixtureDisplay.from_estimator(mixture_of("diag", X), X, max_rows=30)
-    assert "30 of 90 rows" in some.ax_.get_title()
-    assert len(some.points) <= 30
+    few = MixtureDisplay.from_estimator(fit_mixture("diag", X), X, max_rows=30)
+    assert "30 of 90 rows" in few.ax_.get_title()
+    assert len(few.points) <= 30
 
 
-def test_sentinel_is_a_hole():
+def test_sentinel_is_missing():
     X = clusters(80)
     marked = np.where(np.isnan(X), -99, X)
     kmeans = KMeansMixture(2, missing_values=-99, random_state=0).fit(marked)
     display = MixtureDisplay.from_estimator(kmeans, marked)
-    shown = ~np.isnan(X[:, :2]).all(axis=1)
-    np.testing.assert_array_equal(display.observed, ~np.isnan(X[shown, :2]))
+    visible = ~np.isnan(X[:, :2]).all(axis=1)
+    np.testing.assert_array_equal(display.observed, ~np.isnan(X[visible, :2]))
 
 
 # ModelSelectionDisplay
@@ -225,10 +226,10 @@ def test_criteria_of_estimators():
             np.testing.assert_allclose(line.get_xdata(), [1, 2, 3])
             np.testing.assert_allclose(line.get_ydata(), runs.min(axis=1))
             corners = band.get_paths()[0].vertices
-            for k, of_k in zip([1, 2, 3], runs, strict=True):
+            for k, scores in zip([1, 2, 3], runs, strict=True):
                 heights = corners[corners[:, 0] == k, 1]
-                np.testing.assert_allclose(heights.min(), of_k.min())
-                np.testing.assert_allclose(heights.max(), of_k.max())
+                np.testing.assert_allclose(heights.min(), scores.min())
+                np.testing.assert_allclose(heights.max(), scores.max())
         best = mixtures[values.argmin()]
         assert display.best_value == best.n_components
         assert display.best_group == best.covariance_type
@@ -302,6 +303,19 @@ def test_standard_errors_of_folds_and_other_parameters():
     assert labels == ["a", "None", "c"]
 
 
+def test_none_is_a_group_like_any_other():
+    cv_results = {
+        "params": [{"k": k, "kind": kind} for kind in (None, "a") for k in (1, 2)],
+        "mean_test_score": np.array([1.0, 2.0, 3.0, 5.0]),
+    }
+    display = ModelSelectionDisplay.from_cv_results(cv_results, param="k", group="kind")
+    for line, scores in zip(display.lines_, [[1, 2], [3, 5]], strict=True):
+        np.testing.assert_allclose(line.get_ydata(), scores)
+    assert [line.get_label() for line in display.lines_] == ["None", "a"]
+    assert display.bands_ == [None, None]
+    assert (display.best_value, display.best_group) == (2, "a")
+
+
 # CompletionDisplay
 
 
@@ -314,20 +328,24 @@ def test_completion_shows_the_matrix(kind, make):
     given = X if make is sparse.csr_array else make(dense)
     if make is pd.DataFrame:
         given.columns = [f"item {j}" for j in range(given.shape[1])]
-    mixture = mixture_of(kind, given)
+    mixture = fit_mixture(kind, given)
     display = CompletionDisplay.from_estimator(mixture, given)
     completed, std = mixture.complete(given, return_std=True)
     labels = mixture.predict(given)
     assert (np.diff(display.labels) >= 0).all()
     np.testing.assert_array_equal(display.labels, labels[display.rows])
     np.testing.assert_array_equal(np.sort(display.rows), np.arange(len(labels)))
-    before, after, doubt = (image.get_array() for image in display.images_)
+    before, after, deviations = (image.get_array() for image in display.images_)
     np.testing.assert_array_equal(before.mask, np.isnan(dense[display.rows]))
     np.testing.assert_allclose(before.filled(np.nan), dense[display.rows])
     np.testing.assert_allclose(after, completed[display.rows])
-    np.testing.assert_array_equal(doubt.mask, ~before.mask)
-    np.testing.assert_allclose(doubt.filled(0), std[display.rows])
+    np.testing.assert_array_equal(deviations.mask, ~before.mask)
+    np.testing.assert_allclose(deviations.filled(0), std[display.rows])
     assert display.images_[0].get_clim() == display.images_[1].get_clim()
+    titles = [ax.get_title() for ax in display.axes_]
+    assert titles == ["before", "completed", "standard deviation"]
+    values_bar, std_bar = (bar.ax.get_xlabel() for bar in display.colorbars_)
+    assert (values_bar, std_bar) == ("value (hatched: missing)", "std (value)")
     borders = {
         line.get_ydata()[0] for line in display.axes_[0].lines
     }  # between the last row of one and the first of the next
@@ -338,9 +356,9 @@ def test_completion_shows_the_matrix(kind, make):
     }
 
 
-def test_completion_of_a_large_matrix_says_what_it_shows():
+def test_completion_of_a_large_matrix_names_the_shown_part():
     X = ratings(300, 50)
-    mixture = mixture_of("spherical", X)
+    mixture = fit_mixture("spherical", X)
     display = CompletionDisplay.from_estimator(mixture, X, max_rows=40, max_columns=10)
     assert display.after.shape == (40, 10)
     assert "40 of 300 rows" in display.axes_[0].get_ylabel()
@@ -357,7 +375,7 @@ def test_completion_of_a_large_matrix_says_what_it_shows():
 
 def test_completion_on_given_axes():
     X = clusters(40)
-    mixture = mixture_of("diag", X)
+    mixture = fit_mixture("diag", X)
     _, axes = plt.subplots(1, 3)
     display = CompletionDisplay.from_estimator(mixture, X, ax=axes)
     assert list(display.axes_) == list(axes)
@@ -368,17 +386,16 @@ def test_completion_on_given_axes():
         display.plot(axes[:2])
     with pytest.raises(ValueError, match="part of a grid"):
         display.plot(plt.figure().add_axes((0, 0, 1, 1)))
-    whole = np.nan_to_num(X)  # without a hole
-    CompletionDisplay.from_estimator(mixture, whole)
+    CompletionDisplay.from_estimator(mixture, np.nan_to_num(X))  # nothing is missing
 
 
 # TypesDisplay
 
 
 @pytest.mark.parametrize("kind", ["kmeans", *TYPES])
-def test_types_by_what_they_like_more_than_others(kind):
+def test_types_by_the_items_that_they_prefer(kind):
     X = ratings()
-    mixture = mixture_of(kind, X)
+    mixture = fit_mixture(kind, X)
     names = [f"film {j}" for j in range(12)]
     display = TypesDisplay.from_estimator(
         mixture, feature_names=names, n_items=4, show="items"
@@ -398,57 +415,57 @@ def test_types_by_what_they_like_more_than_others(kind):
     assert labels == [names[j] for j in display.items.ravel()]
 
 
-def test_noise_tells_consistent_types_from_others():
+def test_consistent_types_have_less_noise():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(400, 8)) * np.repeat([[0.5], [2.0]], 200, axis=0)
     X += np.repeat([[5.0], [-5.0]], 200, axis=0)
     for kind in ("kmeans", "spherical", "diag", "full"):
-        mixture = mixture_of(kind, X, 2)
+        mixture = fit_mixture(kind, X, 2)
         display = TypesDisplay.from_estimator(mixture)
         order = np.argsort(-mixture.means_[:, 0])
         np.testing.assert_allclose(display.noise[order], [0.5, 2.0], rtol=0.1)
     made = make_ratings(600, 60, n_types=1, density=0.4, random_state=0)
-    factor = mixture_of("factor", made.data, 1)
+    factor = fit_mixture("factor", made.data, 1)
     stored = made.data.nonzero()
     residual = np.asarray(made.data[stored]).ravel() - made.expected[stored]
     noise = TypesDisplay.from_estimator(factor, show="items").noise
     np.testing.assert_allclose(noise, [residual.std()], rtol=0.25)
 
 
-def test_map_of_tastes():
+def test_map_of_factors():
     X = ratings(200, 40)
     mixture = MaskedGaussianMixture(
         2, covariance_type="factor", n_factors=4, random_state=0
     ).fit(X)
-    display = TypesDisplay.from_estimator(mixture, X=X, highlight=7, n_names=5)
+    display = TypesDisplay.from_estimator(mixture, X, highlight=7, n_names=5)
     scale = display.item_scale_
     np.testing.assert_allclose(
         display.items_.get_offsets(), scale * mixture.components_[1:3].T
     )
     for k, ellipse in enumerate(display.ellipses_):
         np.testing.assert_allclose(ellipse.center, mixture.factor_means_[k, 1:3])
-        # Its axes are those of the covariance.
+        # Its axes are the axes of the covariance.
         covariance = mixture.factor_covariances_[k, 1:3, 1:3]
         corner = ellipse.get_patch_transform().transform([[1, 0]])[0] - ellipse.center
         distance = corner @ np.linalg.solve(covariance, corner)
         np.testing.assert_allclose(distance, stats.chi2.ppf(0.5, 2))
-    # What tastes explain of the holes: a linear map, of which they are the solution.
+    # Completions are linear in the factors of the row, which solve this system.
     completed = mixture.transform(X)
     for row in (0, 7, 100):
-        holes = np.ones(40, dtype=bool)
-        holes[X[[row]].nonzero()[1]] = False
-        tastes = np.linalg.lstsq(
-            mixture.components_[:, holes].T,
-            completed[row, holes] - mixture.intercept_[holes],
+        missing = np.ones(40, dtype=bool)
+        missing[X[[row]].nonzero()[1]] = False
+        factors = np.linalg.lstsq(
+            mixture.components_[:, missing].T,
+            completed[row, missing] - mixture.intercept_[missing],
             rcond=None,
         )[0]
-        np.testing.assert_allclose(display.tastes[row], tastes[1:3], atol=1e-6)
+        np.testing.assert_allclose(display.factors[row], factors[1:3], atol=1e-6)
         np.testing.assert_allclose(
-            display.rows_.get_offsets()[row], tastes[1:3], atol=1e-6
+            display.rows_.get_offsets()[row], factors[1:3], atol=1e-6
         )
         if row == 7:
             np.testing.assert_allclose(
-                np.ravel(display.highlight_.get_data()), tastes[1:3], atol=1e-6
+                np.ravel(display.highlight_.get_data()), factors[1:3], atol=1e-6
             )
     assert display.map_ax_.get_aspect() == 1  # directions are compared
     named = {text.get_text() for text in display.names_}
@@ -457,10 +474,10 @@ def test_map_of_tastes():
     assert len(named) <= 5
 
 
-def test_dollars_in_names_are_no_formulas():
+def test_dollars_in_names_are_not_math():
     X = ratings()
-    mixture = mixture_of("factor", X)
-    names = [rf"$\{j} or $" for j in range(12)]  # as a formula an error
+    mixture = fit_mixture("factor", X)
+    names = [rf"$\{j} or $" for j in range(12)]  # an error if read as math
     for display in (
         TypesDisplay.from_estimator(mixture, feature_names=names, n_names=12),
         CompletionDisplay.from_estimator(mixture, X, feature_names=names),
@@ -470,26 +487,26 @@ def test_dollars_in_names_are_no_formulas():
 
 def test_types_without_a_map():
     X = ratings()
-    spherical = mixture_of("spherical", X)
+    spherical = fit_mixture("spherical", X)
     assert TypesDisplay.from_estimator(spherical).map_ax_ is None
-    with pytest.raises(ValueError, match="needs a map of tastes"):
+    with pytest.raises(ValueError, match="needs a map of the factors"):
         TypesDisplay.from_estimator(spherical, show="map")
     with pytest.raises(ValueError, match="needs covariance_type='factor'"):
-        TypesDisplay.from_estimator(spherical, X=X)
-    factor = mixture_of("factor", X)
+        TypesDisplay.from_estimator(spherical, X)
+    factor = fit_mixture("factor", X)
     with pytest.raises(ValueError, match="pass X as well"):
         TypesDisplay.from_estimator(factor, highlight=3)
     with pytest.raises(ValueError, match="highlight=80 should be below the 80"):
-        TypesDisplay.from_estimator(factor, X=X, highlight=80)
+        TypesDisplay.from_estimator(factor, X, highlight=80)
     with pytest.raises(ValueError, match=r"one name for each of the 12 columns"):
         TypesDisplay.from_estimator(factor, feature_names=["a"])
     _, ax = plt.subplots(figsize=(3.2, 2.4))
     narrow = TypesDisplay.from_estimator(factor, ax=ax)
     assert narrow.ax_ is ax
     assert narrow.map_ax_ is None
-    single = TypesDisplay.from_estimator(mixture_of("factor", X, 1))
+    single = TypesDisplay.from_estimator(fit_mixture("factor", X, 1))
     np.testing.assert_array_equal(
-        single.items[0], np.argsort(-mixture_of("factor", X, 1).means_[0])[:5]
+        single.items[0], np.argsort(-fit_mixture("factor", X, 1).means_[0])[:5]
     )
 
 
@@ -504,24 +521,24 @@ def test_coverage_of_exact_intervals():
     display = CalibrationDisplay.from_predictions(true, predicted, std)
     assert abs(display.coverage - display.nominal).max() < 0.02
     np.testing.assert_allclose(display.line_.get_xydata()[:, 1], display.coverage)
-    reach = stats.norm.interval(0.5)[1]
+    quantile = stats.norm.interval(0.5)[1]
     (half,) = CalibrationDisplay.from_predictions(
         true, predicted, std, levels=0.5
     ).coverage
-    assert half == np.mean(abs(true - predicted) <= reach * std)
-    sure = CalibrationDisplay.from_predictions(true, predicted, std / 3)
-    assert (sure.coverage < sure.nominal).all()
-    # The band is where counts of 95 of 100 exact samples lie.
+    assert half == np.mean(abs(true - predicted) <= quantile * std)
+    narrow = CalibrationDisplay.from_predictions(true, predicted, std / 3)
+    assert (narrow.coverage < narrow.nominal).all()
+    # The band contains the counts of 95 of 100 exact samples.
     counts = rng.binomial(5000, display.nominal, size=(2000, len(display.nominal)))
     low, high = display.band
-    held = ((low <= counts / 5000) & (counts / 5000 <= high)).mean(axis=0)
-    assert (held > 0.93).all()
-    assert (held < 0.98).all()
+    inside = ((low <= counts / 5000) & (counts / 5000 <= high)).mean(axis=0)
+    assert (inside > 0.93).all()
+    assert (inside < 0.98).all()
 
 
-def test_hidden_entries_are_judged():
+def test_calibration_on_hidden_entries():
     X, later = clusters(300), clusters(200, seed=1)
-    mixture = mixture_of("full", X)
+    mixture = fit_mixture("full", X)
     X_hidden, hidden = hide_entries(later, 0.2, 3)
     rows, columns, values = hidden
     predicted, std = mixture.complete(
@@ -593,7 +610,7 @@ def test_objective_of_each_start():
         assert (end.get_marker() == "X") == (not one.converged_)
 
 
-def test_what_has_no_trace():
+def test_fits_without_a_trace():
     X = clusters(30)
     with pytest.raises(ValueError, match="KMeansMixture keeps no objective"):
         ConvergenceDisplay.from_estimator(KMeansMixture(2, random_state=0).fit(X))
@@ -604,7 +621,7 @@ def test_what_has_no_trace():
 # All of them
 
 
-def from_all(estimator, X, **options):
+def draw_all(estimator, X, **options):
     return [
         MixtureDisplay.from_estimator(estimator, X, **options),
         CompletionDisplay.from_estimator(estimator, X, **options),
@@ -621,9 +638,9 @@ def test_pipelines_and_searches_are_drawn_in_the_units_of_the_last_step():
     pipe.fit(X)
     search = GridSearchCV(pipe, {"maskedgaussianmixture__n_components": [2]}, cv=2)
     scaled = StandardScaler().fit_transform(X)
-    alone = from_all(MaskedGaussianMixture(2, random_state=0).fit(scaled), scaled)
+    alone = draw_all(MaskedGaussianMixture(2, random_state=0).fit(scaled), scaled)
     for estimator in (pipe, search.fit(X)):
-        drawn = from_all(estimator, X)
+        drawn = draw_all(estimator, X)
         np.testing.assert_allclose(drawn[0].points, alone[0].points)
         assert drawn[0].ax_.get_xlabel() == "a (transformed)"
         np.testing.assert_allclose(drawn[1].after, alone[1].after)
@@ -635,7 +652,7 @@ def test_pipelines_and_searches_are_drawn_in_the_units_of_the_last_step():
         np.testing.assert_allclose(drawn[5].scores, alone[5].scores)
 
 
-def test_pipelines_that_change_the_columns_name_the_way_out():
+def test_pipelines_that_change_the_columns_are_refused():
     X = np.nan_to_num(clusters(80))
     pipe = make_pipeline(PCA(2), MaskedGaussianMixture(2, random_state=0)).fit(X)
     for make in (MixtureDisplay, CompletionDisplay):
@@ -648,8 +665,8 @@ def test_pipelines_that_change_the_columns_name_the_way_out():
 
 def test_plot_again_on_given_axes():
     X = clusters(80)
-    mixture = mixture_of("diag", X)
-    for display in from_all(mixture, X):
+    mixture = fit_mixture("diag", X)
+    for display in draw_all(mixture, X):
         _, ax = plt.subplots()
         assert display.plot(ax=ax) is display
         drawn_on = getattr(display, "bounding_ax_", None) or display.ax_
@@ -662,16 +679,16 @@ def test_plot_again_on_given_axes():
 def test_inputs_are_not_changed():
     X = clusters(50)
     before = X.copy()
-    mixture = mixture_of("full", X)
+    mixture = fit_mixture("full", X)
     means = mixture.means_.copy()
-    from_all(mixture, X)
+    draw_all(mixture, X)
     np.testing.assert_array_equal(X, before)
     np.testing.assert_array_equal(mixture.means_, means)
 
 
 def test_styles_reach_the_artists():
     X = clusters(60)
-    mixture = mixture_of("diag", X)
+    mixture = fit_mixture("diag", X)
     display = MixtureDisplay.from_estimator(
         mixture, X, scatter_kwargs={"color": "k", "s": 3}, ellipse_kwargs={"lw": 5}
     )
@@ -700,27 +717,29 @@ def test_styles_reach_the_artists():
     [
         ({"features": (1, -5)}, "features should differ"),
         ({"ellipse_kwargs": ["k"]}, "should be a dict of properties of Ellipse"),
-        ({"holes": "drop"}, r"holes should be one of \['rug', 'complete'\]"),
+        ({"missing": "drop"}, r"missing should be one of \['rug', 'complete'\]"),
         ({"levels": [0.5, 90]}, "levels should be one or more probabilities"),
         ({"features": (0, 6)}, "two indices below 6 or names of columns, but got 6"),
         ({"features": ("a", "b")}, "but got 'a'"),
         ({"features": 0}, "features should be two columns"),
         ({"max_rows": 0}, "max_rows should be an integer of at least 1"),
-        ({"hole": "rug"}, "unexpected keyword argument 'hole'"),
+        ({"holes": "rug"}, "unexpected keyword argument 'holes'"),
     ],
 )
-def test_options_that_cannot_be(options, message):
+def test_invalid_options(options, message):
     X = clusters(30)
     with pytest.raises((ValueError, TypeError), match=message):
-        MixtureDisplay.from_estimator(mixture_of("diag", X), X, **options)
+        MixtureDisplay.from_estimator(fit_mixture("diag", X), X, **options)
 
 
-def test_other_options_that_cannot_be():
+def test_other_invalid_options():
     X = clusters(40)
-    mixture = mixture_of("diag", X)
+    mixture = fit_mixture("diag", X)
     empty = X.copy()
     empty[:, :2] = np.nan
-    with pytest.raises(ValueError, match="No row of X shows 'column 0'"):
+    with pytest.raises(
+        ValueError, match="No row of X has an observation of 'column 0'"
+    ):
         MixtureDisplay.from_estimator(mixture, empty)
     for criterion in ("BIC", 3):
         with pytest.raises(ValueError, match="criterion should be one of"):
@@ -746,7 +765,7 @@ def test_other_options_that_cannot_be():
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         CalibrationDisplay.from_predictions([1.0], [1.0], [1.0, 2.0])
     with pytest.raises(ValueError, match="two columns, but the mixture was fitted on"):
-        MixtureDisplay.from_estimator(mixture_of("diag", X[:, :1]), X[:, :1])
+        MixtureDisplay.from_estimator(fit_mixture("diag", X[:, :1]), X[:, :1])
     with pytest.raises(ValueError, match="X should be a matrix, but got str"):
         MixtureDisplay.from_estimator(mixture, "X")
     with pytest.raises(TypeError, match="Fit it, and pass its cv_results_"):
@@ -760,9 +779,9 @@ def test_other_options_that_cannot_be():
             ModelSelectionDisplay.from_cv_results(results, best_index=chosen)
 
 
-def test_rows_that_show_one_column_only():
+def test_rows_with_one_column_observed():
     X = clusters(60)
-    mixture = mixture_of("diag", X)
+    mixture = fit_mixture("diag", X)
     X[:, 1] = np.nan
     display = MixtureDisplay.from_estimator(mixture, X)
     assert len(display.rugs_[0].get_segments()) == np.sum(~np.isnan(X[:, 0]))
@@ -774,9 +793,9 @@ def test_rows_that_show_one_column_only():
 @pytest.mark.parametrize("kind", ["kmeans", "diag", "factor"])
 def test_many_columns_need_no_square_matrix(kind):
     rng = np.random.default_rng(0)
-    d = 30_000  # a matrix of d rows and columns has 7 GB
+    d = 30_000  # a matrix of d rows and columns takes 7 GB
     X = sparse.csr_array(sparse.random(30, d, 0.01, "csr", random_state=rng))
-    mixture = mixture_of(kind, X)
+    mixture = fit_mixture(kind, X)
     tracemalloc.start()
     MixtureDisplay.from_estimator(mixture, X, features=X.indices[:2])
     TypesDisplay.from_estimator(mixture)
@@ -800,7 +819,7 @@ def test_other_estimators_are_refused():
         ConvergenceDisplay.from_estimator(MaskedGaussianMixture())
 
 
-def test_matplotlib_is_imported_late_and_missed_clearly(monkeypatch):
+def test_matplotlib_is_imported_late(monkeypatch):
     for path in Path(plotting.__file__).parent.glob("*.py"):
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -814,10 +833,10 @@ def test_matplotlib_is_imported_late_and_missed_clearly(monkeypatch):
         CalibrationDisplay.from_predictions([1.0], [1.0], [1.0])
     X = clusters(30)
     with pytest.raises(ImportError, match=r"MixtureDisplay\.from_estimator needs"):
-        MixtureDisplay.from_estimator(mixture_of("diag", X), X)
+        MixtureDisplay.from_estimator(fit_mixture("diag", X), X)
 
 
-def test_a_run_is_kept_that_did_not_converge():
+def test_kept_start_that_did_not_converge():
     X = clusters(100)
     with pytest.warns(ConvergenceWarning):
         mixture = MaskedGaussianMixture(3, max_iter=2, tol=0, random_state=0).fit(X)

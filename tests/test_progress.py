@@ -1,4 +1,4 @@
-"""Messages, callbacks of scikit-learn, and fits that are interrupted."""
+"""Messages, callbacks of scikit-learn, and interrupted fits."""
 
 import re
 
@@ -23,7 +23,7 @@ ESTIMATORS = [
 
 
 class Recorder:
-    """A callback that keeps what it is told, and may stop or fail at some task."""
+    """A callback that records its calls, and may stop or fail at an iteration."""
 
     def __init__(self, stop_at=None, fail_at=None):
         self.calls = []
@@ -64,7 +64,7 @@ def test_tasks_are_runs_and_iterations(estimator):
     estimator.set_callbacks()
 
 
-def test_callbacks_are_given_what_is_fitted_so_far():
+def test_callbacks_get_the_estimator_fitted_so_far():
     X = clusters()
     recorder = Recorder()
     first = start(X, 3, "diag")
@@ -114,7 +114,7 @@ def test_progress_bar():
 
 
 @pytest.mark.parametrize("verbose", [0, 1, 2])
-def test_messages_are_those_of_gaussian_mixture(verbose, capsys):
+def test_messages_equal_gaussian_mixture(verbose, capsys):
     X = clusters(holes=0, spread=1)
     params = start(X, 3, "diag") | {"verbose": verbose, "verbose_interval": 3}
     for max_iter in (7, 500):

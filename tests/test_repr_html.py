@@ -28,7 +28,7 @@ def fitted(kind, X):
     ).fit(X)
 
 
-def rows_of(html):
+def read_rows(html):
     """Link, type and value of each fitted attribute."""
     table = html.split("<summary>Fitted attributes</summary>")[1]
     rows = {}
@@ -66,13 +66,13 @@ def test_links_to_our_pages(estimator, page):
 def test_fitted_attributes_are_short_and_explained(kind):
     X = clusters(120, 30, holes=0.1)
     estimator = fitted(kind, X)
-    rows = rows_of(estimator_html_repr(estimator))
-    shown = {
+    rows = read_rows(estimator_html_repr(estimator))
+    attributes = {
         name
         for name in vars(estimator)
         if name.endswith("_") and not name.startswith("_")
     }
-    assert set(rows) == shown
+    assert set(rows) == attributes
     page = f"{PAGES}{type(estimator).__name__}.html#"
     for name, (link, _, value) in rows.items():
         assert link is not None, name
@@ -104,5 +104,5 @@ def test_representation_builds_no_matrix_of_columns():
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < 8 * d * d / 4
-        # Names of output columns are scikit-learn's matter; 1.9.0 lists them all.
-        assert all(len(value) < 300 for *_, value in rows_of(text).values())
+        # scikit-learn decides about names of output columns; 1.9.0 lists them all.
+        assert all(len(value) < 300 for *_, value in read_rows(text).values())

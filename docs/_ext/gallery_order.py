@@ -1,4 +1,4 @@
-"""The order of the gallery: from what it is, to ratings, to tables, to scale."""
+"""Order of the gallery: introduction, ratings, tables, large data."""
 
 from sphinx_gallery.sorting import FileNameSortKey
 

@@ -1,11 +1,11 @@
-"""Write formulas as MathML, which browsers draw without a script from elsewhere."""
+"""Write formulas as MathML, which browsers draw without an external script."""
 
 import re
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
-# A group of an accented letter alone would get its subscript below, as a limit.
+# A subscript of a group with one accented letter would be set below it, as a limit.
 _ACCENTED = re.compile(r"(\\(?:bar|hat|tilde) [a-z])\}(?=[_^])")
 
 

@@ -1,8 +1,8 @@
 """Displays of fitted mixtures, in scikit-learn's convention.
 
-Each class has constructors ``from_...`` that compute what is shown, keep it as
-attributes and draw it; ``plot`` draws it again, on other axes or in another style.
-Artists are kept as attributes that end in an underscore. Only drawing imports
+Each class has constructors ``from_...`` that compute the data of the display, keep them
+as attributes and draw them; ``plot`` draws them again, on other axes or in another
+style. Artists are kept as attributes that end in an underscore. Only drawing imports
 matplotlib: ``pip install matplotlib``.
 """
 

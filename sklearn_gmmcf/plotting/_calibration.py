@@ -1,6 +1,8 @@
-"""CalibrationDisplay: do intervals hold what they promise?"""
+"""CalibrationDisplay: do intervals contain the truth as often as they should?"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
@@ -8,32 +10,37 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from sklearn_gmmcf._base import check_entries
 from sklearn_gmmcf._pipelines import gather_truth, marker_of, steps_of
+from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.model_selection import hide_before
 from sklearn_gmmcf.plotting._common import (
     check_levels,
+    describe_mixture,
     enter,
     find_observed,
     has_steps,
     last_step,
     make_axes,
     make_style,
-    name_of,
     next_style,
     require_pyplot,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _LEVELS = np.append(np.arange(0.05, 0.951, 0.05), 0.99)
 _BAND = 0.95
 
 
 class CalibrationDisplay:
-    """How often intervals of hidden entries hold the truth, against what they promise.
+    """Coverage of prediction intervals of hidden entries, against nominal coverage.
 
     The interval of nominal coverage q is the completion plus and minus the
-    corresponding quantile of the normal distribution times the standard deviation. A
-    curve under the diagonal is too sure of itself, one above it too cautious. The band
-    holds 95 % of the coverages that exact intervals would have on as many independent
-    entries, at each level by itself (binomial).
+    corresponding quantile of the normal distribution times the standard deviation.
+    Where the curve is below the diagonal, intervals are too narrow; where it is above,
+    they are too wide. At each level by itself, the band contains the coverage of exact
+    intervals with probability 95 %, for the same number of independent entries
+    (binomial).
 
     Use :meth:`from_estimator` or :meth:`from_predictions` to make one.
 
@@ -43,7 +50,7 @@ class CalibrationDisplay:
         Nominal coverages.
 
     coverage : ndarray of shape (n_levels,)
-        Shares of the entries whose interval holds the truth.
+        Shares of the entries whose interval contains the true value.
 
     n_entries : int
         Number of entries.
@@ -66,7 +73,7 @@ class CalibrationDisplay:
         The curve.
 
     diagonal_ : matplotlib Line2D
-        Where both coverages are equal; None if the axes had it already.
+        The line where both coverages are equal; None if the axes had it already.
 
     band_ : matplotlib FillBetweenPolyCollection
         The band.
@@ -74,6 +81,7 @@ class CalibrationDisplay:
     See Also
     --------
     CompletionDisplay : The matrix and its standard deviations.
+    sklearn_gmmcf.model_selection.hide_entries : Hide entries and keep their values.
 
     Examples
     --------
@@ -88,15 +96,22 @@ class CalibrationDisplay:
     0.9 0.9
     """
 
-    def __init__(self, *, nominal, coverage, n_entries, name=None):
+    def __init__(
+        self,
+        *,
+        nominal: Array,
+        coverage: Array,
+        n_entries: int,
+        name: str | None = None,
+    ) -> None:
         self.nominal = nominal
         self.coverage = coverage
         self.n_entries = n_entries
         self.name = name
 
     @property
-    def band(self):
-        """Bounds of the binomial band."""
+    def band(self) -> Array:
+        """Lower and upper bound of the binomial band."""
         tail = (1 - _BAND) / 2
         quantiles = np.array([[tail], [1 - tail]])
         return stats.binom.ppf(quantiles, self.n_entries, self.nominal) / self.n_entries
@@ -104,18 +119,18 @@ class CalibrationDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
+        estimator: Any,
+        X: Any,
         *,
-        hidden=None,
-        fraction=0.1,
-        random_state=0,
-        levels=None,
-        name=None,
-        ax=None,
-        line_kwargs=None,
-    ):
-        """Hide entries, complete them, and draw how often intervals hold the truth.
+        hidden: tuple[Any, Any, Any] | None = None,
+        fraction: float = 0.1,
+        random_state: Any = 0,
+        levels: Any = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+        line_kwargs: dict[str, Any] | None = None,
+    ) -> CalibrationDisplay:
+        """Hide entries, complete them, and draw the coverage of their intervals.
 
         Parameters
         ----------
@@ -123,20 +138,21 @@ class CalibrationDisplay:
             A fitted `MaskedGaussianMixture` or `KMeansMixture`, or a Pipeline that ends
             in one, whose other steps treat each column by itself.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows that were not fitted, of which entries are hidden; or, with `hidden`,
-            rows in which they are hidden already. Those may have been fitted.
+            Rows that were not fitted, so that entries can be hidden in them. With
+            `hidden`, rows in which entries are hidden already; these rows may have been
+            fitted.
         hidden : tuple of three array-likes of shape (m,), default=None
-            Rows, columns and true values of holes of X, as
+            Rows, columns and true values of missing entries of X, as
             :func:`~sklearn_gmmcf.model_selection.hide_entries` returns them.
         fraction : float, default=0.1
             Share of the observed entries to hide. Not used with `hidden`.
         random_state : int, RandomState instance or None, default=0
-            Seeds what is hidden.
+            Seeds the choice of the entries to hide.
         levels : array-like of float, default=None
             Nominal coverages, above 0 and below 1. None takes 0.05, 0.1, ..., 0.95 and
             0.99.
         name : str, default=None
-            Label of the curve. None takes covariance type and K.
+            Label of the curve. None takes the covariance type and K.
         ax : matplotlib Axes, default=None
             Where to draw. None makes a new figure.
         line_kwargs : dict, default=None
@@ -150,8 +166,25 @@ class CalibrationDisplay:
         Raises
         ------
         ValueError
-            If nothing can be hidden, a hidden entry is observed in X, or `hidden` is
+            If no entry can be hidden, a hidden entry is observed in X, or `hidden` is
             given with a Pipeline, whose last step has other units.
+
+        See Also
+        --------
+        from_predictions : Draw the coverage of any predictions.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> from sklearn_gmmcf.datasets import make_ratings
+        >>> from sklearn_gmmcf.model_selection import hide_entries
+        >>> from sklearn_gmmcf.plotting import CalibrationDisplay
+        >>> ratings = make_ratings(random_state=0).data
+        >>> X, hidden = hide_entries(ratings, 0.1, random_state=0)
+        >>> mixture = MaskedGaussianMixture(4, random_state=0).fit(X)
+        >>> display = CalibrationDisplay.from_estimator(mixture, X, hidden=hidden)
+        >>> display.n_entries == len(hidden[0])
+        True
         """
         caller = f"{cls.__name__}.from_estimator"
         require_pyplot(caller)
@@ -165,9 +198,10 @@ class CalibrationDisplay:
         else:
             if has_steps(estimator):
                 raise ValueError(
-                    "hidden is in the units of X, not in those of the Pipeline's last "
-                    "step. Pass pipe[-1], pipe[:-1].transform(X), and values that are "
-                    "transformed in the same way; or leave hidden out."
+                    "hidden is in the units of X, but predictions are in the units of "
+                    "the Pipeline's last step. Pass pipe[-1], pipe[:-1].transform(X), "
+                    "and values that are transformed in the same way; or leave hidden "
+                    "out."
                 )
             _, Z = enter(estimator, X, caller)
             if len(hidden) != 3:
@@ -190,16 +224,24 @@ class CalibrationDisplay:
             predicted,
             std,
             levels=levels,
-            name=name_of(mixture) if name is None else name,
+            name=describe_mixture(mixture) if name is None else name,
             ax=ax,
             line_kwargs=line_kwargs,
         )
 
     @classmethod
     def from_predictions(
-        cls, y_true, y_pred, std, *, levels=None, name=None, ax=None, line_kwargs=None
-    ):
-        """Draw how often intervals of predictions hold the truth.
+        cls,
+        y_true: Any,
+        y_pred: Any,
+        std: Any,
+        *,
+        levels: Any = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+        line_kwargs: dict[str, Any] | None = None,
+    ) -> CalibrationDisplay:
+        """Draw the coverage of the intervals of predictions.
 
         Parameters
         ----------
@@ -208,7 +250,7 @@ class CalibrationDisplay:
         y_pred : array-like of shape (m,)
             Predictions.
         std : array-like of shape (m,)
-            Their standard deviations, in the same units.
+            Standard deviations of the predictions, in the same units.
         levels : array-like of float, default=None
             Nominal coverages, above 0 and below 1. None takes 0.05, 0.1, ..., 0.95 and
             0.99.
@@ -228,33 +270,48 @@ class CalibrationDisplay:
         ------
         ValueError
             If the arrays are not equally long, or a standard deviation is negative.
+
+        See Also
+        --------
+        from_estimator : Hide entries of a matrix, and predict them.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf.plotting import CalibrationDisplay
+        >>> display = CalibrationDisplay.from_predictions(
+        ...     [3.0, 4.0, 5.0, 2.0], [3.5, 4.0, 3.5, 2.2], [1.0] * 4, levels=[0.5, 0.9]
+        ... )
+        >>> display.coverage
+        array([0.75, 1.  ])
         """
         require_pyplot(f"{cls.__name__}.from_predictions")
         y_true, y_pred, std = (
             column_or_1d(
-                check_array(array, ensure_2d=False, dtype=np.float64, input_name=given)
+                check_array(array, ensure_2d=False, dtype=np.float64, input_name=label)
             )
-            for array, given in [(y_true, "y_true"), (y_pred, "y_pred"), (std, "std")]
+            for array, label in [(y_true, "y_true"), (y_pred, "y_pred"), (std, "std")]
         )
         check_consistent_length(y_true, y_pred, std)
         if (std < 0).any():
             raise ValueError(f"std should not be negative, but got {std.min():g}.")
         nominal = _LEVELS if levels is None else check_levels("levels", levels)
-        reach = stats.norm.ppf((1 + nominal) / 2)
-        held = np.abs(y_true - y_pred)[:, None] <= std[:, None] * reach
+        quantiles = stats.norm.ppf((1 + nominal) / 2)
+        inside = np.abs(y_true - y_pred)[:, None] <= std[:, None] * quantiles
         display = cls(
             nominal=nominal,
-            coverage=held.mean(axis=0),
+            coverage=inside.mean(axis=0),
             n_entries=len(y_true),
             name=name,
         )
         return display.plot(ax, line_kwargs=line_kwargs)
 
-    def plot(self, ax=None, *, line_kwargs=None):
+    def plot(
+        self, ax: Axes | None = None, *, line_kwargs: dict[str, Any] | None = None
+    ) -> CalibrationDisplay:
         """Draw the display.
 
-        Several may share the axes; each has a band of its own, as numbers of entries
-        may differ.
+        Several displays may share the axes. Each has a band of its own, as numbers of
+        entries may differ.
 
         Parameters
         ----------
@@ -267,6 +324,24 @@ class CalibrationDisplay:
         -------
         display : CalibrationDisplay
             The display itself.
+
+        See Also
+        --------
+        from_estimator : Make a display from a fitted mixture.
+        from_predictions : Make a display from predictions.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf.plotting import CalibrationDisplay
+        >>> wide = CalibrationDisplay(
+        ...     nominal=np.array([0.5, 0.9]),
+        ...     coverage=np.array([0.7, 0.97]),
+        ...     n_entries=200,
+        ...     name="too wide",
+        ... )
+        >>> print(wide.plot(line_kwargs={"color": "black"}).line_.get_label())
+        too wide: 200 entries
         """
         self.ax_ = make_axes(ax, f"{type(self).__name__}.plot")
         self.figure_ = self.ax_.figure
@@ -274,7 +349,7 @@ class CalibrationDisplay:
         from matplotlib.ticker import PercentFormatter
 
         style = make_style("line_kwargs", line_kwargs, Line2D, **next_style(self.ax_))
-        self.diagonal_ = None
+        self.diagonal_: Line2D | None = None
         if not self.ax_.lines:
             (self.diagonal_,) = self.ax_.plot(
                 [0, 1], [0, 1], color="0.35", linewidth=1, linestyle=":", zorder=1

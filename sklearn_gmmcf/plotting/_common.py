@@ -1,9 +1,9 @@
-"""What all displays share: matplotlib when it is needed, styles, Pipelines, names."""
+"""Shared by all displays: late import of matplotlib, styles, Pipelines, names."""
 
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
@@ -13,15 +13,19 @@ from sklearn_gmmcf._base import BaseObservedMixture
 from sklearn_gmmcf._pipelines import apply, steps_of
 from sklearn_gmmcf._typing import Array
 
-# The colors of Okabe and Ito (2008) without yellow, which white paper swallows. Their
-# number and that of the markers have no common factor: 56 pairs.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.patheffects import AbstractPathEffect
+
+# The colors of Okabe and Ito (2008) without yellow, which is invisible on white paper.
+# The number of colors and the number of markers have no common factor: 56 pairs.
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#555555")
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
 LINES = ("-", "--", "-.", ":")
 
 
 def require_pyplot(caller: str) -> Any:
-    """matplotlib.pyplot, or an error that says how to get it."""
+    """Import matplotlib.pyplot, or say how to install it."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
@@ -31,8 +35,8 @@ def require_pyplot(caller: str) -> Any:
     return plt
 
 
-def make_axes(ax: Any, caller: str) -> Any:
-    """The axes that were given, or those of a new figure."""
+def make_axes(ax: Axes | None, caller: str) -> Axes:
+    """Check the given axes, or make a figure with one pair of axes."""
     plt = require_pyplot(caller)
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
@@ -41,8 +45,8 @@ def make_axes(ax: Any, caller: str) -> Any:
     return ax
 
 
-def divide_axes(ax: Any, n_panels: int) -> Array:
-    """Axes side by side in the place of these, which are switched off."""
+def divide_axes(ax: Axes, n_panels: int) -> Array:
+    """Switch the axes off, and put `n_panels` axes side by side in their place."""
     spec = ax.get_subplotspec()
     if spec is None:
         raise ValueError(
@@ -50,11 +54,17 @@ def divide_axes(ax: Any, n_panels: int) -> Array:
             "figure.subplots() or figure.add_subplot()."
         )
     ax.set_axis_off()
-    return np.array([ax.figure.add_subplot(c) for c in spec.subgridspec(1, n_panels)])
+    cells = spec.subgridspec(1, n_panels)
+    return np.array([ax.figure.add_subplot(cells[0, k]) for k in range(n_panels)])
+
+
+def measure_width(ax: Axes) -> float:
+    """Width of the axes in inches."""
+    return ax.get_window_extent().width / ax.figure.dpi
 
 
 def make_style(name: str, given: Any, kind: type, **defaults: Any) -> dict[str, Any]:
-    """Properties of artists of a kind: those given, and defaults for the others."""
+    """Merge the given properties of artists of a kind into the defaults."""
     from matplotlib.cbook import normalize_kwargs
 
     if given is not None and not isinstance(given, dict):
@@ -65,8 +75,8 @@ def make_style(name: str, given: Any, kind: type, **defaults: Any) -> dict[str, 
     return {**normalize_kwargs(defaults, kind), **normalize_kwargs(given or {}, kind)}
 
 
-def next_style(ax: Any) -> dict[str, Any]:
-    """Color, marker and line that no earlier curve of these axes has."""
+def next_style(ax: Axes) -> dict[str, Any]:
+    """A color, marker and line style that no earlier curve of these axes has."""
     n_before = sum(line.get_marker() in MARKERS[:-1] for line in ax.lines)
     return {
         "color": COLORS[n_before % len(COLORS)],
@@ -78,18 +88,18 @@ def next_style(ax: Any) -> dict[str, Any]:
     }
 
 
-def check_number(name: str, value: Any, low: int) -> int:
-    """An integer of at least `low`."""
+def check_integer(name: str, value: Any, min_value: int) -> int:
+    """Check that a value is an integer of at least `min_value`."""
     integer = isinstance(value, Integral) and not isinstance(value, bool)
-    if not integer or value < low:
+    if not integer or value < min_value:
         raise ValueError(
-            f"{name} should be an integer of at least {low}, but got {value!r}."
+            f"{name} should be an integer of at least {min_value}, but got {value!r}."
         )
     return int(value)
 
 
 def check_levels(name: str, levels: Any) -> Array:
-    """Probabilities between 0 and 1, ascending."""
+    """Check that levels are probabilities, and sort them."""
     levels = np.sort(np.asarray(levels, dtype=np.float64).ravel())
     if not levels.size or not (levels > 0).all() or not (levels < 1).all():
         raise ValueError(
@@ -100,12 +110,13 @@ def check_levels(name: str, levels: Any) -> Array:
 
 
 def check_option(name: str, value: Any, options: tuple[str, ...]) -> None:
+    """Check that a value is one of some strings."""
     if not isinstance(value, str) or value not in options:
         raise ValueError(f"{name} should be one of {list(options)}, but got {value!r}.")
 
 
 def last_step(estimator: Any, caller: str) -> BaseObservedMixture:
-    """The fitted mixture that an estimator is, or a Pipeline or a search ends in."""
+    """Return the fitted mixture: the estimator, or the last step of a Pipeline."""
     mixture = steps_of(estimator)[-1]
     if not isinstance(mixture, BaseObservedMixture):
         raise TypeError(
@@ -117,7 +128,7 @@ def last_step(estimator: Any, caller: str) -> BaseObservedMixture:
 
 
 def enter(estimator: Any, X: Any, caller: str) -> tuple[BaseObservedMixture, Any]:
-    """The mixture that an estimator ends in, and X in the units of the mixture."""
+    """Return the fitted mixture, and X in the units of the mixture."""
     mixture = last_step(estimator, caller)
     if len(np.shape(X)) != 2:
         raise ValueError(f"X should be a matrix, but got {type(X).__name__}.")
@@ -134,34 +145,34 @@ def enter(estimator: Any, X: Any, caller: str) -> tuple[BaseObservedMixture, Any
 def find_observed(
     mixture: BaseObservedMixture, Z: Any, entries: tuple[Array, Array]
 ) -> Array:
-    """Whether entries (m,) of what enters the mixture are observed."""
+    """Tell which entries (m,) of the input of the mixture are observed."""
     _, observed = mixture._observe(Z).lookup(*entries)
     return observed
 
 
 def has_steps(estimator: Any) -> bool:
-    """Whether steps come before the mixture, so that units are not those of X."""
+    """Tell whether steps come before the mixture and may change the units of X."""
     return len(steps_of(estimator)) > 1
 
 
-def name_of(mixture: BaseObservedMixture) -> str:
-    """What kind of mixture it is, in few letters."""
+def describe_mixture(mixture: BaseObservedMixture) -> str:
+    """Covariance type and number of components, as a short label."""
     kind = getattr(mixture, "covariance_type", "k-means")
     return f"{kind}, K = {len(mixture.weights_)}"
 
 
 def column_names(estimator: Any, given: Any = None) -> Array:
-    """Names (d,) of the columns that the mixture sees."""
+    """Names (d,) of the columns of the input of the mixture."""
     mixture = steps_of(estimator)[-1]
     d = mixture.n_features_in_
     if given is not None:
-        own = np.asarray(given, dtype=object)
-        if own.shape != (d,):
+        given = np.asarray(given, dtype=object)
+        if given.shape != (d,):
             raise ValueError(
                 f"feature_names should have one name for each of the {d} columns, but "
-                f"got the shape {own.shape}."
+                f"got the shape {given.shape}."
             )
-        return own
+        return given
     names: Any = getattr(mixture, "feature_names_in_", None)
     while hasattr(estimator, "best_estimator_"):
         estimator = estimator.best_estimator_
@@ -169,14 +180,14 @@ def column_names(estimator: Any, given: Any = None) -> Array:
         try:
             names = estimator[:-1].get_feature_names_out()
         except (AttributeError, ValueError):
-            names = None  # a step that has no names
+            names = None  # a step names no columns
     if names is None or len(names) != d:
         names = [f"column {j}" for j in range(d)]
     return np.asarray(names, dtype=object)
 
 
 def find_column(column: Any, names: Array) -> int:
-    """Index of a column that is given by its index or its name."""
+    """Index of a column that is given by its index or by its name."""
     d = len(names)
     if isinstance(column, Integral) and not isinstance(column, bool):
         if -d <= int(column) < d:
@@ -191,33 +202,35 @@ def find_column(column: Any, names: Array) -> int:
     )
 
 
-def spread_evenly(n: int, most: int) -> Array:
-    """Indices of at most so many of n things, at equal distances."""
-    if n <= most:
+def spread_evenly(n: int, max_size: int) -> Array:
+    """Choose at most `max_size` of n indices, at equal distances."""
+    if n <= max_size:
         return np.arange(n)
-    return np.floor((np.arange(most) + 0.5) * n / most).astype(np.intp)
+    return np.floor((np.arange(max_size) + 0.5) * n / max_size).astype(np.intp)
 
 
 def shorten(name: Any, length: int) -> str:
-    """A name as it is, up to a length: its dollars are no formulas."""
+    """Cut a name at a length, and escape dollars, which matplotlib takes for math."""
     name = str(name)
     name = name if len(name) <= length else name[: length - 1].rstrip() + "…"
     return name.replace("$", r"\$")
 
 
 def is_number(value: Any) -> bool:
+    """Tell whether a value is a real number, and not a boolean."""
     return isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
 
 
-def ellipse_of(mean: Array, covariance: Array, level: float) -> tuple[float, ...]:
-    """Width, height and angle (degrees) of what holds `level` of a 2d Gaussian."""
+def measure_ellipse(covariance: Array, level: float) -> tuple[float, float, float]:
+    """Width, height and angle (degrees) of the ellipse with `level` of a Gaussian."""
     variances, axes = np.linalg.eigh(covariance)
     widths = 2 * np.sqrt(np.maximum(variances, 0) * -2 * np.log1p(-level))
-    return widths[1], widths[0], float(np.degrees(np.arctan2(axes[1, 1], axes[0, 1])))
+    angle = float(np.degrees(np.arctan2(axes[1, 1], axes[0, 1])))
+    return float(widths[1]), float(widths[0]), angle
 
 
-def outline(width: float = 2.0) -> list:
-    """A white rim that keeps text readable on anything."""
+def outline(width: float = 2.0) -> list[AbstractPathEffect]:
+    """A white rim that keeps text readable on any background."""
     from matplotlib.patheffects import withStroke
 
     return [withStroke(linewidth=width, foreground="white")]

@@ -1,11 +1,14 @@
-"""CompletionDisplay: the matrix before and after, and how sure its completion is."""
+"""CompletionDisplay: a matrix, its completion, and the standard deviations."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
+from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.plotting._common import (
-    check_number,
+    check_integer,
     column_names,
     divide_axes,
     enter,
@@ -18,19 +21,24 @@ from sklearn_gmmcf.plotting._common import (
     spread_evenly,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
+
 
 class CompletionDisplay:
-    """The matrix with its holes, completed, and the standard deviations.
+    """A matrix with missing entries, its completion, and the standard deviations.
 
-    Rows are ordered by component, with lines between components. Holes are hatched in
-    the first panel; observed entries, which are sure, are white in the third.
+    Rows are ordered by component, with lines between components. Missing entries are
+    hatched in the first panel. Observed entries have no uncertainty and are white in
+    the third.
 
     Use :meth:`from_estimator` to make one.
 
     Parameters
     ----------
     before : ndarray of shape (m, p)
-        What was observed, NaN in the holes; rows ordered by component.
+        Observed values, NaN where missing; rows ordered by component.
 
     after : ndarray of shape (m, p)
         The completed matrix.
@@ -42,10 +50,10 @@ class CompletionDisplay:
         Components of the rows, ascending.
 
     rows : ndarray of shape (m,)
-        Which rows of X these are.
+        Indices of the rows in X.
 
     columns : ndarray of shape (p,)
-        Which columns of X these are.
+        Indices of the columns in X.
 
     shape : tuple of two int
         Shape of X.
@@ -54,7 +62,7 @@ class CompletionDisplay:
         Names of the columns.
 
     name : str, default=None
-        What completed it, for the title of the second panel.
+        Name of the mixture, for the title of the second panel.
 
     unit : str, default='value'
         Label of the values.
@@ -74,7 +82,7 @@ class CompletionDisplay:
         Before, after, standard deviation.
 
     colorbars_ : list of two matplotlib Colorbar
-        Of the values, and of the standard deviations.
+        Scales of the values and of the standard deviations.
 
     See Also
     --------
@@ -95,17 +103,17 @@ class CompletionDisplay:
     def __init__(
         self,
         *,
-        before,
-        after,
-        std,
-        labels,
-        rows,
-        columns,
-        shape,
-        feature_names=None,
-        name=None,
-        unit="value",
-    ):
+        before: Array,
+        after: Array,
+        std: Array,
+        labels: Array,
+        rows: Array,
+        columns: Array,
+        shape: tuple[int, int],
+        feature_names: Any = None,
+        name: str | None = None,
+        unit: str = "value",
+    ) -> None:
         self.before = before
         self.after = after
         self.std = std
@@ -120,41 +128,43 @@ class CompletionDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
+        estimator: Any,
+        X: Any,
         *,
-        rows=None,
-        columns=None,
-        max_rows=200,
-        max_columns=200,
-        feature_names=None,
-        name=None,
-        unit=None,
-        ax=None,
-        image_kwargs=None,
-    ):
+        rows: Any = None,
+        columns: Any = None,
+        max_rows: int = 200,
+        max_columns: int = 200,
+        feature_names: Any = None,
+        name: str | None = None,
+        unit: str | None = None,
+        ax: Any = None,
+        image_kwargs: dict[str, Any] | None = None,
+    ) -> CompletionDisplay:
         """Draw X, its completion, and the standard deviations.
 
         Parameters
         ----------
         estimator : object
             A fitted `MaskedGaussianMixture` or `KMeansMixture`, or a Pipeline that ends
-            in one; values are then in the units that its last step sees.
+            in one; values are then in the units of the input of its last step.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes; rows need not have been fitted. No more of it is made dense
-            than is shown.
+            Data with missing entries; rows need not have been fitted. Only the part
+            that is shown is made dense.
         rows, columns : array-like of int, default=None
-            Which rows and columns to show. None takes all, or as many as the next two
-            parameters say, at equal distances (of rows, in the order of components).
+            Indices of the rows and columns to show. None takes all of them, or, where
+            there are more than the next two parameters allow, some at equal distances
+            (rows in the order of components).
         max_rows, max_columns : int, default=200
-            Most rows and columns to choose where `rows` or `columns` is None.
+            Largest number of rows and columns to show where `rows` or `columns` is
+            None.
         feature_names : array-like of shape (n_features,), default=None
-            Names of the columns. None takes those seen in fit. They are shown where
-            columns are few.
+            Names of the columns. None takes the names seen in fit. Names are shown
+            where columns are few.
         name : str, default=None
-            What completed it, for the title of the second panel.
+            Name of the mixture, for the title of the second panel.
         unit : str, default=None
-            What the values are, such as 'stars': label of the colors.
+            Unit of the values, such as 'stars': label of the colors.
         ax : matplotlib Axes or array-like of three, default=None
             Where to draw: one is divided into three. None makes a new figure.
         image_kwargs : dict, default=None
@@ -170,23 +180,31 @@ class CompletionDisplay:
         ------
         ValueError
             If rows or columns are outside of X.
+
+        See Also
+        --------
+        CalibrationDisplay.from_estimator : Check the standard deviations.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> from sklearn_gmmcf.datasets import make_ratings
+        >>> from sklearn_gmmcf.plotting import CompletionDisplay
+        >>> X = make_ratings(60, 30, density=0.4, random_state=0).data
+        >>> mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
+        >>> display = CompletionDisplay.from_estimator(
+        ...     mixture, X, columns=[0, 1, 2], unit="stars"
+        ... )
+        >>> display.after.shape
+        (60, 3)
         """
         caller = f"{cls.__name__}.from_estimator"
         require_pyplot(caller)
         mixture, Z = enter(estimator, X, caller)
         n_rows, n_columns = np.shape(Z)
         labels = np.asarray(mixture.predict(Z))
-        order = np.argsort(labels, kind="stable")
-        if rows is None:
-            rows = order[spread_evenly(n_rows, check_number("max_rows", max_rows, 1))]
-        else:
-            rows = _check_indices("rows", rows, n_rows)
-            rows = rows[np.argsort(labels[rows], kind="stable")]
-        if columns is None:
-            check_number("max_columns", max_columns, 1)
-            columns = spread_evenly(n_columns, max_columns)
-        else:
-            columns = _check_indices("columns", columns, n_columns)
+        rows = _choose_rows(rows, labels, max_rows)
+        columns = _choose_columns(columns, n_columns, max_columns)
         shape = len(rows), len(columns)
         entries = np.repeat(rows, shape[1]), np.tile(columns, shape[0])
         after, std = mixture.complete(Z, entries=entries, return_std=True)
@@ -207,7 +225,9 @@ class CompletionDisplay:
         )
         return display.plot(ax, image_kwargs=image_kwargs)
 
-    def plot(self, ax=None, *, image_kwargs=None):
+    def plot(
+        self, ax: Any = None, *, image_kwargs: dict[str, Any] | None = None
+    ) -> CompletionDisplay:
         """Draw the display.
 
         Parameters
@@ -222,13 +242,30 @@ class CompletionDisplay:
         -------
         display : CompletionDisplay
             The display itself.
-        """
-        plt = require_pyplot(f"{type(self).__name__}.plot")
-        from matplotlib.colors import ListedColormap
-        from matplotlib.image import AxesImage
-        from matplotlib.ticker import MaxNLocator
 
-        values = make_style(
+        See Also
+        --------
+        from_estimator : Make a display from a fitted mixture.
+
+        Examples
+        --------
+        >>> from matplotlib.figure import Figure
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> from sklearn_gmmcf.datasets import make_ratings
+        >>> from sklearn_gmmcf.plotting import CompletionDisplay
+        >>> X = make_ratings(60, 30, density=0.4, random_state=0).data
+        >>> mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
+        >>> top, bottom = Figure(layout="constrained").subplots(2)
+        >>> display = CompletionDisplay.from_estimator(mixture, X, ax=top)
+        >>> gray = {"cmap": "gray", "vmin": 1, "vmax": 5}
+        >>> display = display.plot(bottom, image_kwargs=gray)
+        >>> display.images_[0].get_clim()
+        (1.0, 5.0)
+        """
+        require_pyplot(f"{type(self).__name__}.plot")
+        from matplotlib.image import AxesImage
+
+        style = make_style(
             "image_kwargs",
             image_kwargs,
             AxesImage,
@@ -239,58 +276,19 @@ class CompletionDisplay:
             aspect="auto",
             interpolation="nearest",
         )
-        if values["norm"] is not None:
-            del values["vmin"], values["vmax"]
+        if style["norm"] is not None:
+            del style["vmin"], style["vmax"]
         self._make_panels(ax)
-        # White is left to what is sure.
-        doubts = ListedColormap(plt.get_cmap("Greys")(np.linspace(0.2, 1, 256)))
-        std = np.ma.masked_where(~np.isnan(self.before), self.std)
-        some = not np.all(std.mask)
-        doubt = {
-            "cmap": doubts,
-            "vmin": std.min() if some else 0.0,
-            "vmax": std.max() if some else 1.0,
-            "aspect": values["aspect"],
-            "interpolation": values["interpolation"],
-        }
-        completed = "completed" if self.name is None else f"completed, {self.name}"
-        panels = [
-            ("before", np.ma.masked_invalid(self.before), values),
-            (completed, self.after, values),
-            ("uncertainty", std, doubt),
-        ]
-        self.images_ = []
-        for ax_, (title, matrix, style) in zip(self.axes_, panels, strict=True):
-            self.images_.append(ax_.imshow(matrix, **style))
-            ax_.set_title(title, fontsize="medium")
-            self._separate(ax_)
-            self._name_columns(ax_)
+        self.images_ = self._draw_images(style)
         self.axes_[0].patch.set(hatch="//////", edgecolor="0.75", linewidth=0)
-        self._name_rows()
-        self.colorbars_ = [
-            self.figure_.colorbar(
-                self.images_[1],
-                ax=list(self.axes_[:2]),
-                location="bottom",
-                label=f"{self.unit} (hatched: hole)",
-                shrink=0.8,
-                aspect=30,
-            ),
-            self.figure_.colorbar(
-                self.images_[2],
-                ax=self.axes_[2],
-                location="bottom",
-                label=f"std ({self.unit})",
-                ticks=MaxNLocator(2),
-                shrink=0.8,
-                aspect=15,
-            ),
-        ]
+        self._label_rows()
+        self._draw_colorbars()
         return self
 
-    def _make_panels(self, ax):
+    def _make_panels(self, ax: Any) -> None:
+        """Set the axes of the three panels, and their figure."""
         plt = require_pyplot(f"{type(self).__name__}.plot")
-        self.bounding_ax_ = None
+        self.bounding_ax_: Axes | None = None
         if ax is not None and np.ndim(ax) > 0:
             axes = np.asarray(ax, dtype=object).ravel()
             if len(axes) != 3:
@@ -306,26 +304,68 @@ class CompletionDisplay:
         self.figure_ = self.bounding_ax_.figure
         self.axes_ = divide_axes(self.bounding_ax_, 3)
 
-    def _separate(self, ax):
-        """Lines between components."""
-        for place in np.flatnonzero(np.diff(self.labels)) + 0.5:
-            ax.axhline(place, color="white", linewidth=2.0)
-            ax.axhline(place, color="black", linewidth=0.8)
+    def _draw_images(self, style: dict[str, Any]) -> list[AxesImage]:
+        """The values before and after, and the standard deviations."""
+        std = np.ma.masked_where(~np.isnan(self.before), self.std)
+        title = "completed" if self.name is None else f"completed, {self.name}"
+        panels = [
+            ("before", np.ma.masked_invalid(self.before), style),
+            (title, self.after, style),
+            ("standard deviation", std, _std_style(std, style)),
+        ]
+        images = []
+        for ax, (title, matrix, options) in zip(self.axes_, panels, strict=True):
+            images.append(ax.imshow(matrix, **options))
+            ax.set_title(title, fontsize="medium")
+            self._separate(ax)
+            self._label_columns(ax)
+        return images
 
-    def _name_rows(self):
-        """The number of each component beside its rows, where there is room."""
-        found, first, counts = np.unique(
+    def _draw_colorbars(self) -> None:
+        """One scale for both panels of values, one for the standard deviations."""
+        from matplotlib.ticker import MaxNLocator
+
+        self.colorbars_ = [
+            self.figure_.colorbar(
+                self.images_[1],
+                ax=list(self.axes_[:2]),
+                location="bottom",
+                label=f"{self.unit} (hatched: missing)",
+                shrink=0.8,
+                aspect=30,
+            ),
+            self.figure_.colorbar(
+                self.images_[2],
+                ax=self.axes_[2],
+                location="bottom",
+                label=f"std ({self.unit})",
+                ticks=MaxNLocator(2),
+                shrink=0.8,
+                aspect=15,
+            ),
+        ]
+
+    def _separate(self, ax: Axes) -> None:
+        """Lines between components."""
+        for border in np.flatnonzero(np.diff(self.labels)) + 0.5:
+            ax.axhline(border, color="white", linewidth=2.0)
+            ax.axhline(border, color="black", linewidth=0.8)
+
+    def _label_rows(self) -> None:
+        """The number of each component beside its rows, where it fits."""
+        components, first, counts = np.unique(
             self.labels, return_index=True, return_counts=True
         )
-        room = counts >= 0.04 * len(self.labels)
+        fits = counts >= 0.04 * len(self.labels)
         middles = first + (counts - 1) / 2
-        self.axes_[0].set_yticks(middles[room], [str(k) for k in found[room]])
+        self.axes_[0].set_yticks(middles[fits], [str(k) for k in components[fits]])
         label = _count(len(self.rows), self.shape[0], "rows")
         self.axes_[0].set_ylabel(f"{label}\nby component", fontsize="small")
         for ax in self.axes_[1:]:
             ax.set_yticks([])
 
-    def _name_columns(self, ax):
+    def _label_columns(self, ax: Axes) -> None:
+        """Names of few columns; else the number of columns below the first panel."""
         n_columns = len(self.columns)
         if self.feature_names is not None and n_columns <= 8:
             names = [shorten(self.feature_names[j], 12) for j in self.columns]
@@ -338,16 +378,50 @@ class CompletionDisplay:
             ax.set_xlabel(label, fontsize="small")
 
 
-def _count(n_shown, n, things):
+def _std_style(std: np.ma.MaskedArray, style: dict[str, Any]) -> dict[str, Any]:
+    """Grays for the image of standard deviations; white is left to observed entries."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    any_missing = not np.all(std.mask)
+    return {
+        "cmap": ListedColormap(colormaps["Greys"](np.linspace(0.2, 1, 256))),
+        "vmin": std.min() if any_missing else 0.0,
+        "vmax": std.max() if any_missing else 1.0,
+        "aspect": style["aspect"],
+        "interpolation": style["interpolation"],
+    }
+
+
+def _count(n_shown: int, n: int, things: str) -> str:
+    """Name the things, with their number where some are left out."""
     return things if n_shown == n else f"{n_shown:,} of {n:,} {things}"
 
 
-def _check_indices(name, indices, bound):
+def _choose_rows(given: Any, labels: Array, max_rows: int) -> Array:
+    """Rows to show, ordered by component."""
+    if given is None:
+        order = np.argsort(labels, kind="stable")
+        max_rows = check_integer("max_rows", max_rows, 1)
+        return order[spread_evenly(len(labels), max_rows)]
+    rows = _check_indices("rows", given, len(labels))
+    return rows[np.argsort(labels[rows], kind="stable")]
+
+
+def _choose_columns(given: Any, n_columns: int, max_columns: int) -> Array:
+    """Columns to show."""
+    if given is None:
+        return spread_evenly(n_columns, check_integer("max_columns", max_columns, 1))
+    return _check_indices("columns", given, n_columns)
+
+
+def _check_indices(name: str, indices: Any, n: int) -> Array:
+    """Check that indices are integers from 0 to n - 1."""
     indices = np.asarray(indices)
     integers = indices.dtype.kind in "iu" and indices.ndim == 1 and indices.size
-    if not integers or indices.min() < 0 or indices.max() >= bound:
+    if not integers or indices.min() < 0 or indices.max() >= n:
         raise ValueError(
-            f"{name} should be a 1d array of indices from 0 to {bound - 1}, but got "
+            f"{name} should be a 1d array of indices from 0 to {n - 1}, but got "
             f"{indices!r}."
         )
     return indices

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
+from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.plotting._common import (
     COLORS,
+    describe_mixture,
     last_step,
     make_axes,
     make_style,
-    name_of,
     require_pyplot,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class ConvergenceDisplay:
     """The objective of EM at each E-step, for each start.
 
-    The start that was kept is drawn thick and ends in a star, others thin; one that did
-    not reach `tol` is dashed and ends in a cross.
+    The line of the start that was kept is thick and ends in a star; lines of other
+    starts are thin. A line of a start that did not reach `tol` is dashed and ends in a
+    cross.
 
     Use :meth:`from_estimator` to make one.
 
     Parameters
     ----------
     lower_bounds : list of ndarray of shape (n_steps,)
-        Objective of each start at each E-step (nats a row).
+        Objective of each start at each E-step (nats per row).
 
     converged : ndarray of shape (n_starts,) of bool
-        Whether a start reached `tol`.
+        Whether each start reached `tol`.
 
     best : int
-        The start that was kept.
+        Index of the start that was kept.
 
     name : str, default=None
         Title.
@@ -69,14 +76,28 @@ class ConvergenceDisplay:
     4
     """
 
-    def __init__(self, *, lower_bounds, converged, best, name=None):
+    def __init__(
+        self,
+        *,
+        lower_bounds: list[Array],
+        converged: Array,
+        best: int,
+        name: str | None = None,
+    ) -> None:
         self.lower_bounds = lower_bounds
         self.converged = converged
         self.best = best
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, *, name=None, ax=None, line_kwargs=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        name: str | None = None,
+        ax: Axes | None = None,
+        line_kwargs: dict[str, Any] | None = None,
+    ) -> ConvergenceDisplay:
         """Draw the objective of each start of a fit.
 
         Parameters
@@ -84,7 +105,7 @@ class ConvergenceDisplay:
         estimator : object
             A fitted `MaskedGaussianMixture`, or a Pipeline that ends in one.
         name : str, default=None
-            Title. None takes covariance type and K.
+            Title. None takes the covariance type and K.
         ax : matplotlib Axes, default=None
             Where to draw. None makes a new figure.
         line_kwargs : dict, default=None
@@ -99,6 +120,20 @@ class ConvergenceDisplay:
         ------
         ValueError
             If the estimator keeps no objectives (`KMeansMixture`, ``max_iter=0``).
+
+        See Also
+        --------
+        ModelSelectionDisplay.from_estimators : Compare fits of different sizes.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> from sklearn_gmmcf.plotting import ConvergenceDisplay
+        >>> X = [[1.0, 2.0], [1.5, None], [2.0, 2.0], [8.0, 9.0], [9.0, 9.0]]
+        >>> mixture = MaskedGaussianMixture(2, n_init=3, random_state=0).fit(X)
+        >>> display = ConvergenceDisplay.from_estimator(mixture, name="three starts")
+        >>> display.ax_.get_title()
+        'three starts'
         """
         caller = f"{cls.__name__}.from_estimator"
         require_pyplot(caller)
@@ -114,17 +149,19 @@ class ConvergenceDisplay:
                 "A start has no E-step to draw, as with max_iter=0. Increase max_iter "
                 "and fit without warm_start."
             )
-        # The first of the highest is the one that fit keeps.
+        # fit keeps the first of the starts with the highest objective.
         best = int(np.argmax([run.lower_bounds[-1] for run in runs]))
         display = cls(
             lower_bounds=[np.array(run.lower_bounds) for run in runs],
             converged=np.array([run.converged for run in runs]),
             best=best,
-            name=name_of(mixture) if name is None else name,
+            name=describe_mixture(mixture) if name is None else name,
         )
         return display.plot(ax, line_kwargs=line_kwargs)
 
-    def plot(self, ax=None, *, line_kwargs=None):
+    def plot(
+        self, ax: Axes | None = None, *, line_kwargs: dict[str, Any] | None = None
+    ) -> ConvergenceDisplay:
         """Draw the display.
 
         Parameters
@@ -138,6 +175,23 @@ class ConvergenceDisplay:
         -------
         display : ConvergenceDisplay
             The display itself.
+
+        See Also
+        --------
+        from_estimator : Make a display from a fitted mixture.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf.plotting import ConvergenceDisplay
+        >>> display = ConvergenceDisplay(
+        ...     lower_bounds=[np.array([-3.0, -2.5, -2.4]), np.array([-3.2, -2.6])],
+        ...     converged=np.array([True, False]),
+        ...     best=0,
+        ... )
+        >>> display = display.plot(line_kwargs={"linewidth": 1})
+        >>> [line.get_linestyle() for line in display.lines_]
+        ['-', '--']
         """
         self.ax_ = make_axes(ax, f"{type(self).__name__}.plot")
         self.figure_ = self.ax_.figure
@@ -171,15 +225,15 @@ class ConvergenceDisplay:
             )
             self.lines_.append(line)
             self.ends_.append(end)
-        self._focus()
-        self._explain()
+        self._set_limits()
+        self._draw_legend()
         self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True))
-        self.ax_.set(xlabel="E-step", ylabel="objective (nats a row)")
-        self.ax_.set_title(self.name, fontsize="medium")
+        self.ax_.set(xlabel="E-step", ylabel="objective (nats per row)")
+        self.ax_.set_title(self.name or "", fontsize="medium")
         return self
 
-    def _focus(self):
-        """Leave out the rise of the first step, which would flatten all else."""
+    def _set_limits(self) -> None:
+        """Leave out the rise of the first step, which would flatten the other steps."""
         later = [bounds[min(1, len(bounds) - 1) :] for bounds in self.lower_bounds]
         low = min(bounds.min() for bounds in later)
         high = max(bounds.max() for bounds in later)
@@ -187,14 +241,15 @@ class ConvergenceDisplay:
         if margin > 0:
             self.ax_.set_ylim(low - margin, high + margin)
 
-    def _explain(self):
+    def _draw_legend(self) -> None:
+        """One entry for each kind of line."""
         kept = self.lines_[self.best]
         entries = [(kept, "kept")]
         others = [i for i in range(len(self.lines_)) if i != self.best]
         for done, label in [(True, "other starts"), (False, "not converged")]:
-            some = [i for i in others if bool(self.converged[i]) == done]
-            if some:
-                entries.append((self.lines_[some[0]], label))
+            matching = [i for i in others if bool(self.converged[i]) == done]
+            if matching:
+                entries.append((self.lines_[matching[0]], label))
         if not self.converged[self.best]:
             entries[0] = kept, "kept, not converged"
         handles, labels = zip(*entries, strict=True)

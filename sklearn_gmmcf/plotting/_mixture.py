@@ -1,66 +1,75 @@
-"""MixtureDisplay: two columns, soft assignments, components as ellipses."""
+"""MixtureDisplay: rows in two columns, and components as ellipses."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from sklearn_gmmcf._base import BaseObservedMixture
+from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.plotting._common import (
     COLORS,
     LINES,
     MARKERS,
+    check_integer,
     check_levels,
-    check_number,
     check_option,
     column_names,
-    ellipse_of,
+    describe_mixture,
     enter,
     find_column,
     find_observed,
     has_steps,
     make_axes,
     make_style,
-    name_of,
+    measure_ellipse,
     outline,
     require_pyplot,
     spread_evenly,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import LineCollection
+
 
 class MixtureDisplay:
     """Two columns of the data, and the components of a mixture in them.
 
-    A row is a point whose marker is that of its component (`predict`) and whose color
-    is mixed from those of all components by their responsibilities (`predict_proba`).
-    Ellipses hold given shares of a component's probability in the two columns.
+    Each row is a point. Its marker shows its component (`predict`); its color is mixed
+    from the colors of all components, weighted by their responsibilities
+    (`predict_proba`). Each ellipse contains a given share of a component's probability
+    in the two columns.
 
     Use :meth:`from_estimator` to make one.
 
     Parameters
     ----------
     points : ndarray of shape (m, 2)
-        The rows that are shown, completed, in units of the data.
+        The completed rows, in units of the data.
 
     std : ndarray of shape (m, 2)
         Standard deviations of the completions; 0 where observed.
 
     observed : ndarray of shape (m, 2) of bool
-        What was observed.
+        Whether each value was observed.
 
     responsibilities : ndarray of shape (m, K)
-        Probabilities of the components.
+        Responsibilities of the components for the rows.
 
     labels : ndarray of shape (m,)
-        Components that `predict` names.
+        Components of the rows, as `predict` returns them.
 
     means : ndarray of shape (K, 2)
         Means of the components.
 
     covariances : ndarray of shape (K, 2, 2)
-        Their covariances.
+        Covariances of the components.
 
     weights : ndarray of shape (K,)
-        Their shares.
+        Weights of the components.
 
     feature_names : sequence of two str
         Labels of the axes.
@@ -69,7 +78,7 @@ class MixtureDisplay:
         Title.
 
     styles : ndarray of shape (K,) of int, default=None
-        Which color and marker each component has; None counts them up.
+        Number of the color and marker of each component. None takes 0, 1, ...
 
     Attributes
     ----------
@@ -89,16 +98,17 @@ class MixtureDisplay:
         The number of each component at its mean.
 
     rugs_ : list of two matplotlib LineCollection
-        Ticks at the bottom and at the left margin: rows of which only the first, or
-        only the second, of the two columns was observed. Empty if ``holes='complete'``.
+        Ticks at the bottom and at the left margin: rows in which only the first, or
+        only the second, of the two columns was observed. Empty if
+        ``missing='complete'``.
 
     error_bars_ : matplotlib LineCollection
         One standard deviation to both sides of completed values. None if
-        ``holes='rug'``.
+        ``missing='rug'``.
 
     See Also
     --------
-    TypesDisplay : What tells components apart where columns are many.
+    TypesDisplay : Differences between components where columns are many.
 
     Examples
     --------
@@ -117,18 +127,18 @@ class MixtureDisplay:
     def __init__(
         self,
         *,
-        points,
-        std,
-        observed,
-        responsibilities,
-        labels,
-        means,
-        covariances,
-        weights,
-        feature_names,
-        name=None,
-        styles=None,
-    ):
+        points: Array,
+        std: Array,
+        observed: Array,
+        responsibilities: Array,
+        labels: Array,
+        means: Array,
+        covariances: Array,
+        weights: Array,
+        feature_names: Any,
+        name: str | None = None,
+        styles: Array | None = None,
+    ) -> None:
         self.points = points
         self.std = std
         self.observed = observed
@@ -144,46 +154,48 @@ class MixtureDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
+        estimator: Any,
+        X: Any,
         *,
-        features=(0, 1),
-        match=None,
-        max_rows=5000,
-        name=None,
-        ax=None,
-        holes="rug",
-        levels=(0.5, 0.9),
-        scatter_kwargs=None,
-        ellipse_kwargs=None,
-    ):
-        """Draw two columns of X and what a fitted mixture makes of them.
+        features: Any = (0, 1),
+        match: MixtureDisplay | None = None,
+        max_rows: int = 5000,
+        name: str | None = None,
+        ax: Axes | None = None,
+        missing: str = "rug",
+        levels: Any = (0.5, 0.9),
+        scatter_kwargs: dict[str, Any] | None = None,
+        ellipse_kwargs: dict[str, Any] | None = None,
+    ) -> MixtureDisplay:
+        """Draw two columns of X and the components of a fitted mixture.
 
         Parameters
         ----------
         estimator : object
             A fitted `MaskedGaussianMixture` or `KMeansMixture`, or a Pipeline that ends
-            in one; axes are then in the units that its last step sees.
+            in one; axes are then in the units of the input of its last step.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with holes. Rows that show neither of the two columns are left out.
+            Data with missing entries. Rows without an observation in the two columns
+            are left out.
         features : sequence of two int or str, default=(0, 1)
             The two columns, by index or name.
         match : MixtureDisplay, default=None
-            Give each component the color and marker of the component of this display
-            that lies nearest, one to one, so that two mixtures of the same data compare
+            Give each component the color and marker of the nearest component of this
+            display, one to one, so that two mixtures of the same data can be compared
             at a glance.
         max_rows : int, default=5000
-            Of more rows, so many at equal distances are shown, and the title says so.
+            Largest number of rows to show. Of more rows, this many at equal distances
+            are shown, and the title says so.
         name : str, default=None
-            Title. None takes covariance type and K.
+            Title. None takes the covariance type and K.
         ax : matplotlib Axes, default=None
             Where to draw. None makes a new figure.
-        holes : {'rug', 'complete'}, default='rug'
-            How to show rows with one of the two columns observed: as ticks at the
+        missing : {'rug', 'complete'}, default='rug'
+            How to show rows with one of the two columns missing: as ticks at the
             margin, at the observed value; or as hollow points at their completion, with
             a line of one standard deviation to both sides.
         levels : float or sequence of float, default=(0.5, 0.9)
-            Shares of a component's probability that its ellipses hold.
+            Shares of a component's probability that its ellipses contain.
         scatter_kwargs : dict, default=None
             Properties of the points (matplotlib PathCollection).
         ellipse_kwargs : dict, default=None
@@ -197,65 +209,57 @@ class MixtureDisplay:
         Raises
         ------
         ValueError
-            If the columns cannot be found, no row shows one of them, or an option is
-            not known.
+            If the columns cannot be found, no row has an observation in them, or an
+            option is not known.
+
+        See Also
+        --------
+        TypesDisplay.from_estimator : Differences of components over all columns.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
+        >>> from sklearn_gmmcf.plotting import MixtureDisplay
+        >>> rng = np.random.default_rng(0)
+        >>> X = np.vstack([rng.normal(0, 1, (50, 3)), rng.normal(4, 1, (50, 3))])
+        >>> X[::10, 0] = np.nan
+        >>> kmeans = KMeansMixture(2, random_state=0).fit(X)
+        >>> first = MixtureDisplay.from_estimator(kmeans, X, features=(0, 2))
+        >>> mixture = MaskedGaussianMixture(2, random_state=1).fit(X)
+        >>> second = MixtureDisplay.from_estimator(
+        ...     mixture, X, features=(0, 2), match=first, missing="complete"
+        ... )
+        >>> second.ax_.get_ylabel()
+        'column 2'
         """
         caller = f"{cls.__name__}.from_estimator"
         require_pyplot(caller)
-        check_number("max_rows", max_rows, 1)
+        check_integer("max_rows", max_rows, 1)
         mixture, Z = enter(estimator, X, caller)
         names = column_names(estimator)
-        if np.ndim(features) != 1 or len(features) != 2:
-            raise ValueError(f"features should be two columns, but got {features!r}.")
-        if len(names) < 2:
-            raise ValueError(
-                f"{caller} draws two columns, but the mixture was fitted on one."
-            )
-        pair = np.array([find_column(column, names) for column in features])
-        if pair[0] == pair[1]:
-            raise ValueError(f"features should differ, but got {features!r}.")
-        shown = spread_evenly(np.shape(Z)[0], max_rows)
-        entries = np.repeat(shown, 2), np.tile(pair, len(shown))
-        completed, std = mixture.complete(Z, entries=entries, return_std=True)
-        observed = find_observed(mixture, Z, entries).reshape(-1, 2)
-        some = observed.any(axis=1)
-        if not some.any():
-            raise ValueError(
-                f"No row of X shows {names[pair[0]]!r} or {names[pair[1]]!r}. Choose "
-                "other features."
-            )
-        rows = shown[some]
-        responsibilities = mixture.predict_proba(Z)
-        model = mixture._model
+        pair = _find_pair(features, names, caller)
+        n_rows = np.shape(Z)[0]
+        rows = spread_evenly(n_rows, max_rows)
+        name = describe_mixture(mixture) if name is None else name
+        if len(rows) < n_rows:
+            name += f"\n{len(rows):,} of {n_rows:,} rows"
         means = mixture.means_[:, pair]
-        name = name_of(mixture) if name is None else name
-        if len(shown) < np.shape(Z)[0]:
-            name += f"\n{len(shown):,} of {np.shape(Z)[0]:,} rows"
         display = cls(
-            points=completed.reshape(-1, 2)[some],
-            std=std.reshape(-1, 2)[some],
-            observed=observed[some],
-            responsibilities=responsibilities[rows],
-            labels=mixture.predict(Z)[rows],
+            **_gather_points(mixture, Z, rows, pair, names),
             means=means,
-            # get_covariance would build all columns.
-            covariances=np.array(
-                [
-                    model.family.covariance(model.parameters, k, pair)
-                    for k in range(len(means))
-                ]
-            ),
+            covariances=_pair_covariances(mixture, pair),
             weights=mixture.weights_,
             feature_names=[
                 f"{names[j]} (transformed)" if has_steps(estimator) else str(names[j])
                 for j in pair
             ],
             name=name,
-            styles=None if match is None else _matched(means, match),
+            styles=None if match is None else _match_styles(means, match),
         )
         return display.plot(
             ax,
-            holes=holes,
+            missing=missing,
             levels=levels,
             scatter_kwargs=scatter_kwargs,
             ellipse_kwargs=ellipse_kwargs,
@@ -263,23 +267,23 @@ class MixtureDisplay:
 
     def plot(
         self,
-        ax=None,
+        ax: Axes | None = None,
         *,
-        holes="rug",
-        levels=(0.5, 0.9),
-        scatter_kwargs=None,
-        ellipse_kwargs=None,
-    ):
+        missing: str = "rug",
+        levels: Any = (0.5, 0.9),
+        scatter_kwargs: dict[str, Any] | None = None,
+        ellipse_kwargs: dict[str, Any] | None = None,
+    ) -> MixtureDisplay:
         """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Where to draw. None makes a new figure.
-        holes : {'rug', 'complete'}, default='rug'
-            How to show rows with one of the two columns observed.
+        missing : {'rug', 'complete'}, default='rug'
+            How to show rows with one of the two columns missing.
         levels : float or sequence of float, default=(0.5, 0.9)
-            Shares of a component's probability that its ellipses hold.
+            Shares of a component's probability that its ellipses contain.
         scatter_kwargs : dict, default=None
             Properties of the points (matplotlib PathCollection).
         ellipse_kwargs : dict, default=None
@@ -289,35 +293,56 @@ class MixtureDisplay:
         -------
         display : MixtureDisplay
             The display itself.
+
+        See Also
+        --------
+        from_estimator : Make a display from a fitted mixture.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from matplotlib.figure import Figure
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> from sklearn_gmmcf.plotting import MixtureDisplay
+        >>> rng = np.random.default_rng(0)
+        >>> X = np.vstack([rng.normal(0, 1, (50, 2)), rng.normal(4, 1, (50, 2))])
+        >>> X[::10, 0] = np.nan
+        >>> mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
+        >>> left, right = Figure(layout="constrained").subplots(1, 2)
+        >>> display = MixtureDisplay.from_estimator(mixture, X, ax=left)
+        >>> display = display.plot(right, missing="complete", levels=0.9)
+        >>> len(display.error_bars_.get_segments()), len(display.ellipses_)
+        (10, 2)
         """
-        check_option("holes", holes, ("rug", "complete"))
+        check_option("missing", missing, ("rug", "complete"))
         levels = check_levels("levels", levels)
         self.ax_ = make_axes(ax, f"{type(self).__name__}.plot")
         self.figure_ = self.ax_.figure
         styles = range(len(self.means)) if self.styles is None else self.styles
         self._styles = [int(style) for style in styles]
-        self._mixed = self._mix_colors()
-        whole = self.observed.all(axis=1)
-        self._draw_points(whole | (holes == "complete"), whole, scatter_kwargs)
-        self.rugs_, self.error_bars_ = [], None
-        if holes == "rug":
-            self._draw_rugs()
-        else:
-            self._draw_error_bars()
-        self._limit(whole | (holes == "complete"))
+        self._row_colors = self._mix_colors()
+        complete = self.observed[:, 0] & self.observed[:, 1]
+        shown = complete | (missing == "complete")
+        self._draw_points(shown, complete, scatter_kwargs)
+        self.rugs_ = self._draw_rugs() if missing == "rug" else []
+        self.error_bars_ = self._draw_error_bars() if missing == "complete" else None
+        self._set_limits(shown)
         self._draw_components(levels, ellipse_kwargs)
         self.ax_.set(xlabel=self.feature_names[0], ylabel=self.feature_names[1])
-        self.ax_.set_title(self.name, fontsize="medium")
+        self.ax_.set_title(self.name or "", fontsize="medium")
         return self
 
-    def _mix_colors(self):
+    def _mix_colors(self) -> Array:
         """Colors of the rows (m, 3), mixed in linear light."""
         from matplotlib.colors import to_rgb
 
-        own = np.array([to_rgb(COLORS[s % len(COLORS)]) for s in self._styles])
-        return np.clip(self.responsibilities @ own**2.2, 0, 1) ** (1 / 2.2)
+        pure = np.array([to_rgb(COLORS[s % len(COLORS)]) for s in self._styles])
+        return np.clip(self.responsibilities @ pure**2.2, 0, 1) ** (1 / 2.2)
 
-    def _draw_points(self, shown, filled, given):
+    def _draw_points(
+        self, shown: Array, filled: Array, given: dict[str, Any] | None
+    ) -> None:
+        """The shown rows (m,); rows that are not filled are hollow."""
         from matplotlib.collections import PathCollection
 
         box = self.ax_.get_window_extent()
@@ -335,42 +360,49 @@ class MixtureDisplay:
         alpha = style.pop("alpha")
         self.scatters_ = []
         for k, look in enumerate(self._styles):
-            own = shown & (self.labels == k)
+            in_component = shown & (self.labels == k)
             points = self.ax_.scatter(
-                *self.points[own].T, marker=MARKERS[look % len(MARKERS)], **style
+                *self.points[in_component].T,
+                marker=MARKERS[look % len(MARKERS)],
+                **style,
             )
-            # Completions are hollow.
-            opacity = np.where(filled[own], 1.0 if alpha is None else alpha, 0.0)
-            colors = self._mixed[own]
+            opacity = np.where(
+                filled[in_component], 1.0 if alpha is None else alpha, 0.0
+            )
+            colors = self._row_colors[in_component]
             if not {"color", "facecolor"} & set(style):
-                points.set_facecolor(np.column_stack([colors, opacity]))
+                points.set(facecolor=np.column_stack([colors, opacity]))
             if not {"color", "edgecolor"} & set(style):
-                points.set_edgecolor(colors * 0.75)
+                points.set(edgecolor=colors * 0.75)
             self.scatters_.append(points)
 
-    def _draw_rugs(self):
+    def _draw_rugs(self) -> list[LineCollection]:
+        """Ticks at the margins: rows with one of the two columns observed."""
         from matplotlib.collections import LineCollection
 
         ax, length = self.ax_, 0.035
+        rugs = []
         for axis, transform in enumerate(
             (ax.get_xaxis_transform(), ax.get_yaxis_transform())
         ):
-            own = self.observed[:, axis] & ~self.observed[:, 1 - axis]
-            at = self.points[own, axis]
-            segments = np.empty((len(at), 2, 2))
-            segments[:, :, axis] = at[:, None]
+            half_observed = self.observed[:, axis] & ~self.observed[:, 1 - axis]
+            values = self.points[half_observed, axis]
+            segments = np.empty((len(values), 2, 2))
+            segments[:, :, axis] = values[:, None]
             segments[:, :, 1 - axis] = 0, length
             rug = LineCollection(
-                segments,
-                colors=self._mixed[own],
+                list(segments),
+                colors=self._row_colors[half_observed],
                 linewidths=1.0,
                 transform=transform,
                 zorder=3,
             )
             ax.add_collection(rug, autolim=False)
-            self.rugs_.append(rug)
+            rugs.append(rug)
+        return rugs
 
-    def _draw_error_bars(self):
+    def _draw_error_bars(self) -> LineCollection:
+        """One standard deviation to both sides of each completed value."""
         from matplotlib.collections import LineCollection
 
         rows, columns = np.nonzero(~self.observed)
@@ -378,22 +410,28 @@ class MixtureDisplay:
         steps = self.std[rows, columns]
         ends[np.arange(len(rows)), 0, columns] -= steps
         ends[np.arange(len(rows)), 1, columns] += steps
-        self.error_bars_ = LineCollection(
-            ends, colors=self._mixed[rows], linewidths=0.6, alpha=0.6, zorder=1
+        error_bars = LineCollection(
+            list(ends),
+            colors=self._row_colors[rows],
+            linewidths=0.6,
+            alpha=0.6,
+            zorder=1,
         )
-        self.ax_.add_collection(self.error_bars_, autolim=False)
+        self.ax_.add_collection(error_bars, autolim=False)
+        return error_bars
 
-    def _limit(self, shown):
-        """Limits by the data: mixtures of the same data have the same axes."""
-        for axis, setter in enumerate((self.ax_.set_xlim, self.ax_.set_ylim)):
-            at = self.points[shown | self.observed[:, axis], axis]
-            if not at.size:
-                at = self.means[:, axis]
-            low, high = at.min(), at.max()
+    def _set_limits(self, shown: Array) -> None:
+        """Limits by the data, so that mixtures of the same data have the same axes."""
+        for axis, limits in enumerate(("xlim", "ylim")):
+            values = self.points[shown | self.observed[:, axis], axis]
+            if not values.size:
+                values = self.means[:, axis]
+            low, high = values.min(), values.max()
             margin = 0.1 * (high - low) or 0.5
-            setter(low - margin, high + margin)
+            self.ax_.set(**{limits: (low - margin, high + margin)})
 
-    def _draw_components(self, levels, given):
+    def _draw_components(self, levels: Array, given: dict[str, Any] | None) -> None:
+        """Ellipses at all levels, and the number of the component at its mean."""
         from matplotlib.patches import Ellipse
 
         self.ellipses_, self.texts_ = [], []
@@ -410,15 +448,15 @@ class MixtureDisplay:
                 zorder=1.5,
             )
             for level in levels:
-                width, height, angle = ellipse_of(
-                    self.means[k], self.covariances[k], level
-                )
+                width, height, angle = measure_ellipse(self.covariances[k], level)
                 ellipse = Ellipse(self.means[k], width, height, angle=angle, **style)
                 self.ax_.add_artist(ellipse)
                 ellipse.set_clip_path(self.ax_.patch)
                 self.ellipses_.append(ellipse)
+            x, y = self.means[k]
             text = self.ax_.text(
-                *self.means[k],
+                x,
+                y,
                 str(k),
                 ha="center",
                 va="center",
@@ -431,15 +469,62 @@ class MixtureDisplay:
             self.texts_.append(text)
 
 
-def _matched(means, display):
-    """Styles of the nearest components of another display; new ones for the rest."""
-    theirs = np.asarray(display.means)
+def _find_pair(features: Any, names: Array, caller: str) -> Array:
+    """Indices (2,) of two different columns."""
+    if np.ndim(features) != 1 or len(features) != 2:
+        raise ValueError(f"features should be two columns, but got {features!r}.")
+    if len(names) < 2:
+        raise ValueError(
+            f"{caller} draws two columns, but the mixture was fitted on one."
+        )
+    pair = np.array([find_column(column, names) for column in features])
+    if pair[0] == pair[1]:
+        raise ValueError(f"features should differ, but got {features!r}.")
+    return pair
+
+
+def _gather_points(
+    mixture: BaseObservedMixture, Z: Any, rows: Array, pair: Array, names: Array
+) -> dict[str, Array]:
+    """The rows with an observation in the two columns, as MixtureDisplay takes them."""
+    entries = np.repeat(rows, 2), np.tile(pair, len(rows))
+    completed, std = mixture.complete(Z, entries=entries, return_std=True)
+    observed = find_observed(mixture, Z, entries).reshape(-1, 2)
+    visible = observed.any(axis=1)
+    if not visible.any():
+        raise ValueError(
+            f"No row of X has an observation of {names[pair[0]]!r} or "
+            f"{names[pair[1]]!r}. Choose other features."
+        )
+    rows = rows[visible]
+    return {
+        "points": completed.reshape(-1, 2)[visible],
+        "std": std.reshape(-1, 2)[visible],
+        "observed": observed[visible],
+        "responsibilities": mixture.predict_proba(Z)[rows],
+        "labels": mixture.predict(Z)[rows],
+    }
+
+
+def _pair_covariances(mixture: BaseObservedMixture, pair: Array) -> Array:
+    """Covariances (K, 2, 2) of two columns; get_covariance would build all columns."""
+    model = mixture._model
+    return np.array(
+        [
+            model.family.covariance(model.parameters, k, pair)
+            for k in range(len(mixture.weights_))
+        ]
+    )
+
+
+def _match_styles(means: Array, display: MixtureDisplay) -> Array:
+    """Styles of the nearest components of a display, and new styles for the others."""
     scale = np.ptp(display.points, axis=0)
-    gaps = (means[:, None] - theirs) / np.where(scale > 0, scale, 1)
-    own, other = linear_sum_assignment((gaps**2).sum(axis=2))
-    used = range(len(theirs)) if display.styles is None else display.styles
+    gaps = (means[:, None] - display.means) / np.where(scale > 0, scale, 1)
+    matched, nearest = linear_sum_assignment((gaps**2).sum(axis=2))
+    used = range(len(display.means)) if display.styles is None else display.styles
     styles = np.full(len(means), -1)
-    styles[own] = np.asarray(used)[other]
-    fresh = styles < 0
-    styles[fresh] = max(used) + 1 + np.arange(fresh.sum())
+    styles[matched] = np.asarray(used)[nearest]
+    unmatched = styles < 0
+    styles[unmatched] = max(used) + 1 + np.arange(unmatched.sum())
     return styles

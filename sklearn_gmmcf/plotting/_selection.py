@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.model_selection import aic_scorer, bic_scorer
 from sklearn_gmmcf.plotting._common import (
-    check_number,
+    check_integer,
     check_option,
     enter,
     is_number,
@@ -19,16 +22,35 @@ from sklearn_gmmcf.plotting._common import (
     require_pyplot,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import FillBetweenPolyCollection, PathCollection
+    from matplotlib.lines import Line2D
+
 _CRITERIA = {"bic": bic_scorer, "aic": aic_scorer, "icl": None}
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One group of runs, and the points of its line."""
+
+    group: Any
+    members: Array  # (n_runs,), whether a run is of the group
+    positions: Array  # (m,), on the horizontal axis
+    scores: Array  # (m,)
+    lows: Array  # (m,), lower bounds of the band
+    highs: Array  # (m,)
+    spread: str  # label of the band
 
 
 class ModelSelectionDisplay:
     """A criterion or a held-out score over a parameter, with its spread.
 
-    One point is one run: an estimator, or a candidate of a search. Runs that have the
-    same value of the parameter (seeds, say) make one place of the line: their best or
-    their mean. A band shows their range or, where each value has one run, one standard
-    error over the folds to both sides. A star and a vertical line mark what is chosen.
+    One point is one run: an estimator, or a candidate of a search. Runs with the same
+    value of the parameter (such as different seeds) share one point of the line: their
+    best or their mean. A band shows the range of these runs or, where each value has
+    one run, one standard error over the folds to both sides. A star and a vertical line
+    mark the chosen value.
 
     Use :meth:`from_estimators` or :meth:`from_cv_results` to make one.
 
@@ -41,7 +63,7 @@ class ModelSelectionDisplay:
         Criterion or score of each run.
 
     groups : ndarray of shape (n_runs,), default=None
-        What splits the runs into lines.
+        Group of each run; each group has its own line.
 
     errors : ndarray of shape (n_runs,), default=None
         Standard errors of the scores over folds.
@@ -50,10 +72,10 @@ class ModelSelectionDisplay:
         Whether a higher score is better.
 
     statistic : {'best', 'mean'}, default='mean'
-        What the line shows of runs with the same value.
+        Summary of the runs with the same value: their best score or their mean.
 
     chosen : int, default=None
-        The run that was chosen. None takes the best place of the lines.
+        Index of the chosen run. None takes the best point of the lines.
 
     param : str, default='n_components'
         Name of the parameter.
@@ -67,7 +89,7 @@ class ModelSelectionDisplay:
         The value that is marked as chosen.
 
     best_group : object
-        The group in which it is; None without groups.
+        The group of the chosen run; None without groups.
 
     ax_ : matplotlib Axes
         The axes.
@@ -79,7 +101,7 @@ class ModelSelectionDisplay:
         The line of each group.
 
     bands_ : list of matplotlib FillBetweenPolyCollection
-        The band of each group; None for one that has no spread.
+        The band of each group; None for a group without spread.
 
     runs_ : list of matplotlib PathCollection
         The runs of each group.
@@ -92,7 +114,7 @@ class ModelSelectionDisplay:
 
     See Also
     --------
-    sklearn_gmmcf.model_selection.one_standard_error : A rule of choice.
+    sklearn_gmmcf.model_selection.one_standard_error : A rule for the choice of K.
 
     Examples
     --------
@@ -113,16 +135,16 @@ class ModelSelectionDisplay:
     def __init__(
         self,
         *,
-        values,
-        scores,
-        groups=None,
-        errors=None,
-        greater_is_better=True,
-        statistic="mean",
-        chosen=None,
-        param="n_components",
-        score_name="score",
-    ):
+        values: Array,
+        scores: Array,
+        groups: Array | None = None,
+        errors: Array | None = None,
+        greater_is_better: bool = True,
+        statistic: str = "mean",
+        chosen: int | None = None,
+        param: str = "n_components",
+        score_name: str = "score",
+    ) -> None:
         self.values = values
         self.scores = scores
         self.groups = groups
@@ -136,37 +158,38 @@ class ModelSelectionDisplay:
     @classmethod
     def from_estimators(
         cls,
-        estimators,
-        X,
+        estimators: Any,
+        X: Any,
         *,
-        criterion="bic",
-        param="n_components",
-        group=None,
-        statistic=None,
-        score_name=None,
-        ax=None,
-        line_kwargs=None,
-    ):
+        criterion: Any = "bic",
+        param: str = "n_components",
+        group: str | None = None,
+        statistic: str | None = None,
+        score_name: str | None = None,
+        ax: Axes | None = None,
+        line_kwargs: dict[str, Any] | None = None,
+    ) -> ModelSelectionDisplay:
         """Draw a criterion of fitted estimators over one of their parameters.
 
         Parameters
         ----------
         estimators : sequence of objects
-            Fitted mixtures, or Pipelines that end in one. Several with the same value
-            of the parameter, such as fits with other seeds, make one place.
+            Fitted mixtures, or Pipelines that end in one. Estimators with the same
+            value of the parameter, such as fits with other seeds, share one point of
+            the line.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows that were fitted for 'bic', 'aic' and 'icl'; new rows for a scorer.
         criterion : {'bic', 'aic', 'icl'} or callable, default='bic'
-            A criterion, of which lower is better; or ``scorer(estimator, X)``, of which
-            higher is better, such as what
-            :func:`~sklearn_gmmcf.model_selection.completion_scorer` makes.
+            A criterion (lower is better), or a function ``scorer(estimator, X)``
+            (higher is better), such as
+            :func:`~sklearn_gmmcf.model_selection.completion_scorer` returns.
         param : str, default='n_components'
-            The parameter, of the mixture.
+            Name of the parameter of the mixture.
         group : str, default=None
             Another parameter of the mixture that splits the runs into lines, such as
             'covariance_type'.
         statistic : {'best', 'mean'}, default=None
-            What the line shows of runs with the same value. None takes the best for a
+            Summary of the runs with the same value. None takes the best for a
             criterion, which judges the likelihood that was found, and the mean for a
             scorer.
         score_name : str, default=None
@@ -185,6 +208,27 @@ class ModelSelectionDisplay:
         ------
         ValueError
             If the criterion or a parameter is not known.
+
+        See Also
+        --------
+        from_cv_results : Draw the scores of a search.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> from sklearn_gmmcf.datasets import make_ratings
+        >>> from sklearn_gmmcf.plotting import ModelSelectionDisplay
+        >>> X = make_ratings(n_factors=0, density=0.3, random_state=0).data
+        >>> mixtures = [
+        ...     MaskedGaussianMixture(k, covariance_type=kind, random_state=0).fit(X)
+        ...     for kind in ["spherical", "diag"]
+        ...     for k in [2, 4]
+        ... ]
+        >>> display = ModelSelectionDisplay.from_estimators(
+        ...     mixtures, X, criterion="aic", group="covariance_type"
+        ... )
+        >>> len(display.lines_)
+        2
         """
         caller = f"{cls.__name__}.from_estimators"
         require_pyplot(caller)
@@ -210,11 +254,9 @@ class ModelSelectionDisplay:
             statistic = "mean" if callable(criterion) else "best"
         all_params = [mixture.get_params() for mixture in mixtures]
         display = cls(
-            values=_as_array(_pick(all_params, "param", param)),
+            values=_pick_values(all_params, "param", param),
             scores=np.array(scores, dtype=np.float64),
-            groups=None
-            if group is None
-            else _as_array(_pick(all_params, "group", group)),
+            groups=None if group is None else _pick_values(all_params, "group", group),
             greater_is_better=callable(criterion),
             statistic=statistic,
             param=param,
@@ -225,39 +267,40 @@ class ModelSelectionDisplay:
     @classmethod
     def from_cv_results(
         cls,
-        cv_results,
+        cv_results: Any,
         *,
-        param="n_components",
-        group=None,
-        metric="score",
-        best_index=None,
-        statistic="mean",
-        negate_score=False,
-        score_name=None,
-        ax=None,
-        line_kwargs=None,
-    ):
+        param: str = "n_components",
+        group: str | None = None,
+        metric: str = "score",
+        best_index: int | None = None,
+        statistic: str = "mean",
+        negate_score: bool = False,
+        score_name: str | None = None,
+        ax: Axes | None = None,
+        line_kwargs: dict[str, Any] | None = None,
+    ) -> ModelSelectionDisplay:
         """Draw the mean test scores of a search over one of its parameters.
 
         Parameters
         ----------
         cv_results : dict
-            `cv_results_` of a fitted search. Candidates that differ in anything but the
-            two parameters below are runs of one place.
+            `cv_results_` of a fitted search. Candidates with the same values of the two
+            parameters below share one point of a line.
         param : str, default='n_components'
-            The parameter. One with a prefix, such as ``gmm__n_components``, is found by
-            the last part of its name too.
+            Name of the parameter. A parameter with a prefix, such as
+            ``gmm__n_components``, is also found by the last part of its name.
         group : str, default=None
             Another parameter that splits the candidates into lines.
         metric : str, default='score'
-            Which of several metrics: the key of the search's `scoring`.
+            Name of the metric, where the search has several: the key of its `scoring`.
         best_index : int, default=None
-            `best_index_` of the search, to mark what it chose, by whatever rule. None
-            marks the best place of the lines.
+            `best_index_` of the search, to mark the candidate that it chose, by any
+            rule. None marks the best point of the lines.
         statistic : {'best', 'mean'}, default='mean'
-            What the line shows of runs with the same value.
+            Summary of the runs with the same value.
         negate_score : bool, default=False
-            Draw the errors whose negative are the scores; lower is then better.
+            Draw errors in place of scores that are negative errors; lower is then
+            better.
         score_name : str, default=None
             Label of the scores.
         ax : matplotlib Axes, default=None
@@ -274,38 +317,43 @@ class ModelSelectionDisplay:
         ------
         ValueError
             If a parameter or the metric is not in `cv_results`, or every fit failed.
+
+        See Also
+        --------
+        from_estimators : Draw a criterion of fitted estimators.
+
+        Examples
+        --------
+        >>> from sklearn.model_selection import GridSearchCV
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> from sklearn_gmmcf.datasets import make_ratings
+        >>> from sklearn_gmmcf.model_selection import completion_scorer
+        >>> from sklearn_gmmcf.plotting import ModelSelectionDisplay
+        >>> X = make_ratings(n_factors=0, density=0.3, random_state=0).data
+        >>> search = GridSearchCV(
+        ...     MaskedGaussianMixture(random_state=0),
+        ...     {"n_components": [1, 2, 4]},
+        ...     scoring=completion_scorer("rmse"),
+        ...     cv=3,
+        ... ).fit(X)
+        >>> display = ModelSelectionDisplay.from_cv_results(
+        ...     search.cv_results_, negate_score=True
+        ... )
+        >>> display.best_value == search.best_params_["n_components"]
+        True
         """
         require_pyplot(f"{cls.__name__}.from_cv_results")
-        if hasattr(cv_results, "fit"):
-            raise TypeError(
-                f"cv_results should be a dict, but got {type(cv_results).__name__}. "
-                "Fit it, and pass its cv_results_."
-            )
-        key = f"mean_test_{metric}"
-        if "params" not in cv_results or key not in cv_results:
-            found = [str(k)[10:] for k in cv_results if str(k).startswith("mean_test_")]
-            raise ValueError(
-                f"cv_results has no {key!r}, but the metrics {found}. Pass "
-                "search.cv_results_ of a fitted search, and metric=."
-            )
+        _check_cv_results(cv_results, metric)
         all_params = list(cv_results["params"])
         sign = -1.0 if negate_score else 1.0
-        scores = sign * np.asarray(cv_results[key], dtype=np.float64)
-        pattern = re.compile(rf"split\d+_test_{re.escape(metric)}")
-        n_folds = sum(bool(pattern.fullmatch(str(k))) for k in cv_results)
-        errors = None
-        if n_folds > 1:
-            spread = np.asarray(cv_results[f"std_test_{metric}"], dtype=np.float64)
-            errors = spread / np.sqrt(n_folds - 1)
+        scores = np.asarray(cv_results[f"mean_test_{metric}"], dtype=np.float64)
         if score_name is None:
             score_name = f"held-out {'error' if negate_score else metric}"
         display = cls(
-            values=_as_array(_pick(all_params, "param", param)),
-            scores=scores,
-            groups=None
-            if group is None
-            else _as_array(_pick(all_params, "group", group)),
-            errors=errors,
+            values=_pick_values(all_params, "param", param),
+            scores=sign * scores,
+            groups=None if group is None else _pick_values(all_params, "group", group),
+            errors=_standard_errors(cv_results, metric),
             greater_is_better=not negate_score,
             statistic=statistic,
             chosen=best_index,
@@ -314,7 +362,9 @@ class ModelSelectionDisplay:
         )
         return display.plot(ax, line_kwargs=line_kwargs)
 
-    def plot(self, ax=None, *, line_kwargs=None):
+    def plot(
+        self, ax: Axes | None = None, *, line_kwargs: dict[str, Any] | None = None
+    ) -> ModelSelectionDisplay:
         """Draw the display.
 
         Parameters
@@ -328,119 +378,153 @@ class ModelSelectionDisplay:
         -------
         display : ModelSelectionDisplay
             The display itself.
+
+        See Also
+        --------
+        from_estimators : Make a display from fitted estimators.
+        from_cv_results : Make a display from a search.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from matplotlib.figure import Figure
+        >>> from sklearn_gmmcf.plotting import ModelSelectionDisplay
+        >>> display = ModelSelectionDisplay(
+        ...     values=np.array([1, 2, 3]), scores=np.array([-1.3, -1.1, -1.2])
+        ... )
+        >>> ax = Figure().subplots()
+        >>> display.plot(ax, line_kwargs={"color": "black"}).best_value
+        2
         """
         check_option("statistic", self.statistic, ("best", "mean"))
         # The score of a fit that failed is NaN.
         usable = np.isfinite(self.scores)
         if not usable.any():
             raise ValueError("No run has a finite score: every fit failed.")
-        if self.chosen is not None:
-            chosen = check_number("best_index", self.chosen, 0)
-            if chosen >= len(usable) or not usable[chosen]:
-                raise ValueError(
-                    f"best_index={chosen} should be one of the {len(usable)} "
-                    "candidates whose score is finite."
-                )
+        self._check_chosen(usable)
         self.ax_ = make_axes(ax, f"{type(self).__name__}.plot")
         self.figure_ = self.ax_.figure
-        from matplotlib.lines import Line2D
-
-        self.lines_, self.bands_, self.runs_ = [], [], []
-        places = self._places()
-        best = None
-        for group in self._distinct(self.groups):
-            own = usable.copy()
-            if group is not None:
-                own &= self.groups == group
-            if not own.any():
-                continue
-            style = make_style(
-                "line_kwargs",
-                line_kwargs,
-                Line2D,
-                **next_style(self.ax_),
-                label=None if group is None else str(group),
-            )
-            at, lines, lows, highs = self._summarize(places, own)
-            (line,) = self.ax_.plot(at, lines, **style)
-            band = None
-            if (highs > lows).any():
-                band = self.ax_.fill_between(
-                    at, lows, highs, color=style["color"], alpha=0.2, linewidth=0
-                )
-            self.lines_.append(line)
-            self.bands_.append(band)
-            self.runs_.append(
-                self.ax_.scatter(
-                    places[own],
-                    self.scores[own],
-                    s=9,
-                    color=style["color"],
-                    alpha=0.7,
-                    linewidths=0,
-                    zorder=2.5,
-                )
-            )
-            index = lines.argmax() if self.greater_is_better else lines.argmin()
-            if best is None or self._is_better(lines[index], best[1]):
-                best = at[index], lines[index], group
-            if self.chosen is not None and own[self.chosen]:
-                index = np.flatnonzero(at == places[self.chosen])[0]
-                marked = at[index], lines[index], group
-        if self.chosen is not None:
-            best = marked
-        self._mark(places, best)
-        self._label(places)
+        positions = self._find_positions()
+        lines = self._summarize_groups(positions, usable)
+        self.lines_: list[Line2D] = []
+        self.bands_: list[FillBetweenPolyCollection | None] = []
+        self.runs_: list[PathCollection] = []
+        for line in lines:
+            self._draw_line(line, positions, line_kwargs)
+        self._mark(*self._find_best(lines, positions), positions)
+        self._label_axes()
+        self._draw_legend(lines)
         return self
 
-    def _is_better(self, one, other):
-        return one > other if self.greater_is_better else one < other
+    def _check_chosen(self, usable: Array) -> None:
+        """Check that the chosen run has a finite score."""
+        if self.chosen is None:
+            return
+        chosen = check_integer("best_index", self.chosen, 0)
+        if chosen >= len(usable) or not usable[chosen]:
+            raise ValueError(
+                f"best_index={chosen} should be one of the {len(usable)} candidates "
+                "whose score is finite."
+            )
 
-    def _distinct(self, values):
-        """In the order of their first appearance."""
-        return [None] if values is None else list(dict.fromkeys(values.tolist()))
-
-    def _places(self):
-        """Where the runs stand on the horizontal axis."""
+    def _find_positions(self) -> Array:
+        """Positions of the runs on the horizontal axis."""
         if self.values.dtype.kind in "iuf":
             return self.values.astype(np.float64)
-        names = self._distinct(self.values)
+        names = _list_distinct(self.values)
         return np.array([names.index(value) for value in self.values], dtype=float)
 
-    def _summarize(self, places, own):
-        """Places, heights of the line there, and bounds of the band."""
-        at, back = np.unique(places[own], return_inverse=True)
-        runs = [np.flatnonzero(own)[back == place] for place in range(len(at))]
-        scores = [self.scores[these] for these in runs]
-        if self.statistic == "mean":
-            line = [each.mean() for each in scores]
-        else:
-            line = [
-                each.max() if self.greater_is_better else each.min() for each in scores
-            ]
-        if self.errors is not None and all(len(these) == 1 for these in runs):
-            error = np.array([self.errors[these[0]] for these in runs])
-            lows, highs = line - error, line + error
-            self.spread = "1 standard error"
-        else:
-            lows = np.array([each.min() for each in scores])
-            highs = np.array([each.max() for each in scores])
-            self.spread = "range of runs"
-        return at, np.array(line), lows, highs
+    def _summarize_groups(self, positions: Array, usable: Array) -> list[_Line]:
+        """A line for each group that has a usable run."""
+        if self.groups is None:
+            return [self._summarize(None, usable, positions)]
+        lines = []
+        for group in _list_distinct(self.groups):
+            members = usable & (self.groups == group)
+            if members.any():
+                lines.append(self._summarize(group, members, positions))
+        return lines
 
-    def _mark(self, places, best):
-        at, score, self.best_group = best
-        self.best_value = self.values[places == at][0]
+    def _summarize(self, group: Any, members: Array, positions: Array) -> _Line:
+        """Best or mean score, and its spread, of the members at each position."""
+        distinct, inverse = np.unique(positions[members], return_inverse=True)
+        runs = [np.flatnonzero(members)[inverse == i] for i in range(len(distinct))]
+        scores = np.array([self._combine(self.scores[indices]) for indices in runs])
+        if self.errors is not None and all(len(indices) == 1 for indices in runs):
+            errors = self.errors[np.concatenate(runs)]
+            lows, highs, spread = scores - errors, scores + errors, "1 standard error"
+        else:
+            lows = np.array([self.scores[indices].min() for indices in runs])
+            highs = np.array([self.scores[indices].max() for indices in runs])
+            spread = "range of runs"
+        return _Line(group, members, distinct, scores, lows, highs, spread)
+
+    def _combine(self, scores: Array) -> float:
+        """One score for runs with the same value."""
+        if self.statistic == "mean":
+            return float(scores.mean())
+        return float(scores.max() if self.greater_is_better else scores.min())
+
+    def _draw_line(
+        self, line: _Line, positions: Array, given: dict[str, Any] | None
+    ) -> None:
+        """The line of a group, its band, and its runs as points."""
+        from matplotlib.lines import Line2D
+
+        style = make_style(
+            "line_kwargs",
+            given,
+            Line2D,
+            **next_style(self.ax_),
+            label=None if self.groups is None else str(line.group),
+        )
+        self.lines_ += self.ax_.plot(line.positions, line.scores, **style)
+        band = None
+        if (line.highs > line.lows).any():
+            band = self.ax_.fill_between(
+                line.positions,
+                line.lows,
+                line.highs,
+                color=style["color"],
+                alpha=0.2,
+                linewidth=0,
+            )
+        self.bands_.append(band)
+        runs = self.ax_.scatter(
+            positions[line.members],
+            self.scores[line.members],
+            s=9,
+            color=style["color"],
+            alpha=0.7,
+            linewidths=0,
+            zorder=2.5,
+        )
+        self.runs_.append(runs)
+
+    def _find_best(self, lines: list[_Line], positions: Array) -> tuple[_Line, int]:
+        """A line and the index of its point: the chosen run, or the best point."""
+        if self.chosen is not None:
+            line = next(line for line in lines if line.members[self.chosen])
+            return line, int(np.argmax(line.positions == positions[self.chosen]))
+        sign = 1 if self.greater_is_better else -1
+        line = max(lines, key=lambda line: (sign * line.scores).max())
+        return line, int(np.argmax(sign * line.scores))
+
+    def _mark(self, line: _Line, index: int, positions: Array) -> None:
+        """A star and a vertical line at a point of a line."""
+        x = line.positions[index]
+        self.best_group = line.group
+        self.best_value = self.values[positions == x][0]
         if isinstance(self.best_value, np.generic):
             self.best_value = self.best_value.item()
-        symbol = "K" if self.param.split("__")[-1] == "n_components" else self.param
+        symbol = "K" if _is_n_components(self.param) else self.param
         group = "" if self.best_group is None else f", {self.best_group}"
         self.chosen_line_ = self.ax_.axvline(
-            at, color="0.3", linewidth=0.8, linestyle=":", zorder=1
+            x, color="0.3", linewidth=0.8, linestyle=":", zorder=1
         )
         (self.chosen_,) = self.ax_.plot(
-            [at],
-            [score],
+            [x],
+            [line.scores[index]],
             linestyle="",
             marker="*",
             markersize=13,
@@ -450,24 +534,29 @@ class ModelSelectionDisplay:
             label=f"{symbol} = {self.best_value}{group}",
         )
 
-    def _label(self, places):
+    def _label_axes(self) -> None:
+        """Labels of the axes, and ticks at the values."""
         from matplotlib.ticker import MaxNLocator
 
         axis = self.ax_.xaxis
         if self.values.dtype.kind in "iu":
             axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         elif self.values.dtype.kind != "f":
-            names = self._distinct(self.values)
+            names = _list_distinct(self.values)
             axis.set_ticks(range(len(names)), [str(name) for name in names])
-        components = self.param.split("__")[-1] == "n_components"
+        n_components = _is_n_components(self.param)
         self.ax_.set(
-            xlabel="number of components K" if components else self.param,
+            xlabel="number of components K" if n_components else self.param,
             ylabel=self.score_name,
         )
+
+    def _draw_legend(self, lines: list[_Line]) -> None:
+        """Groups, the chosen value, and the meaning of the bands, above the axes."""
         handles, labels = self.ax_.get_legend_handles_labels()
-        band = next((band for band in self.bands_ if band is not None), None)
-        if band is not None:
-            handles, labels = [*handles, band], [*labels, self.spread]
+        for line, band in zip(lines, self.bands_, strict=True):
+            if band is not None:
+                handles, labels = [*handles, band], [*labels, line.spread]
+                break
         self.legend_ = self.ax_.legend(
             handles,
             labels,
@@ -482,8 +571,44 @@ class ModelSelectionDisplay:
         )
 
 
-def _pick(all_params, role, name):
-    """Value of a parameter in each run; one with a prefix goes by its last part too."""
+def _is_n_components(param: str) -> bool:
+    """Tell whether a parameter is the number of components, of a step or alone."""
+    return param.split("__")[-1] == "n_components"
+
+
+def _list_distinct(values: Array) -> list[Any]:
+    """Distinct values in the order of their first appearance."""
+    return list(dict.fromkeys(values.tolist()))
+
+
+def _check_cv_results(cv_results: Any, metric: str) -> None:
+    """Check that results of a search have the scores of a metric."""
+    if hasattr(cv_results, "fit"):
+        raise TypeError(
+            f"cv_results should be a dict, but got {type(cv_results).__name__}. Fit "
+            "it, and pass its cv_results_."
+        )
+    key = f"mean_test_{metric}"
+    if "params" not in cv_results or key not in cv_results:
+        found = [str(k)[10:] for k in cv_results if str(k).startswith("mean_test_")]
+        raise ValueError(
+            f"cv_results has no {key!r}, but the metrics {found}. Pass "
+            "search.cv_results_ of a fitted search, and metric=."
+        )
+
+
+def _standard_errors(cv_results: Any, metric: str) -> Array | None:
+    """Standard errors (n_runs,) of the mean scores; None with one fold."""
+    pattern = re.compile(rf"split\d+_test_{re.escape(metric)}")
+    n_folds = sum(bool(pattern.fullmatch(str(key))) for key in cv_results)
+    if n_folds < 2:
+        return None
+    std = np.asarray(cv_results[f"std_test_{metric}"], dtype=np.float64)
+    return std / np.sqrt(n_folds - 1)
+
+
+def _pick_values(all_params: list[dict[str, Any]], role: str, name: str) -> Array:
+    """Values (n_runs,) of a parameter, which may be named without its prefix."""
     keys = dict.fromkeys(key for params in all_params for key in params)
     found = [name] if name in keys else [k for k in keys if k.endswith(f"__{name}")]
     if len(found) != 1:
@@ -491,17 +616,13 @@ def _pick(all_params, role, name):
             f"{role}={name!r} should name one parameter of all runs, but "
             f"{'it fits ' + str(found) if found else 'these are ' + str(list(keys))}."
         )
-    missing = [params for params in all_params if found[0] not in params]
-    if missing:
+    lacking = [params for params in all_params if found[0] not in params]
+    if lacking:
         raise ValueError(
             f"{role}={name!r} should be a parameter of all runs, but one has only "
-            f"{sorted(missing[0])}."
+            f"{sorted(lacking[0])}."
         )
-    return [params[found[0]] for params in all_params]
-
-
-def _as_array(values):
-    """Numbers as such, anything else as objects."""
+    values = [params[found[0]] for params in all_params]
     if all(is_number(value) for value in values):
         return np.asarray(values)
     array = np.empty(len(values), dtype=object)

@@ -1,58 +1,72 @@
-"""TypesDisplay: what types of users like, how consistent they are, a map of tastes."""
+"""TypesDisplay: items that types of users like, their noise, a map of the factors."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
+from sklearn_gmmcf._base import BaseObservedMixture
 from sklearn_gmmcf._executors import one_blas_thread
+from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.plotting._common import (
     COLORS,
     LINES,
-    check_number,
+    check_integer,
     check_option,
     column_names,
     divide_axes,
-    ellipse_of,
     enter,
     has_steps,
     last_step,
     make_axes,
     make_style,
+    measure_ellipse,
+    measure_width,
     outline,
     require_pyplot,
     shorten,
     spread_evenly,
 )
 
-_LEVEL = 0.5  # what ellipses hold
-_BOTH = 5.0  # inches that bars and map need side by side
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PathCollection
+    from matplotlib.container import BarContainer
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Ellipse
+    from matplotlib.text import Text
+
+_ELLIPSE_LEVEL = 0.5  # share of a type's rows in its ellipse
+_MIN_WIDTH_FOR_BOTH = 5.0  # inches that bars and map need side by side
 
 
 class TypesDisplay:
-    """What each type of rows likes more than the others: users who rate items, say.
+    """Items that each type of rows prefers: users who rate items, say.
 
-    Bars are the items that stand out the most in each type: its mean there minus that
-    of all other types, weighed by their shares, less what this is over all items, so
-    that types whose rows rate all items high or low are not told by that. Beside the
-    number of a type stand its share and its noise, the standard deviation of a single
-    entry; types of little noise are the consistent ones.
+    Bars show the items with the largest contrasts of each type. The contrast of an item
+    is its mean in the type minus its mean in all other types, weighted by their shares,
+    less the average of this difference over all items, so that a type is not described
+    by rating all items high or low. Beside the number of a type stand its share and its
+    noise, the standard deviation of a single entry; types with little noise are
+    consistent.
 
-    With `covariance_type='factor'` a map shows the first two tastes, which are the
-    factors that follow the row's offset: a point is an item at its loadings, an ellipse
-    holds half of the rows of a type. Rows like items that lie in their direction from
-    the center. Items are drawn at a scale of their own, which the map says.
+    With `covariance_type='factor'` a map shows the first two factors after the row's
+    offset: a point is an item at its loadings, an ellipse contains half of the rows of
+    a type. Rows like the items that lie in their direction from the center. The
+    loadings are multiplied by a number that the title of the map gives.
 
     Use :meth:`from_estimator` to make one.
 
     Parameters
     ----------
     contrasts : ndarray of shape (K, d)
-        Mean of each type minus that of the others, less `levels`, in units of the data.
-        With one type, its means.
+        Mean of each type minus the mean of the others, less `levels`, in units of the
+        data. With one type, its means less `levels`.
 
     levels : ndarray of shape (K,)
-        By how much the rows of each type rate all items higher than the others do. With
-        one type, the mean of its means.
+        Mean of each type minus the mean of the others, averaged over all items. With
+        one type, the average of its means.
 
     items : ndarray of shape (K, n_items)
         Columns with the highest contrasts of each type, highest first.
@@ -62,25 +76,25 @@ class TypesDisplay:
 
     noise : ndarray of shape (K,)
         Standard deviation of a single entry in each type: the root of the mean variance
-        over columns, of the noise alone with 'factor'.
+        over columns; with 'factor', of the mean noise variance.
 
     feature_names : ndarray of shape (d,)
         Names of the columns.
 
     loadings : ndarray of shape (2, d), default=None
-        Loadings of the items on the two tastes. None draws no map.
+        Loadings of the items on the two factors. None draws no map.
 
-    taste_means : ndarray of shape (K, 2), default=None
-        Mean tastes of the types.
+    factor_means : ndarray of shape (K, 2), default=None
+        Means of the factors in each type.
 
-    taste_covariances : ndarray of shape (K, 2, 2), default=None
-        Their covariances.
+    factor_covariances : ndarray of shape (K, 2, 2), default=None
+        Covariances of the factors in each type.
 
-    tastes : ndarray of shape (m, 2), default=None
-        Expected tastes of some rows.
+    factors : ndarray of shape (m, 2), default=None
+        Expected factors of the rows that are shown.
 
     highlight : ndarray of shape (2,), default=None
-        Those of one row that is marked.
+        Expected factors of the row that is marked.
 
     unit : str, default='units of X'
         Units of the contrasts.
@@ -88,13 +102,13 @@ class TypesDisplay:
     Attributes
     ----------
     bounding_ax_ : matplotlib Axes
-        The axes that were given, or those of the new figure.
+        The given axes, or the axes of the new figure.
 
     ax_ : matplotlib Axes
-        The axes of the bars; None without.
+        The axes of the bars; None without bars.
 
     map_ax_ : matplotlib Axes
-        The axes of the map; None without.
+        The axes of the map; None without a map.
 
     figure_ : matplotlib Figure
         The figure of the axes.
@@ -109,7 +123,7 @@ class TypesDisplay:
         The items in the map.
 
     names_ : list of matplotlib Text
-        The names of the extreme ones.
+        The names of items far from the center.
 
     ellipses_ : list of matplotlib Ellipse
         The types in the map.
@@ -118,13 +132,13 @@ class TypesDisplay:
         The number of each type at its mean in the map.
 
     rows_ : matplotlib PathCollection
-        Rows in the map; None without.
+        Rows in the map; None without rows.
 
     highlight_ : matplotlib Line2D
-        The row that is marked; None without.
+        The row that is marked; None without one.
 
     item_scale_ : float
-        By what loadings are multiplied in the map.
+        The number that multiplies loadings in the map.
 
     See Also
     --------
@@ -146,19 +160,19 @@ class TypesDisplay:
     def __init__(
         self,
         *,
-        contrasts,
-        levels,
-        items,
-        weights,
-        noise,
-        feature_names,
-        loadings=None,
-        taste_means=None,
-        taste_covariances=None,
-        tastes=None,
-        highlight=None,
-        unit="units of X",
-    ):
+        contrasts: Array,
+        levels: Array,
+        items: Array,
+        weights: Array,
+        noise: Array,
+        feature_names: Array,
+        loadings: Array | None = None,
+        factor_means: Array | None = None,
+        factor_covariances: Array | None = None,
+        factors: Array | None = None,
+        highlight: Array | None = None,
+        unit: str = "units of X",
+    ) -> None:
         self.contrasts = contrasts
         self.levels = levels
         self.items = items
@@ -166,53 +180,54 @@ class TypesDisplay:
         self.noise = noise
         self.feature_names = feature_names
         self.loadings = loadings
-        self.taste_means = taste_means
-        self.taste_covariances = taste_covariances
-        self.tastes = tastes
+        self.factor_means = factor_means
+        self.factor_covariances = factor_covariances
+        self.factors = factors
         self.highlight = highlight
         self.unit = unit
 
     @classmethod
     def from_estimator(
         cls,
-        estimator,
+        estimator: Any,
+        X: Any = None,
         *,
-        feature_names=None,
-        n_items=5,
-        X=None,
-        highlight=None,
-        max_rows=2000,
-        unit=None,
-        ax=None,
-        show="auto",
-        n_names=8,
-        bar_kwargs=None,
-    ):
-        """Draw what the types of a fitted mixture like.
+        feature_names: Any = None,
+        n_items: int = 5,
+        highlight: int | None = None,
+        max_rows: int = 2000,
+        unit: str | None = None,
+        ax: Axes | None = None,
+        show: str = "auto",
+        n_names: int = 8,
+        bar_kwargs: dict[str, Any] | None = None,
+    ) -> TypesDisplay:
+        """Draw the items that the types of a fitted mixture like.
 
         Parameters
         ----------
         estimator : object
             A fitted `MaskedGaussianMixture` or `KMeansMixture`, or a Pipeline that ends
-            in one; differences are then in the units that its last step sees.
-        feature_names : array-like of shape (n_features,), default=None
-            Names of the items. None takes those seen in fit.
-        n_items : int, default=5
-            Items of each type.
+            in one; differences are then in the units of the input of its last step.
         X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-            Rows to show in the map, at their expected tastes ('factor' only).
+            Rows to show in the map, at their expected factors ('factor' only).
+        feature_names : array-like of shape (n_features,), default=None
+            Names of the items. None takes the names seen in fit.
+        n_items : int, default=5
+            Number of items of each type.
         highlight : int, default=None
             A row of X to mark in the map.
         max_rows : int, default=2000
-            Of more rows of X, so many at equal distances are shown.
+            Largest number of rows to show. Of more rows, this many at equal distances
+            are shown.
         unit : str, default=None
             Units of the data, such as 'stars'.
         ax : matplotlib Axes, default=None
             Where to draw. None makes a new figure.
         show : {'auto', 'items', 'map', 'both'}, default='auto'
-            Bars, map, or both side by side. 'auto' draws what there is and has room (5
-            inches for both): the map needs 'factor' with two factors besides the
-            offset.
+            Bars, map, or both side by side. 'auto' draws both if there is a map and
+            the axes are 5 inches wide, else bars. A map needs 'factor' with two factors
+            besides the offset.
         n_names : int, default=8
             How many items to name in the map: the farthest from the center, each in its
             own sector of directions.
@@ -227,40 +242,40 @@ class TypesDisplay:
         Raises
         ------
         ValueError
-            If names are not as many as columns, X or `highlight` cannot be shown, or
-            there is no map to draw.
+            If there is not one name for each column, X or `highlight` cannot be shown,
+            or there is no map to draw.
+
+        See Also
+        --------
+        MixtureDisplay.from_estimator : Components in two columns.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> from sklearn_gmmcf.datasets import make_ratings
+        >>> from sklearn_gmmcf.plotting import TypesDisplay
+        >>> X = make_ratings(300, 40, n_types=2, density=0.3, random_state=0).data
+        >>> mixture = MaskedGaussianMixture(2, covariance_type="factor", random_state=0)
+        >>> display = TypesDisplay.from_estimator(mixture.fit(X), X, highlight=0)
+        >>> display.factors.shape
+        (300, 2)
         """
         caller = f"{cls.__name__}.from_estimator"
         require_pyplot(caller)
         mixture = last_step(estimator, caller)
-        check_number("n_items", n_items, 1)
+        check_integer("n_items", n_items, 1)
         contrasts, levels = _contrast(mixture.means_, mixture.weights_)
         order = np.argsort(-contrasts, axis=1, kind="stable")
-        loadings = getattr(mixture, "components_", np.empty((0, 0)))
-        mapped = {}
-        if len(loadings) >= 3:
-            mapped = {
-                "loadings": loadings[1:3],
-                "taste_means": mixture.factor_means_[:, 1:3],
-                "taste_covariances": mixture.factor_covariances_[:, 1:3, 1:3],
-            }
+        map_parameters = _select_factors(mixture)
         if X is not None:
-            if not mapped:
+            if not map_parameters:
                 raise ValueError(
-                    "X is for the map of tastes, which needs covariance_type='factor' "
-                    "and n_factors of at least 3. Leave X out."
+                    "X is for the map of the factors, which needs "
+                    "covariance_type='factor' and n_factors of at least 3. Leave X out."
                 )
             _, Z = enter(estimator, X, caller)
-            tastes = _infer_tastes(mixture, Z)[:, 1:3]
-            shown = spread_evenly(len(tastes), check_number("max_rows", max_rows, 1))
-            mapped["tastes"] = tastes[shown]
-            if highlight is not None:
-                if check_number("highlight", highlight, 0) >= len(tastes):
-                    raise ValueError(
-                        f"highlight={highlight} should be below the {len(tastes)} rows "
-                        "of X."
-                    )
-                mapped["highlight"] = tastes[highlight]
+            factors = _infer_factors(mixture, Z)[:, 1:3]
+            map_parameters |= _choose_rows(factors, max_rows, highlight)
         elif highlight is not None:
             raise ValueError("highlight is a row of X: pass X as well.")
         if unit is None:
@@ -273,11 +288,18 @@ class TypesDisplay:
             noise=_measure_noise(mixture),
             feature_names=column_names(estimator, feature_names),
             unit=unit,
-            **mapped,
+            **map_parameters,
         )
         return display.plot(ax, show=show, n_names=n_names, bar_kwargs=bar_kwargs)
 
-    def plot(self, ax=None, *, show="auto", n_names=8, bar_kwargs=None):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        show: str = "auto",
+        n_names: int = 8,
+        bar_kwargs: dict[str, Any] | None = None,
+    ) -> TypesDisplay:
         """Draw the display.
 
         Parameters
@@ -295,57 +317,80 @@ class TypesDisplay:
         -------
         display : TypesDisplay
             The display itself.
+
+        See Also
+        --------
+        from_estimator : Make a display from a fitted mixture.
+
+        Examples
+        --------
+        >>> from matplotlib.figure import Figure
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> from sklearn_gmmcf.datasets import make_ratings
+        >>> from sklearn_gmmcf.plotting import TypesDisplay
+        >>> X = make_ratings(300, 40, n_types=2, density=0.3, random_state=0).data
+        >>> mixture = MaskedGaussianMixture(2, covariance_type="factor", random_state=0)
+        >>> left, right = Figure(figsize=(9, 4)).subplots(1, 2)
+        >>> display = TypesDisplay.from_estimator(mixture.fit(X), ax=left)
+        >>> display = display.plot(right, show="map", n_names=3)
+        >>> len(display.names_)
+        3
         """
-        caller = f"{type(self).__name__}.plot"
         check_option("show", show, ("auto", "items", "map", "both"))
-        check_number("n_names", n_names, 0)
+        check_integer("n_names", n_names, 0)
         if show not in ("auto", "items") and self.loadings is None:
             raise ValueError(
-                f"show={show!r} needs a map of tastes: covariance_type='factor' and "
-                "n_factors of at least 3. Pass show='items'."
+                f"show={show!r} needs a map of the factors: covariance_type='factor' "
+                "and n_factors of at least 3. Pass show='items'."
             )
-        if ax is not None:
-            self.bounding_ax_ = make_axes(ax, caller)
-        if show == "auto":
-            narrow = ax is not None and _measure_width(ax) < _BOTH
-            show = "items" if self.loadings is None or narrow else "both"
-        if ax is None:
-            plt = require_pyplot(caller)
-            n_lines = self.items.size + 1.6 * len(self.items)
-            size = (
-                {"items": 5.5, "map": 5.0, "both": 10.0}[show],
-                5.0 if show == "map" else max(0.21 * n_lines + 0.8, 3.0),
-            )
-            if show == "both":
-                size = size[0], max(size[1], 4.8)
-            _, self.bounding_ax_ = plt.subplots(figsize=size, layout="constrained")
-        self.figure_ = self.bounding_ax_.figure
-        self.ax_ = None if show == "map" else self.bounding_ax_
-        self.map_ax_ = None if show == "items" else self.bounding_ax_
-        if show == "both":
-            self.ax_, self.map_ax_ = divide_axes(self.bounding_ax_, 2)
-        self.bars_, self.headings_ = [], []
-        self.items_ = self.rows_ = self.highlight_ = self.item_scale_ = None
-        self.names_, self.ellipses_, self.texts_ = [], [], []
+        self._make_axes(ax, show)
+        self.bars_: list[BarContainer] = []
+        self.headings_: list[Text] = []
+        self.items_: PathCollection | None = None
+        self.names_: list[Text] = []
+        self.ellipses_: list[Ellipse] = []
+        self.texts_: list[Text] = []
+        self.rows_: PathCollection | None = None
+        self.highlight_: Line2D | None = None
+        self.item_scale_: float | None = None
         if self.ax_ is not None:
-            self._draw_bars(bar_kwargs)
+            self._draw_bars(self.ax_, bar_kwargs)
         if self.map_ax_ is not None:
-            self._draw_map(n_names)
+            self._draw_map(self.map_ax_, n_names)
         return self
 
-    def _draw_bars(self, given):
+    def _make_axes(self, ax: Axes | None, show: str) -> None:
+        """Set the axes of bars and map, and their figure."""
+        caller = f"{type(self).__name__}.plot"
+        if ax is not None:
+            ax = make_axes(ax, caller)
+        if show == "auto":
+            narrow = ax is not None and measure_width(ax) < _MIN_WIDTH_FOR_BOTH
+            show = "items" if self.loadings is None or narrow else "both"
+        if ax is None:
+            n_lines = self.items.size + 1.6 * len(self.items)
+            width = {"items": 5.5, "map": 5.0, "both": 10.0}[show]
+            height = 5.0 if show == "map" else max(0.21 * n_lines + 0.8, 3.0)
+            if show == "both":
+                height = max(height, 4.8)
+            plt = require_pyplot(caller)
+            _, ax = plt.subplots(figsize=(width, height), layout="constrained")
+        assert ax is not None
+        self.bounding_ax_ = ax
+        self.figure_ = ax.figure
+        self.ax_ = None if show == "map" else ax
+        self.map_ax_ = None if show == "items" else ax
+        if show == "both":
+            self.ax_, self.map_ax_ = divide_axes(ax, 2)
+
+    def _draw_bars(self, ax: Axes, given: dict[str, Any] | None) -> None:
+        """The items of each type, under a heading for the type."""
         from matplotlib.patches import Rectangle
 
-        ax, n_items = self.ax_, self.items.shape[1]
+        n_items = self.items.shape[1]
         step = n_items + 1.6
-        # As small as the lines are close, and names as short as the axes are narrow.
-        box = ax.get_window_extent()
-        width, height = np.array([box.width, box.height]) * 72 / ax.figure.dpi
-        size = float(np.clip(0.85 * height / (step * len(self.items)), 4, 8.5))
-        length = int(np.clip(0.42 * width / (0.55 * size), 10, 32))
-        places, names = [], []
+        size, length = _fit_text(ax, step * len(self.items))
         for k, items in enumerate(self.items):
-            at = k * step + np.arange(1, n_items + 1)
             style = make_style(
                 "bar_kwargs",
                 given,
@@ -353,7 +398,8 @@ class TypesDisplay:
                 facecolor=COLORS[k % len(COLORS)],
                 height=0.75,
             )
-            self.bars_.append(ax.barh(at, self.contrasts[k, items], **style))
+            heights = k * step + np.arange(1, n_items + 1)
+            self.bars_.append(ax.barh(heights, self.contrasts[k, items], **style))
             heading = f"type {k}: {self.weights[k]:.0%}, noise ±{_short(self.noise[k])}"
             self.headings_.append(
                 ax.text(
@@ -367,27 +413,64 @@ class TypesDisplay:
                     path_effects=outline(),
                 )
             )
-            places.extend(at)
-            names.extend(shorten(self.feature_names[j], length) for j in items)
-        ax.set_yticks(places, names, fontsize=size)
+        ticks = step * np.arange(len(self.items))[:, None] + np.arange(1, n_items + 1)
+        names = [shorten(self.feature_names[j], length) for j in self.items.ravel()]
+        ax.set_yticks(ticks.ravel(), names, fontsize=size)
         ax.tick_params(axis="y", length=0)
         ax.set_ylim(len(self.items) * step - 0.6, -0.8)
         ax.axvline(0, color="0.3", linewidth=0.8)
-        for side in ("top", "right", "left"):
-            ax.spines[side].set_visible(False)
+        ax.spines[["top", "right", "left"]].set_visible(False)
         others = "other types" if len(self.items) > 1 else "the mean item"
         ax.set_xlabel(f"more than {others} ({self.unit})", fontsize="small")
 
-    def _draw_map(self, n_names):
+    def _draw_map(self, ax: Axes, n_names: int) -> None:
+        """Items and types in two factors, in one scale: directions are compared."""
+        extent = self._draw_types(ax)
+        loadings = np.asarray(self.loadings)
+        longest = np.hypot(*loadings).max(initial=0.0)
+        self.item_scale_ = float(1.3 * extent / longest) if longest > 0 else 1.0
+        x, y = self.item_scale_ * loadings
+        self.items_ = ax.scatter(
+            x, y, s=8, color="0.25", marker="+", linewidths=0.6, alpha=0.6, zorder=2
+        )
+        if self.factors is not None:
+            x, y = self.factors.T
+            self.rows_ = ax.scatter(x, y, s=3, color="0.6", linewidths=0, zorder=1)
+        if self.highlight is not None:
+            (self.highlight_,) = ax.plot(
+                *self.highlight,
+                marker="*",
+                markersize=15,
+                color="black",
+                markeredgecolor="white",
+                linestyle="",
+                zorder=6,
+            )
+        self._name_items(ax, loadings, n_names)
+        ax.axhline(0, color="0.8", linewidth=0.7, zorder=0)
+        ax.axvline(0, color="0.8", linewidth=0.7, zorder=0)
+        ax.set(
+            xlim=(-2.1 * extent, 2.1 * extent),
+            ylim=(-1.6 * extent, 1.6 * extent),
+            aspect="equal",
+        )
+        ax.set_xlabel("factor 1", fontsize="small")
+        ax.set_ylabel("factor 2", fontsize="small")
+        ax.set_title(
+            f"+ items times {self.item_scale_:.2g}, ellipses: half of each type",
+            fontsize="small",
+        )
+
+    def _draw_types(self, ax: Axes) -> float:
+        """Ellipses and numbers of the types; their largest distance from the center."""
         from matplotlib.patches import Ellipse
 
-        ax = self.map_ax_
-        extents = [np.abs(self.taste_means).max(initial=0.0)]
-        for k, (mean, covariance) in enumerate(
-            zip(self.taste_means, self.taste_covariances, strict=True)
-        ):
+        means = np.asarray(self.factor_means)
+        covariances = np.asarray(self.factor_covariances)
+        extents = [float(np.abs(means).max(initial=0.0))]
+        for k, (mean, covariance) in enumerate(zip(means, covariances, strict=True)):
             color = COLORS[k % len(COLORS)]
-            width, height, angle = ellipse_of(mean, covariance, _LEVEL)
+            width, height, angle = measure_ellipse(covariance, _ELLIPSE_LEVEL)
             ellipse = Ellipse(
                 mean,
                 width,
@@ -401,10 +484,12 @@ class TypesDisplay:
             )
             ax.add_patch(ellipse)
             self.ellipses_.append(ellipse)
-            extents.append(np.abs(mean).max() + max(width, height) / 2)
+            extents.append(float(np.abs(mean).max()) + max(width, height) / 2)
+            x, y = mean
             self.texts_.append(
                 ax.text(
-                    *mean,
+                    x,
+                    y,
                     str(k),
                     ha="center",
                     va="center",
@@ -413,31 +498,13 @@ class TypesDisplay:
                     path_effects=outline(3),
                 )
             )
-        reach = max(extents)
-        lengths = np.hypot(*self.loadings)
-        longest = lengths.max(initial=0.0)
-        self.item_scale_ = 1.3 * reach / longest if longest > 0 else 1.0
-        items = self.item_scale_ * self.loadings
-        if self.tastes is not None:
-            self.rows_ = ax.scatter(
-                *self.tastes.T, s=3, color="0.6", linewidths=0, zorder=1
-            )
-        self.items_ = ax.scatter(
-            *items, s=8, color="0.25", marker="+", linewidths=0.6, alpha=0.6, zorder=2
-        )
-        if self.highlight is not None:
-            (self.highlight_,) = ax.plot(
-                *self.highlight,
-                marker="*",
-                markersize=15,
-                color="black",
-                markeredgecolor="white",
-                linestyle="",
-                zorder=6,
-            )
-        length = int(np.clip(5.5 * _measure_width(ax), 8, 24))
-        for item in _extremes(self.loadings, n_names):
-            x, y = items[:, item]
+        return max(extents)
+
+    def _name_items(self, ax: Axes, loadings: Array, n_names: int) -> None:
+        """Names of the farthest items beside their points, away from the center."""
+        length = int(np.clip(5.5 * measure_width(ax), 8, 24))
+        for item in _find_extremes(loadings, n_names):
+            x, y = self.item_scale_ * loadings[:, item]
             self.names_.append(
                 ax.annotate(
                     shorten(self.feature_names[item], length),
@@ -452,43 +519,60 @@ class TypesDisplay:
                     annotation_clip=True,
                 )
             )
-        ax.axhline(0, color="0.8", linewidth=0.7, zorder=0)
-        ax.axvline(0, color="0.8", linewidth=0.7, zorder=0)
-        # Directions are compared, so both axes have one scale.
-        ax.set(
-            xlim=(-2.1 * reach, 2.1 * reach),
-            ylim=(-1.6 * reach, 1.6 * reach),
-            aspect="equal",
-        )
-        ax.set_xlabel("taste 1", fontsize="small")
-        ax.set_ylabel("taste 2", fontsize="small")
-        ax.set_title(
-            f"+ items times {self.item_scale_:.2g}, ellipses: half of each type",
-            fontsize="small",
-        )
 
 
-def _contrast(means, weights):
-    """Mean of each type minus that of the others (K, d), without its level (K,)."""
+def _contrast(means: Array, weights: Array) -> tuple[Array, Array]:
+    """Means (K, d) less the means of the others and the level (K,); and the level."""
     rest = (weights.sum() - weights)[:, None]
     others = weights @ means - weights[:, None] * means
-    # A type without others, or whose others are empty, is compared with nothing.
+    # A type is compared with 0 if there are no others, or the others are empty.
     gaps = means - np.divide(others, rest, out=np.zeros_like(means), where=rest > 1e-12)
     levels = gaps.mean(axis=1)
     return gaps - levels[:, None], levels
 
 
-def _short(number):
+def _select_factors(mixture: BaseObservedMixture) -> dict[str, Array]:
+    """Loadings and types in the two factors after the offset; empty without these."""
+    loadings = getattr(mixture, "components_", np.empty((0, 0)))
+    if len(loadings) < 3:
+        return {}
+    return {
+        "loadings": loadings[1:3],
+        "factor_means": mixture.factor_means_[:, 1:3],
+        "factor_covariances": mixture.factor_covariances_[:, 1:3, 1:3],
+    }
+
+
+def _choose_rows(
+    factors: Array, max_rows: int, highlight: int | None
+) -> dict[str, Array]:
+    """Factors of the rows to show, and of the row to mark."""
+    rows = spread_evenly(len(factors), check_integer("max_rows", max_rows, 1))
+    chosen = {"factors": factors[rows]}
+    if highlight is not None:
+        if check_integer("highlight", highlight, 0) >= len(factors):
+            raise ValueError(
+                f"highlight={highlight} should be below the {len(factors)} rows of X."
+            )
+        chosen["highlight"] = factors[highlight]
+    return chosen
+
+
+def _fit_text(ax: Axes, n_lines: float) -> tuple[float, int]:
+    """Font size for this many lines in the axes, and the length of names beside it."""
+    box = ax.get_window_extent()
+    width, height = np.array([box.width, box.height]) * 72 / ax.figure.dpi
+    size = float(np.clip(0.85 * height / n_lines, 4, 8.5))
+    return size, int(np.clip(0.42 * width / (0.55 * size), 10, 32))
+
+
+def _short(number: float) -> str:
+    """A number with two significant digits or two decimals."""
     return f"{number:.2f}" if 0.1 <= number < 100 else f"{number:.2g}"
 
 
-def _measure_width(ax):
-    """Inches."""
-    return ax.get_window_extent().width / ax.figure.dpi
-
-
-def _measure_noise(mixture):
-    """Standard deviation of a single entry in each type (K,)."""
+def _measure_noise(mixture: BaseObservedMixture) -> Array:
+    """Standard deviation (K,) of a single entry in each type."""
     if hasattr(mixture, "noise_scale_"):
         return np.sqrt(mixture.noise_scale_ * mixture.noise_variance_.mean())
     variances = mixture.covariances_
@@ -501,25 +585,25 @@ def _measure_noise(mixture):
 
 
 @one_blas_thread
-def _infer_tastes(mixture, Z):
-    """Expected tastes of the rows (n, r), in the order of `components_`."""
+def _infer_factors(mixture: BaseObservedMixture, Z: Any) -> Array:
+    """Expected factors (n, r) of the rows, in the order of `components_`."""
     model = mixture._model
     blocks = mixture._observe(Z).map(
-        lambda block: model.family.tastes(model.parameters, block)
+        lambda block: model.family.tastes(model.parameters, block)  # type: ignore[attr-defined]
     )
     return np.concatenate(list(blocks))
 
 
-def _extremes(loadings, n_names):
-    """The farthest items of each of so many sectors of directions."""
+def _find_extremes(loadings: Array, n_names: int) -> list[int]:
+    """The farthest item of each of `n_names` sectors of directions."""
     if not n_names:
         return []
     lengths = np.hypot(*loadings)
     turns = np.arctan2(loadings[1], loadings[0]) / (2 * np.pi) % 1.0
     sectors = np.minimum((turns * n_names).astype(int), n_names - 1)
     farthest = [
-        own[np.argmax(lengths[own])]
-        for own in (np.flatnonzero(sectors == s) for s in range(n_names))
-        if own.size
+        in_sector[np.argmax(lengths[in_sector])]
+        for in_sector in (np.flatnonzero(sectors == s) for s in range(n_names))
+        if in_sector.size
     ]
     return [item for item in farthest if lengths[item] > 0]
