@@ -135,8 +135,11 @@ def check_blocks(family: Family[Any, Any]) -> None:
         )
     )
     for function in (model.log_density, model.responsibilities):
-        both = (np.concatenate([function(b)[0] for b in data]) for data in (whole, cut))
-        assert_allclose(*both, rtol=1e-9, atol=1e-9)
+        found, expected = (
+            np.concatenate([function(block)[0] for block in data])
+            for data in (cut, whole)
+        )
+        assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
 
 def check_pickle(family: Family[Any, Any]) -> None:
@@ -355,7 +358,7 @@ def _assert_equal_fits(
     columns: Array | slice = slice(None),
 ) -> None:
     """Assert that two fits say the same of X and Y, whose columns may be more."""
-    close = {"rtol": 1e-6, "atol": 1e-8}
+    close: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-8}
     assert_allclose(second.weights_, first.weights_, **close)
     assert_allclose(second.means_[:, columns], first.means_, **close)
     assert_allclose(second.score_samples(Y), first.score_samples(X), **close)

@@ -11,6 +11,7 @@ ORDER = [
     "plot_hybrid_features.py",
     "plot_impute_table.py",
     "plot_multiple_imputation.py",
+    "plot_own_family.py",
     "plot_stream_ratings.py",
     "plot_dask.py",
 ]

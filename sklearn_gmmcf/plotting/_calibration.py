@@ -8,9 +8,9 @@ import numpy as np
 from scipy import stats
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
-from sklearn_gmmcf._base import check_entries
 from sklearn_gmmcf._pipelines import gather_truth, marker_of, steps_of
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf._validation import check_entries
 from sklearn_gmmcf.model_selection import hide_before
 from sklearn_gmmcf.plotting._common import (
     check_levels,

@@ -10,6 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_gmmcf._base import BaseObservedMixture
+from sklearn_gmmcf._entries import gather
 from sklearn_gmmcf._pipelines import apply, steps_of
 from sklearn_gmmcf._typing import Array
 
@@ -146,8 +147,8 @@ def find_observed(
     mixture: BaseObservedMixture, Z: Any, entries: tuple[Array, Array]
 ) -> Array:
     """Tell which entries (m,) of the input of the mixture are observed."""
-    _, observed = mixture._observe(Z).lookup(*entries)
-    return observed
+    values = gather(Z, *entries)
+    return ~np.isnan(values) & (values != mixture.missing_values)
 
 
 def has_steps(estimator: Any) -> bool:

@@ -248,7 +248,12 @@ class MixtureDisplay:
         display = cls(
             **_gather_points(mixture, Z, rows, pair, names),
             means=means,
-            covariances=_pair_covariances(mixture, pair),
+            covariances=np.array(
+                [
+                    mixture.get_covariance(k, columns=pair)
+                    for k in range(len(mixture.weights_))
+                ]
+            ),
             weights=mixture.weights_,
             feature_names=[
                 f"{names[j]} (transformed)" if has_steps(estimator) else str(names[j])
@@ -504,17 +509,6 @@ def _gather_points(
         "responsibilities": mixture.predict_proba(Z)[rows],
         "labels": mixture.predict(Z)[rows],
     }
-
-
-def _pair_covariances(mixture: BaseObservedMixture, pair: Array) -> Array:
-    """Covariances (K, 2, 2) of two columns; get_covariance would build all columns."""
-    model = mixture._model
-    return np.array(
-        [
-            model.family.covariance(model.parameters, k, pair)
-            for k in range(len(mixture.weights_))
-        ]
-    )
 
 
 def _match_styles(means: Array, display: MixtureDisplay) -> Array:

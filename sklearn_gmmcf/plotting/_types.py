@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sklearn_gmmcf._base import BaseObservedMixture
-from sklearn_gmmcf._executors import one_blas_thread
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.plotting._common import (
     COLORS,
@@ -274,7 +273,7 @@ class TypesDisplay:
                     "covariance_type='factor' and n_factors of at least 3. Leave X out."
                 )
             _, Z = enter(estimator, X, caller)
-            factors = _infer_factors(mixture, Z)[:, 1:3]
+            factors = mixture.factor_scores(Z)[:, 1:3]
             map_parameters |= _choose_rows(factors, max_rows, highlight)
         elif highlight is not None:
             raise ValueError("highlight is a row of X: pass X as well.")
@@ -582,16 +581,6 @@ def _measure_noise(mixture: BaseObservedMixture) -> Array:
     elif kind == "diag":
         variances = variances.mean(axis=1)
     return np.sqrt(np.broadcast_to(variances, mixture.weights_.shape))
-
-
-@one_blas_thread
-def _infer_factors(mixture: BaseObservedMixture, Z: Any) -> Array:
-    """Expected factors (n, r) of the rows, in the order of `components_`."""
-    model = mixture._model
-    blocks = mixture._observe(Z).map(
-        lambda block: model.family.tastes(model.parameters, block)  # type: ignore[attr-defined]
-    )
-    return np.concatenate(list(blocks))
 
 
 def _find_extremes(loadings: Array, n_names: int) -> list[int]:
