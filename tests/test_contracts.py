@@ -5,6 +5,7 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.mixture import GaussianMixture
 from sklearn.utils import get_tags
+from sklearn_gmmcf._observed import observe
 
 from sklearn_gmmcf import (
     KMeansMixture,
@@ -13,7 +14,6 @@ from sklearn_gmmcf import (
     _observed,
 )
 from sklearn_gmmcf._lloyd import assign
-from sklearn_gmmcf._observed import observe
 from sklearn_gmmcf._starts import (
     _draw,
     draw_distant_rows,

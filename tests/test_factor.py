@@ -20,6 +20,7 @@ from sklearn.base import clone
 from sklearn.decomposition import FactorAnalysis
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import KFold
+from sklearn_gmmcf._observed import observe
 
 from sklearn_gmmcf import (
     MaskedGaussianMixture,
@@ -28,7 +29,6 @@ from sklearn_gmmcf import (
 )
 from sklearn_gmmcf._base import Model
 from sklearn_gmmcf._em import run_em
-from sklearn_gmmcf._observed import observe
 from sklearn_gmmcf.covariance import Given, _factor
 from sklearn_gmmcf.covariance._factor import Factor, FactorParameters, Priors
 from sklearn_gmmcf.datasets import make_ratings

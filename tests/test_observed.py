@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from hypothesis import given
 from scipy import sparse
+from sklearn_gmmcf._observed import observe
 
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture, _observed
-from sklearn_gmmcf._observed import observe
 from tests.drawn import clusters, tables
 
 SPARSE_FORMATS = ["csr", "csc", "coo", "lil", "dok"]

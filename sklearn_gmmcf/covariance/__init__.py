@@ -8,7 +8,8 @@ A class of one's own derives from :class:`Family`.
 from typing import Any
 
 from sklearn_gmmcf.covariance._diagonal import Diagonal, Spherical
-from sklearn_gmmcf.covariance._factor import Factor, Priors
+from sklearn_gmmcf.covariance._factor import Factor
+from sklearn_gmmcf.covariance._factor_step import Priors
 from sklearn_gmmcf.covariance._family import (
     SHARED,
     Family,

@@ -244,16 +244,12 @@ class MixtureDisplay:
         name = describe_mixture(mixture) if name is None else name
         if len(rows) < n_rows:
             name += f"\n{len(rows):,} of {n_rows:,} rows"
-        means = mixture.means_[:, pair]
+        means, components = mixture.means_[:, pair], range(len(mixture.weights_))
+        covariances = [mixture.get_covariance(k, columns=pair) for k in components]
         display = cls(
             **_gather_points(mixture, Z, rows, pair, names),
             means=means,
-            covariances=np.array(
-                [
-                    mixture.get_covariance(k, columns=pair)
-                    for k in range(len(mixture.weights_))
-                ]
-            ),
+            covariances=np.array(covariances),
             weights=mixture.weights_,
             feature_names=[
                 f"{names[j]} (transformed)" if has_steps(estimator) else str(names[j])

@@ -1,0 +1,170 @@
+"""The contracts of a family, for all families; and families as objects."""
+
+import re
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+from sklearn_gmmcf import MaskedGaussianMixture
+from sklearn_gmmcf.covariance import (
+    FAMILIES,
+    Diagonal,
+    Factor,
+    Family,
+    Full,
+    Spherical,
+    Tied,
+)
+from sklearn_gmmcf.data import observe
+from sklearn_gmmcf.testing import FAMILY_CHECKS, check_family
+
+INSTANCES = [
+    Spherical(reg_covar=1e-6),
+    Spherical(mean_precision_prior=3.0),
+    Diagonal(),
+    Diagonal(mean_precision_prior=2.0),
+    Tied(),
+    Tied(mean_precision_prior=1.0, covariance_precision_prior=5.0),
+    Full(reg_covar=1e-3),
+    Full(mean_precision_prior=1.0, covariance_precision_prior=5.0),
+    Factor(n_factors=1),
+    Factor(n_factors=3),
+]
+
+
+def test_all_families_are_checked():
+    assert {type(family) for family in INSTANCES} == set(FAMILIES.values())
+
+
+@pytest.mark.parametrize("check", FAMILY_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("family", INSTANCES, ids=repr)
+def test_contract(family, check):
+    check(family)
+
+
+class Wide(Diagonal):
+    """Breaks the contract of conditional moments."""
+
+    def conditional(self, parameters, block, rows, columns):
+        means, variances = super().conditional(parameters, block, rows, columns)
+        return means, 2 * variances
+
+
+class Half(Diagonal):
+    """Without the methods that a family may leave out."""
+
+    sample = Family.sample
+    covariance = Family.covariance
+
+
+def test_a_broken_contract_is_named():
+    with pytest.raises(AssertionError) as info:
+        check_family(Wide())
+    assert any("check_conditional_moments" in note for note in info.value.__notes__)
+
+
+def make_table():
+    X = np.random.default_rng(0).standard_normal((60, 4))
+    X[::4, 1] = np.nan
+    return X
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_name_is_a_shorthand(name):
+    X = make_table()
+    options = {"factor": {"n_factors": 10}}.get(name, {"reg_covar": 1e-6})
+    by_name, by_object = (
+        MaskedGaussianMixture(2, covariance_type=each, random_state=0).fit(X)
+        for each in (name, FAMILIES[name](**options))
+    )
+    np.testing.assert_array_equal(by_object.transform(X), by_name.transform(X))
+    assert by_object.lower_bounds_ == by_name.lower_bounds_
+
+
+def test_families_in_a_search():
+    X = make_table()
+    families = [Diagonal(reg_covar=0.1), Full(reg_covar=0.1), "spherical"]
+    search = GridSearchCV(MaskedGaussianMixture(), {"covariance_type": families})
+    search.fit(X)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.best_params_["covariance_type"] in families
+
+
+def test_family_is_a_parameter():
+    family = Full(reg_covar=0.5)
+    mixture = MaskedGaussianMixture(covariance_type=family)
+    assert mixture.get_params()["covariance_type"] is family
+    assert clone(mixture).covariance_type == family
+
+
+def test_options_belong_to_the_object():
+    mixture = MaskedGaussianMixture(covariance_type=Full(), reg_covar=0.5)
+    with pytest.raises(ValueError, match=re.escape("has no use for reg_covar=0.5")):
+        mixture.fit(make_table())
+
+
+def test_missing_methods_are_named():
+    X = make_table()
+    mixture = MaskedGaussianMixture(covariance_type=Half()).fit(X)
+    with pytest.raises(NotImplementedError, match="Half does not draw rows"):
+        mixture.sample()
+    with pytest.raises(NotImplementedError, match="Half has no covariance matrix"):
+        mixture.get_covariance(0)
+    check_family(Half())
+
+
+def test_defaults_equal_overrides():
+    """Full and Factor compute completions in their own ways: the same numbers."""
+    X = make_table()
+    X[3] = np.nan
+    rows, columns = np.nonzero(np.isnan(X))
+    for family in (Full(reg_covar=0.01), Factor(n_factors=2), Diagonal()):
+        mixture = MaskedGaussianMixture(3, covariance_type=family, random_state=0)
+        model = mixture.fit(X)._model
+        (block,) = observe(X, columns=model.columns, **model.block_options)
+        default = super(type(family), family)
+        values = np.linspace(-1, 1, len(rows))
+        for name, arguments in {
+            "complete_entries": (rows, columns),
+            "log_density_entries": (rows, columns, values),
+        }.items():
+            options = {"with_variance": True} if "complete" in name else {}
+            call = (model.parameters, block, *arguments)
+            own = getattr(family, name)(*call, **options)
+            plain = getattr(default, name)(*call, **options)
+            np.testing.assert_allclose(own, plain, rtol=1e-12, atol=1e-13)
+        own, plain = (
+            [
+                part[rows, columns]
+                for part in each.complete_rows(
+                    model.parameters, block, with_variance=True
+                )
+            ]
+            for each in (family, default)
+        )
+        np.testing.assert_allclose(own, plain, rtol=1e-12, atol=1e-13)
+
+
+def test_factor_scores():
+    X = make_table()
+    mixture = MaskedGaussianMixture(2, covariance_type="factor", n_factors=3).fit(X)
+    factors = mixture.factor_scores(X)
+    assert factors.shape == (60, 3)
+    # One component completes linearly in the factors.
+    single = MaskedGaussianMixture(1, covariance_type="factor", n_factors=3).fit(X)
+    completed = single.factor_scores(X) @ single.components_ + single.intercept_
+    missing = np.isnan(X)
+    np.testing.assert_allclose(completed[missing], single.transform(X)[missing])
+    with pytest.raises(ValueError, match="'full' has no latent factors"):
+        MaskedGaussianMixture(covariance_type="full").fit(X).factor_scores(X)
+
+
+def test_covariance_of_some_columns():
+    X = make_table()
+    for name in FAMILIES:
+        mixture = MaskedGaussianMixture(2, covariance_type=name, random_state=0).fit(X)
+        whole = mixture.get_covariance(1)
+        part = mixture.get_covariance(1, columns=[2, 0])
+        np.testing.assert_allclose(part, whole[np.ix_([2, 0], [2, 0])])

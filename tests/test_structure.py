@@ -1,0 +1,112 @@
+"""The house as its source shows it: imports point one way, functions are short."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import sklearn_gmmcf
+
+ROOT = Path(sklearn_gmmcf.__file__).parent
+# Floors from the ground up; rooms of one floor may use each other without a cycle.
+FLOORS = [
+    {"_typing", "_sklearn", "_progress"},
+    {"_executors"},
+    {"data"},
+    {"covariance", "_lloyd"},
+    {"_em", "_starts"},
+    {"_model"},
+    {"_validation"},
+    {"_base"},
+    {"_mixture", "_kmeans"},
+    {"__init__"},
+    {"_held_out", "ratings"},
+    {"datasets", "model_selection", "testing"},
+    {"plotting"},
+]
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+MODULES = sorted(ROOT.rglob("*.py"))
+MAX_FUNCTION_LINES = 50
+MAX_MODULE_LINES = 600
+
+
+def name_module(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts) or "__init__"
+
+
+def list_imports(path):
+    """Modules of the package that a module imports when it is imported."""
+    tree = ast.parse(path.read_text())
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("sklearn_gmmcf"):
+            base = node.module.removeprefix("sklearn_gmmcf").removeprefix(".")
+            for alias in node.names:
+                inner = f"{base}.{alias.name}".removeprefix(".")
+                is_module = (ROOT / inner.replace(".", "/")).with_suffix(".py").exists()
+                yield inner if is_module else base or "__init__"
+
+
+def test_every_room_has_a_floor():
+    assert {name_module(path).partition(".")[0] for path in MODULES} == set(FLOOR)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_module)
+def test_imports_point_down(path):
+    module = name_module(path)
+    room = module.partition(".")[0]
+    for other in list_imports(path):
+        other_room = other.partition(".")[0]
+        if other_room != room and room != "__init__":
+            assert FLOOR[other_room] <= FLOOR[room], f"{module} imports {other}"
+
+
+def test_imports_have_no_cycle():
+    graph = {name_module(p): set(list_imports(p)) - {name_module(p)} for p in MODULES}
+    while leaves := {
+        name for name, imports in graph.items() if not imports & set(graph)
+    }:
+        graph = {name: imports for name, imports in graph.items() if name not in leaves}
+    assert not graph
+
+
+def count_docstring_lines(node):
+    if ast.get_docstring(node) is None:
+        return 0
+    return node.body[0].end_lineno - node.body[0].lineno + 1
+
+
+def count_code_lines(function):
+    """Lines of a function without its docstring."""
+    n_lines = function.end_lineno - function.lineno + 1
+    return n_lines - count_docstring_lines(function)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_module)
+def test_functions_are_short(path):
+    tree = ast.parse(path.read_text())
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    long = {f.name: count_code_lines(f) for f in functions if f.name != "__init__"}
+    assert not {name: n for name, n in long.items() if n > MAX_FUNCTION_LINES}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_module)
+def test_modules_are_short(path):
+    """Without the docstrings, which make up half of the estimators and displays."""
+    text = path.read_text()
+    documented = ast.FunctionDef, ast.ClassDef, ast.Module
+    nodes = [n for n in ast.walk(ast.parse(text)) if isinstance(n, documented)]
+    n_lines = len(text.splitlines()) - sum(map(count_docstring_lines, nodes))
+    assert n_lines <= MAX_MODULE_LINES
+
+
+def test_private_modules_of_scikit_learn_have_one_home():
+    for path in MODULES:
+        if path.name == "_sklearn.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+                "sklearn."
+            ):
+                names = [*node.module.split("."), *(a.name for a in node.names)]
+                assert not any(name.startswith("_") for name in names), path
