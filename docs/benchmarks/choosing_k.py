@@ -14,7 +14,7 @@ import importlib.util
 from pathlib import Path
 
 import numpy as np
-from cells import parser, run, timed, work, write_table
+from cells import parser, read_results, run, timed, work, write_table
 
 LIMIT = 400.0
 KS = range(1, 9)
@@ -165,13 +165,11 @@ def unseen_users(folder):
     }
 
 
-def cells(folder):
+def cells():
     for data in TRUE:
         for method in METHODS.values():
             for seed in range(10):
                 yield {"data": data, "seed": seed, "method": method}
-    if folder:
-        yield {"data": "ml-latest-small", "seed": 0, "method": "unseen users"}
 
 
 def main():
@@ -182,15 +180,26 @@ def main():
         folder = options.folder
         work(options.cell, lambda **cell: measure(**cell, folder=folder))
         return
-    arguments = [options.folder] if options.folder else []
     results = run(
         "choosing-k",
         __file__,
-        list(cells(options.folder)),
+        list(cells()),
         options,
-        arguments,
+        ("chosen", "seconds"),
+        varying=("seed",),
         limits=lambda cell: LIMIT,
     )
+    if options.folder:
+        run(
+            "choosing-k-new-users",
+            __file__,
+            [{"data": "ml-latest-small", "seed": 0, "method": "unseen users"}],
+            options,
+            ("chosen", "rmse", "best"),
+            arguments=[options.folder],
+            limits=lambda cell: LIMIT,
+        )
+    results += read_results("choosing-k-new-users", options)
     rows = []
     for data, true in TRUE.items():
         for label, method in METHODS.items():

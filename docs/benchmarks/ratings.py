@@ -24,6 +24,15 @@ from sklearn.model_selection import KFold, ShuffleSplit
 SETS = ("ml-latest-small", "jester", "netflix", "ml-100k", "ml-1m", "ml-10m")
 N_FOLDS = {"ml-10m": 1}
 LIMIT = 240.0
+FIELDS = (
+    "rmse",
+    "mae",
+    "log_density",
+    "coverage",
+    "fit_seconds",
+    "predict_seconds",
+    "memory",
+)
 
 # Every setting of every model: one for all sets, or a grid searched in each fold.
 OURS = {"n_components": 4, "random_state": 0}
@@ -369,20 +378,18 @@ def measure(folder, set, model, kind, fold, settings):
     return result
 
 
-def cells(folder):
-    for name in SETS:
-        if not present(folder, name):
-            continue
-        for model, (kind, settings) in MODELS.items():
-            n_folds = N_FOLDS.get(name, 5)
-            for fold in range(FEW_FOLDS.get((model, name), n_folds)):
-                yield {
-                    "set": name,
-                    "model": model,
-                    "kind": kind,
-                    "fold": fold,
-                    "settings": settings,
-                }
+def cells(name):
+    """The cells of one set."""
+    for model, (kind, settings) in MODELS.items():
+        n_folds = N_FOLDS.get(name, 5)
+        for fold in range(FEW_FOLDS.get((model, name), n_folds)):
+            yield {
+                "set": name,
+                "model": model,
+                "kind": kind,
+                "fold": fold,
+                "settings": settings,
+            }
 
 
 def _mean(results, name, form):
@@ -392,7 +399,7 @@ def _mean(results, name, form):
 
 def tabulate(name, results, options):
     """The table of one set."""
-    of_set = {(c["model"], c["fold"]): r for c, r in results if c["set"] == name}
+    of_set = {(cell["model"], cell["fold"]): result for cell, result in results}
     table = []
     for model in MODELS:
         of_model = {f: r for (m, f), r in of_set.items() if m == model}
@@ -430,21 +437,28 @@ def tabulate(name, results, options):
 
 def main():
     command = parser(__doc__)
-    command.add_argument("folder", type=Path)
+    command.add_argument("folder", type=Path, nargs="?")
     options = command.parse_args()
+    if not (options.folder or options.report):
+        command.error("FOLDER is needed, unless --report is given")
     if options.cell:
         work(options.cell, lambda **cell: measure(options.folder, **cell))
         return
-    results = run(
-        "ratings",
-        __file__,
-        list(cells(options.folder)),
-        options,
-        arguments=[options.folder],
-        limits=lambda cell: LIMIT,
-    )
-    for name in dict.fromkeys(cell["set"] for cell, _ in results):
-        tabulate(name, results, options)
+    for name in SETS:
+        if not (options.report or present(options.folder, name)):
+            continue
+        results = run(
+            f"ratings-{name}",
+            __file__,
+            list(cells(name)),
+            options,
+            FIELDS,
+            varying=("fold",),
+            arguments=[options.folder],
+            limits=lambda cell: LIMIT,
+        )
+        if results:
+            tabulate(name, results, options)
 
 
 if __name__ == "__main__":
