@@ -1,4 +1,4 @@
-"""The machinery of docs/benchmarks: what it hides, keeps, resumes and reports."""
+"""The machinery of docs/benchmarks: hidden entries, results, resumption, tables."""
 
 import importlib
 import json

@@ -55,16 +55,20 @@ def parser(description):
     """A parser of the arguments that all scripts share."""
     parsed = argparse.ArgumentParser(description=description.splitlines()[0])
     parsed.add_argument("--cell", type=json.loads, help=argparse.SUPPRESS)
-    parsed.add_argument("--only", default="", help="cells whose settings have this")
-    parsed.add_argument("--limit", type=float, help="seconds for a cell")
-    parsed.add_argument("--retry", action="store_true", help="cells that failed, too")
-    parsed.add_argument("--report", action="store_true", help="tables only, no runs")
+    parsed.add_argument(
+        "--only", default="", help="run cells whose settings contain this text"
+    )
+    parsed.add_argument("--limit", type=float, help="seconds allowed for a cell")
+    parsed.add_argument("--retry", action="store_true", help="run failed cells again")
+    parsed.add_argument(
+        "--report", action="store_true", help="make the tables, run no cell"
+    )
     parsed.add_argument("--results", type=Path, default=RESULTS)
     return parsed
 
 
 def environment():
-    """What figures of time depend on."""
+    """The machine, versions and commit, on which timings depend."""
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -87,15 +91,15 @@ def environment():
 
 
 def memory():
-    """Peak of this process's memory so far, MiB."""
+    """Peak memory of this process so far, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def timed(function, *args, **kwargs):
-    """The result of a call, and its seconds of processor time.
+    """The result of a call, and its processor time in seconds.
 
-    On one thread these are those of the clock, less what other processes took.
+    On one thread this is the elapsed time without the time of other processes.
     """
     started = time.process_time()
     result = function(*args, **kwargs)
@@ -103,7 +107,7 @@ def timed(function, *args, **kwargs):
 
 
 def work(cell, function):
-    """In the process of a cell: write what the function returns for it."""
+    """In the process of a cell: compute its result and print it."""
     warnings.simplefilter("ignore")
     print("\n" + _MARK + json.dumps(function(**cell)), flush=True)
 
@@ -246,12 +250,12 @@ def _run_apart(script, cell, arguments, limit):
     for line in reversed(ended.stdout.splitlines()):
         if line.startswith(_MARK):
             return json.loads(line.removeprefix(_MARK))
-    said = [line for line in ended.stderr.splitlines() if line.strip()]
-    return {"failed": said[-1][:200] if said else f"ended with {ended.returncode}"}
+    lines = [line for line in ended.stderr.splitlines() if line.strip()]
+    return {"failed": lines[-1][:200] if lines else f"ended with {ended.returncode}"}
 
 
 def write_table(name, title, header, rows, options):
-    """Print a table, and write it for the page of the docs."""
+    """Print a table, and write it as a fragment for the page of the docs."""
     texts = [[str(value) for value in row] for row in [header, *rows]]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     print(f"\n{title}")
