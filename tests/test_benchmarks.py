@@ -1,7 +1,8 @@
-"""The machinery of docs/benchmarks: what it hides, keeps, resumes and reports."""
+"""The machinery of docs/benchmarks: hidden entries, results, resumption, tables."""
 
 import importlib
 import json
+import shutil
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -18,14 +19,14 @@ import sys, time
 sys.path.insert(0, {folder!r})
 from cells import parser, work
 
-def measure(what):
+def measure(case):
     with open({log!r}, "a") as log:
-        log.write(what + "\\n")
-    if what == "fails":
+        log.write(case + "\\n")
+    if case == "fails":
         raise RuntimeError("the peer is broken")
-    if what == "sleeps":
+    if case == "sleeps":
         time.sleep(60)
-    return {{"value": 2.5}}
+    return {{"value": 2.5, "detail": [1, 2]}}
 
 work(parser("A stub.").parse_args().cell, measure)
 """
@@ -43,14 +44,16 @@ def test_cells_are_kept_resumed_and_fail_in_their_row(scripts, tmp_path):
     run = scripts("cells")
     script, log = tmp_path / "stub.py", tmp_path / "log"
     script.write_text(STUB.format(folder=str(SCRIPTS), log=str(log)))
-    cells = [{"what": what} for what in ("works", "fails", "sleeps")]
-    options = Namespace(results=tmp_path, only="", retry=False, limit=None)
+    cells = [{"case": case} for case in ("works", "fails", "sleeps")]
+    options = Namespace(
+        results=tmp_path, only="", retry=False, limit=None, report=False
+    )
 
     def go():
         def limits(cell):
-            return 0.8 if cell["what"] == "sleeps" else 60
+            return 0.8 if cell["case"] == "sleeps" else 60
 
-        return run.run("stub", script, cells, options, limits=limits)
+        return run.run("stub", script, cells, options, ["value"], limits=limits)
 
     results = [result for _, result in go()]
     assert results[0] == {"value": 2.5}
@@ -62,16 +65,97 @@ def test_cells_are_kept_resumed_and_fail_in_their_row(scripts, tmp_path):
     assert log.read_text().split() == first  # none was run again
     options.retry, options.only = True, "fails"
     go()
-    assert log.read_text().split() == [*first, "fails"]  # only what failed
-    kept = json.loads((tmp_path / "stub.json").read_text())["cells"]
-    assert [entry["cell"] for entry in kept] == cells
-    of_cell = kept[0]["environment"]
-    assert of_cell["versions"]["numpy"] == np.__version__
-    assert {"cpu", "commit", "threads"} <= set(of_cell)
+    assert log.read_text().split() == [*first, "fails"]  # only the failed cell
+    details = json.loads((tmp_path / "cells/stub.json").read_text())
+    assert details[0]["result"] == {"value": 2.5, "detail": [1, 2]}
+    for kept in (details, run.load(tmp_path / "stub.json")):
+        assert [entry["cell"] for entry in kept] == cells
+        environment = kept[0]["environment"]
+        assert environment["versions"]["numpy"] == np.__version__
+        assert {"cpu", "commit", "threads"} <= set(environment)
     # Another setting is another cell.
     options.only = "other"
-    cells.append({"what": "other"})
-    assert go()[-1] == ({"what": "other"}, {"value": 2.5})
+    cells.append({"case": "other"})
+    assert go()[-1] == ({"case": "other"}, {"value": 2.5})
+    # Each of the two files is enough to resume, and the details take precedence.
+    before = log.read_text()
+    written = (tmp_path / "stub.json").read_text()
+    (tmp_path / "stub.json").unlink()
+    options.retry, options.only = False, ""
+    go()
+    assert (tmp_path / "stub.json").read_text() == written
+    (tmp_path / "cells/stub.json").unlink()
+    expected = go()
+    assert (tmp_path / "stub.json").read_text() == written
+    details[0]["result"]["value"] = 3.5
+    (tmp_path / "cells/stub.json").write_text(json.dumps(details))
+    assert go()[0] == (cells[0], {"value": 3.5})
+    assert go()[1:] == expected[1:]
+    assert log.read_text() == before
+    options.report, options.retry = True, True
+    assert len(go()) == len(cells)
+    assert log.read_text() == before
+
+
+def test_compact_file_has_a_line_for_cells_that_differ_in_varying_settings(
+    scripts, tmp_path
+):
+    cells = scripts("cells")
+    path = tmp_path / "trial.json"
+
+    def entry(model, fold, result, commit="a", **environment):
+        settings = {"model": model, "settings": {"grid": [1, 2]}, "fold": fold}
+        environment = {"cpu": "x", "commit": commit, **environment}
+        return {"cell": settings, "result": result, "environment": environment}
+
+    entries = [
+        entry("first", 0, {"rmse": 1 / 3, "n": 4, "detail": [1]}),
+        entry("first", 1, {"failed": "no memory"}),
+        entry("second", 0, {"rmse": 1e5 / 3, "std": float("inf")}),
+        entry("second", 1, {"rmse": 2e-7 / 3}, commit="b"),
+        entry("second", 2, {"rmse": 1.5}, commit="b", cpu="y"),
+        entry("second", 3, {"rmse": 2.5}, commit="b"),
+    ]
+    cells.save(path, entries, ["rmse", "n", "std"], ["fold"])
+    kept = cells.load(path)
+    expected = [entries[index] for index in (0, 1, 2, 3, 5, 4)]
+    assert [e["cell"] for e in kept] == [e["cell"] for e in expected]
+    assert [e["environment"] for e in kept] == [e["environment"] for e in expected]
+    assert kept[0]["result"] == {"rmse": 0.333333333, "n": 4}
+    assert kept[1]["result"] == {"failed": "no memory"}
+    assert kept[2]["result"] == {"rmse": 33333.3333, "std": np.inf}
+    assert kept[3]["result"] == {"rmse": 6.66666667e-8}
+    lines = path.read_text().splitlines()
+    rows = [line for line in lines if line.startswith('{"cell"')]
+    assert [json.loads(line.rstrip(","))["varying"]["fold"] for line in rows] == [
+        [0, 1], [0], [1, 3], [2],
+    ]  # fmt: skip
+    assert sum('"cpu"' in line for line in lines) == 2
+    # Saving loaded entries changes nothing.
+    cells.save(path, kept, ["rmse", "n", "std"], ["fold"])
+    assert path.read_text().splitlines() == lines
+    assert cells.load(tmp_path / "absent.json") == []
+
+
+def test_committed_results_make_the_committed_tables(
+    scripts, tmp_path, capsys, monkeypatch
+):
+    committed = SCRIPTS / "results"
+    files = [*committed.glob("*.json"), *committed.glob("*.rst")]
+    for path in committed.glob("*.json"):
+        shutil.copy(path, tmp_path)
+    for name in ("ratings", "tables", "speed", "choosing_k"):
+        script = scripts(name)
+        arguments = [f"{name}.py", "--report", "--results", str(tmp_path)]
+        monkeypatch.setattr(sys, "argv", arguments)
+        script.main()
+    made = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert made == {path.name: path.read_text() for path in files}
+    assert len([name for name in made if name.endswith(".rst")]) == 7
+    # Results stay small enough to be read and reviewed.
+    assert sum(len(text.splitlines()) for text in made.values()) < 2_000
+    assert sum(len(text.encode()) for text in made.values()) < 120_000
+    capsys.readouterr()
 
 
 def test_table_is_a_fragment(scripts, tmp_path, capsys):
@@ -126,8 +210,9 @@ def test_sets_and_splits_of_the_literature(scripts, tmp_path):
         assert bounds[1] == 5
         if name == "ml-100k":
             assert len(set.union(*tested)) == 100
-    of_ten_million = [c for c in ratings.cells(tmp_path) if c["set"] == "ml-10m"]
-    assert {cell["fold"] for cell in of_ten_million} == {0}
+    ten_million = list(ratings.cells("ml-10m"))
+    assert {cell["set"] for cell in ten_million} == {"ml-10m"}
+    assert {cell["fold"] for cell in ten_million} == {0}
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -222,4 +307,4 @@ def test_speed_and_choice_of_k_run(scripts, monkeypatch):
     monkeypatch.setattr(choosing, "N_STARTS", 1)
     assert choosing.measure("table", 0, "bic")["chosen"] == 3
     assert choosing.measure("table", 0, "sklearn")["chosen"] == 3
-    assert len(list(choosing.cells(None))) == 2 * 7 * 10
+    assert len(list(choosing.cells())) == 2 * 7 * 10

@@ -1,10 +1,17 @@
 """Cells of a benchmark: one process each, resumable, with time limits.
 
-A cell is a mapping of settings, all that its result depends on. It is worked on by
-``python SCRIPT --cell JSON`` in a process of its own, so that its peak of memory is
-honest and that it can be stopped. Its result is kept in ``results/NAME.json`` at once;
-cells that stand there already are not run again, unless they failed and ``--retry`` is
-given.
+A cell is a mapping that holds all settings on which its result depends. The command
+``python SCRIPT --cell JSON`` works on it in a process of its own, which can be stopped
+and whose peak memory is that cell's alone.
+
+Results are kept twice. While a trial runs, each finished cell is added at once to
+``results/cells/NAME.json``, with every detail; git ignores this folder. After the run
+``results/NAME.json`` is written, which belongs in the repository: only the fields that
+the tables use, to nine significant digits, and one line for all cells that differ only
+in the settings that the script calls varying, such as the fold. A cell that is in one
+of the two files is not run again, unless it failed and ``--retry`` is given.
+
+The tables are made from ``results/NAME.json``; with ``--report`` nothing is run first.
 """
 
 import argparse
@@ -21,6 +28,8 @@ from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
 _MARK = "result of the cell: "
+# The tables show up to eight digits of means of these values.
+_DIGITS = 9
 _PACKAGES = (
     "sklearn-gmmcf",
     "numpy",
@@ -43,18 +52,23 @@ _THREADS = (
 
 
 def parser(description):
-    """What all scripts understand."""
+    """A parser of the arguments that all scripts share."""
     parsed = argparse.ArgumentParser(description=description.splitlines()[0])
     parsed.add_argument("--cell", type=json.loads, help=argparse.SUPPRESS)
-    parsed.add_argument("--only", default="", help="cells whose settings have this")
-    parsed.add_argument("--limit", type=float, help="seconds for a cell")
-    parsed.add_argument("--retry", action="store_true", help="cells that failed, too")
+    parsed.add_argument(
+        "--only", default="", help="run cells whose settings contain this text"
+    )
+    parsed.add_argument("--limit", type=float, help="seconds allowed for a cell")
+    parsed.add_argument("--retry", action="store_true", help="run failed cells again")
+    parsed.add_argument(
+        "--report", action="store_true", help="make the tables, run no cell"
+    )
     parsed.add_argument("--results", type=Path, default=RESULTS)
     return parsed
 
 
 def environment():
-    """What figures of time depend on."""
+    """The machine, versions and commit, on which timings depend."""
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -67,7 +81,7 @@ def environment():
         names = [x for x in info.read_text().splitlines() if x.startswith("model name")]
         cpu = names[0].split(":")[1].strip() if names else cpu
     commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"],
+        ["git", "rev-parse", "--short=10", "HEAD"],
         cwd=Path(__file__).parent,
         capture_output=True,
         text=True,
@@ -77,15 +91,15 @@ def environment():
 
 
 def memory():
-    """Peak of this process's memory so far, MiB."""
+    """Peak memory of this process so far, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def timed(function, *args, **kwargs):
-    """The result of a call, and its seconds of processor time.
+    """The result of a call, and its processor time in seconds.
 
-    On one thread these are those of the clock, less what other processes took.
+    On one thread this is the elapsed time without the time of other processes.
     """
     started = time.process_time()
     result = function(*args, **kwargs)
@@ -93,20 +107,26 @@ def timed(function, *args, **kwargs):
 
 
 def work(cell, function):
-    """In the process of a cell: write what the function returns for it."""
+    """In the process of a cell: compute its result and print it."""
     warnings.simplefilter("ignore")
     print("\n" + _MARK + json.dumps(function(**cell)), flush=True)
 
 
-def run(name, script, cells, options, arguments=(), limits=None):
+def run(name, script, cells, options, fields, varying=(), arguments=(), limits=None):
     """Run the cells that are not finished; return [(cell, result)] of all.
 
-    ``limits`` tells the seconds that a cell may take. A result is a mapping, with
-    "failed" where a cell has none: the last line of what went wrong.
+    ``fields`` of the results are kept for the tables; cells that differ only in their
+    ``varying`` settings share a line of the file. ``limits`` maps a cell to the seconds
+    that it may take. A result is a mapping; the result of a cell that failed holds
+    "failed" alone, the last line of the error.
     """
+    if options.report:
+        return read_results(name, options)
     path = options.results / f"{name}.json"
-    kept = json.loads(path.read_text())["cells"] if path.exists() else []
-    done = {_key(entry["cell"]): entry for entry in kept}
+    scratch = options.results / "cells" / f"{name}.json"
+    details = json.loads(scratch.read_text()) if scratch.exists() else []
+    details = {_key(entry["cell"]): entry for entry in details}
+    done = {_key(entry["cell"]): entry for entry in load(path)} | details
     wanted = [cell for cell in cells if options.only in _key(cell)]
     for number, cell in enumerate(wanted, 1):
         before = done.get(_key(cell))
@@ -118,17 +138,95 @@ def run(name, script, cells, options, arguments=(), limits=None):
         result = _run_apart(script, cell, arguments, limit)
         seconds = time.perf_counter() - started
         print(result.get("failed") or f"{seconds:.0f} s", flush=True)
-        done[_key(cell)] = {
-            "cell": cell,
-            "result": result,
-            "environment": environment(),
+        entry = {"cell": cell, "result": result, "environment": environment()}
+        done[_key(cell)] = details[_key(cell)] = entry
+        _write(scratch, _one_line_each(details.values()))
+    finished = [done[_key(cell)] for cell in cells if _key(cell) in done]
+    save(path, finished, fields, varying)
+    return read_results(name, options)
+
+
+def read_results(name, options):
+    """[(cell, result)] of the finished cells, read from ``results/NAME.json``."""
+    entries = load(options.results / f"{name}.json")
+    return [(entry["cell"], entry["result"]) for entry in entries]
+
+
+def save(path, entries, fields, varying=()):
+    """Write the compact file of a trial: a line for each environment and each row.
+
+    A row holds the cells that agree in their commit, their environment, and all but the
+    ``varying`` settings. These settings and the results are columns with one value for
+    each cell; a value is null where the result has no such field.
+    """
+    environments, rows = [], {}
+    for entry in entries:
+        machine = dict(entry["environment"])
+        commit = machine.pop("commit")
+        if machine not in environments:
+            environments.append(machine)
+        shared = {
+            "cell": {k: v for k, v in entry["cell"].items() if k not in varying},
+            "commit": commit,
+            "environment": environments.index(machine),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        whole = json.dumps({"cells": list(done.values())}, indent=1)
-        partial = path.with_suffix(".part")
-        partial.write_text(whole + "\n")
-        partial.replace(path)
-    return [(cell, done[_key(cell)]["result"]) for cell in cells if _key(cell) in done]
+        rows.setdefault(_key(shared), (shared, []))[1].append(entry)
+    lines = []
+    for shared, members in rows.values():
+        settings = {
+            name: [entry["cell"][name] for entry in members] for name in varying
+        }
+        results = [entry["result"] for entry in members]
+        columns = {
+            field: [_rounded(result.get(field)) for result in results]
+            for field in (*fields, "failed")
+            if any(field in result for result in results)
+        }
+        lines.append({**shared, "varying": settings, "results": columns})
+    machines, lines = _one_line_each(environments), _one_line_each(lines)
+    _write(path, f'{{"environments": {machines},\n"rows": {lines}}}')
+
+
+def load(path):
+    """Entries of a compact file, one for each cell; [] if there is no such file.
+
+    An entry is a mapping with the keys "cell", "result" and "environment".
+    """
+    if not path.exists():
+        return []
+    saved = json.loads(path.read_text())
+    entries = []
+    for row in saved["rows"]:
+        machine = saved["environments"][row["environment"]]
+        n_cells = len(next(iter(row["results"].values())))
+        for n in range(n_cells):
+            settings = {name: column[n] for name, column in row["varying"].items()}
+            result = {name: column[n] for name, column in row["results"].items()}
+            entries.append(
+                {
+                    "cell": row["cell"] | settings,
+                    "result": {k: v for k, v in result.items() if v is not None},
+                    "environment": machine | {"commit": row["commit"]},
+                }
+            )
+    return entries
+
+
+def _rounded(value):
+    return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
+
+
+def _one_line_each(values):
+    """A JSON array, one line for each value."""
+    return "[\n" + ",\n".join(map(json.dumps, values)) + "\n]"
+
+
+def _write(path, text):
+    # A run may be stopped at any time, and should leave a whole file.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".part")
+    partial.write_text(text + "\n")
+    partial.replace(path)
 
 
 def _key(cell):
@@ -152,12 +250,12 @@ def _run_apart(script, cell, arguments, limit):
     for line in reversed(ended.stdout.splitlines()):
         if line.startswith(_MARK):
             return json.loads(line.removeprefix(_MARK))
-    said = [line for line in ended.stderr.splitlines() if line.strip()]
-    return {"failed": said[-1][:200] if said else f"ended with {ended.returncode}"}
+    lines = [line for line in ended.stderr.splitlines() if line.strip()]
+    return {"failed": lines[-1][:200] if lines else f"ended with {ended.returncode}"}
 
 
 def write_table(name, title, header, rows, options):
-    """Print a table, and write it for the page of the docs."""
+    """Print a table, and write it as a fragment for the page of the docs."""
     texts = [[str(value) for value in row] for row in [header, *rows]]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     print(f"\n{title}")

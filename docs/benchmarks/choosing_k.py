@@ -3,18 +3,19 @@
     pip install -e ".[benchmarks]"
     python docs/benchmarks/choosing_k.py [FOLDER]
 
-Ratings by four types of users, 70 % holes (`make_ratings`, 500 x 60), and a table of
-three Gaussians in eight columns, 30 % holes, 400 rows. Ten draws of each, K from 1 to
-8, three starts. scikit-learn's mixture and the peer's see data of the same truth and
-without holes where "complete" stands. With FOLDER, which holds `ml-latest-small`, also:
-does the choice by hidden entries hold for users that the search has not seen?
+Ratings by four types of users, 70 % of them missing (`make_ratings`, 500 x 60), and a
+table of three Gaussians in eight columns, 400 rows, 30 % of the entries missing. Ten
+draws of each, K from 1 to 8, three starts. "Complete" marks fits of scikit-learn and
+StepMix to the same data without missing entries. FOLDER, which holds `ml-latest-small`,
+adds one question: does the choice by hidden entries hold for users that the search did
+not use?
 """
 
 import importlib.util
 from pathlib import Path
 
 import numpy as np
-from cells import parser, run, timed, work, write_table
+from cells import parser, read_results, run, timed, work, write_table
 
 LIMIT = 400.0
 KS = range(1, 9)
@@ -32,7 +33,7 @@ METHODS = {
 
 
 def make(name, seed):
-    """Data with holes, the same without, and the family that made them."""
+    """Data with missing entries, the same data complete, and their covariance type."""
     if name == "ratings":
         from sklearn_gmmcf.datasets import make_ratings
 
@@ -40,12 +41,12 @@ def make(name, seed):
             500, 60, n_types=4, n_factors=0, density=0.3, random_state=seed
         )
         X = made.data.tocoo()
-        holes = np.full(X.shape, np.nan)
-        holes[X.row, X.col] = X.data
+        incomplete = np.full(X.shape, np.nan)
+        incomplete[X.row, X.col] = X.data
         full = make_ratings(
             500, 60, n_types=4, n_factors=0, density=1.0, random_state=seed
         ).data.toarray()
-        return holes, full, "spherical"
+        return incomplete, full, "spherical"
     rng = np.random.default_rng(seed)
     means = 1.5 * rng.standard_normal((3, 8))
     full = means[rng.integers(3, size=400)] + rng.standard_normal((400, 8))
@@ -53,7 +54,7 @@ def make(name, seed):
 
 
 def _lowest(fit, criterion):
-    """The K of the lowest criterion, over starts."""
+    """The K with the lowest criterion, each K with its best start."""
     values = [min(criterion(fit(K, seed)) for seed in range(N_STARTS)) for K in KS]
     return KS[int(np.argmin(values))]
 
@@ -114,10 +115,10 @@ def measure(data, seed, method, folder=None):
     if method.startswith("stepmix") and importlib.util.find_spec("stepmix") is None:
         return {"failed": "stepmix is not installed"}
     if data == "ml-latest-small":
-        return unseen_users(Path(folder))
-    holes, full, kind = make(data, seed)
+        return new_users(Path(folder))
+    incomplete, full, kind = make(data, seed)
     if method == "stepmix":
-        chosen, seconds = timed(stepmix, holes, kind, "_nan")
+        chosen, seconds = timed(stepmix, incomplete, kind, "_nan")
     elif method == "stepmix_complete":
         chosen, seconds = timed(stepmix, full, kind, "")
     elif method == "sklearn":
@@ -128,12 +129,12 @@ def measure(data, seed, method, folder=None):
 
         chosen, seconds = timed(_lowest, fit, lambda mixture: mixture.bic(full))
     else:
-        chosen, seconds = timed(ours, holes, kind, method)
+        chosen, seconds = timed(ours, incomplete, kind, method)
     return {"chosen": int(chosen), "seconds": seconds}
 
 
-def unseen_users(folder):
-    """A search among 36 mixtures by hidden entries, judged by a fifth of the users."""
+def new_users(folder):
+    """A search among 36 mixtures by hidden entries, tested on a fifth of the users."""
     from sklearn.base import clone
     from sklearn.model_selection import GridSearchCV, ShuffleSplit
 
@@ -143,7 +144,7 @@ def unseen_users(folder):
 
     X = load_movielens(folder / "ml-latest-small").data
     split = ShuffleSplit(1, test_size=0.2, random_state=0).split(X)
-    seen, aside = (X[rows] for rows in next(split))
+    train, test = (X[rows] for rows in next(split))
     grid = {
         "n_components": [1, 2, 4, 8],
         "covariance_type": ["spherical", "diag", "factor"],
@@ -151,11 +152,11 @@ def unseen_users(folder):
     }
     search = GridSearchCV(
         MaskedGaussianMixture(), grid, scoring=completion_scorer("rmse")
-    ).fit(seen)
-    # The same hidden entries for all, and others than those of the search.
+    ).fit(train)
+    # All mixtures are scored on the same hidden entries, which the search did not use.
     score = completion_scorer("rmse", random_state=1)
     errors = [
-        -score(clone(search.estimator).set_params(**candidate).fit(seen), aside)
+        -score(clone(search.estimator).set_params(**candidate).fit(train), test)
         for candidate in search.cv_results_["params"]
     ]
     return {
@@ -165,13 +166,11 @@ def unseen_users(folder):
     }
 
 
-def cells(folder):
+def cells():
     for data in TRUE:
         for method in METHODS.values():
             for seed in range(10):
                 yield {"data": data, "seed": seed, "method": method}
-    if folder:
-        yield {"data": "ml-latest-small", "seed": 0, "method": "unseen users"}
 
 
 def main():
@@ -182,26 +181,38 @@ def main():
         folder = options.folder
         work(options.cell, lambda **cell: measure(**cell, folder=folder))
         return
-    arguments = [options.folder] if options.folder else []
     results = run(
         "choosing-k",
         __file__,
-        list(cells(options.folder)),
+        list(cells()),
         options,
-        arguments,
+        ("chosen", "seconds"),
+        varying=("seed",),
         limits=lambda cell: LIMIT,
     )
+    if options.folder:
+        run(
+            "choosing-k-new-users",
+            __file__,
+            [{"data": "ml-latest-small", "seed": 0, "method": "new users"}],
+            options,
+            ("chosen", "rmse", "best"),
+            arguments=[options.folder],
+            limits=lambda cell: LIMIT,
+        )
+    results += read_results("choosing-k-new-users", options)
     rows = []
     for data, true in TRUE.items():
         for label, method in METHODS.items():
-            told = [
+            finished = [
                 result
                 for cell, result in results
                 if (cell["data"], cell["method"]) == (data, method)
             ]
-            good = [result for result in told if "failed" not in result]
+            good = [result for result in finished if "failed" not in result]
             if not good:
-                rows += [[data, label, told[0]["failed"], "", ""]] if told else []
+                if finished:
+                    rows.append([data, label, finished[0]["failed"], "", ""])
                 continue
             chosen = [result["chosen"] for result in good]
             rows.append(

@@ -1,10 +1,10 @@
-"""The factor family: accuracy on three sets of ratings and on tables, and its cost.
+"""The 'factor' family: accuracy on three sets of ratings and on tables, and its cost.
 
     python docs/benchmarks/factors.py FOLDER
 
 FOLDER holds `ml-latest-small/ratings.csv.gz`, `jester5k/Jester5k.npz` and
 `netflix_incomplete.txt.gz` (MITx 6.86x). Predictions are clipped to the range of the
-ratings; one setting for all sets; the held-out entries choose nothing.
+ratings; all sets have one setting; no setting is chosen by the held-out entries.
 """
 
 import sys
@@ -39,19 +39,19 @@ def read_movielens(folder):
 
 def read_jester(folder):
     ratings = sparse.load_npz(folder / "jester5k/Jester5k.npz").tocoo()
-    out = np.random.default_rng(0).random(ratings.nnz) < 0.1
+    held_out = np.random.default_rng(0).random(ratings.nnz) < 0.1
     rows, columns, values = ratings.row, ratings.col, ratings.data
     X = sparse.csr_array(
-        (values[~out], (rows[~out], columns[~out])), shape=ratings.shape
+        (values[~held_out], (rows[~held_out], columns[~held_out])), shape=ratings.shape
     )
-    yield X, (rows[out], columns[out]), values[out], (-10, 10)
+    yield X, (rows[held_out], columns[held_out]), values[held_out], (-10, 10)
 
 
 def read_netflix(folder):
     ratings = np.loadtxt(folder / "netflix_incomplete.txt.gz")
-    out = (np.random.default_rng(0).random(ratings.shape) < 0.1) & (ratings != 0)
-    X = np.where(out | (ratings == 0), np.nan, ratings)
-    yield X, np.nonzero(out), ratings[out], (1, 5)
+    held_out = (np.random.default_rng(0).random(ratings.shape) < 0.1) & (ratings != 0)
+    X = np.where(held_out | (ratings == 0), np.nan, ratings)
+    yield X, np.nonzero(held_out), ratings[held_out], (1, 5)
 
 
 def measure(folds, **changes):
@@ -93,7 +93,7 @@ def accuracy(sets):
 
 
 def passes(sets):
-    print("ml-latest-small, K=4, r=20: after so many passes")
+    print("ml-latest-small, K=4, r=20, by the number of passes")
     for max_iter in (5, 10, 20, 40, 100):
         figures = measure(
             sets["ml-latest-small"],
@@ -127,7 +127,7 @@ def cost(sets):
 
 
 def tables():
-    print("tables, a fifth hidden, RMSE of standardized entries over the best type's")
+    print("tables, a fifth hidden, RMSE of standardized entries over the best RMSE")
     for name in ("wine", "diabetes", "breast_cancer"):
         table = scale(getattr(datasets, f"load_{name}")().data)
         errors = {}

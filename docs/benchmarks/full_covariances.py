@@ -1,14 +1,16 @@
-"""Full covariances with holes: accuracy beside imputers, and the cost of an iteration.
+"""Full covariances with missing entries: accuracy and the cost of an iteration.
 
     pip install -e ".[benchmarks]"
     python docs/benchmarks/full_covariances.py
 
 Accuracy: three components with covariances W W^T + 0.25 I, W of 20 x 4 and the means
-drawn from N(0, 1) and N(0, 4); 10,000 rows to fit, 2,000 to complete, 27 % holes.
+drawn from N(0, 1) and N(0, 4); 10,000 rows to fit, 2,000 to complete, 27 % of the
+entries missing. scikit-learn's IterativeImputer and KNNImputer complete the same rows.
 
-Cost: ratios in this process on one thread, to a loop that factorizes S_oo with scipy's
-cho_factor and solves with it, row by row and component by component (timed on 300 rows,
-without its M-step), and to scikit-learn on complete data. About five minutes in all.
+Cost: time relative to a loop that factorizes S_oo with scipy's cho_factor and solves
+with it, row by row and component by component (timed on 300 rows, without an M-step),
+and relative to scikit-learn on complete data; one process and one thread. The whole
+script takes about five minutes.
 """
 
 from functools import partial
@@ -53,16 +55,16 @@ def accuracy(seed, n_train=10_000):
     truth, _, _ = mixture_of_full_covariances(rng, n_train + 2_000, 20)
     X = np.where(rng.random(truth.shape) < 0.27, np.nan, truth)
     train, test, truth = X[:n_train], X[n_train:], truth[n_train:]
-    holes = np.isnan(test)
+    missing = np.isnan(test)
     print(f"seed {seed}: RMSE on the hidden entries of new rows, seconds to fit")
     for imputer in (IterativeImputer(random_state=0), KNNImputer()):
         started = perf_counter()
         imputer.fit(train)
         seconds = perf_counter() - started
-        errors = (imputer.transform(test) - truth)[holes]
+        errors = (imputer.transform(test) - truth)[missing]
         name = type(imputer).__name__
         print(f"    {name}: {np.sqrt(np.mean(errors**2)):.3f}  {seconds:.1f} s")
-    # On 500 rows maximum likelihood is too sure of itself.
+    # On 500 rows the intervals of maximum likelihood are too narrow.
     for n_rows, params in [
         (n_train, {}),
         (500, {}),
@@ -77,11 +79,11 @@ def accuracy(seed, n_train=10_000):
         mixture.fit(train[:n_rows])
         seconds = perf_counter() - started
         completed, std = mixture.complete(test, return_std=True)
-        errors = (completed - truth)[holes]
-        inside = np.mean(np.abs(errors) < 1.645 * std[holes])
+        errors = (completed - truth)[missing]
+        inside = np.mean(np.abs(errors) < 1.645 * std[missing])
         draws = mixture.sample_completions(test, 400, random_state=0)
         low, high = np.quantile(draws, [0.05, 0.95], axis=0)
-        drawn = np.mean(((truth >= low) & (truth <= high))[holes])
+        drawn = np.mean(((truth >= low) & (truth <= high))[missing])
         print(
             f"    full mixture, {n_rows} rows {params or ''}: "
             f"{np.sqrt(np.mean(errors**2)):.3f}  {seconds:.1f} s; "
@@ -110,22 +112,22 @@ def speed(d, n=20_000, n_components=3):
     report(f"{case}, complete", "time over scikit-learn's", ours, ours / theirs)
     ten = rng.random((10, d)) < 0.3
     masks = {
-        f"{share:.0%} holes at random": rng.random(X.shape) < share
+        f"{share:.0%} missing completely at random": rng.random(X.shape) < share
         for share in (0.1, 0.3, 0.6)
     }
-    masks["ten patterns with 30% holes"] = ten[rng.integers(10, size=n)]
+    masks["ten patterns with 30% missing"] = ten[rng.integers(10, size=n)]
     for name, mask in masks.items():
-        holed = np.where(mask, np.nan, X)
+        incomplete = np.where(mask, np.nan, X)
         ours, theirs = paired(
-            partial(iteration, partial(fit_ours, holed, start), short=1, long=4),
-            partial(row_by_row, holed[:300], means, covariances, n / 300),
+            partial(iteration, partial(fit_ours, incomplete, start), short=1, long=4),
+            partial(row_by_row, incomplete[:300], means, covariances, n / 300),
             repeats=3,
         )
         report(f"{case}, {name}", "the loop's time over ours", ours, theirs / ours)
 
 
 def row_by_row(X, means, covariances, scale):
-    """Seconds of the conditional moments of all rows, by a loop over some."""
+    """Seconds for the conditional moments of all rows, extrapolated from those in X."""
 
     def loop():
         for row in X:

@@ -1,13 +1,13 @@
-"""By how much features of the rows help to complete ratings.
+"""How much features of the rows help to complete ratings.
 
     python docs/benchmarks/hybrid_features.py FOLDER
 
-Features are further columns of the matrix, which load on the factors that the ratings
-have. They are scaled to the standard deviation of the ratings, times a weight. Weights
-are chosen by folds of the ratings; a tenth of them, held out before, tells what that is
-worth.
+Features are further columns of the matrix, which load on the same factors as the
+ratings. They are scaled to the standard deviation of the ratings, times a weight. The
+weight is chosen by cross-validation on the ratings; errors are measured on a tenth of
+the ratings, which is held out first.
 
-FOLDER is one of MovieLens, with movies.csv (such as ml-latest-small). Rows are movies,
+FOLDER is a MovieLens folder with movies.csv (such as ml-latest-small). Rows are movies,
 columns are users, and the features are the year and the number of ratings of a movie,
 or its genres.
 """
@@ -28,7 +28,7 @@ from sklearn_gmmcf import MaskedGaussianMixture, UnobservedColumnsWarning
 from sklearn_gmmcf.datasets import load_movielens
 from sklearn_gmmcf.model_selection import cross_validate_entries, hide_entries
 
-# Few movies are rated by some users: a fold may lack a user.
+# Some users rated few movies, so a fold may lack a user.
 warnings.simplefilter("ignore", UnobservedColumnsWarning)
 
 
@@ -56,7 +56,7 @@ def read_movies(folder):
 
 
 def append(ratings, features, weight):
-    """Ratings first, then the features: a COO matrix keeps the order of its entries."""
+    """Ratings and features side by side; COO keeps the ratings first in the entries."""
     features = weight * ratings.data.std() * scale(features)
     rows, columns = np.nonzero(~np.isnan(features))
     ratings = ratings.tocoo()
@@ -73,7 +73,7 @@ def append(ratings, features, weight):
 
 
 def cross_validate_ratings(X, n_ratings):
-    """The error on folds of the ratings; all features stay in each."""
+    """The error on folds of the ratings; every fold keeps all features."""
     features = np.arange(n_ratings, X.nnz)
     folds = [
         (np.append(train, features), test)
@@ -89,7 +89,7 @@ mixture = MaskedGaussianMixture(covariance_type="factor", random_state=0)
 groups = {"all": (0, np.inf), "no rating left": (0, 1), "1 to 4": (1, 5)}
 squares = {name: {group: [] for group in groups} for name in ("none", *sets)}
 for seed in range(3):
-    # A row may lose all its ratings: features are all that is known of it then.
+    # A row may lose all its ratings, and then has features only.
     train, (rows, columns, values) = hide_entries(
         ratings, 0.1, seed, allow_empty_rows=True
     )
@@ -99,7 +99,7 @@ for seed in range(3):
             X, weight = train, 0.0
         else:
             features = sets[name]
-            if name == "year and number of ratings":  # those that are left
+            if name == "year and number of ratings":  # ratings that are left
                 features[:, 1] = np.log1p(n_left)
             weights = [0.5, 1.0, 2.0]
             errors = [
@@ -110,11 +110,11 @@ for seed in range(3):
             X = append(train, features, weight)
         errors = mixture.fit(X).complete(X, entries=(rows, columns)) - values
         for group, (low, high) in groups.items():
-            some = (n_left[rows] >= low) & (n_left[rows] < high)
-            squares[name][group].append(np.mean(errors[some] ** 2))
+            in_group = (n_left[rows] >= low) & (n_left[rows] < high)
+            squares[name][group].append(np.mean(errors[in_group] ** 2))
         print(f"held out {seed}, features: {name}, weight {weight:g}")
 
 print("RMSE on held-out ratings, of rows with", ", ".join(groups))
-for name, of_groups in squares.items():
-    rmse = [np.sqrt(np.mean(means)) for means in of_groups.values()]
+for name, by_group in squares.items():
+    rmse = [np.sqrt(np.mean(means)) for means in by_group.values()]
     print(f"{name:>26}: " + "  ".join(f"{error:.4f}" for error in rmse))

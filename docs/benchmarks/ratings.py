@@ -1,4 +1,4 @@
-"""Ratings: errors on held-out entries, time and memory, beside other libraries.
+"""Ratings: errors on held-out entries, time and memory, compared with other libraries.
 
     pip install -e ".[benchmarks]"
     python docs/benchmarks/ratings.py FOLDER
@@ -7,9 +7,10 @@ FOLDER may hold `ml-latest-small/ratings.csv.gz`, `jester5k/Jester5k.npz` and
 `netflix_incomplete.txt.gz` (MITx 6.86x), each in five folds of entries; `ml-100k` (the
 folds u1 to u5 of the literature), `ml-1m` and `ml-10M100K` (random 90/10, five and one
 times). Sets that are absent are left out. Predictions are clipped to the range of the
-ratings. A grid is tried on a tenth of the training entries, and the best refitted; its
-time is that of all. "Over factor's" is the RMSE over that of our factors on the same
-folds: slow models have fewer. Memory is the peak beyond what the process had before.
+ratings. The candidates of a grid are compared on a tenth of the training entries, and
+the best one is refitted; the time covers all candidates. "RMSE relative to factor" uses
+the RMSE of "ours, factor" on the same folds, because slow models are fitted on fewer
+folds. Memory is the increase in the peak memory of the process.
 """
 
 import importlib.util
@@ -24,6 +25,15 @@ from sklearn.model_selection import KFold, ShuffleSplit
 SETS = ("ml-latest-small", "jester", "netflix", "ml-100k", "ml-1m", "ml-10m")
 N_FOLDS = {"ml-10m": 1}
 LIMIT = 240.0
+FIELDS = (
+    "rmse",
+    "mae",
+    "log_density",
+    "coverage",
+    "fit_seconds",
+    "predict_seconds",
+    "memory",
+)
 
 # Every setting of every model: one for all sets, or a grid searched in each fold.
 OURS = {"n_components": 4, "random_state": 0}
@@ -69,7 +79,7 @@ MODELS = {
     "ours, diag": ("ours", {**OURS, "covariance_type": "diag"}),
     "ours, factor": ("ours", {**OURS, "covariance_type": "factor", "n_factors": 20}),
 }
-# Folds of what takes long.
+# The number of folds for models that take long.
 FEW_FOLDS = {
     ("surprise SVD++", "jester"): 1,
     ("surprise SVD++", "netflix"): 1,
@@ -166,9 +176,10 @@ def to_dense(train):
     return dense
 
 
-# Each model: a function of training entries (rows, columns, values, shape, bounds) and
-# settings that returns a function of (rows, columns): predictions, or a mapping of them
-# and of standard deviations "std" and of a function of values "log_density".
+# Each model is a function of the training entries (rows, columns, values, shape,
+# bounds) and settings. It returns a function of (rows, columns), which returns the
+# predictions, or a mapping of "predicted", standard deviations "std", a function
+# "log_density" of values, and "n_iter".
 
 
 def column_mean(train):
@@ -181,18 +192,18 @@ def column_mean(train):
 
 
 def offsets(train, damping):
-    """Mean, and offsets of columns and then of rows, damped by so many entries."""
+    """Mean, and offsets of columns and rows; damping counts as entries of offset 0."""
     rows, columns, values, shape, _ = train
     mean = values.mean()
-    of_columns, of_rows = np.zeros(shape[1]), np.zeros(shape[0])
+    column_offsets, row_offsets = np.zeros(shape[1]), np.zeros(shape[0])
     for _ in range(10):
-        residuals = values - mean - of_rows[rows]
-        of_columns = np.bincount(columns, residuals, shape[1])
-        of_columns /= np.bincount(columns, minlength=shape[1]) + damping
-        residuals = values - mean - of_columns[columns]
-        of_rows = np.bincount(rows, residuals, shape[0])
-        of_rows /= np.bincount(rows, minlength=shape[0]) + damping
-    return lambda rows, columns: mean + of_rows[rows] + of_columns[columns]
+        residuals = values - mean - row_offsets[rows]
+        column_offsets = np.bincount(columns, residuals, shape[1])
+        column_offsets /= np.bincount(columns, minlength=shape[1]) + damping
+        residuals = values - mean - column_offsets[columns]
+        row_offsets = np.bincount(rows, residuals, shape[0])
+        row_offsets /= np.bincount(rows, minlength=shape[0]) + damping
+    return lambda rows, columns: mean + row_offsets[rows] + column_offsets[columns]
 
 
 def surprise(train, algorithm, **settings):
@@ -254,13 +265,13 @@ def stepmix(train, n_components, measurement):
     from stepmix.stepmix import StepMix
 
     X = to_dense(train)
-    seen = ~np.isnan(X).all(axis=0)
+    observed = ~np.isnan(X).all(axis=0)
     fitted = StepMix(
         n_components, measurement=measurement, random_state=0, progress_bar=0, n_init=1
-    ).fit(X[:, seen])
-    shares = fitted.predict_proba(X[:, seen])
+    ).fit(X[:, observed])
+    shares = fitted.predict_proba(X[:, observed])
     means = np.full((n_components, X.shape[1]), np.nanmean(X))
-    means[:, seen] = fitted.get_parameters()["measurement"]["means"]
+    means[:, observed] = fitted.get_parameters()["measurement"]["means"]
     return lambda rows, columns: np.sum(shares[rows] * means[:, columns].T, axis=1)
 
 
@@ -304,22 +315,22 @@ def _predictor(train, mixture):
     return predict
 
 
-# The peers, and the packages that they need.
+# The models of other libraries, and the packages that they need.
 NEEDS = {"surprise": "surprise", "cmfrec": "cmfrec", "myfm": "myfm"}
 NEEDS["stepmix"] = "stepmix"
 
 
 def grid(settings):
-    """All settings that lists in settings stand for."""
+    """All combinations of the values that are listed in settings."""
     lists = {k: v for k, v in settings.items() if isinstance(v, list)}
     for values in itertools.product(*lists.values()):
         yield {**settings, **dict(zip(lists, values, strict=True))}
 
 
 def _predict(predict, entries, bounds):
-    told = predict(*entries)
-    told = told if isinstance(told, dict) else {"predicted": told}
-    return np.clip(told["predicted"], *bounds), told
+    output = predict(*entries)
+    output = output if isinstance(output, dict) else {"predicted": output}
+    return np.clip(output["predicted"], *bounds), output
 
 
 def fit(fit_model, settings, train):
@@ -329,13 +340,13 @@ def fit(fit_model, settings, train):
     if len(candidates) > 1:
         rows, columns, values, *rest = train
         inner = ShuffleSplit(1, test_size=0.1, random_state=0)
-        kept, out = next(inner.split(values))
-        part = rows[kept], columns[kept], values[kept], *rest
-        entries = rows[out], columns[out]
+        training, held_out = next(inner.split(values))
+        part = rows[training], columns[training], values[training], *rest
+        entries = rows[held_out], columns[held_out]
         errors = []
         for candidate in candidates:
             predicted, _ = _predict(fit_model(part, **candidate), entries, rest[1])
-            errors.append(np.mean((predicted - values[out]) ** 2))
+            errors.append(np.mean((predicted - values[held_out]) ** 2))
         chosen = candidates[int(np.argmin(errors))]
     return fit_model(train, **chosen), chosen
 
@@ -345,14 +356,14 @@ def measure(folder, set, model, kind, fold, settings):
     if kind in NEEDS and importlib.util.find_spec(NEEDS[kind]) is None:
         return {"failed": f"{NEEDS[kind]} is not installed"}
     rows, columns, values, bounds, splits = read(folder, set)
-    kept, out = splits[fold]
+    training, held_out = splits[fold]
     shape = int(rows.max()) + 1, int(columns.max()) + 1
-    train = rows[kept], columns[kept], values[kept], shape, bounds
+    train = rows[training], columns[training], values[training], shape, bounds
     before = memory()
     (predict, chosen), fit_seconds = timed(fit, globals()[kind], settings, train)
-    entries = rows[out], columns[out]
-    (predicted, told), seconds = timed(_predict, predict, entries, bounds)
-    residuals = predicted - values[out]
+    entries, truth = (rows[held_out], columns[held_out]), values[held_out]
+    (predicted, output), seconds = timed(_predict, predict, entries, bounds)
+    residuals = predicted - truth
     result = {
         "rmse": float(np.sqrt(np.mean(residuals**2))),
         "mae": float(np.mean(np.abs(residuals))),
@@ -361,28 +372,26 @@ def measure(folder, set, model, kind, fold, settings):
         "memory": memory() - before,
         "chosen": chosen,
     }
-    if "std" in told:
-        inside = np.abs(told["predicted"] - values[out]) < 1.6449 * told["std"]
+    if "std" in output:
+        inside = np.abs(output["predicted"] - truth) < 1.6449 * output["std"]
         result["coverage"] = float(inside.mean())
-        result["log_density"] = float(told["log_density"](values[out]).mean())
-        result["n_iter"] = told["n_iter"]
+        result["log_density"] = float(output["log_density"](truth).mean())
+        result["n_iter"] = output["n_iter"]
     return result
 
 
-def cells(folder):
-    for name in SETS:
-        if not present(folder, name):
-            continue
-        for model, (kind, settings) in MODELS.items():
-            n_folds = N_FOLDS.get(name, 5)
-            for fold in range(FEW_FOLDS.get((model, name), n_folds)):
-                yield {
-                    "set": name,
-                    "model": model,
-                    "kind": kind,
-                    "fold": fold,
-                    "settings": settings,
-                }
+def cells(name):
+    """The cells of one set."""
+    for model, (kind, settings) in MODELS.items():
+        n_folds = N_FOLDS.get(name, 5)
+        for fold in range(FEW_FOLDS.get((model, name), n_folds)):
+            yield {
+                "set": name,
+                "model": model,
+                "kind": kind,
+                "fold": fold,
+                "settings": settings,
+            }
 
 
 def _mean(results, name, form):
@@ -392,21 +401,21 @@ def _mean(results, name, form):
 
 def tabulate(name, results, options):
     """The table of one set."""
-    of_set = {(c["model"], c["fold"]): r for c, r in results if c["set"] == name}
+    by_cell = {(cell["model"], cell["fold"]): result for cell, result in results}
     table = []
     for model in MODELS:
-        of_model = {f: r for (m, f), r in of_set.items() if m == model}
-        if not of_model:
+        by_fold = {f: r for (m, f), r in by_cell.items() if m == model}
+        if not by_fold:
             continue
-        good = {f: r for f, r in of_model.items() if "failed" not in r}
+        good = {f: r for f, r in by_fold.items() if "failed" not in r}
         if not good:
-            table.append([model, next(iter(of_model.values()))["failed"], *[""] * 8])
+            table.append([model, next(iter(by_fold.values()))["failed"], *[""] * 8])
             continue
-        ours = [of_set.get(("ours, factor", fold), {}).get("rmse") for fold in good]
+        factor = [by_cell.get(("ours, factor", fold), {}).get("rmse") for fold in good]
         good = list(good.values())
         ratio = ""
-        if None not in ours:
-            ratio = format(np.mean([r["rmse"] for r in good]) / np.mean(ours), ".3f")
+        if None not in factor:
+            ratio = format(np.mean([r["rmse"] for r in good]) / np.mean(factor), ".3f")
         table.append(
             [
                 model,
@@ -422,29 +431,36 @@ def tabulate(name, results, options):
             ]
         )
     header = [
-        "model", "RMSE", "over factor's", "MAE", "log-density", "in 90 % intervals",
-        "fit (s)", "predict (s)", "memory (MiB)", "folds",
+        "model", "RMSE", "RMSE relative to factor", "MAE", "log-density",
+        "in 90 % intervals", "fit (s)", "predict (s)", "memory (MiB)", "folds",
     ]  # fmt: skip
     write_table(f"ratings-{name}", name, header, table, options)
 
 
 def main():
     command = parser(__doc__)
-    command.add_argument("folder", type=Path)
+    command.add_argument("folder", type=Path, nargs="?")
     options = command.parse_args()
+    if not (options.folder or options.report):
+        command.error("FOLDER is needed, unless --report is given")
     if options.cell:
         work(options.cell, lambda **cell: measure(options.folder, **cell))
         return
-    results = run(
-        "ratings",
-        __file__,
-        list(cells(options.folder)),
-        options,
-        arguments=[options.folder],
-        limits=lambda cell: LIMIT,
-    )
-    for name in dict.fromkeys(cell["set"] for cell, _ in results):
-        tabulate(name, results, options)
+    for name in SETS:
+        if not (options.report or present(options.folder, name)):
+            continue
+        results = run(
+            f"ratings-{name}",
+            __file__,
+            list(cells(name)),
+            options,
+            FIELDS,
+            varying=("fold",),
+            arguments=[options.folder],
+            limits=lambda cell: LIMIT,
+        )
+        if results:
+            tabulate(name, results, options)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Scale: rows, threads, single precision and streams, as ratios in one process.
+"""Scale: rows, threads, single precision and online EM, as ratios in one process.
 
     pip install -e ".[benchmarks]" && python docs/benchmarks/scale.py
 
-The first number is that of millions of ratings (default 10), the second that of the
-larger set (default 100, which needs 16 GB; 0 leaves it out). Two cores should be idle.
+The first argument is the number of ratings in millions (default 10), the second the
+number of ratings of the larger set (default 100, which needs 16 GB; 0 leaves it out).
+Two cores should be idle.
 """
 
 import sys
@@ -22,7 +23,7 @@ SMALL, LARGE = (float(n) for n in (sys.argv[1:] + ["10", "100"][len(sys.argv) - 
 
 
 def ratings(millions, dtype=np.float64):
-    """That many ratings of 4,000 items, 165 a row."""
+    """Random ratings of 4,000 items, 165 per row."""
     n = int(millions * 1e6 / A_ROW)
     rng = np.random.default_rng(0)
     steps = np.sort(rng.integers(0, N_COLUMNS - A_ROW + 1, (n, A_ROW), dtype=np.int32))
@@ -44,7 +45,7 @@ def iteration(X, short=1, long=4, **params):
 
 
 def memory(X, **params):
-    """Bytes of a fit beyond its input, and these over the working memory."""
+    """Peak memory of a fit beyond its input, and its ratio to the working memory."""
     mixture = MaskedGaussianMixture(**params, init_params="random", max_iter=2, tol=0)
     tracemalloc.start()
     mixture.fit(X)
@@ -83,11 +84,11 @@ def main():
         ratio = np.median(times[0] / times[1])
         print(f"{LARGE / SMALL:g} times the ratings: {ratio:.2f} times the time")
         print(f"{LARGE:g} million ratings: {memory(large, **spherical)}")
-    stream()
+    online_em()
 
 
-def stream():
-    """Held-out RMSE of batches over that of fit, by passes."""
+def online_em():
+    """Held-out RMSE of online EM over the RMSE of `fit`, after each pass."""
     for n_factors, params in [
         (0, {"n_init": 5}),
         (3, {"covariance_type": "factor", "n_factors": 5}),
@@ -97,8 +98,8 @@ def stream():
         ).data.tocoo()
         rng = np.random.default_rng(0)
         held = rng.random(coo.nnz) < 0.1
-        places = coo.row[~held], coo.col[~held]
-        X = sparse.csr_array((coo.data[~held], places), shape=coo.shape)
+        indices = coo.row[~held], coo.col[~held]
+        X = sparse.csr_array((coo.data[~held], indices), shape=coo.shape)
         entries, true = (coo.row[held], coo.col[held]), coo.data[held]
         mixture = MaskedGaussianMixture(4, random_state=0, **params)
 
@@ -106,14 +107,14 @@ def stream():
             residuals = fitted.complete(X, entries=entries) - true
             return np.sqrt(np.mean(residuals**2))
 
-        of_fit = rmse(mixture.fit(X))
-        streamed = MaskedGaussianMixture(4, random_state=0, **params)
+        batch_rmse = rmse(mixture.fit(X))
+        online = MaskedGaussianMixture(4, random_state=0, **params)
         batches = [X[rows] for rows in np.array_split(rng.permutation(20_000), 20)]
         ratios = []
         for _ in range(4):
             for batch in batches:
-                streamed.partial_fit(batch)
-            ratios.append(f"{rmse(streamed) / of_fit:.4f}")
+                online.partial_fit(batch)
+            ratios.append(f"{rmse(online) / batch_rmse:.4f}")
         print(f"{mixture.covariance_type}, RMSE over fit's: {', '.join(ratios)}")
 
 

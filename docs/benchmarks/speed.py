@@ -1,4 +1,4 @@
-"""Speed of EM, as ratios measured side by side in one process.
+"""Speed of EM, as ratios of times that are measured in turn in one process.
 
     pip install -e ".[benchmarks]"
     python docs/benchmarks/speed.py
@@ -23,12 +23,13 @@ from timing import clock, fit_ours, fit_sklearn, iteration, one_quiet_thread, pa
 from sklearn_gmmcf import MaskedGaussianMixture
 
 LIMIT = 600.0
+FIELDS = ("iteration_ms", "ratio")
 TYPES = ("spherical", "diag", "tied", "full")
 BASE = {"n": 20_000, "d": 1_000, "a_row": 50, "K": 6}
 
 
 def random_ratings(n, d, a_row):
-    """Ratings 1 to 5, each row with the same number, at random columns."""
+    """Ratings 1 to 5 in random columns, the same number in each row."""
     rng = np.random.default_rng(0)
     steps = np.sort(rng.integers(0, d - a_row + 1, (n, a_row), dtype=np.int32))
     indices = (steps + np.arange(a_row, dtype=np.int32)).ravel()
@@ -58,7 +59,7 @@ def random_start(means, K, covariance_type):
 
 
 def products(covariance_type, n=60_000, d=4_000, a_row=165, K=12):
-    """Over the bare sparse products that an iteration needs."""
+    """Our time over the time of the sparse products that an iteration needs."""
     X = random_ratings(n, d, a_row)
     start = random_start(X.mean(axis=0), K, covariance_type)
     mask = sparse.csr_array((np.ones_like(X.data), X.indices, X.indptr), shape=X.shape)
@@ -88,7 +89,7 @@ def memory(n=60_000, d=4_000, a_row=165, K=12):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     ratio = peak / (X.data.nbytes + X.indices.nbytes + X.indptr.nbytes)
-    return np.array([np.nan]), np.array([ratio])
+    return None, np.array([ratio])
 
 
 def _complete(n, d, K):
@@ -98,7 +99,7 @@ def _complete(n, d, K):
 
 
 def complete(covariance_type, n=20_000, d=50, K=5):
-    """Over scikit-learn on complete data."""
+    """Our time over scikit-learn's on complete data."""
     X, means = _complete(n, d, K)
     start = random_start(means, K, covariance_type)
     ours, theirs = paired(
@@ -110,7 +111,7 @@ def complete(covariance_type, n=20_000, d=50, K=5):
 
 
 def stepmix(n=5_000, d=1_000, a_row=50, K=10):
-    """StepMix, which takes holes as NaN in a dense matrix, over ours."""
+    """Time of StepMix, on a dense matrix with missing entries as NaN, over ours."""
     from stepmix.stepmix import StepMix
 
     X = random_ratings(n, d, a_row)
@@ -138,7 +139,7 @@ def stepmix(n=5_000, d=1_000, a_row=50, K=10):
 
 
 def pomegranate(n=20_000, d=50, K=5):
-    """pomegranate over ours, complete data."""
+    """Time of pomegranate over ours on complete data."""
     import torch
     from pomegranate.distributions import Normal
     from pomegranate.gmm import GeneralMixtureModel
@@ -164,7 +165,7 @@ def pomegranate(n=20_000, d=50, K=5):
 
 
 def loop(share, d=20, n=10_000, K=3):
-    """A loop over rows that factorizes S_oo by scipy (its E-step), over ours, full."""
+    """'full': E-step as a loop over rows by scipy's cho_factor, over our iteration."""
     rng = np.random.default_rng(0)
     factors = rng.standard_normal((K, d, 4))
     covariances = factors @ np.swapaxes(factors, 1, 2) + 0.25 * np.eye(d)
@@ -193,7 +194,7 @@ def loop(share, d=20, n=10_000, K=3):
     return ours, theirs / ours
 
 
-def _of_ratings(covariance_type, **size):
+def _ratings_iteration(covariance_type, **size):
     size = {**BASE, **size}
     K = size.pop("K")
     X = random_ratings(**size)
@@ -212,16 +213,18 @@ def _of_ratings(covariance_type, **size):
 
 
 def growth(covariance_type, axis):
-    """Twice the rows, columns, ratings a row or K: the time over that of once."""
-    twice = {axis: 2 * BASE[axis]}
-    ours, once = paired(
-        _of_ratings(covariance_type, **twice), _of_ratings(covariance_type), repeats=5
+    """Growth of our time when rows, columns, ratings per row or K double."""
+    doubled = {axis: 2 * BASE[axis]}
+    ours, base = paired(
+        _ratings_iteration(covariance_type, **doubled),
+        _ratings_iteration(covariance_type),
+        repeats=5,
     )
-    return ours, ours / once
+    return ours, ours / base
 
 
 def measure(case, settings):
-    """Work on one cell."""
+    """Work on one cell; each case is a function of settings: (our seconds, ratios)."""
     needed = {"stepmix": "stepmix", "pomegranate": "pomegranate"}.get(case)
     if needed and importlib.util.find_spec(needed) is None:
         return {"failed": f"{needed} is not installed"}
@@ -229,12 +232,10 @@ def measure(case, settings):
     function = globals()[case]
     with one_quiet_thread():
         ours, ratios = function(**settings)
-    return {
-        "what": function.__doc__.splitlines()[0].rstrip("."),
-        "iteration_ms": float(1e3 * np.median(ours)),
-        "ratio": float(np.median(ratios)),
-        "ratios": ratios.tolist(),
-    }
+    result = {"ratio": float(np.median(ratios)), "ratios": ratios.tolist()}
+    if ours is not None:
+        result["iteration_ms"] = float(1e3 * np.median(ours))
+    return result
 
 
 def cells():
@@ -260,24 +261,31 @@ def main():
     if options.cell:
         work(options.cell, measure)
         return
-    results = run("speed", __file__, list(cells()), options, limits=lambda cell: LIMIT)
+    results = run(
+        "speed",
+        __file__,
+        list(cells()),
+        options,
+        FIELDS,
+        limits=lambda cell: LIMIT,
+    )
     rows = []
     for cell, result in results:
         settings = ", ".join(map(str, cell["settings"].values()))
         if "failed" in result:
             rows.append([cell["case"], settings, result["failed"], "", ""])
             continue
-        times = result["iteration_ms"]
+        time_ms = result.get("iteration_ms")
         rows.append(
             [
                 cell["case"],
                 settings,
-                result["what"],
-                "" if np.isnan(times) else f"{times:.1f}",
+                globals()[cell["case"]].__doc__.splitlines()[0].rstrip("."),
+                "" if time_ms is None else f"{time_ms:.1f}",
                 f"{result['ratio']:.3g}",
             ]
         )
-    header = ["case", "of", "ratio", "our iteration (ms)", "value"]
+    header = ["case", "settings", "ratio", "our iteration (ms)", "value"]
     write_table("speed", "Ratios of times", header, rows, options)
 
 

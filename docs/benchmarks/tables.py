@@ -1,16 +1,17 @@
-"""Tables: errors on hidden entries, time, and what a model makes of the result.
+"""Tables: errors on hidden entries, time, and the score of a downstream model.
 
     pip install -e ".[benchmarks]"
     python docs/benchmarks/tables.py
 
 The tables that scikit-learn ships, with 10, 30 and 50 % of their entries hidden,
-completely at random or by value (the chance grows with the entry's rank in its column).
-Columns are standardized by their observed entries; errors are in units of the whole
-column. A model keeps one setting in all cells. A cell is the mean over draws of the
-holes: three, or one for the two larger tables.
+completely at random or by value (the probability grows with the entry's rank in its
+column). Columns are standardized by their observed entries; errors are in standard
+deviations of the complete column. A model has one setting for all cells. A cell is the
+mean over draws of the hidden entries: three, or one for the two larger tables.
 """
 
 import importlib.util
+import itertools
 
 import numpy as np
 from cells import memory, parser, run, timed, work, write_table
@@ -21,6 +22,7 @@ TABLES = ("linnerud", "iris", "wine", "diabetes", "breast_cancer", "digits")
 SHARES = (0.1, 0.3, 0.5)
 WAYS = ("at random", "by value")
 LIMIT = 200.0
+FIELDS = ("rmse", "downstream", "seconds")
 MARGIN = 1.02
 
 MODELS = {
@@ -65,7 +67,7 @@ def read(name):
 
 
 def hide(table, share, way, draw):
-    """What is hidden; each column keeps at least two entries."""
+    """Mask of the hidden entries; each column keeps at least two observed ones."""
     rng = np.random.default_rng(draw)
     n = len(table)
     if way == "at random":
@@ -110,7 +112,7 @@ def random_forests(n_estimators, **settings):
 
 
 class stepmix:
-    """StepMix, with holes at the mean given the probable components."""
+    """StepMix; a missing entry becomes its mean over the components of the row."""
 
     def __init__(self, **settings):
         self.settings = settings
@@ -151,7 +153,7 @@ def measure(table, share, way, draws, model, kind, settings):
         hidden = hide(truth, share, way, draw)
         X = np.where(hidden, np.nan, truth)
         center, spread = np.nanmean(X, axis=0), np.nanstd(X, axis=0)
-        spread[spread < 1e-8] = 1.0  # what rounding leaves of a constant
+        spread[spread < 1e-8] = 1.0  # the column is constant up to rounding
         completed, took = timed(
             globals()[kind](**settings).fit_transform, (X - center) / spread
         )
@@ -161,7 +163,7 @@ def measure(table, share, way, draws, model, kind, settings):
         scores.append(downstream(completed, target))
     return {
         "rmse": float(np.mean(errors)),
-        "of_draws": errors,
+        "rmse_per_draw": errors,
         "downstream": float(np.mean(scores)),
         "seconds": float(np.mean(seconds)),
         "memory": memory() - before,
@@ -185,26 +187,27 @@ def cells():
 
 
 def tabulate(results, options):
-    """RMSE in each cell, and how often each of our settings leads."""
-    told = {
+    """RMSE in each cell, and how often each of our settings has the lowest."""
+    finished = {
         (c["table"], c["share"], c["way"], c["model"]): r
         for c, r in results
         if "failed" not in r
     }
-    places = list(dict.fromkeys(key[:3] for key in told))
-    models = [model for model in MODELS if any(key[3] == model for key in told)]
-    peers = [model for model in models if model not in OURS]
+    done = {key[:3] for key in finished}
+    conditions = [key for key in itertools.product(TABLES, SHARES, WAYS) if key in done]
+    models = [model for model in MODELS if any(key[3] == model for key in finished)]
+    other_libraries = [model for model in models if model not in OURS]
 
-    def value(place, model, name):
-        return told.get((*place, model), {}).get(name, np.nan)
+    def value(condition, model, name):
+        return finished.get((*condition, model), {}).get(name, np.nan)
 
     rows = []
-    for place in places:
-        errors = [value(place, model, "rmse") for model in models]
+    for condition in conditions:
+        errors = [value(condition, model, "rmse") for model in models]
         best = np.nanmin(errors)
         rows.append(
             [
-                f"{place[0]}, {place[1]:.0%} {place[2]}",
+                "{}, {:.0%} {}".format(*condition),
                 *(
                     "" if np.isnan(e) else f"**{e:.3f}**" if e == best else f"{e:.3f}"
                     for e in errors
@@ -215,22 +218,24 @@ def tabulate(results, options):
 
     rows = []
     for model in models:
-        others = [m for m in (peers if model in OURS else models) if m != model]
-        errors = np.array([value(place, model, "rmse") for place in places])
+        others = other_libraries if model in OURS else models
+        others = [other for other in others if other != model]
+        errors = np.array([value(c, model, "rmse") for c in conditions])
         best = np.array(
             [
-                np.nanmin([value(p, m, "rmse") for m in others] or [np.nan])
-                for p in places
+                np.nanmin([value(c, other, "rmse") for other in others] or [np.nan])
+                for c in conditions
             ]
         )
         ratios = errors / best
-        seconds = np.array([value(place, model, "seconds") for place in places])
+        scores = np.array([value(c, model, "downstream") for c in conditions])
+        seconds = np.array([value(c, model, "seconds") for c in conditions])
         known = np.isfinite(ratios)
         if not known.any():
             continue
         slower = []
         for forest in FORESTS:
-            times = np.array([value(place, forest, "seconds") for place in places])
+            times = np.array([value(c, forest, "seconds") for c in conditions])
             ratio = (times / seconds)[np.isfinite(times / seconds)]
             slower.append(
                 f"{np.median(ratio):.0f}, {ratio.min():.0f}" if len(ratio) else ""
@@ -241,18 +246,18 @@ def tabulate(results, options):
                 f"{(ratios[known] <= MARGIN).sum()} of {known.sum()}",
                 f"{np.exp(np.log(ratios[known]).mean()):.3f}",
                 f"{ratios[known].max():.2f}",
-                f"{np.nanmean([value(p, model, 'downstream') for p in places]):.3f}",
+                f"{np.nanmean(scores):.3f}",
                 f"{np.nansum(seconds):.1f}",
                 *slower,
             ]
         )
     header = [
-        "model", "best or within 2 %", "RMSE over the best other's (mean)",
-        "(worst)", "downstream score", "seconds in all",
-        "extra trees' time over its (median, least)",
-        "random forests' time over its (median, least)",
+        "model", "best or within 2 %", "RMSE relative to the best other model (mean)",
+        "(worst)", "downstream score", "total seconds",
+        "extra trees: time relative to this model (median, minimum)",
+        "random forests: time relative to this model (median, minimum)",
     ]  # fmt: skip
-    title = "All cells; ours beside the other libraries' imputers"
+    title = "All cells: our models compared with the imputers of other libraries"
     write_table("tables", title, header, rows, options)
 
 
@@ -261,7 +266,15 @@ def main():
     if options.cell:
         work(options.cell, measure)
         return
-    results = run("tables", __file__, list(cells()), options, limits=lambda cell: LIMIT)
+    results = run(
+        "tables",
+        __file__,
+        list(cells()),
+        options,
+        FIELDS,
+        varying=("share", "way"),
+        limits=lambda cell: LIMIT,
+    )
     tabulate(results, options)
 
 

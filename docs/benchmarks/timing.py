@@ -1,8 +1,8 @@
-"""Ratios of times, measured side by side in one process on one thread.
+"""Ratios of times that are measured in turn, in one process on one thread.
 
-An iteration is the difference between a longer and a shorter fit from the same start,
-divided by the iterations between them, so that validation and the start drop out. Both
-sides alternate; a ratio is the median of the pairs.
+The time of an iteration is the difference between a longer and a shorter fit from the
+same start, divided by the difference of their iterations, so that validation and the
+start cancel. The two sides alternate; a ratio is the median over the pairs.
 """
 
 import time
@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from sklearn_gmmcf import MaskedGaussianMixture
 
-# Seconds of the clock, or, where others may use the machine, of the processor.
+# Elapsed seconds; on a shared machine, set this to processor time.
 timer = time.perf_counter
 
 
@@ -46,7 +46,7 @@ def iteration(fit, short=2, long=12):
 
 
 def paired(ours, theirs, repeats):
-    """Seconds of both, in turn: (repeats,) each, after one round to warm up."""
+    """Seconds of both sides, (repeats,) each, after one round to warm up."""
     pairs = [(ours(), theirs()) for _ in range(repeats + 1)]
     return np.array(pairs[1:]).T
 
