@@ -504,19 +504,19 @@ def test_coverage_of_exact_intervals():
     display = CalibrationDisplay.from_predictions(true, predicted, std)
     assert abs(display.coverage - display.nominal).max() < 0.02
     np.testing.assert_allclose(display.line_.get_xydata()[:, 1], display.coverage)
-    reach = stats.norm.interval(0.5)[1]
+    quantile = stats.norm.interval(0.5)[1]
     (half,) = CalibrationDisplay.from_predictions(
         true, predicted, std, levels=0.5
     ).coverage
-    assert half == np.mean(abs(true - predicted) <= reach * std)
+    assert half == np.mean(abs(true - predicted) <= quantile * std)
     sure = CalibrationDisplay.from_predictions(true, predicted, std / 3)
     assert (sure.coverage < sure.nominal).all()
-    # The band is where counts of 95 of 100 exact samples lie.
+    # Counts of 95 of 100 exact samples lie within the band.
     counts = rng.binomial(5000, display.nominal, size=(2000, len(display.nominal)))
     low, high = display.band
-    held = ((low <= counts / 5000) & (counts / 5000 <= high)).mean(axis=0)
-    assert (held > 0.93).all()
-    assert (held < 0.98).all()
+    covered = ((low <= counts / 5000) & (counts / 5000 <= high)).mean(axis=0)
+    assert (covered > 0.93).all()
+    assert (covered < 0.98).all()
 
 
 def test_hidden_entries_are_judged():
@@ -536,10 +536,27 @@ def test_hidden_entries_are_judged():
         assert display.n_entries == len(values)
     with pytest.raises(ValueError, match=r"is\s+observed in X"):
         CalibrationDisplay.from_estimator(mixture, later, hidden=hidden)
+    with pytest.raises(ValueError, match=r"fraction should be above 0 .*but got 0"):
+        CalibrationDisplay.from_estimator(mixture, later, fraction=0)
     twice = CalibrationDisplay.from_estimator(mixture, later, ax=expected.ax_)
     assert twice.diagonal_ is None
     assert twice.line_.get_color() != expected.line_.get_color()
     assert twice.line_.get_marker() != expected.line_.get_marker()
+
+
+def test_all_entries_of_a_sparse_matrix_are_hidden():
+    X = clusters(100)
+    mixture = mixture_of("full", X)
+    entries = np.nonzero(~np.isnan(X))
+    nothing = sparse.csr_array(X.shape)
+    display = CalibrationDisplay.from_estimator(
+        mixture, nothing, hidden=(*entries, X[entries])
+    )
+    predicted, std = mixture.complete(
+        np.full(X.shape, np.nan), entries=entries, return_std=True
+    )
+    expected = CalibrationDisplay.from_predictions(X[entries], predicted, std)
+    np.testing.assert_array_equal(display.coverage, expected.coverage)
 
 
 def test_scaling_changes_no_coverage():

@@ -1,18 +1,20 @@
-"""CalibrationDisplay: do intervals hold what they promise?"""
+"""CalibrationDisplay: do intervals cover as many true values as they promise?"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from scipy import stats
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from sklearn_gmmcf._base import check_entries
-from sklearn_gmmcf._pipelines import gather_truth, marker_of, steps_of
-from sklearn_gmmcf.model_selection import hide_before
+from sklearn_gmmcf._held_out import HeldOut, get_steps, hold_out
+from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.data._entries import Entries
 from sklearn_gmmcf.plotting._common import (
     check_levels,
     enter,
-    find_observed,
     has_steps,
     last_step,
     make_axes,
@@ -27,13 +29,13 @@ _BAND = 0.95
 
 
 class CalibrationDisplay:
-    """How often intervals of hidden entries hold the truth, against what they promise.
+    """How often intervals of hidden entries cover the truth, against nominal coverage.
 
     The interval of nominal coverage q is the completion plus and minus the
-    corresponding quantile of the normal distribution times the standard deviation. A
-    curve under the diagonal is too sure of itself, one above it too cautious. The band
-    holds 95 % of the coverages that exact intervals would have on as many independent
-    entries, at each level by itself (binomial).
+    corresponding quantile of the normal distribution times the standard deviation.
+    Where the curve is under the diagonal the intervals are too narrow, above it too
+    wide. The band covers 95 % of the coverages that exact intervals would have on as
+    many independent entries, at each level by itself (binomial).
 
     Use :meth:`from_estimator` or :meth:`from_predictions` to make one.
 
@@ -43,7 +45,7 @@ class CalibrationDisplay:
         Nominal coverages.
 
     coverage : ndarray of shape (n_levels,)
-        Shares of the entries whose interval holds the truth.
+        Shares of the entries whose interval covers the true value.
 
     n_entries : int
         Number of entries.
@@ -66,7 +68,7 @@ class CalibrationDisplay:
         The curve.
 
     diagonal_ : matplotlib Line2D
-        Where both coverages are equal; None if the axes had it already.
+        Equal nominal and actual coverage; None if the axes had it already.
 
     band_ : matplotlib FillBetweenPolyCollection
         The band.
@@ -88,14 +90,21 @@ class CalibrationDisplay:
     0.9 0.9
     """
 
-    def __init__(self, *, nominal, coverage, n_entries, name=None):
+    def __init__(
+        self,
+        *,
+        nominal: Array,
+        coverage: Array,
+        n_entries: int,
+        name: str | None = None,
+    ) -> None:
         self.nominal = nominal
         self.coverage = coverage
         self.n_entries = n_entries
         self.name = name
 
     @property
-    def band(self):
+    def band(self) -> Array:
         """Bounds of the binomial band."""
         tail = (1 - _BAND) / 2
         quantiles = np.array([[tail], [1 - tail]])
@@ -104,18 +113,18 @@ class CalibrationDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
+        estimator: Any,
+        X: Any,
         *,
-        hidden=None,
-        fraction=0.1,
-        random_state=0,
-        levels=None,
-        name=None,
-        ax=None,
-        line_kwargs=None,
-    ):
-        """Hide entries, complete them, and draw how often intervals hold the truth.
+        hidden: Any = None,
+        fraction: float = 0.1,
+        random_state: Any = 0,
+        levels: Any = None,
+        name: str | None = None,
+        ax: Any = None,
+        line_kwargs: dict[str, Any] | None = None,
+    ) -> CalibrationDisplay:
+        """Hide entries, complete them, and draw how often intervals cover the truth.
 
         Parameters
         ----------
@@ -123,15 +132,15 @@ class CalibrationDisplay:
             A fitted `MaskedGaussianMixture` or `KMeansMixture`, or a Pipeline that ends
             in one, whose other steps treat each column by itself.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows that were not fitted, of which entries are hidden; or, with `hidden`,
-            rows in which they are hidden already. Those may have been fitted.
+            Rows that were not fitted, in which entries are hidden; or, with `hidden`,
+            rows in which they are hidden already. These may have been fitted.
         hidden : tuple of three array-likes of shape (m,), default=None
-            Rows, columns and true values of holes of X, as
+            Rows, columns and true values of missing entries of X, as
             :func:`~sklearn_gmmcf.model_selection.hide_entries` returns them.
         fraction : float, default=0.1
             Share of the observed entries to hide. Not used with `hidden`.
         random_state : int, RandomState instance or None, default=0
-            Seeds what is hidden.
+            Seeds the draw of the hidden entries.
         levels : array-like of float, default=None
             Nominal coverages, above 0 and below 1. None takes 0.05, 0.1, ..., 0.95 and
             0.99.
@@ -157,36 +166,14 @@ class CalibrationDisplay:
         require_pyplot(caller)
         mixture = last_step(estimator, caller)
         if hidden is None:
-            steps = steps_of(estimator)
-            whole, Z, rows, columns = hide_before(
-                steps[:-1], X, fraction, random_state, marker_of(steps)
-            )
-            values = gather_truth(whole, rows, columns)
+            held_out = hold_out(get_steps(estimator), X, fraction, random_state)
         else:
-            if has_steps(estimator):
-                raise ValueError(
-                    "hidden is in the units of X, not in those of the Pipeline's last "
-                    "step. Pass pipe[-1], pipe[:-1].transform(X), and values that are "
-                    "transformed in the same way; or leave hidden out."
-                )
-            _, Z = enter(estimator, X, caller)
-            if len(hidden) != 3:
-                raise ValueError(
-                    "hidden should be rows, columns and values, but got "
-                    f"{len(hidden)} things."
-                )
-            rows, columns, values = hidden
-            rows, columns = check_entries((rows, columns), np.shape(Z))
-            observed = find_observed(mixture, Z, (rows, columns))
-            if observed.any():
-                first = np.argmax(observed)
-                raise ValueError(
-                    f"The entry in row {rows[first]}, column {columns[first]} of "
-                    "hidden is observed in X. Pass the X that hide_entries returned."
-                )
-        predicted, std = mixture.complete(Z, entries=(rows, columns), return_std=True)
+            held_out = _check_hidden(estimator, X, hidden, caller)
+        predicted, std = mixture.complete(
+            held_out.matrix, entries=held_out.entries, return_std=True
+        )
         return cls.from_predictions(
-            values,
+            held_out.values,
             predicted,
             std,
             levels=levels,
@@ -197,9 +184,17 @@ class CalibrationDisplay:
 
     @classmethod
     def from_predictions(
-        cls, y_true, y_pred, std, *, levels=None, name=None, ax=None, line_kwargs=None
-    ):
-        """Draw how often intervals of predictions hold the truth.
+        cls,
+        y_true: Any,
+        y_pred: Any,
+        std: Any,
+        *,
+        levels: Any = None,
+        name: str | None = None,
+        ax: Any = None,
+        line_kwargs: dict[str, Any] | None = None,
+    ) -> CalibrationDisplay:
+        """Draw how often intervals of predictions cover the truth.
 
         Parameters
         ----------
@@ -240,21 +235,23 @@ class CalibrationDisplay:
         if (std < 0).any():
             raise ValueError(f"std should not be negative, but got {std.min():g}.")
         nominal = _LEVELS if levels is None else check_levels("levels", levels)
-        reach = stats.norm.ppf((1 + nominal) / 2)
-        held = np.abs(y_true - y_pred)[:, None] <= std[:, None] * reach
+        half_widths = std[:, None] * stats.norm.ppf((1 + nominal) / 2)
+        covered = np.abs(y_true - y_pred)[:, None] <= half_widths
         display = cls(
             nominal=nominal,
-            coverage=held.mean(axis=0),
+            coverage=covered.mean(axis=0),
             n_entries=len(y_true),
             name=name,
         )
         return display.plot(ax, line_kwargs=line_kwargs)
 
-    def plot(self, ax=None, *, line_kwargs=None):
+    def plot(
+        self, ax: Any = None, *, line_kwargs: dict[str, Any] | None = None
+    ) -> CalibrationDisplay:
         """Draw the display.
 
-        Several may share the axes; each has a band of its own, as numbers of entries
-        may differ.
+        Several displays may share the axes; each has a band of its own, as numbers of
+        entries may differ.
 
         Parameters
         ----------
@@ -302,3 +299,21 @@ class CalibrationDisplay:
         self.legend_ = self.ax_.legend(loc="lower right", fontsize="x-small")
         self.legend_.set_in_layout(False)
         return self
+
+
+def _check_hidden(estimator: Any, X: Any, hidden: Any, caller: str) -> HeldOut:
+    """The entries that a user has hidden: rows, columns and values."""
+    if has_steps(estimator):
+        raise ValueError(
+            "hidden is in the units of X, not in those of the Pipeline's last step. "
+            "Pass pipe[-1], pipe[:-1].transform(X), and values that are transformed in "
+            "the same way; or leave hidden out."
+        )
+    enter(estimator, X, caller)
+    if len(hidden) != 3:
+        raise ValueError(
+            f"hidden should be rows, columns and values, but got {len(hidden)} things."
+        )
+    rows, columns = check_entries(hidden[:2], np.shape(X))
+    entries = Entries(np.shape(X), rows, columns, np.asarray(hidden[2]))
+    return HeldOut.from_hidden(get_steps(estimator), X, entries)

@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_gmmcf._base import BaseObservedMixture
-from sklearn_gmmcf._pipelines import apply, steps_of
+from sklearn_gmmcf._held_out import apply_steps, get_steps
 from sklearn_gmmcf._typing import Array
 
 # The colors of Okabe and Ito (2008) without yellow, which white paper swallows. Their
@@ -106,7 +106,7 @@ def check_option(name: str, value: Any, options: tuple[str, ...]) -> None:
 
 def last_step(estimator: Any, caller: str) -> BaseObservedMixture:
     """The fitted mixture that an estimator is, or a Pipeline or a search ends in."""
-    mixture = steps_of(estimator)[-1]
+    mixture = get_steps(estimator)[-1]
     if not isinstance(mixture, BaseObservedMixture):
         raise TypeError(
             f"{caller} draws MaskedGaussianMixture and KMeansMixture, and Pipelines "
@@ -122,7 +122,7 @@ def enter(estimator: Any, X: Any, caller: str) -> tuple[BaseObservedMixture, Any
     if len(np.shape(X)) != 2:
         raise ValueError(f"X should be a matrix, but got {type(X).__name__}.")
     try:
-        return mixture, apply(steps_of(estimator)[:-1], X)
+        return mixture, apply_steps(get_steps(estimator)[:-1], X)
     except ValueError as error:
         error.add_note(
             f"{caller} takes pipe[-1] and pipe[:-1].transform(X) as well, in place of "
@@ -141,7 +141,7 @@ def find_observed(
 
 def has_steps(estimator: Any) -> bool:
     """Whether steps come before the mixture, so that units are not those of X."""
-    return len(steps_of(estimator)) > 1
+    return len(get_steps(estimator)) > 1
 
 
 def name_of(mixture: BaseObservedMixture) -> str:
@@ -152,7 +152,7 @@ def name_of(mixture: BaseObservedMixture) -> str:
 
 def column_names(estimator: Any, given: Any = None) -> Array:
     """Names (d,) of the columns that the mixture sees."""
-    mixture = steps_of(estimator)[-1]
+    mixture = get_steps(estimator)[-1]
     d = mixture.n_features_in_
     if given is not None:
         own = np.asarray(given, dtype=object)

@@ -1,0 +1,1 @@
+"""A matrix with missing entries, wherever it lies."""
