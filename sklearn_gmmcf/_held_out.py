@@ -33,8 +33,8 @@ _ROUNDING = 1e-4
 class HeldOut:
     """Entries that are missing from a matrix, with their true values.
 
-    The matrix is the input of the last step if that is a mixture of this package, and
-    the output of any other last step. The values have its units.
+    The matrix is the input of the last step if that is a mixture of this package, else
+    the output of the last step. The values have the units of the matrix.
     """
 
     matrix: Any  # (n, d)
@@ -107,15 +107,14 @@ def _transform(
 
 
 def check_fraction(fraction: Any) -> None:
-    in_range = isinstance(fraction, Real) and 0 < float(fraction) <= 1
-    if not in_range:
+    if not (isinstance(fraction, Real) and 0 < float(fraction) <= 1):
         raise ValueError(
             f"fraction should be above 0 and at most 1, but got {fraction!r}."
         )
 
 
 def complete_entries(last: Any, matrix: Any, rows: Array, columns: Array) -> Array:
-    """Completions (m,) of entries of a matrix that left `get_transforms`."""
+    """Completions (m,) by the last step of entries of the transformed matrix."""
     if isinstance(last, BaseObservedMixture):
         return last.complete(matrix, entries=(rows, columns))
     return gather(matrix, rows, columns)

@@ -305,7 +305,7 @@ def _check_hidden(estimator: Any, X: Any, hidden: Any, caller: str) -> HeldOut:
     """The entries that a user has hidden: rows, columns and values."""
     if has_steps(estimator):
         raise ValueError(
-            "hidden is in the units of X, not in those of the Pipeline's last step. "
+            "hidden is in the units of X, not of the Pipeline's last step. "
             "Pass pipe[-1], pipe[:-1].transform(X), and values that are transformed in "
             "the same way; or leave hidden out."
         )
