@@ -1,4 +1,4 @@
-"""Tables of (user, item, rating) and the sparse matrix of users and items."""
+"""Tables of (user, item, rating), and the sparse matrix of users by items."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sklearn_gmmcf._typing import Array
 
 __all__ = ["RatingsEncoder"]
 
-# Entries whose columns are sorted at once.
+# Entries that are sorted by column at once.
 _SORTED_ENTRIES = 2**16
 _CHANGED = (
     "The table changed between its two readings. A function that is passed as a table "
@@ -29,7 +29,7 @@ _KINDS = {"i": "integers", "u": "integers", "U": "strings", "f": "floats"}
 
 @dataclass(frozen=True, eq=False)
 class _Census:
-    """What one reading of a table tells."""
+    """The ids in a table, and the lines of each user: the result of one reading."""
 
     users: Array  # (n,), sorted
     counts: Array  # (n,), lines of each user
@@ -39,7 +39,7 @@ class _Census:
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """Lines of a table, checked."""
+    """Lines of a table, after validation."""
 
     users: Array  # (m,), ids
     items: Array  # (m,), ids
@@ -48,33 +48,33 @@ class _Table:
 
 
 class RatingsEncoder(DocumentationLinks, BaseEstimator):
-    """Make a sparse matrix of a table of ratings, and tables of what is predicted.
+    """Make a sparse matrix of a table of ratings, and tables of predicted ratings.
 
     `fit` learns the items, which are the columns of all matrices. `encode` makes the
     matrix of a table: its rows are the users *of that table*, whose ids it returns
-    beside the matrix. So users who come later need no new fit of anything: their
-    table is encoded, and a fitted mixture completes or recommends from their rows.
-    `decode` gives results back under the ids of users and items.
+    beside the matrix. So new users need no new fit: encode their table, and a fitted
+    mixture completes or recommends from their rows. `decode` makes tables of results,
+    with the ids of users and items.
 
     A table is a pandas, polars or pyarrow frame; three arrays (users, items, ratings);
     or, for more than fits in memory, a function without arguments that returns an
-    iterator over such tables. That function is called twice, and the memory needed is
-    that of the matrix and a few times that of one of its tables.
+    iterator over such tables. That function is called twice; the memory holds the
+    matrix and a few times one of its tables.
 
-    It changes the number of rows, so it stands before a Pipeline and not in it.
+    The encoder changes the number of rows, so use it before a Pipeline, not in it.
 
     Parameters
     ----------
     user, item, rating : str, default='user', 'item' and 'rating'
-        Names of the columns of frames. Others are ignored.
+        Names of the columns of frames. Other columns are ignored.
 
     duplicates : {'error', 'mean', 'last'}, default='error'
-        What to do where a user rates an item more than once: refuse, take the mean, or
-        take the last in the order of the table.
+        Treatment of an item that a user rates more than once: refuse, take the mean, or
+        take the last rating in the order of the table.
 
     unknown_items : {'error', 'ignore'}, default='error'
-        What `encode` does with items that `fit` has not seen, which have no column:
-        refuse, or leave these ratings out.
+        Treatment of items that `fit` has not seen, which have no column: `encode`
+        refuses them, or leaves their ratings out.
 
     rating_range : tuple (low, high) or None, default=None
         `decode` clips predictions to this range.
@@ -85,7 +85,7 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         Ids of the users of the table that was fitted, sorted.
 
     items_ : ndarray of shape (n_items,)
-        Ids of the items, sorted: those of the columns.
+        Ids of the items, sorted: one for each column.
 
     See Also
     --------
@@ -94,8 +94,8 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
     Notes
     -----
     Ids may be integers, strings, or anything else that sorts, all of one kind. Ratings
-    are float64, or float32 if they are that in the table. A rating of 0 is stored, and
-    is an observation.
+    are float64, or float32 if the table has float32. A rating of 0 is stored, and is an
+    observation.
 
     Examples
     --------
@@ -115,7 +115,7 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
       user    item  rating  std
     0  bob  Brazil     4.0  1.2
 
-    A user who comes later:
+    A new user:
 
     >>> later = ["eve"], ["Brazil"], [3.0]
     >>> X_later, users_later = encoder.encode(later)
@@ -125,7 +125,7 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
     1  eve  Brazil     3.0
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: dict[str, Any] = {
         "user": [str, Integral],
         "item": [str, Integral],
         "rating": [str, Integral],
@@ -137,13 +137,13 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
     def __init__(
         self,
         *,
-        user="user",
-        item="item",
-        rating="rating",
-        duplicates="error",
-        unknown_items="error",
-        rating_range=None,
-    ):
+        user: Any = "user",
+        item: Any = "item",
+        rating: Any = "rating",
+        duplicates: str = "error",
+        unknown_items: str = "error",
+        rating_range: tuple[float, float] | None = None,
+    ) -> None:
         self.user = user
         self.item = item
         self.rating = rating
@@ -152,7 +152,7 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         self.rating_range = rating_range
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, ratings, y=None):
+    def fit(self, ratings: Any, y: Any = None) -> RatingsEncoder:
         """Learn the users and items of a table.
 
         Parameters
@@ -176,7 +176,7 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit_encode(self, ratings):
+    def fit_encode(self, ratings: Any) -> tuple[sparse.csr_array, Array]:
         """Learn the users and items of a table, and make its matrix.
 
         Parameters
@@ -190,12 +190,18 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
             The ratings.
         users : ndarray of shape (n_users,)
             `users_`, the ids of its rows.
+
+        Raises
+        ------
+        ValueError
+            If the table cannot be read, holds ratings that are not finite, or, unless
+            `duplicates` says otherwise, rates an item twice.
         """
         census = self._learn(ratings)
         return self._fill(ratings, census), census.users
 
-    def encode(self, ratings):
-        """Make the matrix of a table, whose users need not be known.
+    def encode(self, ratings: Any) -> tuple[sparse.csr_array, Array]:
+        """Make the matrix of a table, whose users need not have been fitted.
 
         Parameters
         ----------
@@ -212,7 +218,8 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         Raises
         ------
         ValueError
-            For unknown items and for duplicates, if they are errors.
+            For unknown items and for duplicates, if they are errors, and for a table
+            that cannot be read.
         """
         check_is_fitted(self)
         census = self._count(ratings, self.items_)
@@ -220,18 +227,18 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
             raise ValueError("The table has no rating to encode.")
         return self._fill(ratings, census), census.users
 
-    def decode(self, users, items, values, std=None):
-        """Make a table of predictions, under the ids of users and items.
+    def decode(self, users: Any, items: Any, values: Any, std: Any = None) -> Any:
+        """Make a table of predictions, with the ids of users and items.
 
         Parameters
         ----------
         users : array-like of shape (n,)
             Ids of users, one for each row of `values`.
         items : array-like of shape (n,), (n, m) or (m,)
-            Indices of columns, of the shape of `values` or one row for all. What is -1
-            is left out.
+            Indices of columns, in the shape of `values` or one row for all. Predictions
+            with index -1 are left out.
         values : array-like of shape (n,) or (n, m)
-            Predicted ratings: of `complete` at some entries, of `recommend`, or the
+            Predicted ratings: from `complete` with entries, from `recommend`, or the
             completed matrix with ``items=range(m)``.
         std : array-like of the shape of `values`, default=None
             Standard deviations.
@@ -240,18 +247,41 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         -------
         table : frame or tuple of ndarrays
             Columns of users, items and ratings, and "std" if given, in the order of
-            `values`, row by row. Of the kind of the table that was fitted: a frame, or
-            arrays.
+            `values`, row by row; a frame or arrays, as the table that was fitted.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not match, or items are not indices of columns.
         """
         check_is_fitted(self)
+        users, items, values = self._check_predictions(users, items, values, std)
+        selected = items >= 0
+        columns = items[selected]
+        values = values[selected]
+        if self.rating_range is not None:
+            values = np.clip(values, *check_rating_range(self.rating_range))
+        table = {
+            self.user: np.broadcast_to(users, selected.shape)[selected],
+            self.item: self.items_[columns],
+            self.rating: values,
+        }
+        if std is not None:
+            table["std"] = np.asarray(std)[selected]
+        if self._backend is None:
+            return tuple(table.values())
+        return nw.from_dict(table, backend=self._backend).to_native()
+
+    def _check_predictions(
+        self, users: Any, items: Any, values: Any, std: Any
+    ) -> tuple[Array, Array, Array]:
+        """The arguments of `decode` in shapes that broadcast."""
         users, items, values = np.asarray(users), np.asarray(items), np.asarray(values)
         if users.shape != values.shape[:1] or values.ndim not in (1, 2):
             raise ValueError(
                 "values should have the shape (n,) or (n, m) with an id of users for "
                 f"each row, but got {values.shape} for users of shape {users.shape}."
             )
-        if values.ndim == 2:
-            users = users[:, None]
         if items.size and items.dtype.kind not in "iu":
             raise ValueError(f"items should be integers, but got {items.dtype}.")
         try:
@@ -272,23 +302,9 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
                 f"items should be column indices below {len(self.items_)}, or -1 for "
                 f"none, but got {outside[0]}."
             )
-        shown = items >= 0
-        columns = items[shown]
-        values = values[shown]
-        if self.rating_range is not None:
-            values = np.clip(values, *check_rating_range(self.rating_range))
-        table = {
-            self.user: np.broadcast_to(users, shown.shape)[shown],
-            self.item: self.items_[columns],
-            self.rating: values,
-        }
-        if std is not None:
-            table["std"] = np.asarray(std)[shown]
-        if self._backend is None:
-            return tuple(table.values())
-        return nw.from_dict(table, backend=self._backend).to_native()
+        return users[:, None] if values.ndim == 2 else users, items, values
 
-    def _learn(self, ratings) -> _Census:
+    def _learn(self, ratings: Any) -> _Census:
         if self.rating_range is not None:
             check_rating_range(self.rating_range)
         census = self._count(ratings, None)
@@ -299,27 +315,28 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         self._backend = census.backend
         return census
 
-    def _count(self, ratings, known_items: Array | None) -> _Census:
-        """Read a table once; users with unknown items alone keep a row."""
+    def _count(self, ratings: Any, known_items: Array | None) -> _Census:
+        """Read a table once; a user of whom all items are unknown keeps a row."""
         users, counts = _Ids("users"), np.zeros(0, dtype=np.int64)
         items = _Ids("items", known_items)
         backend = None
-        for part in self._parts(ratings):
-            backend = part.backend
-            of_part, lines = np.unique(part.users, return_inverse=True)
+        for table in self._read_tables(ratings):
+            backend = table.backend
+            new_users, lines = np.unique(table.users, return_inverse=True)
             if known_items is None:
-                items.add(np.unique(part.items))
+                items.add(np.unique(table.items))
             else:
-                lines = lines[self._known(items, part.items)[1]]
-            before = users.sorted
-            users.add(of_part)
-            grown = np.zeros(len(users.sorted), dtype=np.int64)
-            grown[users.find(before)[0]] = counts
-            grown[users.find(of_part)[0]] += np.bincount(lines, minlength=len(of_part))
-            counts = grown
+                lines = lines[self._find_columns(items, table.items)[1]]
+            old_users, old_counts = users.sorted, counts
+            users.add(new_users)
+            counts = np.zeros(len(users.sorted), dtype=np.int64)
+            counts[users.find(old_users)[0]] = old_counts
+            counts[users.find(new_users)[0]] += np.bincount(
+                lines, minlength=len(new_users)
+            )
         return _Census(users.sorted, counts, items.sorted, backend)
 
-    def _fill(self, ratings, census: _Census) -> sparse.csr_array:
+    def _fill(self, ratings: Any, census: _Census) -> sparse.csr_array:
         """Read a table a second time, into the matrix."""
         users, items = _Ids("users", census.users), _Ids("items", census.items)
         n_entries = int(census.counts.sum())
@@ -328,35 +345,35 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         np.cumsum(census.counts, out=indptr[1:])
         indices = np.empty(n_entries, dtype=index_dtype)
         data = None
-        free: Array = indptr[:-1].astype(np.int64)  # where each row goes on
-        for part in self._parts(ratings):
-            columns, known = self._known(items, part.items)
-            rows, seen = users.find(part.users[known])
-            values = part.ratings[known]
+        free: Array = indptr[:-1].astype(np.int64)  # (n,), next free index of each row
+        for table in self._read_tables(ratings):
+            columns, known = self._find_columns(items, table.items)
+            rows, counted = users.find(table.users[known])
+            values = table.ratings[known]
             if data is None:
                 data = np.empty(n_entries, dtype=values.dtype)
             added: Array = np.bincount(rows, minlength=len(free))
-            if not seen.all() or (free + added > indptr[1:]).any():
+            if not counted.all() or (free + added > indptr[1:]).any():
                 raise ValueError(_CHANGED)
             order = np.argsort(rows, kind="stable")
             rows = rows[order]
-            places = free[rows] + np.arange(len(rows)) - np.searchsorted(rows, rows)
-            indices[places] = columns[known][order]
-            data[places] = values[order]
+            targets = free[rows] + np.arange(len(rows)) - np.searchsorted(rows, rows)
+            indices[targets] = columns[known][order]
+            data[targets] = values[order]
             free += added
         if data is None or (free < indptr[1:]).any():
             raise ValueError(_CHANGED)
-        indptr = self._settle(indptr, indices, data, census)
+        indptr = self._resolve_duplicates(indptr, indices, data, census)
         n_entries = indptr[-1]
         shape = len(census.users), len(census.items)
         return sparse.csr_array(
             (data[:n_entries], indices[:n_entries], indptr), shape=shape
         )
 
-    def _settle(
+    def _resolve_duplicates(
         self, indptr: Array, indices: Array, data: Array, census: _Census
     ) -> Array:
-        """Sort rows in place, in blocks, and settle duplicates: new bounds of rows."""
+        """Sort rows in place, block by block, without duplicates: the new indptr."""
         lengths = np.diff(indptr)
         start = end = 0
         while start < len(lengths):
@@ -364,53 +381,54 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
             stop = int(np.searchsorted(indptr, bound, side="right")) - 1
             stop = max(stop, start + 1)
             block = slice(indptr[start], indptr[stop])
-            owners = np.repeat(np.arange(start, stop), lengths[start:stop])
-            order = np.lexsort((indices[block], owners))
+            rows = np.repeat(np.arange(start, stop), lengths[start:stop])
+            order = np.lexsort((indices[block], rows))
             columns, values = indices[block][order], data[block][order]
-            again = np.flatnonzero(
-                (columns[1:] == columns[:-1]) & (owners[1:] == owners[:-1])
+            repeats = np.flatnonzero(
+                (columns[1:] == columns[:-1]) & (rows[1:] == rows[:-1])
             )
-            if again.size:
+            if repeats.size:
                 if self.duplicates == "error":
-                    user, item = owners[again[0]], columns[again[0]]
+                    user, item = rows[repeats[0]], columns[repeats[0]]
                     raise ValueError(
                         f"User {census.users[user]} rates item {census.items[item]} "
                         "more than once. Pass duplicates='mean' or 'last', or clean "
                         "the table."
                     )
                 lengths[start:stop] -= np.bincount(
-                    owners[again] - start, minlength=stop - start
+                    rows[repeats] - start, minlength=stop - start
                 )
-                if self.duplicates == "mean":
-                    firsts = np.delete(np.arange(len(values)), again + 1)
-                    sizes = np.diff(np.append(firsts, len(values)))
-                    sums = np.add.reduceat(values, firsts)
-                    columns, values = columns[firsts], sums / sizes
-                else:
-                    columns, values = (
-                        np.delete(columns, again),
-                        np.delete(values, again),
-                    )
+                columns, values = self._merge(columns, values, repeats)
             indices[end : end + len(columns)] = columns
             data[end : end + len(columns)] = values
             start, end = stop, end + len(columns)
-        settled = np.zeros_like(indptr)
-        np.cumsum(lengths, out=settled[1:])
-        return settled
+        new_indptr = np.zeros_like(indptr)
+        np.cumsum(lengths, out=new_indptr[1:])
+        return new_indptr
 
-    def _known(self, items: _Ids, ids: Array) -> tuple[Array, Array]:
-        """Columns of items, and which of them there are."""
+    def _merge(
+        self, columns: Array, values: Array, repeats: Array
+    ) -> tuple[Array, Array]:
+        """Sorted entries with one value each; the entry after a repeat is the same."""
+        if self.duplicates == "last":
+            return np.delete(columns, repeats), np.delete(values, repeats)
+        firsts = np.delete(np.arange(len(values)), repeats + 1)
+        sizes = np.diff(np.append(firsts, len(values)))
+        return columns[firsts], np.add.reduceat(values, firsts) / sizes
+
+    def _find_columns(self, items: _Ids, ids: Array) -> tuple[Array, Array]:
+        """Columns of items, and whether the items are known."""
         columns, known = items.find(ids)
         if self.unknown_items == "error" and not known.all():
             unknown = np.unique(ids[~known])
             raise ValueError(
-                f"Item {unknown[0]} was not there in fit, nor were "
-                f"{len(unknown) - 1} others of this table. Pass "
-                "unknown_items='ignore' to leave their ratings out, or fit again."
+                f"fit has not seen item {unknown[0]}{_and_others(len(unknown) - 1)} of "
+                "this table. Pass unknown_items='ignore' to leave out ratings of "
+                "unknown items, or fit again."
             )
         return columns, known
 
-    def _parts(self, ratings) -> Iterator[_Table]:
+    def _read_tables(self, ratings: Any) -> Iterator[_Table]:
         """The tables that a function makes, or the one that was passed."""
         for table in ratings() if callable(ratings) else [ratings]:
             if nw.dependencies.is_into_dataframe(table):
@@ -422,21 +440,16 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
                     f"(users, items, ratings), but got {type(table).__name__}. Pass an "
                     "iterator of tables as a function that makes it."
                 )
-            users, items, values = table
-            part = _Table(
-                _check_ids("users", users),
-                _check_ids("items", items),
-                _check_ratings(values),
-                None,
-            )
-            if not len(part.users) == len(part.items) == len(part.ratings):
+            users, items = _check_ids("users", table[0]), _check_ids("items", table[1])
+            values = _check_ratings(table[2])
+            if not len(users) == len(items) == len(values):
                 raise ValueError(
                     "Users, items and ratings should be equally long, but got "
-                    f"{len(part.users)}, {len(part.items)} and {len(part.ratings)}."
+                    f"{len(users)}, {len(items)} and {len(values)}."
                 )
-            yield part
+            yield _Table(users, items, values, None)
 
-    def _read_frame(self, frame) -> _Table:
+    def _read_frame(self, frame: Any) -> _Table:
         columns = []
         for name in (self.user, self.item, self.rating):
             if name not in frame.columns:
@@ -447,7 +460,7 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
             columns.append(frame.get_column(name))
         ids = []
         for name, series in zip(("users", "items"), columns, strict=False):
-            _refuse_missing(name, series.is_null().to_numpy())
+            _check_not_missing(name, series.is_null().to_numpy())
             ids.append(_check_ids(name, series.to_numpy()))
         ratings = _check_ratings(columns[2].to_numpy())
         return _Table(ids[0], ids[1], ratings, frame.implementation)
@@ -461,8 +474,8 @@ class _Ids:
         self.sorted = np.empty(0, dtype=np.int64) if ids is None else ids
 
     def add(self, ids: Array) -> None:
-        """Take in ids that are sorted."""
-        if not ids.size:  # of no kind
+        """Add ids, which must be sorted."""
+        if not ids.size:  # an empty array has no kind of ids
             return
         if self.sorted.size:
             self._check_kind(ids)
@@ -470,14 +483,13 @@ class _Ids:
         self.sorted = ids
 
     def find(self, ids: Array) -> tuple[Array, Array]:
-        """Places of ids, and whether they are there."""
+        """Indices (n,) of ids, and whether each of them is there."""
         if not self.sorted.size or not ids.size:
-            nowhere = np.zeros(len(ids), dtype=np.intp)
-            return nowhere, np.zeros(len(ids), dtype=bool)
+            return np.zeros(len(ids), dtype=np.intp), np.zeros(len(ids), dtype=bool)
         self._check_kind(ids)
-        places = np.searchsorted(self.sorted, ids)
-        places[places == len(self.sorted)] = 0
-        return places, self.sorted[places] == ids
+        indices = np.searchsorted(self.sorted, ids)
+        indices[indices == len(self.sorted)] = 0
+        return indices, self.sorted[indices] == ids
 
     def _check_kind(self, ids: Array) -> None:
         if ids.size and ids.dtype.kind != self.sorted.dtype.kind:
@@ -492,7 +504,7 @@ def _describe(ids: Array) -> str:
 
 
 def _check_ids(name: str, ids: Any) -> Array:
-    """Ids that sort: integers as int64, strings as such, all there."""
+    """Ids that sort, none of them missing: integers as int64, strings as strings."""
     ids = np.asarray(ids)
     if ids.ndim != 1:
         raise ValueError(f"Ids of {name} should be 1d, but got {ids.ndim}d.")
@@ -504,7 +516,7 @@ def _check_ids(name: str, ids: Any) -> Array:
             )
         return ids.astype(np.int64, copy=False)
     if ids.dtype.kind == "O":
-        _refuse_missing(name, [_is_missing(value) for value in ids])
+        _check_not_missing(name, [_is_missing(value) for value in ids])
         kinds = sorted({type(value).__name__ for value in ids})
         if len(kinds) > 1:
             raise ValueError(
@@ -512,7 +524,7 @@ def _check_ids(name: str, ids: Any) -> Array:
                 "to one."
             )
         return ids.astype(str) if kinds == ["str"] else ids
-    _refuse_missing(name, ids != ids)
+    _check_not_missing(name, ids != ids)
     return ids
 
 
@@ -523,13 +535,20 @@ def _is_missing(value: Any) -> bool:
         return True
 
 
-def _refuse_missing(name: str, missing: Any) -> None:
+def _check_not_missing(name: str, missing: Any) -> None:
     lines = np.flatnonzero(missing)
     if lines.size:
+        others = _and_others(len(lines) - 1)
         raise ValueError(
-            f"The id of {name} is missing in line {lines[0]} (from 0) of the table, "
-            f"and in {len(lines) - 1} others. Drop these lines."
+            f"An id of {name} is missing in line {lines[0]} (from 0){others} of the "
+            "table. Drop such lines."
         )
+
+
+def _and_others(n: int) -> str:
+    if n == 0:
+        return ""
+    return " and 1 other" if n == 1 else f" and {n} others"
 
 
 def _check_ratings(values: Any) -> Array:
@@ -544,10 +563,11 @@ def _check_ratings(values: Any) -> Array:
         values = values.astype(np.float64, copy=False)
     wrong = ~np.isfinite(values)
     if wrong.any():
-        line = np.argmax(wrong)
+        line, n_wrong = np.argmax(wrong), wrong.sum()
+        among = f", one of {n_wrong} that are not finite" if n_wrong > 1 else ""
         raise ValueError(
-            f"The rating in line {line} (from 0) of the table is {values[line]}, and "
-            f"{wrong.sum() - 1} others are not finite. Drop these lines."
+            f"The rating in line {line} (from 0) of the table is {values[line]}"
+            f"{among}. Drop such lines."
         )
     return values
 
@@ -559,13 +579,13 @@ def _to_number(line: int, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"The rating in line {line} (from 0) of the table is {value!r}. Mend or "
+            f"The rating in line {line} (from 0) of the table is {value!r}. Correct or "
             "drop the line."
         ) from error
 
 
-def check_rating_range(rating_range):
-    """Refuse what is not (low, high)."""
+def check_rating_range(rating_range: Any) -> tuple[float, float]:
+    """Check that a range is (low, high)."""
     if len(rating_range) != 2 or not rating_range[0] < rating_range[1]:
         raise ValueError(
             f"rating_range should be (low, high) with low < high, but got "

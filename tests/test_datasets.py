@@ -1,3 +1,5 @@
+"""make_ratings: the ratings follow the model that their docstring states."""
+
 import numpy as np
 import pytest
 
@@ -59,8 +61,8 @@ def test_types_without_factors_are_a_spherical_mixture():
 def test_type_means_are_the_middle_of_the_users():
     ratings = make_ratings(6000, 20, n_types=2, random_state=0)
     for k in range(2):
-        of_type = ratings.expected[ratings.types == k].mean(axis=0)
-        np.testing.assert_allclose(of_type, ratings.type_means[k], atol=0.06)
+        mean = ratings.expected[ratings.types == k].mean(axis=0)
+        np.testing.assert_allclose(mean, ratings.type_means[k], atol=0.06)
 
 
 def test_seed():

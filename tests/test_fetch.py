@@ -1,4 +1,4 @@
-"""Ratings in files: CSV, folders, and archives served on the spot."""
+"""Ratings in files: CSV, folders, and archives from a local server."""
 
 import gzip
 import hashlib
@@ -13,8 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_gmmcf import datasets
-from sklearn_gmmcf.datasets import fetch_movielens, load_movielens, load_ratings_csv
+from sklearn_gmmcf.datasets import (
+    _csv,
+    _movielens,
+    fetch_movielens,
+    load_movielens,
+    load_ratings_csv,
+)
 
 # User, movie, rating, as in the files below.
 RATINGS = [(2, 10, 4.0), (1, 30, 3.5), (1, 20, 5.0), (7, 10, 1.0)]
@@ -72,7 +77,7 @@ def md5(content):
 
 @pytest.fixture
 def server(monkeypatch):
-    """A server of files by their names; a pair is (content, length that is claimed)."""
+    """A server of files by their names; a pair is (content, claimed length)."""
     served, asked = {}, []
 
     class Handler(BaseHTTPRequestHandler):
@@ -97,7 +102,7 @@ def server(monkeypatch):
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     url = f"http://127.0.0.1:{server.server_port}/"
-    monkeypatch.setattr(datasets, "_MOVIELENS_URL", url)
+    monkeypatch.setattr(_movielens, "_MOVIELENS_URL", url)
     monkeypatch.setenv("no_proxy", "*")
     yield served, asked
     server.shutdown()
@@ -106,7 +111,7 @@ def server(monkeypatch):
 
 
 def publish(monkeypatch, content, name="1m"):
-    monkeypatch.setitem(datasets._MOVIELENS_MD5, name, md5(content))
+    monkeypatch.setitem(_movielens._MOVIELENS_MD5, name, md5(content))
 
 
 class TestFetch:
@@ -160,7 +165,7 @@ class TestFetch:
             assert seconds == 0.25
             served["ml-1m.zip"] = content
 
-        monkeypatch.setattr(datasets.time, "sleep", sleep)
+        monkeypatch.setattr(_movielens.time, "sleep", sleep)
         assert_is_movielens(fetch_movielens("1m", tmp_path, delay=0.25))
         assert len(asked) == 2
 
@@ -183,10 +188,10 @@ class TestFetch:
             fetch_movielens("latest-small", tmp_path)
 
     def test_no_network(self, tmp_path, monkeypatch):
-        with socket.socket() as closed:  # a port where nobody listens
+        with socket.socket() as closed:  # a port without a server
             closed.bind(("127.0.0.1", 0))
             url = f"http://127.0.0.1:{closed.getsockname()[1]}/"
-            monkeypatch.setattr(datasets, "_MOVIELENS_URL", url)
+            monkeypatch.setattr(_movielens, "_MOVIELENS_URL", url)
             monkeypatch.setenv("no_proxy", "*")
             with pytest.raises(
                 OSError, match=r"Could not download .*Check the network"
@@ -202,7 +207,7 @@ class TestFetch:
     def test_names_and_checksums(self):
         with pytest.raises(ValueError, match="'name' parameter"):
             fetch_movielens("20m")
-        for name, checksum in datasets._MOVIELENS_MD5.items():
+        for name, checksum in _movielens._MOVIELENS_MD5.items():
             assert checksum is None or len(checksum) == 32, name
 
 
@@ -217,7 +222,7 @@ class TestFolder:
                 (tmp_path / name).write_bytes(content)
         assert_is_movielens(load_movielens(tmp_path))
 
-    def test_what_is_not_there(self, tmp_path):
+    def test_absent_files(self, tmp_path):
         with pytest.raises(FileNotFoundError, match="There is no folder"):
             load_movielens(tmp_path / "none")
         with pytest.raises(FileNotFoundError, match=r"holds no ratings\.csv"):
@@ -268,7 +273,7 @@ class TestCSV:
         assert bunch.user_ids.tolist() == ["007", "008"]
         np.testing.assert_array_equal(bunch.data.toarray(), [[3], [3]])
 
-    def test_parts(self, tmp_path, monkeypatch):
+    def test_batches(self, tmp_path, monkeypatch):
         rng = np.random.default_rng(0)
         pairs = rng.choice(50 * 20, 500, replace=False)
         users, items, ratings = pairs // 20, pairs % 20, rng.integers(1, 6, 500)
@@ -277,7 +282,7 @@ class TestCSV:
         table.to_csv(path, index=False)
         expected = table.pivot(index="u", columns="i", values="r").fillna(0)
         for n_lines in (7, 100, 500, 10_000):
-            monkeypatch.setattr(datasets, "_CSV_LINES", n_lines)
+            monkeypatch.setattr(_csv, "_CSV_LINES", n_lines)
             bunch = load_ratings_csv(str(path))
             np.testing.assert_array_equal(bunch.data.toarray(), expected)
             np.testing.assert_array_equal(bunch.user_ids, expected.index)
@@ -293,7 +298,7 @@ class TestCSV:
         with pytest.raises(FileNotFoundError):
             load_ratings_csv(tmp_path / "none.csv")
         assert load_ratings_csv(path).user_ids.tolist() == ["1", "2", "x"]
-        monkeypatch.setattr(datasets, "_CSV_LINES", 2)
+        monkeypatch.setattr(_csv, "_CSV_LINES", 2)
         with pytest.raises(
             ValueError, match=r"line 4: the user is 'x', not an int.*id_type=str"
         ):
@@ -329,7 +334,7 @@ class TestCSV:
         lines = ["user,item,rating", *good[:4], "", *good[4:], bad, good[0], bad]
         path = self.write(tmp_path / "some.csv", "\n".join(lines))
         for n_lines in (3, 100):
-            monkeypatch.setattr(datasets, "_CSV_LINES", n_lines)
+            monkeypatch.setattr(_csv, "_CSV_LINES", n_lines)
             with pytest.raises(ValueError, match=rf"some.csv, line 11: ({fault})"):
                 load_ratings_csv(path)
 
@@ -358,14 +363,14 @@ class TestCSV:
 
         matrix = 12 * n_lines
         whole = peak()
-        monkeypatch.setattr(datasets, "_CSV_LINES", 2000)
+        monkeypatch.setattr(_csv, "_CSV_LINES", 2000)
         monkeypatch.setattr("sklearn_gmmcf.ratings._SORTED_ENTRIES", 2000)
-        # Beside a part stand buffers of constant size.
+        # There is one batch of lines, and buffers of constant size.
         assert peak() < matrix + 1.5e6 < whole / 4
 
 
 def test_blank_lines(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "_CSV_LINES", 2)
+    monkeypatch.setattr(_csv, "_CSV_LINES", 2)
     path = tmp_path / "ratings.csv"
     path.write_text("user,item,rating\n1,1,3\n\n\n\n2,1,4\n\n")
     np.testing.assert_array_equal(load_ratings_csv(path).data.toarray(), [[3], [4]])

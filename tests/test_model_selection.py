@@ -1,4 +1,4 @@
-"""Hidden entries: what is hidden, how it is scored, folds of rows and of entries."""
+"""Hidden entries: their draw, their scores, folds of rows and of entries."""
 
 import pickle
 import tracemalloc
@@ -69,7 +69,7 @@ def to_dense(X):
 
 
 def observed(X):
-    return [tuple(place) for place in np.argwhere(~np.isnan(X))]
+    return [tuple(index) for index in np.argwhere(~np.isnan(X))]
 
 
 class TestHideEntries:
@@ -77,27 +77,27 @@ class TestHideEntries:
         X=tables(every_column=False),
         fraction=st.floats(0.01, 1),
         seed=st.integers(0, 9),
-        rows_may=st.booleans(),
-        columns_may=st.booleans(),
+        empty_rows=st.booleans(),
+        empty_columns=st.booleans(),
     )
-    def test_what_is_hidden(self, X, fraction, seed, rows_may, columns_may):
+    def test_hidden_entries(self, X, fraction, seed, empty_rows, empty_columns):
         before = X.copy()
-        params = {"allow_empty_rows": rows_may, "allow_empty_columns": columns_may}
+        params = {"allow_empty_rows": empty_rows, "allow_empty_columns": empty_columns}
         try:
             hidden, (rows, columns, values) = hide_entries(X, fraction, seed, **params)
         except ValueError:
-            assert not (rows_may and columns_may)
+            assert not (empty_rows and empty_columns)
             return
         np.testing.assert_array_equal(X, before)
         np.testing.assert_array_equal(values, X[rows, columns])
         assert np.isfinite(values).all()
-        places = list(zip(rows, columns, strict=True))
-        assert places == sorted(set(places))
-        assert len(places) <= max(round(fraction * len(observed(X))), 1)
-        assert observed(hidden) == sorted(set(observed(X)) - set(places))
+        pairs = list(zip(rows, columns, strict=True))
+        assert pairs == sorted(set(pairs))
+        assert len(pairs) <= max(round(fraction * len(observed(X))), 1)
+        assert observed(hidden) == sorted(set(observed(X)) - set(pairs))
         kept = ~np.isnan(hidden)
         np.testing.assert_array_equal(hidden[kept], X[kept])
-        for axis, may_be_empty in ((1, rows_may), (0, columns_may)):
+        for axis, may_be_empty in ((1, empty_rows), (0, empty_columns)):
             had = ~np.isnan(X).all(axis=axis)
             assert may_be_empty or kept.any(axis=axis)[had].all()
 
@@ -108,10 +108,10 @@ class TestHideEntries:
             _, (rows, columns, _) = hide_entries(X, 0.6, seed)
         except ValueError:
             return
-        back = set(zip(*free[:2], strict=True)) - set(zip(rows, columns, strict=True))
+        kept = set(zip(*free[:2], strict=True)) - set(zip(rows, columns, strict=True))
         counts = (~np.isnan(X)).sum(axis=1)
         emptied = np.flatnonzero(np.bincount(free[0], minlength=len(X)) == counts)
-        assert sorted(row for row, _ in back) == sorted(set(emptied) & set(free[0]))
+        assert sorted(row for row, _ in kept) == sorted(set(emptied) & set(free[0]))
 
     def test_draws_are_uniform(self):
         X = clusters(6, 4, holes=0.2)
@@ -137,15 +137,15 @@ class TestHideEntries:
         X = np.round(clusters(40, 6))
         assert (X == 0).any()
         stored = to_sparse(X, kind)
-        expected, of_dense = hide_entries(X, 0.4, 0)
-        hidden, of_sparse = hide_entries(stored, 0.4, 0)
+        expected, from_dense = hide_entries(X, 0.4, 0)
+        hidden, from_sparse = hide_entries(stored, 0.4, 0)
         assert type(hidden) is type(stored)
         assert hidden.dtype == stored.dtype
         np.testing.assert_array_equal(to_dense(hidden), expected)
         np.testing.assert_array_equal(to_dense(stored), X)
-        for a, b in zip(of_sparse, of_dense, strict=True):
+        for a, b in zip(from_sparse, from_dense, strict=True):
             np.testing.assert_array_equal(a, b)
-        assert (of_dense[2] == 0).any()
+        assert (from_dense[2] == 0).any()
         assert (to_dense(hidden) == 0).any()
 
     def test_coo_keeps_its_order(self):
@@ -163,25 +163,25 @@ class TestHideEntries:
 
     def test_frames(self):
         X = clusters(30, 4)
-        expected, of_array = hide_entries(X, 0.3, 0)
+        expected, from_array = hide_entries(X, 0.3, 0)
         index = np.random.default_rng(0).integers(0, 9, len(X))
         for frame in (
             pd.DataFrame(X, index=index),
             pd.DataFrame(X, columns=list("abcd"), index=index).convert_dtypes(),
             pl.DataFrame(dict(zip("abcd", X.T, strict=True)), nan_to_null=True),
         ):
-            hidden, of_frame = hide_entries(frame, 0.3, 0)
+            hidden, from_frame = hide_entries(frame, 0.3, 0)
             assert type(hidden) is type(frame)
             assert list(hidden.columns) == list(frame.columns)
             values = hidden.to_numpy()
             if values.dtype == object:
                 values = hidden.astype(float).to_numpy()
             np.testing.assert_array_equal(values, expected)
-            for a, b in zip(of_frame, of_array, strict=True):
+            for a, b in zip(from_frame, from_array, strict=True):
                 np.testing.assert_array_equal(a, b)
         assert hidden.null_count().sum_horizontal()[0] == np.isnan(expected).sum()
 
-    def test_integers_and_other_marks(self):
+    def test_integers_and_other_missing_values(self):
         X = np.random.default_rng(0).integers(0, 4, (20, 5))
         hidden, (rows, columns, values) = hide_entries(X, 0.3, 0)
         assert np.isnan(hidden[rows, columns]).all()
@@ -191,8 +191,8 @@ class TestHideEntries:
         assert (hidden[rows, columns] == 0).all()
         assert (values > 0).all()
         frame = pd.DataFrame(X)
-        of_frame, _ = hide_entries(frame, 0.3, 0, missing_values=0)
-        np.testing.assert_array_equal(of_frame.to_numpy(), hidden)
+        from_frame, _ = hide_entries(frame, 0.3, 0, missing_values=0)
+        np.testing.assert_array_equal(from_frame.to_numpy(), hidden)
         as_list, _ = hide_entries(X.tolist(), 0.3, 0, missing_values=0)
         np.testing.assert_array_equal(as_list, hidden)
 
@@ -245,8 +245,8 @@ class TestScoreEntries:
         ).fit(make(X))
         rng = np.random.default_rng(0)
         rows, columns = np.nonzero(np.isnan(X))
-        some = rng.integers(len(rows), size=300)  # in any order, some twice
-        rows, columns = rows[some], columns[some]
+        asked = rng.integers(len(rows), size=300)  # in any order, with repetitions
+        rows, columns = rows[asked], columns[asked]
         values = 3 * rng.standard_normal(300)
         values[0] = 1e4
         expected = true_log_density(mixture, X, rows, columns, values)
@@ -310,7 +310,7 @@ def test_icl_counts_clusters_where_bic_counts_gaussians():
 
 
 def by_hand(estimator, X, metric, fraction=0.1, seed=0):
-    """What a completion scorer should return of an estimator without a Pipeline."""
+    """The score of an estimator without a Pipeline, by a completion scorer."""
     hidden, (rows, columns, values) = hide_entries(X, fraction, seed)
     return metric(values, estimator.transform(hidden)[rows, columns])
 
@@ -373,7 +373,7 @@ class TestCompletionScorer:
             scorer = completion_scorer(metric)
             assert scorer(est, to_sparse(X, kind)) == pytest.approx(scorer(est, X))
 
-    def test_nothing_dense_is_built_of_sparse_input(self):
+    def test_nothing_dense_is_built_from_sparse_input(self):
         # The dense matrix would take 0.7 GB.
         rng = np.random.default_rng(0)
         X = sparse.csr_array(
@@ -391,7 +391,7 @@ class TestCompletionScorer:
         assert peak < 1e8
 
     @pytest.mark.parametrize("missing_values", [0, -1.5])
-    def test_other_marks(self, missing_values):
+    def test_other_missing_values(self, missing_values):
         X = np.round(clusters(100, 5)) + 20
         marked = np.where(np.isnan(X), missing_values, X)
         score = completion_scorer()(KMeansMixture(2, random_state=0).fit(X), X)
@@ -462,7 +462,7 @@ class TestInAPipeline:
         dropping = make_pipeline(
             FunctionTransformer(drop_zeros, accept_sparse=True), MaskedGaussianMixture()
         ).fit(to_sparse(X))
-        with pytest.raises(ValueError, match="make a hole of the entry in row"):
+        with pytest.raises(ValueError, match="lose the entry in row"):
             completion_scorer(fraction=0.5)(dropping, to_sparse(X))
 
     def test_columns_must_stay(self):
@@ -514,9 +514,9 @@ class TestWithinScikitLearn:
         assert search.best_params_["mix__covariance_type"] == "full"
         nested = cross_val_score(search, X, scoring=completion_scorer(), cv=2)
         means = make_pipeline(StandardScaler(), SimpleImputer())
-        of_means = cross_val_score(means, X, scoring=completion_scorer(), cv=2)
-        assert (nested > of_means).all()
-        assert nested.mean() > 0.9 * of_means.mean()
+        means_scores = cross_val_score(means, X, scoring=completion_scorer(), cv=2)
+        assert (nested > means_scores).all()
+        assert nested.mean() > 0.9 * means_scores.mean()
 
     def test_several_metrics_and_other_imputers(self):
         X = correlated(120, 4)
@@ -616,13 +616,13 @@ def test_the_number_of_types_is_found(rule):
 class TestFoldsOfEntries:
     def expected(self, X, splits, n_components=2):
         """The protocol by hand, on dense X."""
-        places = np.array(observed(X))
+        pairs = np.array(observed(X))
         errors = []
         for train, test in splits:
             matrix = np.full(X.shape, np.nan)
-            matrix[tuple(places[train].T)] = X[tuple(places[train].T)]
+            matrix[tuple(pairs[train].T)] = X[tuple(pairs[train].T)]
             est = MaskedGaussianMixture(n_components, random_state=0).fit(matrix)
-            rows, columns = places[test].T
+            rows, columns = pairs[test].T
             errors.append(est.transform(matrix)[rows, columns] - X[rows, columns])
         return errors
 
@@ -721,21 +721,21 @@ class TestFoldsOfEntries:
             assert scores[fold] == pytest.approx(clipped(ratings[test], predicted))
         assert 0.85 < scores.mean() < 0.87
 
-    def test_other_marks(self):
+    def test_other_missing_values(self):
         X = clusters(60, 5)
         marked = np.where(np.isnan(X), -1, X)
         scores = [
             cross_validate_entries(
-                KMeansMixture(2, random_state=0, missing_values=mark), data
+                KMeansMixture(2, random_state=0, missing_values=missing_values), data
             )["test_score"]
-            for mark, data in ((np.nan, X), (-1, marked))
+            for missing_values, data in ((np.nan, X), (-1, marked))
         ]
         np.testing.assert_allclose(*scores)
 
     def test_pipelines_score_in_the_units_of_the_data(self):
         X = correlated(100, 4) * [1, 10, 100, 1000]
         folds = KFold(3, shuffle=True, random_state=0)
-        places = np.array(observed(X))
+        pairs = np.array(observed(X))
         pipe = make_pipeline(
             StandardScaler(),
             MaskedGaussianMixture(2, covariance_type="full", random_state=0),
@@ -743,13 +743,13 @@ class TestFoldsOfEntries:
         scores = cross_validate_entries(
             pipe, X, cv=folds, scoring=["rmse", "log_density"]
         )
-        for fold, (train, test) in enumerate(folds.split(places)):
+        for fold, (train, test) in enumerate(folds.split(pairs)):
             matrix = np.full(X.shape, np.nan)
-            matrix[tuple(places[train].T)] = X[tuple(places[train].T)]
+            matrix[tuple(pairs[train].T)] = X[tuple(pairs[train].T)]
             mean, std = np.nanmean(matrix, axis=0), np.nanstd(matrix, axis=0)
             est = MaskedGaussianMixture(2, covariance_type="full", random_state=0)
             scaled = (matrix - mean) / std
-            rows, columns = places[test].T
+            rows, columns = pairs[test].T
             filled = est.fit(scaled).transform(scaled) * std + mean
             expected = rmse(X[rows, columns], filled[rows, columns])
             assert scores["test_rmse"][fold] == pytest.approx(-expected)
@@ -785,9 +785,9 @@ class TestEntryRegressor:
         np.testing.assert_allclose(
             search.best_estimator_.estimator_.means_, whole.means_
         )
-        holes = np.argwhere(np.isnan(X))
+        missing = np.argwhere(np.isnan(X))
         np.testing.assert_allclose(
-            search.predict(holes), whole.transform(X)[tuple(holes.T)]
+            search.predict(missing), whole.transform(X)[tuple(missing.T)]
         )
 
     @pytest.mark.parametrize("dense", [False, True])
@@ -798,7 +798,7 @@ class TestEntryRegressor:
         regressor = EntryRegressor(pipe, X.shape, dense=dense).fit(pairs, values)
         np.testing.assert_allclose(regressor.predict(pairs), values)
         assert sparse.issparse(regressor.matrix_) != dense
-        # Some pairs twice, in any order.
+        # In any order, with repetitions.
         rng = np.random.default_rng(0)
         asked = np.column_stack([rng.integers(50, size=300), rng.integers(4, size=300)])
         scale = np.nanmax(np.abs(X), axis=0)
@@ -813,10 +813,24 @@ class TestEntryRegressor:
             StandardScaler(), MinMaxScaler(), MaskedGaussianMixture(random_state=0)
         )
         regressor = EntryRegressor(pipe, X.shape, dense=True).fit(*to_entries(X))
-        holes = np.argwhere(np.isnan(X))
+        missing = np.argwhere(np.isnan(X))
         # One component completes a column by its mean, in any units.
-        expected = np.nanmean(X, axis=0)[holes[:, 1]]
-        np.testing.assert_allclose(regressor.predict(holes), expected)
+        expected = np.nanmean(X, axis=0)[missing[:, 1]]
+        np.testing.assert_allclose(regressor.predict(missing), expected)
+
+    @pytest.mark.parametrize("dense", [False, True])
+    def test_log_density_needs_entries_that_were_not_fitted(self, dense):
+        X = np.array([[1.0, 2], [np.nan, 3], [4, -1]])
+        pairs, values = to_entries(X, missing_values=np.nan)
+        est = MaskedGaussianMixture(missing_values=7)
+        regressor = EntryRegressor(est, X.shape, dense=dense).fit(pairs, values)
+        score = completion_scorer("log_density")
+        with pytest.raises(ValueError, match=r"row 0, column 1 is observed in X"):
+            score(regressor, [[1, 0], [0, 1]], [2.0, 2.0])
+        expected = regressor.estimator_.score_entries(
+            regressor.matrix_, ([1], [0]), [2.0]
+        )
+        assert score(regressor, [[1, 0]], [2.0]) == expected
 
     def test_refusals(self):
         est = MaskedGaussianMixture()
@@ -844,7 +858,7 @@ class TestEntryRegressor:
 
 
 class Memory(TransformerMixin, BaseEstimator):
-    """Returns the value wherever it ever saw one, by the row's place; else the mean."""
+    """Completes by the value that it once saw at the same index; else by the mean."""
 
     def fit(self, X, y=None):
         self.seen_ = np.array(X)
@@ -858,7 +872,7 @@ class Memory(TransformerMixin, BaseEstimator):
 
 
 class TestNothingLeaks:
-    """Independent noise: nobody who has not seen an entry predicts it."""
+    """Independent noise: no estimator predicts an entry that it has not seen."""
 
     @pytest.fixture
     def X(self):
@@ -876,7 +890,7 @@ class TestNothingLeaks:
         np.testing.assert_allclose(scores, -1, atol=0.2)
 
     def test_rows(self, X):
-        # It knows the fitted rows in the same places, and what it has transformed.
+        # It knows the values of the fitted rows, and all that it has transformed.
         scores = cross_val_score(Memory(), X, scoring=completion_scorer(), cv=5)
         assert (scores < -0.85).all()
 
@@ -898,21 +912,30 @@ class TestStepsThatMixARow:
         with pytest.raises(ValueError, match=r"leaves the steps.*PCA do not"):
             completion_scorer()(pipe, clusters(seed=1))
 
-    def test_without_a_way_back(self):
+    @pytest.mark.parametrize(
+        ("scoring", "message"),
+        [
+            ("rmse", "does not bring the fitted entries back"),
+            ("log_density", r"leaves the steps.*another value"),
+        ],
+    )
+    def test_in_folds_of_entries(self, scoring, message):
         steps = FunctionTransformer(self.center_rows), MaskedGaussianMixture()
-        with pytest.raises(ValueError, match="does not bring the fitted entries back"):
+        with pytest.raises(ValueError, match=message):
             cross_validate_entries(
-                make_pipeline(*steps), clusters(), error_score="raise"
+                make_pipeline(*steps), clusters(), scoring=scoring, error_score="raise"
             )
 
 
-def test_holes_that_stay_are_no_prediction():
+def test_entries_that_stay_missing_are_no_prediction():
     X = to_sparse(clusters())
-    with pytest.raises(ValueError, match=r"leaves holes.*pass X dense"):
+    with pytest.raises(
+        ValueError, match=r"leaves hidden entries missing.*pass X dense"
+    ):
         completion_scorer()(SimpleImputer().fit(X), X)
 
 
-def test_marker_of_a_search_before_its_fit():
+def test_missing_values_of_a_search_before_its_fit():
     X = clusters(60, 4)
     search = GridSearchCV(
         MaskedGaussianMixture(missing_values=-1), {"n_components": [1]}, cv=2
@@ -925,12 +948,16 @@ def test_marker_of_a_search_before_its_fit():
     )
 
 
-@pytest.mark.parametrize(("marker", "dtype"), [(-1, np.uint8), (0.5, int), (300, "i1")])
-def test_hides_by_a_mark_that_the_integers_do_not_hold(marker, dtype):
+@pytest.mark.parametrize(
+    ("missing_values", "dtype"), [(-1, np.uint8), (0.5, int), (300, "i1")]
+)
+def test_hides_by_a_value_that_the_integers_do_not_hold(missing_values, dtype):
     X = np.arange(1, 13).astype(dtype).reshape(3, 4)
-    hidden, (rows, columns, values) = hide_entries(X, 0.5, 0, missing_values=marker)
+    hidden, (rows, columns, values) = hide_entries(
+        X, 0.5, 0, missing_values=missing_values
+    )
     np.testing.assert_array_equal(values, X[rows, columns])
-    assert (hidden[rows, columns] == marker).all()
+    assert (hidden[rows, columns] == missing_values).all()
     assert (hidden == X).sum() == 12 - len(rows)
 
 

@@ -1,4 +1,4 @@
-"""The estimators as steps: what stands before and after them, and around them."""
+"""The estimators as steps: before and after other steps, and within searches."""
 
 import pickle
 
@@ -41,7 +41,7 @@ def X():
 
 @pytest.fixture
 def y(X):
-    """What the first column says, where one sees it."""
+    """A label that depends on the first column where it is observed."""
     return (np.nan_to_num(X[:, 0], nan=10) > 0).astype(int)
 
 
@@ -64,7 +64,7 @@ class TestAfterAScaler:
         np.testing.assert_allclose(completed[observed], X[observed])
         scaled, std = pipe[-1].complete(pipe[:-1].transform(X), return_std=True)
         np.testing.assert_allclose(scaled * pipe[0].scale_ + pipe[0].mean_, completed)
-        # Of the same mixture in the units of X.
+        # The same mixture, in the units of X.
         if ids(est) in ("diag", "full"):
             size = np.multiply.outer(pipe[0].scale_, pipe[0].scale_)
             covariances = pipe[-1].covariances_ * (
@@ -124,7 +124,7 @@ class TestBeforeAPredictor:
 
 class TestInAColumnTransformer:
     @ALL
-    def test_some_columns(self, est, X):
+    def test_selected_columns(self, est, X):
         frame = pd.DataFrame(X, columns=list("abcd")).assign(kind=["x", "y"] * 60)
         transformer = make_column_transformer(
             (est, ["a", "c", "d"]), (OneHotEncoder(sparse_output=False), ["kind"])

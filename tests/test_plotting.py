@@ -553,10 +553,27 @@ def test_calibration_on_hidden_entries():
         assert display.n_entries == len(values)
     with pytest.raises(ValueError, match=r"is\s+observed in X"):
         CalibrationDisplay.from_estimator(mixture, later, hidden=hidden)
+    with pytest.raises(ValueError, match=r"fraction should be above 0 .*but got 0"):
+        CalibrationDisplay.from_estimator(mixture, later, fraction=0)
     twice = CalibrationDisplay.from_estimator(mixture, later, ax=expected.ax_)
     assert twice.diagonal_ is None
     assert twice.line_.get_color() != expected.line_.get_color()
     assert twice.line_.get_marker() != expected.line_.get_marker()
+
+
+def test_all_entries_of_a_sparse_matrix_are_hidden():
+    X = clusters(100)
+    mixture = fit_mixture("full", X)
+    entries = np.nonzero(~np.isnan(X))
+    nothing = sparse.csr_array(X.shape)
+    display = CalibrationDisplay.from_estimator(
+        mixture, nothing, hidden=(*entries, X[entries])
+    )
+    predicted, std = mixture.complete(
+        np.full(X.shape, np.nan), entries=entries, return_std=True
+    )
+    expected = CalibrationDisplay.from_predictions(X[entries], predicted, std)
+    np.testing.assert_array_equal(display.coverage, expected.coverage)
 
 
 def test_scaling_changes_no_coverage():

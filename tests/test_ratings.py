@@ -56,7 +56,7 @@ def by_hand(lines, rule="last"):
     for user, item, rating in lines:
         result.setdefault(user, {}).setdefault(item, []).append(rating)
     pick = {"last": lambda r: r[-1], "mean": np.mean}[rule]
-    return {u: {i: pick(r) for i, r in of.items()} for u, of in result.items()}
+    return {u: {i: pick(r) for i, r in rated.items()} for u, rated in result.items()}
 
 
 @pytest.mark.parametrize("make", TABLES)
@@ -76,7 +76,7 @@ def test_there(make):
 @pytest.mark.parametrize("make", TABLES)
 def test_and_back(make):
     encoder = RatingsEncoder(rating_range=(1, 4.5)).fit(make(LINES))
-    # As of recommend: best first, -1 where no item is left.
+    # In the form of recommend: best first, -1 where no item is left.
     items = np.array([[2, 0], [1, -1]])
     values = np.array([[7.0, 2.0], [0.5, np.nan]])
     std = np.array([[0.1, 0.2], [0.3, np.nan]])
@@ -106,20 +106,20 @@ def test_all_of_a_matrix_and_some_of_its_entries():
     mixture = MaskedGaussianMixture(reg_covar=0.1).fit(X)
     completed = mixture.transform(X)
     whole = encoder.decode(users, range(3), completed)
-    for place, (user, item, rating) in enumerate(whole.itertuples(index=False)):
-        i, j = divmod(place, 3)
+    for line, (user, item, rating) in enumerate(whole.itertuples(index=False)):
+        i, j = divmod(line, 3)
         assert (user, item) == (users[i], encoder.items_[j])
         assert rating == completed[i, j]
     rows, columns = [2, 0], [1, 1]
-    some = encoder.decode(
+    decoded = encoder.decode(
         users[rows],
         columns,
         *mixture.complete(X, entries=(rows, columns), return_std=True),
     )
-    assert some["user"].tolist() == ["eve", "ann"]
-    assert some["item"].tolist() == [20, 20]
-    assert some["rating"].tolist() == [completed[2, 1], completed[0, 1]]
-    assert (some["std"] > 0).tolist() == [True, False]
+    assert decoded["user"].tolist() == ["eve", "ann"]
+    assert decoded["item"].tolist() == [20, 20]
+    assert decoded["rating"].tolist() == [completed[2, 1], completed[0, 1]]
+    assert (decoded["std"] > 0).tolist() == [True, False]
 
 
 @given(
@@ -151,7 +151,7 @@ def test_any_table_in_any_parts(lines, cuts, rule, make, block):
             assert found[user] == pytest.approx(expected[user])
 
 
-class TestWhoComesLater:
+class TestNewUsers:
     later = [("zoe", 30, 1.0), ("ann", 10, 2.0), ("zoe", 10, 3.0)]
 
     def test_rows_are_those_of_the_table(self):
@@ -166,8 +166,14 @@ class TestWhoComesLater:
     def test_unknown_items(self, make):
         later = [*self.later, ("zoe", 15, 4.0), ("max", 99, 4.0)]
         encoder = RatingsEncoder().fit(make(LINES))
-        with pytest.raises(ValueError, match=r"Item 15 was not .* nor were 1 others"):
-            encoder.encode(make(later))
+        for n_lines, others in ((2, " and 1 other"), (3, " and 2 others"), (1, "")):
+            table = [
+                *self.later,
+                *[("zoe", 15, 4.0), ("max", 99, 4.0), ("max", 98, 4.0)][:n_lines],
+            ]
+            message = rf"fit has not seen item 15{others} of this table\. Pass"
+            with pytest.raises(ValueError, match=message):
+                encoder.encode(make(table))
         encoder.set_params(unknown_items="ignore")
         X, users = encoder.encode(make(later))
         assert users.tolist() == ["ann", "max", "zoe"]
@@ -236,7 +242,8 @@ class TestIds:
             table = table.assign(**others)
         else:
             table = table.with_columns(**{k: pl.Series(v) for k, v in others.items()})
-        with pytest.raises(ValueError, match=r"users is missing in line 1 .* 1 others"):
+        message = r"users is missing in line 1 \(from 0\) and 1 other of the table"
+        with pytest.raises(ValueError, match=message):
             RatingsEncoder().fit(table)
 
 
@@ -270,11 +277,19 @@ class TestErrors:
             RatingsEncoder().fit_encode(make([*LINES, ("bob", 30, 1.0)]))
 
     @pytest.mark.parametrize("value", [np.nan, np.inf])
-    def test_ratings_that_are_not_finite(self, value):
-        with pytest.raises(
-            ValueError, match=r"line 5 \(from 0\) of the table is (nan|inf)"
-        ):
-            RatingsEncoder().fit(as_pandas([*LINES, ("bob", 20, value)]))
+    @pytest.mark.parametrize(
+        ("n_lines", "among"), [(1, ""), (2, ", one of 2 that are not finite")]
+    )
+    def test_ratings_that_are_not_finite(self, value, n_lines, among):
+        message = rf"line 5 \(from 0\) of the table is {value}{among}\. Drop"
+        with pytest.raises(ValueError, match=message):
+            RatingsEncoder().fit(as_pandas([*LINES, *n_lines * [("bob", 20, value)]]))
+
+    @pytest.mark.parametrize("make", TABLES)
+    def test_one_missing_id(self, make):
+        message = r"items is missing in line 5 \(from 0\) of the table\. Drop"
+        with pytest.raises(ValueError, match=message):
+            RatingsEncoder().fit(make([*LINES, ("bob", None, 3.0)]))
 
     @pytest.mark.parametrize(
         ("table", "message"),
@@ -381,7 +396,7 @@ class TestOddIds:
         ([0, 1], [0.5], r"std should have the shape.*got \(1,\)"),
     ],
 )
-def test_what_cannot_be_decoded(items, std, message):
+def test_undecodable_arguments(items, std, message):
     encoder = RatingsEncoder().fit(([1, 2], [1, 2], [1.0, 2.0]))
     with pytest.raises(ValueError, match=message):
         encoder.decode([1, 2], items, [3.0, 4.0], std)

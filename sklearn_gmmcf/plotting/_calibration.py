@@ -8,15 +8,14 @@ import numpy as np
 from scipy import stats
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
-from sklearn_gmmcf._pipelines import gather_truth, marker_of, steps_of
+from sklearn_gmmcf._held_out import HeldOut, get_steps, hold_out
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._validation import check_entries
-from sklearn_gmmcf.model_selection import hide_before
+from sklearn_gmmcf.data._entries import Entries
 from sklearn_gmmcf.plotting._common import (
     check_levels,
     describe_mixture,
     enter,
-    find_observed,
     has_steps,
     last_step,
     make_axes,
@@ -190,37 +189,14 @@ class CalibrationDisplay:
         require_pyplot(caller)
         mixture = last_step(estimator, caller)
         if hidden is None:
-            steps = steps_of(estimator)
-            whole, Z, rows, columns = hide_before(
-                steps[:-1], X, fraction, random_state, marker_of(steps)
-            )
-            values = gather_truth(whole, rows, columns)
+            held_out = hold_out(get_steps(estimator), X, fraction, random_state)
         else:
-            if has_steps(estimator):
-                raise ValueError(
-                    "hidden is in the units of X, but predictions are in the units of "
-                    "the Pipeline's last step. Pass pipe[-1], pipe[:-1].transform(X), "
-                    "and values that are transformed in the same way; or leave hidden "
-                    "out."
-                )
-            _, Z = enter(estimator, X, caller)
-            if len(hidden) != 3:
-                raise ValueError(
-                    "hidden should be rows, columns and values, but got "
-                    f"{len(hidden)} things."
-                )
-            rows, columns, values = hidden
-            rows, columns = check_entries((rows, columns), np.shape(Z))
-            observed = find_observed(mixture, Z, (rows, columns))
-            if observed.any():
-                first = np.argmax(observed)
-                raise ValueError(
-                    f"The entry in row {rows[first]}, column {columns[first]} of "
-                    "hidden is observed in X. Pass the X that hide_entries returned."
-                )
-        predicted, std = mixture.complete(Z, entries=(rows, columns), return_std=True)
+            held_out = _check_hidden(estimator, X, hidden, caller)
+        predicted, std = mixture.complete(
+            held_out.matrix, entries=held_out.entries, return_std=True
+        )
         return cls.from_predictions(
-            values,
+            held_out.values,
             predicted,
             std,
             levels=levels,
@@ -377,3 +353,21 @@ class CalibrationDisplay:
         self.legend_ = self.ax_.legend(loc="lower right", fontsize="x-small")
         self.legend_.set_in_layout(False)
         return self
+
+
+def _check_hidden(estimator: Any, X: Any, hidden: Any, caller: str) -> HeldOut:
+    """The entries that a user has hidden: rows, columns and values."""
+    if has_steps(estimator):
+        raise ValueError(
+            "hidden is in the units of X, not of the Pipeline's last step. "
+            "Pass pipe[-1], pipe[:-1].transform(X), and values that are transformed in "
+            "the same way; or leave hidden out."
+        )
+    enter(estimator, X, caller)
+    if len(hidden) != 3:
+        raise ValueError(
+            f"hidden should be rows, columns and values, but got {len(hidden)} things."
+        )
+    rows, columns = check_entries(hidden[:2], np.shape(X))
+    entries = Entries(np.shape(X), rows, columns, np.asarray(hidden[2]))
+    return HeldOut.from_hidden(get_steps(estimator), X, entries)

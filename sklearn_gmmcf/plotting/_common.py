@@ -10,8 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_gmmcf._base import BaseObservedMixture
-from sklearn_gmmcf._entries import gather
-from sklearn_gmmcf._pipelines import apply, steps_of
+from sklearn_gmmcf._held_out import apply_steps, get_steps
 from sklearn_gmmcf._typing import Array
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ def check_option(name: str, value: Any, options: tuple[str, ...]) -> None:
 
 def last_step(estimator: Any, caller: str) -> BaseObservedMixture:
     """Return the fitted mixture: the estimator, or the last step of a Pipeline."""
-    mixture = steps_of(estimator)[-1]
+    mixture = get_steps(estimator)[-1]
     if not isinstance(mixture, BaseObservedMixture):
         raise TypeError(
             f"{caller} draws MaskedGaussianMixture and KMeansMixture, and Pipelines "
@@ -134,7 +133,7 @@ def enter(estimator: Any, X: Any, caller: str) -> tuple[BaseObservedMixture, Any
     if len(np.shape(X)) != 2:
         raise ValueError(f"X should be a matrix, but got {type(X).__name__}.")
     try:
-        return mixture, apply(steps_of(estimator)[:-1], X)
+        return mixture, apply_steps(get_steps(estimator)[:-1], X)
     except ValueError as error:
         error.add_note(
             f"{caller} takes pipe[-1] and pipe[:-1].transform(X) as well, in place of "
@@ -143,28 +142,21 @@ def enter(estimator: Any, X: Any, caller: str) -> tuple[BaseObservedMixture, Any
         raise
 
 
-def find_observed(
-    mixture: BaseObservedMixture, Z: Any, entries: tuple[Array, Array]
-) -> Array:
-    """Tell which entries (m,) of the input of the mixture are observed."""
-    values = gather(Z, *entries)
-    return ~np.isnan(values) & (values != mixture.missing_values)
-
-
 def has_steps(estimator: Any) -> bool:
     """Tell whether steps come before the mixture and may change the units of X."""
-    return len(steps_of(estimator)) > 1
+    return len(get_steps(estimator)) > 1
 
 
 def describe_mixture(mixture: BaseObservedMixture) -> str:
     """Covariance type and number of components, as a short label."""
     kind = getattr(mixture, "covariance_type", "k-means")
+    kind = kind if isinstance(kind, str) else type(kind).__name__
     return f"{kind}, K = {len(mixture.weights_)}"
 
 
 def column_names(estimator: Any, given: Any = None) -> Array:
     """Names (d,) of the columns of the input of the mixture."""
-    mixture = steps_of(estimator)[-1]
+    mixture = get_steps(estimator)[-1]
     d = mixture.n_features_in_
     if given is not None:
         given = np.asarray(given, dtype=object)

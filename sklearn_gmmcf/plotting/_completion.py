@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.data._entries import find_observed
 from sklearn_gmmcf.plotting._common import (
     check_integer,
     column_names,
     divide_axes,
     enter,
-    find_observed,
     has_steps,
     make_axes,
     make_style,
@@ -208,7 +208,7 @@ class CompletionDisplay:
         shape = len(rows), len(columns)
         entries = np.repeat(rows, shape[1]), np.tile(columns, shape[0])
         after, std = mixture.complete(Z, entries=entries, return_std=True)
-        observed = find_observed(mixture, Z, entries)
+        observed = find_observed(Z, *entries, mixture.missing_values)
         if unit is None:
             unit = "transformed value" if has_steps(estimator) else "value"
         display = cls(

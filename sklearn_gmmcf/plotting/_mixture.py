@@ -9,6 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from sklearn_gmmcf._base import BaseObservedMixture
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.data._entries import find_observed
 from sklearn_gmmcf.plotting._common import (
     COLORS,
     LINES,
@@ -20,7 +21,6 @@ from sklearn_gmmcf.plotting._common import (
     describe_mixture,
     enter,
     find_column,
-    find_observed,
     has_steps,
     make_axes,
     make_style,
@@ -490,7 +490,7 @@ def _gather_points(
     """The rows with an observation in the two columns, as MixtureDisplay takes them."""
     entries = np.repeat(rows, 2), np.tile(pair, len(rows))
     completed, std = mixture.complete(Z, entries=entries, return_std=True)
-    observed = find_observed(mixture, Z, entries).reshape(-1, 2)
+    observed = find_observed(Z, *entries, mixture.missing_values).reshape(-1, 2)
     visible = observed.any(axis=1)
     if not visible.any():
         raise ValueError(

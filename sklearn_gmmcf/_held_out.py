@@ -1,0 +1,233 @@
+"""Hold out entries, through Pipelines too.
+
+Entries are hidden in the matrix that enters a Pipeline. Predictions and true values of
+these entries are compared in the units of its last step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.pipeline import Pipeline
+
+from sklearn_gmmcf._base import BaseObservedMixture
+from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.data._entries import (
+    Entries,
+    build,
+    find_observed,
+    gather,
+    hide_at_random,
+    list_entries,
+)
+
+# Steps may change an entry by rounding, relative to the largest entry.
+_ROUNDING = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Entries that are missing from a matrix, with their true values.
+
+    The matrix is the input of the last step if that is a mixture of this package, else
+    the output of the last step. The values have the units of the matrix.
+    """
+
+    matrix: Any  # (n, d)
+    rows: Array  # (m,)
+    columns: Array  # (m,)
+    values: Array  # (m,)
+
+    @classmethod
+    def from_hidden(cls, steps: list[Any], X: Any, hidden: Entries) -> HeldOut:
+        """Follow entries that are missing from X already, through fitted steps."""
+        missing_values = get_missing_values(steps)
+        observed = find_observed(X, hidden.rows, hidden.columns, missing_values)
+        if observed.any():
+            first = np.argmax(observed)
+            raise ValueError(
+                f"The entry in row {hidden.rows[first]}, column "
+                f"{hidden.columns[first]} is observed in X, so it is not hidden. Pass "
+                "the X that hide_entries returned, or entries that were not fitted."
+            )
+        transforms = get_transforms(steps)
+        if not transforms:
+            return cls(X, hidden.rows, hidden.columns, hidden.values)
+        whole = build(
+            list_entries(X, missing_values).append(hidden),
+            missing_values=None if sparse.issparse(X) else missing_values,
+        )
+        return _transform(transforms, whole, X, hidden, missing_values)
+
+    @property
+    def entries(self) -> tuple[Array, Array]:
+        """Rows and columns."""
+        return self.rows, self.columns
+
+    def predict(self, last: Any) -> Array:
+        """Completions (m,) of the entries by the last step."""
+        return complete_entries(last, self.matrix, self.rows, self.columns)
+
+    def log_density(self, last: Any) -> Array:
+        """Log-densities (m,) of the true values, in nats, given the observed ones."""
+        if not isinstance(last, BaseObservedMixture):
+            raise ValueError(
+                "metric='log_density' needs score_entries, which "
+                f"{type(last).__name__} has not. Take 'rmse' or 'mae'."
+            )
+        return last.score_entries(self.matrix, self.entries, self.values)
+
+
+def hold_out(steps: list[Any], X: Any, fraction: float, random_state: Any) -> HeldOut:
+    """Hide a random fraction of the observed entries of X, through fitted steps."""
+    check_fraction(fraction)
+    missing_values = get_missing_values(steps)
+    X_hidden, hidden = hide_at_random(
+        X, fraction, random_state, missing_values=missing_values
+    )
+    transforms = get_transforms(steps)
+    if not transforms:
+        return HeldOut(X_hidden, hidden.rows, hidden.columns, hidden.values)
+    return _transform(transforms, X, X_hidden, hidden, missing_values)
+
+
+def _transform(
+    transforms: list[Any], X: Any, X_hidden: Any, hidden: Entries, missing_values: float
+) -> HeldOut:
+    # A step that remembers its input must not see the truth before the prediction.
+    Z_hidden = apply_steps(transforms, X_hidden)
+    Z = apply_steps(transforms, X)
+    check_columnwise(Z, Z_hidden, list_entries(X_hidden, missing_values))
+    values = true_values(Z, hidden.rows, hidden.columns)
+    return HeldOut(Z_hidden, hidden.rows, hidden.columns, values)
+
+
+def check_fraction(fraction: Any) -> None:
+    if not (isinstance(fraction, Real) and 0 < float(fraction) <= 1):
+        raise ValueError(
+            f"fraction should be above 0 and at most 1, but got {fraction!r}."
+        )
+
+
+def complete_entries(last: Any, matrix: Any, rows: Array, columns: Array) -> Array:
+    """Completions (m,) by the last step of entries of the transformed matrix."""
+    if isinstance(last, BaseObservedMixture):
+        return last.complete(matrix, entries=(rows, columns))
+    return gather(matrix, rows, columns)
+
+
+def get_steps(estimator: Any) -> list[Any]:
+    """The steps of an estimator: those of nested Pipelines and searches, in order."""
+    if hasattr(estimator, "best_estimator_"):
+        return get_steps(estimator.best_estimator_)
+    if hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions"):
+        return get_steps(estimator.estimator)  # a search before its fit
+    if not isinstance(estimator, Pipeline):
+        return [estimator]
+    return [
+        inner
+        for _, step in estimator.steps
+        if step is not None and step != "passthrough"
+        for inner in get_steps(step)
+    ]
+
+
+def get_transforms(steps: list[Any]) -> list[Any]:
+    """The steps that have to transform all of X before entries are completed.
+
+    A last step of this package changes no units and completes entries without the rest
+    of the matrix; of any other last step the output holds the completions.
+    """
+    return steps[:-1] if isinstance(steps[-1], BaseObservedMixture) else steps
+
+
+def get_missing_values(steps: list[Any]) -> float:
+    """The value that marks a missing entry for the last step."""
+    missing_values = getattr(steps[-1], "missing_values", np.nan)
+    return float(missing_values) if isinstance(missing_values, Real) else np.nan
+
+
+def apply_steps(steps: list[Any], X: Any) -> Any:
+    """Transform X by fitted steps, which must keep its rows and columns."""
+    Z = X
+    for step in steps:
+        if not hasattr(step, "transform"):
+            raise ValueError(
+                f"{type(step).__name__} has no transform: only an estimator that "
+                "completes its input, or a Pipeline that ends in one, predicts hidden "
+                "entries."
+            )
+        Z = step.transform(Z)
+    if np.shape(Z) != np.shape(X):
+        raise ValueError(
+            f"X of shape {np.shape(X)} leaves {type(steps[-1]).__name__} in the shape "
+            f"{np.shape(Z)}, so that entries cannot be followed. Keep the columns as "
+            "they stand (imputers: keep_empty_features=True)."
+        )
+    return Z
+
+
+def undo_steps(steps: list[Any], Z: Any) -> Any:
+    """Bring the output of fitted steps back to the units of their input."""
+    for step in reversed(steps):
+        if not hasattr(step, "inverse_transform"):
+            raise ValueError(
+                f"{type(step).__name__} has no inverse_transform to bring "
+                "predictions back to the units of y. Leave that step out."
+            )
+        Z = step.inverse_transform(Z)
+    return Z
+
+
+def check_inverse(steps: list[Any], X: Any, missing_values: float) -> None:
+    """Check that `undo_steps` brings the observed entries of X back."""
+    observed = list_entries(X, missing_values)
+    undone = gather(
+        undo_steps(steps, apply_steps(steps, X)), observed.rows, observed.columns
+    )
+    atol = _ROUNDING * np.abs(observed.values).max()
+    if not np.allclose(undone, observed.values, rtol=_ROUNDING, atol=atol):
+        raise ValueError(
+            "inverse_transform of the steps before the last does not bring the "
+            "fitted entries back, so predictions would not be in the units of y. "
+            "Take steps that treat each column by itself (scalers do)."
+        )
+
+
+def check_columnwise(Z: Any, Z_hidden: Any, observed: Entries) -> None:
+    """Check that no entry changes where others are hidden.
+
+    `Z` and `Z_hidden` are the outputs of the steps with nothing hidden and with hidden
+    entries; `observed` are the entries that were not hidden.
+    """
+    expected = gather(Z, observed.rows, observed.columns)
+    found = gather(Z_hidden, observed.rows, observed.columns)
+    largest = np.nanmax(np.abs(expected), initial=0.0)
+    changed = np.abs(found - expected) > _ROUNDING * largest
+    if changed.any():
+        first = np.argmax(changed)
+        raise ValueError(
+            f"The entry in row {observed.rows[first]}, column "
+            f"{observed.columns[first]} leaves the steps of the Pipeline with another "
+            "value when other entries are hidden, so that predictions and truth have "
+            "different units. Take steps that treat each entry by its column alone "
+            "(scalers do; centering of rows and PCA do not)."
+        )
+
+
+def true_values(Z: Any, rows: Array, columns: Array) -> Array:
+    """Values (m,) of hidden entries where nothing was hidden."""
+    values = gather(Z, rows, columns)
+    lost = ~np.isfinite(values)
+    if lost.any():
+        first = np.argmax(lost)
+        raise ValueError(
+            f"The steps of the Pipeline lose the entry in row {rows[first]}, column "
+            f"{columns[first]}, which is observed. Take steps that keep observed "
+            "entries."
+        )
+    return values

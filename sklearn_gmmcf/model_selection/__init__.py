@@ -1,0 +1,29 @@
+"""How well are hidden entries predicted: scorers, folds of entries, criteria.
+
+Two questions are answered here. *How well are new rows completed?* scikit-learn's own
+folds of rows answer it with `completion_scorer`, which hides entries of the validation
+rows. *How well are other entries of the same rows predicted?* Folds of entries answer
+it: by `cross_validate_entries`, or by any tool of scikit-learn on an `EntryRegressor`,
+whose samples are entries. A higher score is better, so errors are negated.
+"""
+
+from sklearn_gmmcf.model_selection._cross_validation import cross_validate_entries
+from sklearn_gmmcf.model_selection._entries import hide_entries, to_entries
+from sklearn_gmmcf.model_selection._regressor import EntryRegressor
+from sklearn_gmmcf.model_selection._scorers import (
+    aic_scorer,
+    bic_scorer,
+    completion_scorer,
+)
+from sklearn_gmmcf.model_selection._search import one_standard_error
+
+__all__ = [
+    "EntryRegressor",
+    "aic_scorer",
+    "bic_scorer",
+    "completion_scorer",
+    "cross_validate_entries",
+    "hide_entries",
+    "one_standard_error",
+    "to_entries",
+]

@@ -1,0 +1,151 @@
+"""hide_entries and to_entries: the observed entries of a matrix."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from sklearn_gmmcf._sklearn import Interval, validate_params
+from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.data._entries import hide_at_random, list_entries
+
+
+@validate_params(
+    {
+        "X": ["array-like", "sparse matrix"],
+        "fraction": [Interval(Real, 0, 1, closed="right")],
+        "random_state": ["random_state"],
+        "missing_values": [Interval(Real, None, None, closed="neither"), "nan"],
+        "allow_empty_rows": ["boolean"],
+        "allow_empty_columns": ["boolean"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def hide_entries(
+    X: Any,
+    fraction: float = 0.1,
+    random_state: Any = None,
+    *,
+    missing_values: float = np.nan,
+    allow_empty_rows: bool = False,
+    allow_empty_columns: bool = True,
+) -> tuple[Any, tuple[Array, Array, Array]]:
+    """Hide some observed entries, to see how well they are predicted.
+
+    Entries are drawn uniformly from the observed ones; then each row that was left
+    empty gets back one of its own entries. So slightly less than `fraction` is hidden
+    where rows are short.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Data with missing entries: dense, a DataFrame of numbers, or sparse in COO, CSR,
+        CSC, LIL or DOK format. Not changed.
+
+    fraction : float, default=0.1
+        Share of the observed entries to hide, at least one entry.
+
+    random_state : int, RandomState instance or None, default=None
+        Seeds the draw. The same seed hides the same entries in any format (COO if its
+        entries are in the order of rows and columns).
+
+    missing_values : float, default=np.nan
+        The value that marks a missing entry. In a sparse matrix an entry that is not
+        stored is missing, too; a stored 0 is an observation.
+
+    allow_empty_rows : bool, default=False
+        Whether all observed entries of a row may be hidden.
+
+    allow_empty_columns : bool, default=True
+        Whether all observed entries of a column may be hidden. In ratings many columns
+        have one entry, which False would never hide.
+
+    Returns
+    -------
+    X_hidden : of the type of X
+        X with more entries missing: `missing_values`, null in a DataFrame, not stored
+        if sparse. Integers become floats if NaN marks missing entries.
+
+    hidden : tuple of three ndarrays of shape (m,)
+        Rows, columns and values of the hidden entries, in the order of the entries.
+
+    Raises
+    ------
+    ValueError
+        If nothing can be hidden.
+
+    See Also
+    --------
+    completion_scorer : Hides entries and scores their predictions.
+    to_entries : All observed entries.
+
+    Examples
+    --------
+    >>> from sklearn_gmmcf import MaskedGaussianMixture
+    >>> from sklearn_gmmcf.datasets import make_ratings
+    >>> from sklearn_gmmcf.model_selection import hide_entries
+    >>> X = make_ratings(random_state=0).data
+    >>> X_hidden, (rows, columns, values) = hide_entries(X, random_state=0)
+    >>> mixture = MaskedGaussianMixture(4, random_state=0).fit(X_hidden)
+    >>> predicted = mixture.complete(X_hidden, entries=(rows, columns))
+    >>> print(f"{((predicted - values) ** 2).mean() ** 0.5:.2f}")
+    0.66
+    """
+    X_hidden, hidden = hide_at_random(
+        X,
+        fraction,
+        random_state,
+        missing_values=missing_values,
+        allow_empty_rows=allow_empty_rows,
+        allow_empty_columns=allow_empty_columns,
+    )
+    return X_hidden, (hidden.rows, hidden.columns, hidden.values)
+
+
+def to_entries(X: Any, *, missing_values: float = np.nan) -> tuple[Array, Array]:
+    """List the observed entries as samples, for `EntryRegressor`.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Data with missing entries: dense, a DataFrame of numbers, or sparse in COO, CSR,
+        CSC, LIL or DOK format.
+
+    missing_values : float, default=np.nan
+        The value that marks a missing entry.
+
+    Returns
+    -------
+    pairs : ndarray of shape (m, 2)
+        Row and column of each entry, sorted by rows and then columns. The entries of a
+        COO matrix stay in its own order: the order of the lines of a table from which
+        it was made.
+
+    values : ndarray of shape (m,)
+        Values of the entries.
+
+    Raises
+    ------
+    ValueError
+        If X is not a matrix of numbers, or a sparse X stores two values for one entry.
+
+    See Also
+    --------
+    EntryRegressor : Its samples are entries.
+    hide_entries : A random part of the observed entries.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_gmmcf.model_selection import to_entries
+    >>> pairs, values = to_entries([[5.0, np.nan], [np.nan, 0.0]])
+    >>> pairs
+    array([[0, 0],
+           [1, 1]])
+    >>> values
+    array([5., 0.])
+    """
+    entries = list_entries(X, missing_values)
+    return np.column_stack([entries.rows, entries.columns]), entries.values
