@@ -20,9 +20,7 @@ from sklearn_gmmcf._starts import (
     draw_rows,
     start_responsibilities,
 )
-from tests.drawn import clusters, start
-from tests.test_mixture import estimators
-from tests.test_observed import to_sparse
+from tests.made import clusters, estimators, start, to_sparse
 
 TYPES = ["spherical", "diag"]
 

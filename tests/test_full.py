@@ -16,8 +16,8 @@ from sklearn.impute import KNNImputer
 from sklearn_gmmcf import MaskedGaussianMixture, _patterns
 from sklearn_gmmcf.covariance import _full, _systems
 from tests import oracles
-from tests.drawn import clusters, correlated, start, tables
-from tests.test_observed import to_sparse
+from tests.drawn import tables
+from tests.made import clusters, correlated, start, to_sparse
 
 TYPES = ["full", "tied"]
 # Each way that a row's system may be solved: the holes' or the observed entries', swept

@@ -1,7 +1,6 @@
 """Stepwise EM: batches of rows update a mixture."""
 
 import pickle
-import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,10 +16,7 @@ from sklearn_gmmcf import (
 )
 from sklearn_gmmcf.datasets import make_ratings
 from tests import oracles
-from tests.drawn import clusters, correlated, start
-from tests.test_examples import run
-from tests.test_mixture import estimators
-from tests.test_observed import to_sparse
+from tests.made import clusters, correlated, estimators, start, to_sparse
 
 TYPES = ["spherical", "diag", "tied", "full", "factor"]
 
@@ -399,17 +395,3 @@ def test_streams_end_where_fit_ends(params, n_factors):
             for batch in batches:
                 mixture.partial_fit(batch)
         assert error(mixture) < tolerance * of_fit
-
-
-def test_example():
-    printed = run("plot_stream_ratings.py")
-    new, later = (
-        [float(x) for x in re.findall(rf"{of} ([\d.]+)$", printed, re.MULTILINE)]
-        for of in ("RMSE of others", "RMSE")
-    )
-    assert new == sorted(new, reverse=True)
-    assert new[-1] < 0.85 * new[0]
-    *streamed, of_all = later
-    assert streamed == sorted(streamed, reverse=True)
-    assert of_all < streamed[0]
-    assert streamed[-1] < 1.01 * of_all

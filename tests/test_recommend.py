@@ -14,9 +14,7 @@ from sklearn.exceptions import NotFittedError
 
 from sklearn_gmmcf import MaskedGaussianMixture, _base
 from tests import oracles
-from tests.drawn import clusters
-from tests.test_mixture import estimators
-from tests.test_observed import to_sparse
+from tests.made import clusters, estimators, to_sparse
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning",
