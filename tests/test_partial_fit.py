@@ -1,6 +1,7 @@
 """Stepwise EM: batches of rows update a mixture."""
 
 import pickle
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -52,14 +53,19 @@ def kept_shares(sizes, from_scratch):
 
 
 @pytest.mark.parametrize("storage", [np.array, to_sparse])
+@pytest.mark.parametrize("kappa", [0.0, 2.5])
 @pytest.mark.parametrize("from_scratch", [True, False])
 @pytest.mark.parametrize("covariance_type", ["spherical", "diag", "tied", "full"])
-def test_batches_equal_a_plain_loop(covariance_type, from_scratch, storage):
+def test_batches_equal_a_plain_loop(covariance_type, from_scratch, kappa, storage):
     X = 50 + correlated(120, 4, n_components=2)
     X[rng_rows(30), 1] = np.nan
     batches = np.split(X, [60, 75, 76, 100])
     first = start(batches[0], 2, covariance_type)
-    mixture = MaskedGaussianMixture(**first, max_iter=1, tol=0, reg_covar=0)
+    mixture = MaskedGaussianMixture(
+        **first, max_iter=1, tol=0, reg_covar=0, mean_precision_prior=kappa
+    )
+    # The prior stays where the first batch put it.
+    prior_means = np.nanmean(batches[0], axis=0)
     if from_scratch:
         mixture.partial_fit(storage(batches[0]))
     else:
@@ -82,6 +88,8 @@ def test_batches_equal_a_plain_loop(covariance_type, from_scratch, storage):
                 np.vstack(shares) * row_weights[:, None],
                 *(np.concatenate(part) for part in zip(*sums, strict=True)),
                 tied=covariance_type == "tied",
+                kappa=kappa,
+                prior_mean=prior_means,
             )
         else:
             responsibilities, _ = oracles.e_step(batch, weights, means, covariances)
@@ -92,6 +100,8 @@ def test_batches_equal_a_plain_loop(covariance_type, from_scratch, storage):
                 means,
                 covariance_type == "spherical",
                 row_weights,
+                kappa,
+                prior_means,
             )
         np.testing.assert_allclose(mixture.weights_, weights)
         np.testing.assert_allclose(mixture.means_, means)
@@ -154,6 +164,26 @@ def test_factor_batch_equals_a_plain_loop():
     for name in ("loadings", "spreads", "noise", "prior_mean", "prior_precision"):
         np.testing.assert_allclose(
             getattr(found, name), getattr(expected, name), atol=1e-10, err_msg=name
+        )
+
+
+def test_batch_after_a_pass_that_stepped_back():
+    X = np.random.default_rng(0).standard_normal((200, 20))
+    params = {"init_params": "random", "tol": 0}
+    fits = [make("factor", max_iter=n, **params).fit(X) for n in range(1, 6)]
+    accepted, stepped_back = next(
+        pair
+        for pair in pairwise(fits)
+        if len(pair[0].lower_bounds_) == len(pair[1].lower_bounds_)
+    )
+    assert np.abs(accepted.noise_scale_ - stepped_back.noise_scale_).max() > 0.1
+    # Rows that observe nothing leave the columns to the statistics that were kept:
+    # those of the pass before, whose step of the columns stands in both fits.
+    for mixture in (accepted, stepped_back):
+        mixture.partial_fit(np.full((5, 20), np.nan))
+    for name in ("components_", "intercept_", "noise_variance_", "factor_precision_"):
+        np.testing.assert_allclose(
+            getattr(stepped_back, name), getattr(accepted, name), rtol=1e-12
         )
 
 
