@@ -114,6 +114,43 @@ def test_batches_equal_a_plain_loop(covariance_type, from_scratch, kappa, storag
         np.testing.assert_allclose(expected, covariances, rtol=1e-6)
 
 
+@pytest.mark.parametrize("storage", [np.array, to_sparse])
+@pytest.mark.parametrize("covariance_type", ["spherical", "diag"])
+def test_batches_far_from_the_center_equal_a_plain_loop(covariance_type, storage):
+    # So far that values are summed about the means, which move with the batches.
+    rng = np.random.default_rng(0)
+    far = 3e4 * (np.arange(240) % 2)
+    drift = np.repeat([0, 2, -1], 80)
+    X = rng.standard_normal((240, 3)) + (far + drift)[:, None]
+    X[rng.random(X.shape) < 0.2] = np.nan
+    batches = np.split(X, 3)
+    means = np.repeat([[0.0], [3e4]], 3, axis=1)
+    variances = np.ones((2, 3))
+    mixture = MaskedGaussianMixture(
+        2,
+        covariance_type=covariance_type,
+        weights_init=[0.5, 0.5],
+        means_init=means,
+        precisions_init=variances if covariance_type == "diag" else [1.0, 1.0],
+        max_iter=1,
+        reg_covar=0,
+    ).fit(storage(batches[0]))
+    weights, shares = np.array([0.5, 0.5]), []
+    for i, batch in enumerate(batches):
+        if i > 0:
+            mixture.partial_fit(storage(batch))
+        shares.append(oracles.e_step(batch, weights, means, variances)[0])
+        weights, means, variances = oracles.m_step(
+            np.vstack(batches[: i + 1]),
+            np.vstack(shares),
+            means,
+            covariance_type == "spherical",
+        )
+        np.testing.assert_allclose(mixture.means_, means, atol=1e-6)
+        ours = mixture.covariances_.reshape(2, -1)
+        np.testing.assert_allclose(ours, variances[:, : ours.shape[1]], rtol=1e-6)
+
+
 def rng_rows(n):
     return np.random.default_rng(1).permutation(60)[:n]
 
