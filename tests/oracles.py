@@ -31,18 +31,30 @@ def e_step(X, weights, means, variances):
     return np.exp(joint - log_density[:, None]), log_density
 
 
-def m_step(X, responsibilities, means, spherical, row_weights=None, kappa=0.0):
-    """Weights, means and variances (K, d); `means` stay where nothing is observed."""
+def m_step(
+    X,
+    responsibilities,
+    means,
+    spherical,
+    row_weights=None,
+    kappa=0.0,
+    prior_means=None,
+):
+    """Weights, means and variances (K, d); `means` stay where nothing is observed.
+
+    `prior_means` (d,) are those of X unless given.
+    """
     n, d = X.shape
     n_components = responsibilities.shape[1]
     if row_weights is None:
         row_weights = np.ones(n)
     responsibilities = responsibilities * row_weights[:, None]
     observed = ~np.isnan(X)
-    prior_means = [
-        np.average(X[observed[:, j], j], weights=row_weights[observed[:, j]])
-        for j in range(d)
-    ]
+    if prior_means is None:
+        prior_means = [
+            np.average(X[observed[:, j], j], weights=row_weights[observed[:, j]])
+            for j in range(d)
+        ]
     means = means.copy()
     residuals, counts = np.zeros((n_components, d)), np.zeros((n_components, d))
     for k in range(n_components):

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
-from tests.drawn import start
+from tests.made import start
 
 TYPES = ["spherical", "diag", "tied", "full"]
 TABLES = {"iris": load_iris, "wine": load_wine}

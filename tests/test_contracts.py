@@ -20,9 +20,7 @@ from sklearn_gmmcf._starts import (
     draw_rows,
     start_responsibilities,
 )
-from tests.drawn import clusters, start
-from tests.test_mixture import estimators
-from tests.test_observed import to_sparse
+from tests.made import clusters, estimators, start, to_sparse
 
 TYPES = ["spherical", "diag"]
 
@@ -261,9 +259,11 @@ def test_relocation_of_equally_far_rows_follows_content():
 
 def test_no_relocation_without_distance():
     X = np.array([[1.0, np.nan]] * 4 + [[3.0, 2]] * 2)
-    kmeans = KMeansMixture(4, init=[[1, 2.0], [3, 2], [50, 50], [60, 60]]).fit(X)
+    centers = [[1, 2.0], [3, 2], [50, 50], [60, 60]]
+    kmeans = KMeansMixture(4, init=centers).fit(X)
     assert kmeans.n_iter_ < 5
     assert kmeans.labels_.tolist() == [0] * 4 + [1] * 2
+    np.testing.assert_allclose(kmeans.cluster_centers_, centers)
 
 
 def test_relocation_moves_equal_rows_together():

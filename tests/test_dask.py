@@ -15,8 +15,7 @@ from sklearn.exceptions import NotFittedError
 
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture, _dask, _starts
 from sklearn_gmmcf._base import UnobservedColumnsWarning
-from tests.drawn import clusters
-from tests.test_observed import to_sparse
+from tests.made import clusters, to_sparse
 
 da = pytest.importorskip("dask.array", reason="needs the extra 'dask'")
 dask = pytest.importorskip("dask")

@@ -14,8 +14,8 @@ from sklearn.mixture import GaussianMixture
 
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
 from tests import oracles
-from tests.drawn import clusters, start, tables
-from tests.test_observed import to_sparse
+from tests.drawn import tables
+from tests.made import clusters, start, to_sparse
 
 TYPES = ["spherical", "diag"]
 

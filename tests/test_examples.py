@@ -75,6 +75,20 @@ def test_impute_table():
     assert 88 <= inside <= 96
 
 
+def test_stream_ratings():
+    printed = run("plot_stream_ratings.py")
+    new, later = (
+        [float(x) for x in re.findall(rf"{of} ([\d.]+)$", printed, re.MULTILINE)]
+        for of in ("RMSE of others", "RMSE")
+    )
+    assert new == sorted(new, reverse=True)
+    assert new[-1] < 0.85 * new[0]
+    *streamed, of_all = later
+    assert streamed == sorted(streamed, reverse=True)
+    assert of_all < streamed[0]
+    assert streamed[-1] < 1.01 * of_all
+
+
 def test_features_of_movies(data_file):
     folder = data_file("ml-latest-small/ratings.csv.gz").parent
     printed = run("../docs/benchmarks/hybrid_features.py", folder)

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from joblib import parallel_config
 from sklearn.base import clone
-from sklearn_gmmcf._observed import observe
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture, _base, _observed
 from sklearn_gmmcf._executors import one_blas_thread, threads
-from tests.drawn import clusters
-from tests.test_observed import to_sparse
+from sklearn_gmmcf._observed import observe
+from tests.made import clusters, to_sparse
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -33,9 +33,8 @@ from sklearn_gmmcf.covariance import Given, _factor
 from sklearn_gmmcf.covariance._factor import Factor, FactorParameters, Priors
 from sklearn_gmmcf.datasets import make_ratings
 from tests import oracles
-from tests.drawn import clusters, tables
-from tests.test_mixture import estimators
-from tests.test_observed import to_sparse
+from tests.drawn import tables
+from tests.made import clusters, estimators, to_sparse
 
 STARTS = ["kmeans", "k-means++", "random", "random_from_data"]
 NO_PRIORS = Priors(noise=0, scale=0, place=0, spread=0, weight=0, loadings=False)

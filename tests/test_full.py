@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import KNNImputer
 
 from sklearn_gmmcf import MaskedGaussianMixture, _patterns
 from sklearn_gmmcf.covariance import _full, _systems
 from tests import oracles
-from tests.drawn import clusters, correlated, start, tables
-from tests.test_observed import to_sparse
+from tests.drawn import tables
+from tests.made import clusters, correlated, start, to_sparse
 
 TYPES = ["full", "tied"]
 # Each way that a row's system may be solved: the holes' or the observed entries', swept
@@ -322,13 +322,34 @@ def test_one_column_ends_where_the_diagonal_family_ends():
 
 
 @pytest.mark.parametrize("covariance_type", TYPES)
-def test_regularization_does_not_add_up_in_the_holes(covariance_type):
+def test_regularization_is_by_the_share_of_observing_rows(covariance_type):
+    X = with_odd_rows(0.6)
+    first = start(X, 2, covariance_type)
+    plain = fit(X, **first, reg_covar=0, max_iter=1).covariances_
+    regular = fit(X, **first, reg_covar=0.5, max_iter=1).covariances_
+    responsibilities, *_ = oracles.full_e_step(X, *plain_parameters(first))
+    if covariance_type == "tied":
+        responsibilities = responsibilities.sum(axis=1, keepdims=True)
+    for k, shares in enumerate(responsibilities.T):
+        expected = [
+            sum(r for r, x in zip(shares, column, strict=True) if not np.isnan(x))
+            for column in X.T
+        ]
+        change = (regular - plain).reshape(-1, 5, 5)[k]
+        np.testing.assert_allclose(
+            change, 0.5 * np.diag(expected) / sum(shares), atol=1e-10
+        )
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_regularization_does_not_add_up_in_missing_entries(covariance_type):
     X = correlated(300, 4, n_components=1, holes=0.6, seed=3)
     params = {"covariance_type": covariance_type, "tol": 1e-9, "max_iter": 5000}
     plain = fit(X, **params, reg_covar=0).covariances_
     regular = fit(X, **params, reg_covar=1e-3).covariances_
     change = np.diagonal(np.squeeze(regular - plain))
-    assert change.max() < 3e-3
+    # Added whole in each iteration, it would add up to 2.5e-3.
+    assert 0.8e-3 < change.max() < 1.3e-3
 
 
 @pytest.mark.parametrize("covariance_type", TYPES)
@@ -435,7 +456,13 @@ class TestErrors:
     @pytest.mark.parametrize("covariance_type", TYPES)
     def test_singular_covariance(self, covariance_type):
         X = correlated(50, 3, holes=0.2)
-        X = np.column_stack([X, X[:, 0] - 2 * X[:, 1]])
+        truth = np.column_stack([X, X[:, 0] - 2 * X[:, 1]])
+        known = np.flatnonzero(~np.isnan(truth[:, 3]))
+        X = truth.copy()
+        X[known[::6], 3] = np.nan
+        X[known[3::6], 0] = np.nan
+        hidden = np.isnan(X) & ~np.isnan(truth)
+        assert hidden.sum(axis=0)[[0, 3]].min() >= 5
         params = {"covariance_type": covariance_type, "random_state": 0}
         with pytest.raises(ValueError, match=r"component 0 is singular.*reg_covar"):
             fit(X, reg_covar=0, **params)
@@ -444,11 +471,11 @@ class TestErrors:
             completed, std = mixture.complete(X, return_std=True)
             assert np.isfinite(completed).all()
             assert np.isfinite(std).all()
-            # The collinear column is completed where its parts are observed.
-            known = np.isnan(X[:, 3]) & ~np.isnan(X[:, :2]).any(axis=1)
-            assert known.sum() == 0
-            known = np.isnan(X[:, 0]) & ~np.isnan(X[:, [1, 3]]).any(axis=1)
-            assert known.sum() == 0
+            # Columns 0 and 3 are completed by the columns that determine them. Of the
+            # variance of 1e-4 along (1, -2, 0, -1), each of the two has 6e-4.
+            np.testing.assert_allclose(completed[hidden], truth[hidden], atol=0.01)
+            assert (std[hidden] > np.sqrt(6e-4) * (1 - 1e-3)).all()
+            assert (std[hidden] < 0.04).all()
 
     def test_fewer_rows_than_columns(self):
         X = correlated(6, 10, holes=0.1)
@@ -587,6 +614,29 @@ def test_ill_conditioned_covariances(condition, tolerance):
     some = ~np.isnan(X).all(axis=1)
     agreed = np.nanmean(X[some], axis=1, keepdims=True)
     assert np.abs(completed[some] - agreed).max() < 30 / np.sqrt(condition)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_density_of_an_entry_that_others_determine(covariance_type, seed):
+    # reg_covar is so small beside the variances that rounding leaves 0, or less, of
+    # some conditional variances.
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((200, 1)) + 0.01 * rng.standard_normal((200, 3))
+    slopes = rng.standard_normal(3)
+    X = 3e3 * np.column_stack([X, X @ slopes])
+    mixture = fit(X, covariance_type=covariance_type)
+    for column in range(4):
+        hidden = X[:50].copy()
+        hidden[:, column] = np.nan
+        entries = np.arange(50), np.full(50, column)
+        density = mixture.score_entries(hidden, entries, X[:50, column])
+        variance = mixture.get_covariance(0)[column, column]
+        rounding = 16 * np.finfo(np.float64).eps * variance
+        assert (density <= norm.logpdf(0, scale=np.sqrt(rounding)) + 1e-9).all()
+        # What reg_covar=1e-6 leaves, but for rounding.
+        std = 1e-3 * np.sqrt(slopes @ slopes + 1) / abs(np.append(slopes, 1)[column])
+        assert (density > norm.logpdf(0, scale=4 * std)).all()
 
 
 def test_column_scales_are_harmless():

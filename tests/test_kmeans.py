@@ -8,7 +8,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
 from tests import oracles
-from tests.drawn import clusters, tables
+from tests.drawn import tables
+from tests.made import clusters
 
 
 @given(X=tables(min_rows=3), seed=st.integers(0, 99))

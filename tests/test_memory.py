@@ -13,8 +13,7 @@ from sklearn_gmmcf import (
     MaskedGaussianMixture,
     UnobservedColumnsWarning,
 )
-from tests.drawn import clusters
-from tests.test_observed import to_sparse
+from tests.made import clusters, to_sparse
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -22,27 +22,11 @@ from sklearn_gmmcf import (
     UnobservedColumnsWarning,
     _base,
 )
-from tests.drawn import clusters, start, tables
-from tests.test_observed import to_sparse
+from tests.drawn import tables
+from tests.made import clusters, estimators, start, to_sparse
 
 TYPES = ["spherical", "diag", "tied", "full"]
 STARTS = ["kmeans", "k-means++", "random", "random_from_data"]
-
-
-def estimators(n_components=2, **params):
-    return [
-        MaskedGaussianMixture(n_components, covariance_type="spherical", **params),
-        MaskedGaussianMixture(n_components, covariance_type="diag", **params),
-        MaskedGaussianMixture(n_components, covariance_type="tied", **params),
-        MaskedGaussianMixture(n_components, covariance_type="full", **params),
-        MaskedGaussianMixture(
-            n_components,
-            covariance_type="factor",
-            n_factors=2,
-            **{"min_variance": 1e-6, **params},
-        ),
-        KMeansMixture(n_components, **params),
-    ]
 
 
 class TestStarts:

@@ -45,9 +45,8 @@ from sklearn_gmmcf.model_selection import (
     to_entries,
 )
 from tests import oracles
-from tests.drawn import clusters, correlated, tables
-from tests.test_mixture import estimators
-from tests.test_observed import to_sparse
+from tests.drawn import tables
+from tests.made import clusters, correlated, estimators, to_sparse
 
 FORMATS = [
     f"{format_}_{kind}"

@@ -8,21 +8,13 @@ import polars as pl
 import pytest
 from hypothesis import given
 from scipy import sparse
-from sklearn_gmmcf._observed import observe
 
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture, _observed
-from tests.drawn import clusters, tables
+from sklearn_gmmcf._observed import observe
+from tests.drawn import tables
+from tests.made import clusters, to_sparse
 
 SPARSE_FORMATS = ["csr", "csc", "coo", "lil", "dok"]
-
-
-def to_sparse(X, kind="csr_array"):
-    """Store what is not NaN, zeros included."""
-    rows, columns = np.nonzero(~np.isnan(X))
-    coo = sparse.coo_array((X[rows, columns], (rows, columns)), shape=X.shape)
-    stored = getattr(sparse, kind)(coo)
-    assert stored.nnz == len(rows)
-    return stored
 
 
 def rounded_clusters():

@@ -1,7 +1,7 @@
 """Stepwise EM: batches of rows update a mixture."""
 
 import pickle
-import re
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,10 +17,7 @@ from sklearn_gmmcf import (
 )
 from sklearn_gmmcf.datasets import make_ratings
 from tests import oracles
-from tests.drawn import clusters, correlated, start
-from tests.test_examples import run
-from tests.test_mixture import estimators
-from tests.test_observed import to_sparse
+from tests.made import clusters, correlated, estimators, start, to_sparse
 
 TYPES = ["spherical", "diag", "tied", "full", "factor"]
 
@@ -56,14 +53,19 @@ def kept_shares(sizes, from_scratch):
 
 
 @pytest.mark.parametrize("storage", [np.array, to_sparse])
+@pytest.mark.parametrize("kappa", [0.0, 2.5])
 @pytest.mark.parametrize("from_scratch", [True, False])
 @pytest.mark.parametrize("covariance_type", ["spherical", "diag", "tied", "full"])
-def test_batches_equal_a_plain_loop(covariance_type, from_scratch, storage):
+def test_batches_equal_a_plain_loop(covariance_type, from_scratch, kappa, storage):
     X = 50 + correlated(120, 4, n_components=2)
     X[rng_rows(30), 1] = np.nan
     batches = np.split(X, [60, 75, 76, 100])
     first = start(batches[0], 2, covariance_type)
-    mixture = MaskedGaussianMixture(**first, max_iter=1, tol=0, reg_covar=0)
+    mixture = MaskedGaussianMixture(
+        **first, max_iter=1, tol=0, reg_covar=0, mean_precision_prior=kappa
+    )
+    # The prior stays where the first batch put it.
+    prior_means = np.nanmean(batches[0], axis=0)
     if from_scratch:
         mixture.partial_fit(storage(batches[0]))
     else:
@@ -86,6 +88,8 @@ def test_batches_equal_a_plain_loop(covariance_type, from_scratch, storage):
                 np.vstack(shares) * row_weights[:, None],
                 *(np.concatenate(part) for part in zip(*sums, strict=True)),
                 tied=covariance_type == "tied",
+                kappa=kappa,
+                prior_mean=prior_means,
             )
         else:
             responsibilities, _ = oracles.e_step(batch, weights, means, covariances)
@@ -96,6 +100,8 @@ def test_batches_equal_a_plain_loop(covariance_type, from_scratch, storage):
                 means,
                 covariance_type == "spherical",
                 row_weights,
+                kappa,
+                prior_means,
             )
         np.testing.assert_allclose(mixture.weights_, weights)
         np.testing.assert_allclose(mixture.means_, means)
@@ -106,6 +112,43 @@ def test_batches_equal_a_plain_loop(covariance_type, from_scratch, storage):
             ours = ours[:, None]
         expected = np.broadcast_to(ours, covariances.shape)
         np.testing.assert_allclose(expected, covariances, rtol=1e-6)
+
+
+@pytest.mark.parametrize("storage", [np.array, to_sparse])
+@pytest.mark.parametrize("covariance_type", ["spherical", "diag"])
+def test_batches_far_from_the_center_equal_a_plain_loop(covariance_type, storage):
+    # So far that values are summed about the means, which move with the batches.
+    rng = np.random.default_rng(0)
+    far = 3e4 * (np.arange(240) % 2)
+    drift = np.repeat([0, 2, -1], 80)
+    X = rng.standard_normal((240, 3)) + (far + drift)[:, None]
+    X[rng.random(X.shape) < 0.2] = np.nan
+    batches = np.split(X, 3)
+    means = np.repeat([[0.0], [3e4]], 3, axis=1)
+    variances = np.ones((2, 3))
+    mixture = MaskedGaussianMixture(
+        2,
+        covariance_type=covariance_type,
+        weights_init=[0.5, 0.5],
+        means_init=means,
+        precisions_init=variances if covariance_type == "diag" else [1.0, 1.0],
+        max_iter=1,
+        reg_covar=0,
+    ).fit(storage(batches[0]))
+    weights, shares = np.array([0.5, 0.5]), []
+    for i, batch in enumerate(batches):
+        if i > 0:
+            mixture.partial_fit(storage(batch))
+        shares.append(oracles.e_step(batch, weights, means, variances)[0])
+        weights, means, variances = oracles.m_step(
+            np.vstack(batches[: i + 1]),
+            np.vstack(shares),
+            means,
+            covariance_type == "spherical",
+        )
+        np.testing.assert_allclose(mixture.means_, means, atol=1e-6)
+        ours = mixture.covariances_.reshape(2, -1)
+        np.testing.assert_allclose(ours, variances[:, : ours.shape[1]], rtol=1e-6)
 
 
 def rng_rows(n):
@@ -158,6 +201,26 @@ def test_factor_batch_equals_a_plain_loop():
     for name in ("loadings", "spreads", "noise", "prior_mean", "prior_precision"):
         np.testing.assert_allclose(
             getattr(found, name), getattr(expected, name), atol=1e-10, err_msg=name
+        )
+
+
+def test_batch_after_a_pass_that_stepped_back():
+    X = np.random.default_rng(0).standard_normal((200, 20))
+    params = {"init_params": "random", "tol": 0}
+    fits = [make("factor", max_iter=n, **params).fit(X) for n in range(1, 6)]
+    accepted, stepped_back = next(
+        pair
+        for pair in pairwise(fits)
+        if len(pair[0].lower_bounds_) == len(pair[1].lower_bounds_)
+    )
+    assert np.abs(accepted.noise_scale_ - stepped_back.noise_scale_).max() > 0.1
+    # Rows that observe nothing leave the columns to the statistics that were kept:
+    # those of the pass before, whose step of the columns stands in both fits.
+    for mixture in (accepted, stepped_back):
+        mixture.partial_fit(np.full((5, 20), np.nan))
+    for name in ("components_", "intercept_", "noise_variance_", "factor_precision_"):
+        np.testing.assert_allclose(
+            getattr(stepped_back, name), getattr(accepted, name), rtol=1e-12
         )
 
 
@@ -399,17 +462,3 @@ def test_streams_end_where_fit_ends(params, n_factors):
             for batch in batches:
                 mixture.partial_fit(batch)
         assert error(mixture) < tolerance * of_fit
-
-
-def test_example():
-    printed = run("plot_stream_ratings.py")
-    new, later = (
-        [float(x) for x in re.findall(rf"{of} ([\d.]+)$", printed, re.MULTILINE)]
-        for of in ("RMSE of others", "RMSE")
-    )
-    assert new == sorted(new, reverse=True)
-    assert new[-1] < 0.85 * new[0]
-    *streamed, of_all = later
-    assert streamed == sorted(streamed, reverse=True)
-    assert of_all < streamed[0]
-    assert streamed[-1] < 1.01 * of_all

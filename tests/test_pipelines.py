@@ -16,9 +16,7 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, StandardScaler
 
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
-from tests.drawn import correlated
-from tests.test_mixture import estimators
-from tests.test_observed import to_sparse
+from tests.made import correlated, estimators, to_sparse
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 SCALES = np.array([1.0, 10, 100, 1000])

@@ -32,7 +32,7 @@ from sklearn_gmmcf.plotting import (
     ModelSelectionDisplay,
     TypesDisplay,
 )
-from tests.drawn import clusters
+from tests.made import clusters
 
 matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 matplotlib.use("Agg")

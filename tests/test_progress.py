@@ -9,7 +9,7 @@ from sklearn.cluster import KMeans
 from sklearn.mixture import GaussianMixture
 
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
-from tests.drawn import clusters, start
+from tests.made import clusters, start
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

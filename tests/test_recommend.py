@@ -14,9 +14,7 @@ from sklearn.exceptions import NotFittedError
 
 from sklearn_gmmcf import MaskedGaussianMixture, _base
 from tests import oracles
-from tests.drawn import clusters
-from tests.test_mixture import estimators
-from tests.test_observed import to_sparse
+from tests.made import clusters, estimators, to_sparse
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning",
@@ -119,23 +117,22 @@ def test_observed_entries_count_with_their_value(fitted, make):
 
 
 @settings(max_examples=200)
-@given(
-    array=hnp.arrays(
-        np.float64,
-        hnp.array_shapes(min_dims=2, max_dims=2, max_side=8),
-        elements=st.sampled_from([-np.inf, -1.0, 0.0, 1.0, 2.0]),
-    ),
-    data=st.data(),
-)
-def test_largest_of_few_values(array, data):
+@given(data=st.data())
+def test_largest_of_few_values(data):
+    shape = data.draw(hnp.array_shapes(min_dims=2, max_dims=2, max_side=8))
+    mask = data.draw(hnp.arrays(bool, shape))
+    values = data.draw(
+        hnp.arrays(np.float64, shape, elements=st.sampled_from([-1.0, 0, 1, 2]))
+    )
+    array = np.where(mask, values, -np.inf)
     n = data.draw(st.integers(1, array.shape[1]))
     found = _base._largest(array, n)
     assert found.shape == (len(array), n)
-    for row, places in zip(array, found, strict=True):
-        values = row[places]
+    for row, indices in zip(array, found, strict=True):
+        values = row[indices]
         best = oracles.largest(row, n)
-        assert places[values > -np.inf].tolist() == best
-        assert len(set(places)) == n
+        assert indices[values > -np.inf].tolist() == best
+        assert len(set(indices)) == n
         assert (np.isinf(values) == (np.arange(n) >= len(best))).all()
 
 

@@ -13,7 +13,7 @@ from sklearn.utils import estimator_html_repr
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
 from sklearn_gmmcf.model_selection import EntryRegressor
 from sklearn_gmmcf.ratings import RatingsEncoder
-from tests.drawn import clusters
+from tests.made import clusters
 
 PAGES = "https://sklearn-gmmcf.readthedocs.io/en/stable/api/sklearn_gmmcf."
 
