@@ -176,12 +176,12 @@ def full_completion(responsibilities, filled, rest):
     return mean, np.sqrt(np.einsum("nk,nkd->nd", responsibilities, spread))
 
 
-# Of a factor model `p`: weights, scales (K,), places (K, r), covariances (K, r, r) of
+# Of a factor model `p`: weights, scales (K,), factor_means (K, r), covariances (K, r, r) of
 # the types; loadings (d, r + 1) with the intercept last, not centered, their spreads
 # (d, r + 1, r + 1), noise and known (d,); prior_mean and prior_precision (r + 1,).
 
 
-def factor_places(row, p):
+def observed_columns(row, p):
     """Columns of a row that are observed and known."""
     return np.flatnonzero(~np.isnan(row) & p.known)
 
@@ -196,11 +196,11 @@ def factor_posterior(row, p, k):
 
     The bound is the integral over tastes z of exp(c + h z - z P z / 2).
     """
-    r = p.places.shape[1]
+    r = p.factor_means.shape[1]
     P = np.linalg.inv(p.covariances[k])
-    h = P @ p.places[k]
-    c = 0.5 * (np.linalg.slogdet(P)[1] - p.places[k] @ h)
-    for j in factor_places(row, p):
+    h = P @ p.factor_means[k]
+    c = 0.5 * (np.linalg.slogdet(P)[1] - p.factor_means[k] @ h)
+    for j in observed_columns(row, p):
         S, variance = factor_second_moment(p, j), p.scales[k] * p.noise[j]
         P = P + S[:r, :r] / variance
         h = h + (row[j] * p.loadings[j, :r] - S[:r, r]) / variance
@@ -213,7 +213,7 @@ def factor_posterior(row, p, k):
 
 def factor_e_step(X, p):
     """Log joint (n, K), means (n, K, r + 1) and second moments of (z, 1)."""
-    (n_components, r), n = p.places.shape, len(X)
+    (n_components, r), n = p.factor_means.shape, len(X)
     joint = np.empty((n, n_components))
     means = np.ones((n, n_components, r + 1))
     moments = np.empty((n, n_components, r + 1, r + 1))
@@ -237,7 +237,7 @@ def factor_pool(noise):
     return len(noise) / sum(1 / noise)
 
 
-def factor_objective(X, p, row_weights, noise=10, scale=50, place=5, spread=20):
+def factor_objective(X, p, row_weights, noise=10, scale=50, mean=5, covariance=20):
     """Weighted bounds of the rows, less divergences, plus log-priors; not by row."""
     joint, _, _ = factor_e_step(X, p)
     total = row_weights @ logsumexp(joint, axis=1)
@@ -250,14 +250,14 @@ def factor_objective(X, p, row_weights, noise=10, scale=50, place=5, spread=20):
         total += 0.5 * np.linalg.slogdet(alpha @ V)[1]
         ratio = pool / p.noise[j]
         total += noise / 2 * (np.log(ratio) - ratio + 1)
-    n_components, r = p.places.shape
+    n_components, r = p.factor_means.shape
     if n_components == 1:
         return total
     for k in range(n_components):
         precision = np.linalg.inv(p.covariances[k])
         total += np.log(n_components * p.weights[k])
         total -= scale / 2 * (np.log(p.scales[k]) + 1 / p.scales[k] - 1)
-        total -= place / 2 * p.places[k] @ precision @ p.places[k]
+        total -= place / 2 * p.factor_means[k] @ precision @ p.factor_means[k]
         log_det = np.linalg.slogdet(precision)[1]
         total -= spread / 2 * (np.trace(precision) - log_det - r)
     return total
@@ -273,7 +273,7 @@ def factor_column_step(X, p, shares, moments, noise=10):
     for j in range(d):
         S, t, square, count = np.zeros((q, q)), np.zeros(q), 0.0, 0.0
         for i in range(len(X)):
-            if j not in factor_places(X[i], p):
+            if j not in observed_columns(X[i], p):
                 continue
             count += shares[i].sum()
             for k, share in enumerate(shares[i]):
@@ -301,35 +301,35 @@ def factor_column_step(X, p, shares, moments, noise=10):
 def factor_residual(row, p, moment):
     """Expected squares over noise, added up; of tastes with this second moment."""
     residual = 0.0
-    for j in factor_places(row, p):
+    for j in observed_columns(row, p):
         square = row[j] ** 2 - 2 * row[j] * p.loadings[j] @ moment[-1]
         square += np.sum(factor_second_moment(p, j) * moment)
         residual += square / p.noise[j]
     return residual
 
 
-def factor_type_step(X, p, shares, moments, scale=50, place=5, spread=20):
-    """Weights, scales, places and covariances of the types."""
-    n_components, r = p.places.shape
+def factor_type_step(X, p, shares, moments, scale=50, mean=5, spread=20):
+    """Weights, scales, means and covariances of the factors of the types."""
+    n_components, r = p.factor_means.shape
     sizes = shares.sum(axis=0)
-    scales, places = np.empty(n_components), np.empty((n_components, r))
+    scales, centers = np.empty(n_components), np.empty((n_components, r))
     covariances = np.empty((n_components, r, r))
     for k in range(n_components):
         residual, count = 0.0, 0.0
         for i, row in enumerate(X):
             residual += shares[i, k] * factor_residual(row, p, moments[i, k])
-            count += shares[i, k] * len(factor_places(row, p))
+            count += shares[i, k] * len(observed_columns(row, p))
         scales[k] = (residual + scale) / (count + scale)
-        tastes = np.tensordot(shares[:, k], moments[:, k], 1)  # (r + 1, r + 1)
-        places[k] = tastes[:r, r] / (sizes[k] + place)
-        about = tastes[:r, :r] + sizes[k] * np.outer(places[k], places[k])
-        about -= np.outer(places[k], tastes[r, :r]) + np.outer(tastes[:r, r], places[k])
-        about += place * np.outer(places[k], places[k]) + spread * np.eye(r)
+        factors = np.tensordot(shares[:, k], moments[:, k], 1)  # (r + 1, r + 1)
+        centers[k] = factors[:r, r] / (sizes[k] + mean)
+        about = factors[:r, :r] + sizes[k] * np.outer(centers[k], centers[k])
+        about -= np.outer(centers[k], factors[r, :r]) + np.outer(factors[:r, r], centers[k])
+        about += mean * np.outer(centers[k], centers[k]) + spread * np.eye(r)
         covariances[k] = about / (sizes[k] + spread)
     changed = {
         "weights": (sizes + 1) / (sizes.sum() + n_components),
         "scales": scales,
-        "places": places,
+        "factor_means": centers,
         "covariances": covariances,
     }
     return type(p)(**vars(p) | changed)
@@ -343,7 +343,7 @@ def factor_m_step(X, p, shares, moments, n_column_steps):
     if len(p.weights) == 1:
         return columns
     types = vars(factor_type_step(X, p, shares, moments))
-    kept = ("weights", "scales", "places", "covariances")
+    kept = ("weights", "scales", "factor_means", "covariances")
     return type(p)(**vars(columns) | {name: types[name] for name in kept})
 
 
@@ -373,8 +373,8 @@ def factor_completion(X, p):
 
 def factor_covariance(p, k):
     """Of the rows of a type whose loadings are drawn anew for each entry, (d, d)."""
-    r = p.places.shape[1]
-    moment = np.outer(np.append(p.places[k], 1), np.append(p.places[k], 1))
+    r = p.factor_means.shape[1]
+    moment = np.outer(np.append(p.factor_means[k], 1), np.append(p.factor_means[k], 1))
     moment[:r, :r] += p.covariances[k]
     d = len(p.noise)
     covariance = np.empty((d, d))

@@ -5,13 +5,11 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.mixture import GaussianMixture
 from sklearn.utils import get_tags
-from sklearn_gmmcf._observed import observe
 
 from sklearn_gmmcf import (
     KMeansMixture,
     MaskedGaussianMixture,
     UnobservedColumnsWarning,
-    _observed,
 )
 from sklearn_gmmcf._lloyd import assign
 from sklearn_gmmcf._starts import (
@@ -20,6 +18,7 @@ from sklearn_gmmcf._starts import (
     draw_rows,
     start_responsibilities,
 )
+from sklearn_gmmcf.data import _dense, _sparse, observe
 from tests.made import clusters, estimators, start, to_sparse
 
 TYPES = ["spherical", "diag"]
@@ -122,8 +121,8 @@ def test_entries_across_blocks(make, monkeypatch):
         est.fit(make(X))
         completed, std = est.complete(make(X), return_std=True)
         with monkeypatch.context() as patch:
-            patch.setattr(_observed, "_DENSE_BLOCK_BYTES", 8 * 4 * 20)
-            patch.setattr(_observed, "_SPARSE_BLOCK_ENTRIES", 40)
+            patch.setattr(_dense, "_BLOCK_BYTES", 8 * 4 * 20)
+            patch.setattr(_sparse, "_BLOCK_ENTRIES", 40)
             values, value_std = est.complete(
                 make(X), entries=(rows, columns), return_std=True
             )

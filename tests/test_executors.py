@@ -8,9 +8,9 @@ from joblib import parallel_config
 from sklearn.base import clone
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture, _base, _observed
+from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture, _model
 from sklearn_gmmcf._executors import one_blas_thread, threads
-from sklearn_gmmcf._observed import observe
+from sklearn_gmmcf.data import _dense, _sparse, observe
 from tests.made import clusters, to_sparse
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -28,10 +28,10 @@ ESTIMATORS = [
 
 @pytest.fixture
 def many_blocks(monkeypatch):
-    monkeypatch.setattr(_observed, "_DENSE_BLOCK_BYTES", 8 * 6 * 20)
-    monkeypatch.setattr(_observed, "_LARGE_BLOCK_BYTES", 8 * 6 * 20)
-    monkeypatch.setattr(_observed, "_SPARSE_BLOCK_ENTRIES", 90)
-    monkeypatch.setattr(_base, "_COMPLETED_BYTES", 8 * 6 * 20)
+    monkeypatch.setattr(_dense, "_BLOCK_BYTES", 8 * 6 * 20)
+    monkeypatch.setattr(_dense, "LARGE_BLOCK_BYTES", 8 * 6 * 20)
+    monkeypatch.setattr(_sparse, "_BLOCK_ENTRIES", 90)
+    monkeypatch.setattr(_model, "_COMPLETED_BYTES", 8 * 6 * 20)
 
 
 def results(estimator, X, n_jobs):
@@ -63,7 +63,7 @@ def test_same_bits_for_any_number_of_threads(estimator, make):
 
 @pytest.mark.usefixtures("many_blocks")
 def test_blocks_meet_on_two_threads_of_one_blas_thread_each():
-    data = observe(clusters(200, 6), run=threads(2))
+    data = observe(clusters(200, 6), executor=threads(2))
     # It breaks unless two blocks are worked on at once.
     both = threading.Barrier(2, timeout=20)
     seen = []
@@ -125,7 +125,7 @@ def test_the_last_thread_out_restores_what_the_first_found():
 
 @pytest.mark.usefixtures("many_blocks")
 def test_sums_do_not_depend_on_what_is_ready_first():
-    data = observe(clusters(200, 6), run=threads(4))
+    data = observe(clusters(200, 6), executor=threads(4))
     values = np.random.default_rng(0).standard_normal(200) * 10.0 ** np.arange(200)
     pause = threading.Event()
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from scipy import sparse
 
-from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture, _observed
-from sklearn_gmmcf._observed import observe
+from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
+from sklearn_gmmcf.data import _dense, _sparse, observe
 from tests.drawn import tables
 from tests.made import clusters, to_sparse
 
@@ -150,8 +150,8 @@ def test_block_products_equal_plain_sums(kind, keep, X):
 
 @pytest.mark.parametrize("kind", ["dense", "csr"])
 def test_default_blocks_cover_the_rows(kind, monkeypatch):
-    monkeypatch.setattr(_observed, "_DENSE_BLOCK_BYTES", 8 * 4 * 20)
-    monkeypatch.setattr(_observed, "_SPARSE_BLOCK_ENTRIES", 40)
+    monkeypatch.setattr(_dense, "_BLOCK_BYTES", 8 * 4 * 20)
+    monkeypatch.setattr(_sparse, "_BLOCK_ENTRIES", 40)
     X = clusters(101, 4)
     data = observe(X if kind == "dense" else to_sparse(X), keep=True)
     rows = [block.rows for block in data]

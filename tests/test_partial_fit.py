@@ -175,7 +175,7 @@ def plain_factor(mixture):
     return SimpleNamespace(
         weights=p.weights,
         scales=p.scales,
-        places=p.places,
+        factor_means=p.factor_means,
         covariances=p.covariances,
         loadings=loadings,
         spreads=spreads,

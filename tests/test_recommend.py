@@ -1,7 +1,6 @@
 """The highest predictions of each row, against sorts of the completed matrix."""
 
 import tracemalloc
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,8 @@ from hypothesis.extra import numpy as hnp
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
-from sklearn_gmmcf import MaskedGaussianMixture, _base
+from sklearn_gmmcf import MaskedGaussianMixture, _model
+from sklearn_gmmcf.data import allocate
 from tests import oracles
 from tests.made import clusters, estimators, to_sparse
 
@@ -50,7 +50,7 @@ def sorted_completion(X, completed, std, n_items, exclude_observed):
 @pytest.fixture(params=["whole", "pieces"])
 def pieces(request, monkeypatch):
     if request.param == "pieces":
-        monkeypatch.setattr(_base, "_COMPLETED_BYTES", 8 * 6 * 7)
+        monkeypatch.setattr(_model, "_COMPLETED_BYTES", 8 * 6 * 7)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_largest_of_few_values(data):
     )
     array = np.where(mask, values, -np.inf)
     n = data.draw(st.integers(1, array.shape[1]))
-    found = _base._largest(array, n)
+    found = _model._find_largest(array, n)
     assert found.shape == (len(array), n)
     for row, indices in zip(array, found, strict=True):
         values = row[indices]
@@ -237,9 +237,8 @@ class TestErrors:
                 estimator.fit(X).recommend(X[:, :5])
 
     def test_completion_without_memory_names_the_way_out(self):
-        data = SimpleNamespace(shape=(2**24, 2**24), dtype=np.dtype(np.float64))
         with pytest.raises(MemoryError, match=r"complete\(X, entries.*recommend\(X\)"):
-            _base._empty_dense(data)
+            allocate((2**24, 2**24), np.float64)
 
 
 @pytest.fixture(scope="module")
