@@ -257,9 +257,9 @@ def factor_objective(X, p, row_weights, noise=10, scale=50, mean=5, covariance=2
         precision = np.linalg.inv(p.covariances[k])
         total += np.log(n_components * p.weights[k])
         total -= scale / 2 * (np.log(p.scales[k]) + 1 / p.scales[k] - 1)
-        total -= place / 2 * p.factor_means[k] @ precision @ p.factor_means[k]
+        total -= mean / 2 * p.factor_means[k] @ precision @ p.factor_means[k]
         log_det = np.linalg.slogdet(precision)[1]
-        total -= spread / 2 * (np.trace(precision) - log_det - r)
+        total -= covariance / 2 * (np.trace(precision) - log_det - r)
     return total
 
 
@@ -323,7 +323,9 @@ def factor_type_step(X, p, shares, moments, scale=50, mean=5, spread=20):
         factors = np.tensordot(shares[:, k], moments[:, k], 1)  # (r + 1, r + 1)
         centers[k] = factors[:r, r] / (sizes[k] + mean)
         about = factors[:r, :r] + sizes[k] * np.outer(centers[k], centers[k])
-        about -= np.outer(centers[k], factors[r, :r]) + np.outer(factors[:r, r], centers[k])
+        about -= np.outer(centers[k], factors[r, :r]) + np.outer(
+            factors[:r, r], centers[k]
+        )
         about += mean * np.outer(centers[k], centers[k]) + spread * np.eye(r)
         covariances[k] = about / (sizes[k] + spread)
     changed = {

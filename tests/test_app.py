@@ -89,6 +89,7 @@ def test_errors_on_held_out_ratings(app, made, mixture):
     assert shown[0] < 0.7 * shown[1]
 
 
+@pytest.mark.slow
 def test_recommendations_follow_each_rating(app, mixture, monkeypatch):
     fits = []
     fit = MaskedGaussianMixture.fit
@@ -129,6 +130,7 @@ def test_recommendations_follow_each_rating(app, mixture, monkeypatch):
     assert not fits
 
 
+@pytest.mark.slow
 def test_folding_in_changes_the_model_of_this_visitor_alone(app, mixture):
     assert app.button[0].disabled
     initial = app.table[0].value

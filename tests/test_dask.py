@@ -13,8 +13,9 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture, _dask, _starts
+from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture, _starts
 from sklearn_gmmcf._base import UnobservedColumnsWarning
+from sklearn_gmmcf.data import _dask
 from tests.made import clusters, to_sparse
 
 da = pytest.importorskip("dask.array", reason="needs the extra 'dask'")
@@ -228,7 +229,7 @@ def test_a_column_outside_the_sample_is_learned(monkeypatch):
     rare = [200, 220, 239]
     X[rare, 5] = [1000.0, 1001.0, 1003.0]
     monkeypatch.setattr(
-        "sklearn_gmmcf._dask.sample_without_replacement",
+        "sklearn_gmmcf.data._dask.sample_without_replacement",
         lambda n, size, random_state: np.arange(size),
     )
     mixture = MaskedGaussianMixture(
@@ -379,8 +380,10 @@ def test_an_iteration_is_one_pass(estimator, n_passes):
 
 def test_weights_of_one_are_not_sent(monkeypatch):
     sent = []
-    work = _dask._work
-    monkeypatch.setattr(_dask, "_work", lambda *args: sent.append(args) or work(*args))
+    work = _dask._run_task
+    monkeypatch.setattr(
+        _dask, "_run_task", lambda *args: sent.append(args) or work(*args)
+    )
     X = in_dask(clusters(240, 6))
     with dask.config.set(scheduler="synchronous"):
         MaskedGaussianMixture(2, random_state=0).fit(X)
@@ -475,6 +478,7 @@ class Killer:
         return False
 
 
+@pytest.mark.slow
 def test_a_killed_worker_changes_nothing_but_the_time(cluster):
     X = clusters(3000, 6)
     in_chunks = in_dask(X, [100] * 30).persist()
@@ -491,6 +495,7 @@ def test_a_killed_worker_changes_nothing_but_the_time(cluster):
     assert_same_fit(found, expected)
 
 
+@pytest.mark.slow
 def test_data_larger_than_the_memory_of_a_worker(cluster, tmp_path):
     block = np.random.default_rng(0).normal(size=(2000, 1000))
     block[np.random.default_rng(1).random(block.shape) < 0.1] = np.nan

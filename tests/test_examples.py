@@ -53,6 +53,7 @@ def test_complete_ratings_of_a_file(tmp_path):
     assert rmse["four types in a space of tastes"] < 0.5 * rmse["means of the items"]
 
 
+@pytest.mark.slow
 def test_complete_ratings_of_movielens(data_file):
     rmse = errors(
         run("complete_ratings.py", data_file("ml-latest-small/ratings.csv.gz"))
@@ -61,6 +62,7 @@ def test_complete_ratings_of_movielens(data_file):
     assert rmse["four types in a space of tastes"] < 0.87 < rmse["four types"]
 
 
+@pytest.mark.slow
 def test_impute_table():
     printed = run("plot_impute_table.py")
     rmse = {
@@ -75,6 +77,7 @@ def test_impute_table():
     assert 88 <= inside <= 96
 
 
+@pytest.mark.slow
 def test_stream_ratings():
     printed = run("plot_stream_ratings.py")
     new, later = (
@@ -89,6 +92,7 @@ def test_stream_ratings():
     assert streamed[-1] < 1.01 * of_all
 
 
+@pytest.mark.slow
 def test_features_of_movies(data_file):
     folder = data_file("ml-latest-small/ratings.csv.gz").parent
     printed = run("../docs/benchmarks/hybrid_features.py", folder)

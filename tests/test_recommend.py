@@ -243,9 +243,9 @@ class TestErrors:
 
 @pytest.fixture(scope="module")
 def wide():
-    """Ratings of 40,000 users whose dense form would take 1.3 GB."""
+    """Ratings of 30,000 users whose dense form would take 1 GB."""
     rng = np.random.default_rng(0)
-    n, d, per_row = 40_000, 4000, 20
+    n, d, per_row = 30_000, 4000, 20
     rows = np.repeat(np.arange(n), per_row)
     columns = rng.integers(d, size=n * per_row)
     places = np.unique(rows * d + columns)
@@ -258,8 +258,8 @@ def test_memory(wide):
         2, covariance_type="factor", n_factors=5, max_iter=1, random_state=0
     ).fit(wide[:3000])
     rng = np.random.default_rng(0)
-    entries = rng.integers(40_000, size=100_000), rng.integers(4000, size=100_000)
-    dense = 8 * 40_000 * 4000
+    entries = rng.integers(30_000, size=75_000), rng.integers(4000, size=75_000)
+    dense = 8 * 30_000 * 4000
     for call in (
         lambda: mixture.recommend(wide, 5),
         lambda: mixture.complete(wide, entries=entries, return_std=True),
