@@ -1,6 +1,6 @@
 """Plain loops that say what the library should compute, sharing no code with it.
 
-X is dense with NaN in the holes; weights are (K,), means and variances (K, d).
+X is dense, NaN where an entry is missing; weights are (K,), means and variances (K, d).
 """
 
 import numpy as np
@@ -59,13 +59,13 @@ def m_step(
     residuals, counts = np.zeros((n_components, d)), np.zeros((n_components, d))
     for k in range(n_components):
         for j in range(d):
-            seen = observed[:, j]
-            shares = responsibilities[seen, k]
+            observed_j = observed[:, j]
+            shares = responsibilities[observed_j, k]
             counts[k, j] = shares.sum()
-            means[k, j] = (shares @ X[seen, j] + kappa * prior_means[j]) / (
+            means[k, j] = (shares @ X[observed_j, j] + kappa * prior_means[j]) / (
                 counts[k, j] + kappa
             )
-            residuals[k, j] = shares @ (X[seen, j] - means[k, j]) ** 2
+            residuals[k, j] = shares @ (X[observed_j, j] - means[k, j]) ** 2
             residuals[k, j] += kappa * (means[k, j] - prior_means[j]) ** 2
     if spherical:
         variances = residuals.sum(axis=1) / counts.sum(axis=1)
@@ -114,7 +114,10 @@ def lloyd_step(X, centers):
 
 
 def condition(row, mean, covariance):
-    """Log-density of what a row observed, the filled row, covariance of its holes."""
+    """Log-density of the observed entries of a row, and moments of the missing ones.
+
+    The filled row (d,), and the conditional covariance (d, d), 0 where observed.
+    """
     o = ~np.isnan(row)
     filled, rest = row.copy(), np.zeros_like(covariance)
     if not o.any():
@@ -129,7 +132,7 @@ def condition(row, mean, covariance):
 
 
 def full_e_step(X, weights, means, covariances):
-    """Responsibilities, log-densities, filled rows (n, K, d), covariances of holes."""
+    """Responsibilities, log-densities, filled rows (n, K, d), their covariances."""
     n, d = X.shape
     n_components = len(weights)
     joint = np.empty((n, n_components))
@@ -176,31 +179,32 @@ def full_completion(responsibilities, filled, rest):
     return mean, np.sqrt(np.einsum("nk,nkd->nd", responsibilities, spread))
 
 
-# Of a factor model `p`: weights, scales (K,), factor_means (K, r), covariances (K, r, r) of
-# the types; loadings (d, r + 1) with the intercept last, not centered, their spreads
-# (d, r + 1, r + 1), noise and known (d,); prior_mean and prior_precision (r + 1,).
+# A factor model `p` has, for each type, weights (K,), scales (K,), factor_means (K, r)
+# and covariances (K, r, r); loadings (d, r + 1) with the intercept last, not centered,
+# their spreads (d, r + 1, r + 1), noise (d,) and known (d,); prior_mean (r + 1,) and
+# prior_precision (r + 1,).
 
 
-def observed_columns(row, p):
+def factor_columns(row, p):
     """Columns of a row that are observed and known."""
     return np.flatnonzero(~np.isnan(row) & p.known)
 
 
 def factor_second_moment(p, j):
-    """Of the loadings of a column, (r + 1, r + 1)."""
+    """Second moment of the loadings of a column, (r + 1, r + 1)."""
     return p.spreads[j] + np.outer(p.loadings[j], p.loadings[j])
 
 
 def factor_posterior(row, p, k):
-    """Log-density bound of a row under a type, mean and covariance of its tastes.
+    """Log-density bound of a row under a type, mean and covariance of its factors.
 
-    The bound is the integral over tastes z of exp(c + h z - z P z / 2).
+    The bound is the integral over factors z of exp(c + h z - z P z / 2).
     """
     r = p.factor_means.shape[1]
     P = np.linalg.inv(p.covariances[k])
     h = P @ p.factor_means[k]
     c = 0.5 * (np.linalg.slogdet(P)[1] - p.factor_means[k] @ h)
-    for j in observed_columns(row, p):
+    for j in factor_columns(row, p):
         S, variance = factor_second_moment(p, j), p.scales[k] * p.noise[j]
         P = P + S[:r, :r] / variance
         h = h + (row[j] * p.loadings[j, :r] - S[:r, r]) / variance
@@ -233,11 +237,11 @@ def factor_shares(joint, row_weights=1.0):
 
 
 def factor_pool(noise):
-    """Harmonic mean."""
+    """Harmonic mean of the noise."""
     return len(noise) / sum(1 / noise)
 
 
-def factor_objective(X, p, row_weights, noise=10, scale=50, mean=5, covariance=20):
+def factor_objective(X, p, row_weights, noise=10, scale=50, factor_mean=5, spread=20):
     """Weighted bounds of the rows, less divergences, plus log-priors; not by row."""
     joint, _, _ = factor_e_step(X, p)
     total = row_weights @ logsumexp(joint, axis=1)
@@ -257,9 +261,9 @@ def factor_objective(X, p, row_weights, noise=10, scale=50, mean=5, covariance=2
         precision = np.linalg.inv(p.covariances[k])
         total += np.log(n_components * p.weights[k])
         total -= scale / 2 * (np.log(p.scales[k]) + 1 / p.scales[k] - 1)
-        total -= mean / 2 * p.factor_means[k] @ precision @ p.factor_means[k]
+        total -= factor_mean / 2 * p.factor_means[k] @ precision @ p.factor_means[k]
         log_det = np.linalg.slogdet(precision)[1]
-        total -= covariance / 2 * (np.trace(precision) - log_det - r)
+        total -= spread / 2 * (np.trace(precision) - log_det - r)
     return total
 
 
@@ -273,7 +277,7 @@ def factor_column_step(X, p, shares, moments, noise=10):
     for j in range(d):
         S, t, square, count = np.zeros((q, q)), np.zeros(q), 0.0, 0.0
         for i in range(len(X)):
-            if j not in observed_columns(X[i], p):
+            if j not in factor_columns(X[i], p):
                 continue
             count += shares[i].sum()
             for k, share in enumerate(shares[i]):
@@ -299,39 +303,37 @@ def factor_column_step(X, p, shares, moments, noise=10):
 
 
 def factor_residual(row, p, moment):
-    """Expected squares over noise, added up; of tastes with this second moment."""
+    """Sum of a row's expected squares over noise; `moment` is the factors' second."""
     residual = 0.0
-    for j in observed_columns(row, p):
+    for j in factor_columns(row, p):
         square = row[j] ** 2 - 2 * row[j] * p.loadings[j] @ moment[-1]
         square += np.sum(factor_second_moment(p, j) * moment)
         residual += square / p.noise[j]
     return residual
 
 
-def factor_type_step(X, p, shares, moments, scale=50, mean=5, spread=20):
-    """Weights, scales, means and covariances of the factors of the types."""
+def factor_type_step(X, p, shares, moments, scale=50, factor_mean=5, spread=20):
+    """Weights, scales, factor means and covariances of the types."""
     n_components, r = p.factor_means.shape
     sizes = shares.sum(axis=0)
-    scales, centers = np.empty(n_components), np.empty((n_components, r))
+    scales, factor_means = np.empty(n_components), np.empty((n_components, r))
     covariances = np.empty((n_components, r, r))
     for k in range(n_components):
         residual, count = 0.0, 0.0
         for i, row in enumerate(X):
             residual += shares[i, k] * factor_residual(row, p, moments[i, k])
-            count += shares[i, k] * len(observed_columns(row, p))
+            count += shares[i, k] * len(factor_columns(row, p))
         scales[k] = (residual + scale) / (count + scale)
         factors = np.tensordot(shares[:, k], moments[:, k], 1)  # (r + 1, r + 1)
-        centers[k] = factors[:r, r] / (sizes[k] + mean)
-        about = factors[:r, :r] + sizes[k] * np.outer(centers[k], centers[k])
-        about -= np.outer(centers[k], factors[r, :r]) + np.outer(
-            factors[:r, r], centers[k]
-        )
-        about += mean * np.outer(centers[k], centers[k]) + spread * np.eye(r)
+        mean = factor_means[k] = factors[:r, r] / (sizes[k] + factor_mean)
+        about = factors[:r, :r] + sizes[k] * np.outer(mean, mean)
+        about -= np.outer(mean, factors[r, :r]) + np.outer(factors[:r, r], mean)
+        about += factor_mean * np.outer(mean, mean) + spread * np.eye(r)
         covariances[k] = about / (sizes[k] + spread)
     changed = {
         "weights": (sizes + 1) / (sizes.sum() + n_components),
         "scales": scales,
-        "factor_means": centers,
+        "factor_means": factor_means,
         "covariances": covariances,
     }
     return type(p)(**vars(p) | changed)
@@ -349,7 +351,7 @@ def factor_m_step(X, p, shares, moments, n_column_steps):
     return type(p)(**vars(columns) | {name: types[name] for name in kept})
 
 
-def factor_of_types(X, p):
+def factor_conditionals(X, p):
     """Means and variances of all entries under each type, (n, K, d) each."""
     _, means, moments = factor_e_step(X, p)
     n, n_components = means.shape[:2]
@@ -367,14 +369,14 @@ def factor_of_types(X, p):
 def factor_completion(X, p):
     """Means and standard deviations of all entries, (n, d) each."""
     shares = factor_shares(factor_e_step(X, p)[0])
-    means, variances = factor_of_types(X, p)
+    means, variances = factor_conditionals(X, p)
     mean = np.einsum("nk,nkd->nd", shares, means)
     second = np.einsum("nk,nkd->nd", shares, variances + means**2)
     return mean, np.sqrt(second - mean**2)
 
 
 def factor_covariance(p, k):
-    """Of the rows of a type whose loadings are drawn anew for each entry, (d, d)."""
+    """Covariance of the rows of a type; each entry has loadings of its own, (d, d)."""
     r = p.factor_means.shape[1]
     moment = np.outer(np.append(p.factor_means[k], 1), np.append(p.factor_means[k], 1))
     moment[:r, :r] += p.covariances[k]
@@ -388,6 +390,6 @@ def factor_covariance(p, k):
 
 
 def largest(values, n):
-    """Places of the n largest, the first of equals first; -inf is no value."""
-    places = [j for j in range(len(values)) if values[j] > -np.inf]
-    return sorted(places, key=lambda j: (-values[j], j))[:n]
+    """Indices of the n largest, the first of equals first; -inf is no value."""
+    candidates = [j for j in range(len(values)) if values[j] > -np.inf]
+    return sorted(candidates, key=lambda j: (-values[j], j))[:n]

@@ -1,4 +1,4 @@
-"""Without holes, from the same start: scikit-learn's results, step by step."""
+"""Complete data, from the same start: scikit-learn's results, step by step."""
 
 import warnings
 
@@ -72,7 +72,7 @@ def test_same_convergence(X, covariance_type):
 @pytest.mark.parametrize("covariance_type", TYPES)
 @pytest.mark.parametrize("left_out", ["weights_init", "means_init", "precisions_init"])
 def test_partly_given_start(X, covariance_type, left_out):
-    # What is not given comes from clusters that any k-means finds.
+    # Parameters that are not given come from clusters that any k-means finds.
     X = np.vstack([X, X + 1e2 * X.std(axis=0)])
     first = start(X, 2, covariance_type) | {"means_init": X[[0, -1]]}
     del first[left_out]

@@ -65,7 +65,7 @@ def test_warm_start_of_a_converged_fit_stops_at_once():
     assert warm.fit(X).n_iter_ == 1
 
 
-def test_rows_without_holes_after_an_unknown_column():
+def test_complete_rows_after_an_unknown_column():
     X = clusters()
     X[:, 2] = np.nan
     later = np.ones((3, 6))

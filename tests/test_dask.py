@@ -114,15 +114,15 @@ def test_all_else_as_in_memory(estimator, make):
         found = getattr(mixture, name)(in_chunks, **options)
         if not isinstance(expected, tuple):
             found, expected = (found,), (expected,)
-        for of_dask, value in zip(found, expected, strict=True):
-            assert isinstance(of_dask, da.Array)
-            assert of_dask.chunks[0] == CHUNKS
-            assert (of_dask.dtype, of_dask.shape) == (value.dtype, value.shape)
-            np.testing.assert_allclose(of_dask, value, rtol=1e-12, atol=1e-12)
+        for lazy_value, value in zip(found, expected, strict=True):
+            assert isinstance(lazy_value, da.Array)
+            assert lazy_value.chunks[0] == CHUNKS
+            assert (lazy_value.dtype, lazy_value.shape) == (value.dtype, value.shape)
+            np.testing.assert_allclose(lazy_value, value, rtol=1e-12, atol=1e-12)
     for name in ("score", "bic", "aic", "icl"):
-        of_dask = getattr(mixture, name)(in_chunks)
-        assert isinstance(of_dask, float)
-        np.testing.assert_allclose(of_dask, getattr(mixture, name)(X), rtol=1e-12)
+        total = getattr(mixture, name)(in_chunks)
+        assert isinstance(total, float)
+        np.testing.assert_allclose(total, getattr(mixture, name)(X), rtol=1e-12)
     entries = rng.integers(0, 240, 60), rng.integers(0, 6, 60)
     for options in ({}, {"return_std": True}):
         np.testing.assert_allclose(
@@ -130,11 +130,11 @@ def test_all_else_as_in_memory(estimator, make):
             mixture.complete(X, entries=entries, **options),
             rtol=1e-12,
         )
-    holes = np.nonzero(np.isnan(clusters(240, 6)))
-    values = rng.standard_normal(len(holes[0]))
+    missing = np.nonzero(np.isnan(clusters(240, 6)))
+    values = rng.standard_normal(len(missing[0]))
     np.testing.assert_allclose(
-        mixture.score_entries(in_chunks, holes, values),
-        mixture.score_entries(X, holes, values),
+        mixture.score_entries(in_chunks, missing, values),
+        mixture.score_entries(X, missing, values),
         rtol=1e-12,
     )
     nothing = np.empty(0, dtype=int), np.empty(0, dtype=int)
@@ -167,7 +167,7 @@ def test_chunks_without_rows():
         mixture.fit(none)
 
 
-def test_another_marker_of_holes():
+def test_another_missing_value():
     X = clusters(240, 6)
     zeros = np.nan_to_num(X)
     mixture = MaskedGaussianMixture(3, random_state=0, missing_values=0)
@@ -212,7 +212,7 @@ def test_starts_use_a_seeded_sample(estimator, make, monkeypatch):
 
     monkeypatch.setattr(_dask.Chunks, "sample", spy)
     X = clusters(240, 6)
-    X[::3] = np.nan  # rows of holes start nothing
+    X[::3] = np.nan  # rows without entries start nothing
     X[:, 5] = np.nan
     X[20, 5] = 1.0  # a column that a sample may miss
     in_chunks = in_dask(make(X))
@@ -260,13 +260,13 @@ def test_lazy_results_keep_the_model_that_made_them():
     lazy, expected = mixture.transform(X), mixture.transform(X).compute()
     mixture.set_params(n_components=3, n_jobs=2).fit(X)
     np.testing.assert_array_equal(lazy, expected)
-    # Whoever takes some rows computes no others.
+    # Rows that are not taken are not computed.
     assert len(dict(lazy[:5].__dask_graph__().cull(lazy[:5].__dask_keys__()))) < len(
         dict(lazy.__dask_graph__())
     )
 
 
-def test_what_cannot_be_worked_on_is_refused():
+def test_unusable_arrays_are_refused():
     X = clusters(240, 6)
     mixture = MaskedGaussianMixture(2, random_state=0)
     with pytest.raises(NotFittedError):
@@ -304,9 +304,9 @@ def test_what_cannot_be_worked_on_is_refused():
 def test_blocks_that_store_an_entry_twice_are_refused():
     def twice(block):
         rows, columns = np.indices(block.shape).reshape(2, -1)
-        places = np.append(rows, 0), np.append(columns, 0)
+        indices = np.append(rows, 0), np.append(columns, 0)
         values = np.append(block, block[0, 0])
-        return sparse.coo_array((values, places), shape=block.shape)
+        return sparse.coo_array((values, indices), shape=block.shape)
 
     X = da.ones((20, 3), chunks=(10, 3)).map_blocks(twice, meta=np.empty((0, 0)))
     with pytest.raises(ValueError, match="more than one value at row 0, column 0"):
@@ -346,7 +346,7 @@ def test_frames_of_chunks_are_refused(output):
         assert isinstance(mixture.score(X), float)
 
 
-def test_a_marker_that_single_precision_does_not_hold():
+def test_a_missing_value_that_single_precision_does_not_hold():
     X = in_dask(np.nan_to_num(clusters(240, 6)).astype(np.float32))
     mixture = MaskedGaussianMixture(2, random_state=0, missing_values=1e300).fit(X)
     np.testing.assert_array_equal(mixture.transform(X), X)
@@ -402,13 +402,13 @@ def test_errors_tell_the_block():
     at = (np.array([75]), np.array([1]))
     X = clusters(240, 6)
     X[75, 1] = 1.0
-    with pytest.raises(ValueError, match=r"Row 5, column 1.*begins at row 70"):
+    with pytest.raises(ValueError, match=r"Row 75, column 1 of X is observed"):
         mixture.score_entries(in_dask(X), at, [0.0])
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Two worker processes on loopback."""
+    """Two worker processes on loopback. Their start takes seconds: mark tests slow."""
     with (
         distributed.LocalCluster(
             n_workers=2,
@@ -423,6 +423,7 @@ def cluster():
         yield client
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_parameters_may_be_large():
     X = clusters(240, 6)
@@ -435,6 +436,7 @@ def test_parameters_may_be_large():
         KMeansMixture(2, random_state=0).fit(in_dask(X), sample_weight=weights)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: str(e)[:55])
 def test_fits_on_a_cluster_as_in_memory(estimator):

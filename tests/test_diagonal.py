@@ -1,4 +1,4 @@
-"""Spherical and diagonal mixtures on data with holes, against plain loops."""
+"""Spherical and diagonal mixtures on data with missing entries, against plain loops."""
 
 import warnings
 
@@ -274,7 +274,7 @@ def test_sample_has_the_fitted_moments(covariance_type):
 
 @pytest.mark.parametrize("covariance_type", TYPES)
 def test_recovers_the_truth_as_rows_grow(covariance_type):
-    # 40 % of the entries are holes; the error of the means shrinks as 1 / sqrt(n).
+    # 40 % of the entries are missing; the error of the means shrinks as 1 / sqrt(n).
     truth = np.array([[0, 0, 0.0], [3, 3, 3]])
     errors = []
     for n in (300, 30_000):
@@ -340,23 +340,25 @@ class TestFarFromTheColumnMean:
     @pytest.mark.parametrize("make", [np.array, to_sparse])
     def test_pairs_of_clusters(self, make):
         rng = np.random.default_rng(0)
-        places = np.array([-1e4, -1e4 + 20, 1e4, 1e4 + 20])
+        centers = np.array([-1e4, -1e4 + 20, 1e4, 1e4 + 20])
         labels = rng.integers(4, size=2000)
-        X = places[labels][:, None] + rng.standard_normal((2000, 3))
+        X = centers[labels][:, None] + rng.standard_normal((2000, 3))
         X[rng.random(X.shape) < 0.2] = np.nan
         X = X.astype(np.float32)
         mixture = fit(
             make(X),
             n_components=4,
-            means_init=np.repeat(places[:, None], 3, axis=1),
+            means_init=np.repeat(centers[:, None], 3, axis=1),
             weights_init=[0.25] * 4,
             precisions_init=np.ones(4),
         )
-        some = ~np.isnan(X).all(axis=1)
-        np.testing.assert_array_equal(mixture.predict(make(X))[some], labels[some])
+        nonempty = ~np.isnan(X).all(axis=1)
+        np.testing.assert_array_equal(
+            mixture.predict(make(X))[nonempty], labels[nonempty]
+        )
         np.testing.assert_allclose(mixture.covariances_, 1, atol=0.1)
         _, std = mixture.complete(make(X), return_std=True)
-        np.testing.assert_allclose(std[np.isnan(X) & some[:, None]], 1, atol=0.1)
+        np.testing.assert_allclose(std[np.isnan(X) & nonempty[:, None]], 1, atol=0.1)
 
     @pytest.mark.parametrize("make", [np.array, to_sparse])
     @pytest.mark.parametrize(("dtype", "scale"), [(np.float32, 1e4), (np.float64, 1e8)])
@@ -389,7 +391,7 @@ def test_prior_and_kept_means_leave_variances_finite(covariance_type):
 
 @pytest.mark.parametrize("scale", [1e-50, 1e50])
 @pytest.mark.parametrize("make", [np.array, to_sparse])
-def test_scale_of_the_weights_is_nothing(scale, make):
+def test_scale_of_the_weights_does_not_matter(scale, make):
     X = make(clusters().astype(np.float32))
     plain = fit(X, n_components=2, random_state=0)
     weighted = fit(X, np.full(200, scale), n_components=2, random_state=0)

@@ -39,7 +39,7 @@ def results(estimator, X, n_jobs):
     found = {k: v for k, v in vars(est).items() if k.endswith("_")}
     for number, run in enumerate(found.pop("runs_", [])):
         found |= {f"{name}{number}": value for name, value in run._asdict().items()}
-    entries = np.repeat(np.arange(200), 2), np.tile([1, 4], 200)
+    entries = np.repeat(np.arange(100), 2), np.tile([1, 4], 100)
     for name in ("predict", "predict_proba", "score_samples", "score", "transform"):
         found[name] = getattr(est, name)(X)
     found["complete"], found["std"] = est.complete(X, return_std=True)
@@ -53,7 +53,7 @@ def results(estimator, X, n_jobs):
 @pytest.mark.parametrize("make", [np.array, to_sparse])
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: str(e)[:55])
 def test_same_bits_for_any_number_of_threads(estimator, make):
-    X = make(clusters(200, 6))
+    X = make(clusters(100, 6))
     expected = results(estimator, X, None)
     found = results(estimator, X, 3)
     assert found.keys() == expected.keys()
@@ -74,14 +74,14 @@ def test_blocks_meet_on_two_threads_of_one_blas_thread_each():
         seen.extend(threadpool_info())
 
     with threadpool_limits(2, "blas"):
-        one_blas_thread(data.each)(look)
+        one_blas_thread(lambda: list(data.map(look)))()
         after = threadpool_info()
     n_threads = [lib["num_threads"] for lib in seen if lib["user_api"] == "blas"]
     assert set(n_threads) == {1}
     assert {lib["num_threads"] for lib in after if lib["user_api"] == "blas"} == {2}
 
 
-def test_the_last_thread_out_restores_what_the_first_found():
+def test_the_last_thread_restores_the_setting_found_by_the_first():
     # A thread that has ended no longer owns the setting.
     def in_thread(work, *args):
         thread = threading.Thread(target=work, args=args)
@@ -124,7 +124,7 @@ def test_the_last_thread_out_restores_what_the_first_found():
 
 
 @pytest.mark.usefixtures("many_blocks")
-def test_sums_do_not_depend_on_what_is_ready_first():
+def test_sums_do_not_depend_on_which_thread_is_first():
     data = observe(clusters(200, 6), executor=threads(4))
     values = np.random.default_rng(0).standard_normal(200) * 10.0 ** np.arange(200)
     pause = threading.Event()

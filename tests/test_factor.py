@@ -1,4 +1,4 @@
-"""Factors: types of rows in a shared space of tastes, against plain loops."""
+"""Types of rows in a shared space of latent factors, against plain loops."""
 
 import pickle
 import warnings
@@ -67,7 +67,7 @@ def to_dense(X):
 
 
 def ratings(n_users=200, n_items=30, density=0.3, seed=0, **params):
-    """Ratings with holes, dense; each item was rated."""
+    """Ratings, dense with NaN; each item was rated."""
     X = to_dense(
         make_ratings(
             n_users, n_items, density=density, random_state=seed, **params
@@ -77,12 +77,12 @@ def ratings(n_users=200, n_items=30, density=0.3, seed=0, **params):
     return X
 
 
-def with_odd_rows(n=30, d=6, holes=0.4, unknown=(), seed=0):
-    """Columns at their own places, a row that observed nothing, one of one entry."""
+def with_odd_rows(n=30, d=6, missing=0.4, unknown=(), seed=0):
+    """Columns with means of their own, a row without entries, a row with one entry."""
     rng = np.random.default_rng(seed)
     X = 3 + np.arange(d) + rng.standard_normal((n, 2)) @ rng.standard_normal((2, d))
-    X[rng.random((n, d)) < holes] = np.nan
-    if holes:
+    X[rng.random((n, d)) < missing] = np.nan
+    if missing:
         X[5] = np.nan
         X[6, :-1] = np.nan
     X[:, unknown] = np.nan
@@ -95,7 +95,7 @@ def spd(rng, *shape):
 
 
 def drawn_parameters(X, n_components, r=2, seed=0, spread=0.3):
-    """A model, in the terms of the oracles, near nothing that was fitted."""
+    """A random model in the terms of the oracles, far from any fit."""
     rng = np.random.default_rng(seed)
     d = X.shape[1]
     loadings = 0.7 * rng.standard_normal((d, r + 1))
@@ -142,14 +142,17 @@ def to_library(p, columns):
 def from_library(parameters):
     q, d = parameters.loadings.shape
     spreads = np.empty((d, q, q))
-    for place, (i, j) in enumerate(zip(*np.tril_indices(q), strict=True)):
-        spreads[:, i, j] = spreads[:, j, i] = parameters.loading_spreads[place]
+    for packed, (i, j) in zip(
+        parameters.loading_spreads, zip(*np.tril_indices(q), strict=True), strict=True
+    ):
+        spreads[:, i, j] = spreads[:, j, i] = packed
     loadings = parameters.loadings.T.copy()
     loadings[:, -1] += parameters.columns.center
-    names = ("weights", "noise", "scales", "factor_means", "covariances")
+    names = ("weights", "noise", "scales", "covariances")
     names += ("prior_mean", "prior_precision")
     return SimpleNamespace(
         **{name: getattr(parameters, name) for name in names},
+        factor_means=parameters.factor_means,
         loadings=loadings,
         spreads=spreads,
         known=parameters.columns.known,
@@ -189,7 +192,7 @@ def assert_rises(bounds):
 
 class TestDensity:
     @pytest.mark.parametrize("n_components", [1, 2])
-    def test_is_the_integral_over_tastes(self, n_components):
+    def test_is_the_integral_over_factors(self, n_components):
         X = with_odd_rows(8, 4)
         p = drawn_parameters(X, n_components, r=1)
         ours = with_model(p, X).score_samples(X)
@@ -260,11 +263,11 @@ class TestStep:
     @pytest.mark.parametrize("make", [np.array, to_sparse])
     @pytest.mark.parametrize("weighted", [False, True])
     @pytest.mark.parametrize(
-        ("holes", "unknown"), [(0.4, []), (0.4, [0, 3]), (0.0, []), (0.0, [1])]
+        ("missing", "unknown"), [(0.4, []), (0.4, [0, 3]), (0.0, []), (0.0, [1])]
     )
     @pytest.mark.parametrize("n_components", [1, 3])
-    def test_equals_a_plain_loop(self, n_components, holes, unknown, weighted, make):
-        X = with_odd_rows(25, 5, holes=holes, unknown=unknown)
+    def test_equals_a_plain_loop(self, n_components, missing, unknown, weighted, make):
+        X = with_odd_rows(25, 5, missing=missing, unknown=unknown)
         rng = np.random.default_rng(1)
         row_weights = rng.uniform(0.2, 3, 25) if weighted else np.ones(25)
         p = drawn_parameters(X, n_components)
@@ -274,7 +277,7 @@ class TestStep:
             p,
             oracles.factor_shares(joint, row_weights),
             moments,
-            _factor._COLUMN_STEPS,
+            _factor_step._COLUMN_STEPS,
         )
         family = Factor(2)
         data = observe(make(X), weights=row_weights, keep=True, max_rows=10)
@@ -316,7 +319,7 @@ class TestStep:
             )
             joint, _, moments = oracles.factor_e_step(X, p)
             shares = oracles.factor_shares(joint, row_weights)
-            p = oracles.factor_m_step(X, p, shares, moments, _factor._COLUMN_STEPS)
+            p = oracles.factor_m_step(X, p, shares, moments, _factor_step._COLUMN_STEPS)
         np.testing.assert_allclose(mixture.lower_bounds_, bounds, rtol=1e-10)
         ours = from_library(mixture._model.parameters)
         for name, value in vars(p).items():
@@ -399,22 +402,22 @@ def test_of_many_rows_it_is_factor_analysis():
     """The prior and the posterior variance of the loadings vanish with their number."""
     rng = np.random.default_rng(0)
     W = rng.standard_normal((3, 10))
-    X = rng.standard_normal((20_000, 3)) @ W + rng.standard_normal(10)
+    X = rng.standard_normal((5000, 3)) @ W + rng.standard_normal(10)
     X += rng.standard_normal(X.shape) * rng.uniform(0.3, 1, 10)
     family = Factor(3, priors=NO_PRIORS)
     data = observe(X, keep=True)
     first = family.start(data, 1, None, UserInit())
-    result = run_em(family, first, data, max_iter=100, tol=1e-7)
+    result = run_em(family, first, data, max_iter=400, tol=1e-8)
     theirs = FactorAnalysis(3, tol=1e-8, max_iter=5000).fit(X)
     # The divergence of the loadings' posterior takes some nats for each loading.
-    assert result.lower_bound == pytest.approx(theirs.score(X), abs=0.02)
+    assert 0 < theirs.score(X) - result.lower_bound < 0.05
     np.testing.assert_allclose(
         family.covariance(result.parameters, 0, np.arange(X.shape[1])),
         theirs.get_covariance(),
-        atol=0.01,
+        atol=0.02,
     )
     np.testing.assert_allclose(
-        result.parameters.loadings[-1] + data.columns.center, X.mean(axis=0), atol=1e-3
+        result.parameters.loadings[-1] + data.columns.center, X.mean(axis=0), atol=5e-3
     )
 
 
@@ -472,7 +475,7 @@ class TestStart:
         noise = [
             np.log(
                 (oracles.factor_residual(row, p, moment) + damping)
-                / (len(oracles.observed_columns(row, p)) + damping)
+                / (len(oracles.factor_columns(row, p)) + damping)
             )
             for row, moment in zip(X, moments[:, 0], strict=True)
         ]
@@ -486,16 +489,14 @@ class TestStart:
 
         ours = from_library(family.start(data, 3, divide, UserInit()))
         p.weights, p.scales = np.full(3, 1 / 3), np.ones(3)
-        p.factor_means, p.covariances = (
-            np.zeros((3, 2)),
-            np.repeat(np.eye(2)[None], 3, 0),
-        )
+        p.factor_means = np.zeros((3, 2))
+        p.covariances = np.repeat(np.eye(2)[None], 3, 0)
         expected = oracles.factor_m_step(
             X,
             p,
             shares * row_weights[:, None],
             np.repeat(moments, 3, axis=1),
-            _factor._COLUMN_STEPS,
+            _factor_step._COLUMN_STEPS,
         )
         for name, value in vars(expected).items():
             np.testing.assert_allclose(
@@ -518,11 +519,11 @@ class TestTypes:
             low, high = mixture.noise_scale_[order]
             assert high / low == pytest.approx(16, rel=0.25)
 
-    def test_are_told_by_their_tastes(self):
+    def test_are_told_by_their_factors(self):
         rng = np.random.default_rng(0)
         types = rng.integers(2, size=400)
-        places = np.array([[1.5, 1.5], [-1.5, -1.5]])
-        Z = places[types] + np.array([[1.0], [0.3]])[types] * rng.standard_normal(
+        factor_means = np.array([[1.5, 1.5], [-1.5, -1.5]])
+        Z = factor_means[types] + np.array([[1.0], [0.3]])[types] * rng.standard_normal(
             (400, 2)
         )
         X = Z @ rng.standard_normal((2, 25)) + 0.3 * rng.standard_normal((400, 25))
@@ -591,7 +592,7 @@ def test_units(n_components, make):
 
 class TestRows:
     @pytest.mark.parametrize("init_params", STARTS)
-    def test_order_is_nothing(self, init_params):
+    def test_order_does_not_matter(self, init_params):
         X = ratings()
         order = np.random.default_rng(0).permutation(len(X))
         first = factor(3, init_params=init_params).fit(X)
@@ -622,7 +623,7 @@ class TestRows:
 
 
 @pytest.mark.parametrize("n_components", [1, 3])
-def test_form_of_the_data_is_nothing(n_components):
+def test_container_does_not_matter(n_components):
     X = ratings()
     expected = factor(n_components).fit(X)
     completed, std = expected.complete(X, return_std=True)
@@ -640,9 +641,9 @@ def test_form_of_the_data_is_nothing(n_components):
     np.testing.assert_allclose(named.transform(frame), completed, rtol=1e-9)
     pd.testing.assert_frame_equal(frame, given_frame)
     given_table = X.copy()
-    marked = np.where(np.isnan(X), -1, X)
-    other = factor(n_components, missing_values=-1).fit(marked)
-    np.testing.assert_allclose(other.transform(marked), completed, rtol=1e-9)
+    filled = np.where(np.isnan(X), -1, X)
+    other = factor(n_components, missing_values=-1).fit(filled)
+    np.testing.assert_allclose(other.transform(filled), completed, rtol=1e-9)
     np.testing.assert_array_equal(X, given_table)
 
 
@@ -696,7 +697,7 @@ class TestHiddenColumn:
         assert mixture.bic(make(later)) == pytest.approx(plain.bic(make(X)))
 
     @pytest.mark.parametrize("n_components", [1, 2])
-    def test_of_rows_that_are_fewer_than_factors(self, n_components):
+    def test_changes_nothing_with_fewer_rows_than_factors(self, n_components):
         X = np.random.default_rng(0).standard_normal((4, 8))
         hidden = np.insert(X, [0, 3], np.nan, axis=1)
         plain = factor(n_components, 6).fit(X)
@@ -709,7 +710,7 @@ class TestHiddenColumn:
 class TestSafety:
     @staticmethod
     def check(X, n_components=1, n_factors=3, **params):
-        """All that a fit says is finite. Returns it and the completed data."""
+        """Check that all results are finite; return the mixture and the completion."""
         mixture = factor(n_components, n_factors, **params).fit(X)
         completed, std = mixture.complete(X, return_std=True)
         for value in (
@@ -777,12 +778,12 @@ class TestSafety:
         self.check(np.repeat(X[:2], 4, axis=0), n_components)
 
     @pytest.mark.parametrize("n_components", [1, 3])
-    @pytest.mark.parametrize("holes", [0, 0.3])
+    @pytest.mark.parametrize("missing", [0, 0.3])
     @pytest.mark.parametrize("shift", [0.0, 1000.0])
-    def test_exactly_low_rank(self, n_components, holes, shift, dtype):
+    def test_exactly_low_rank(self, n_components, missing, shift, dtype):
         rng = np.random.default_rng(0)
         truth = shift + rng.standard_normal((50, 2)) @ rng.standard_normal((2, 8))
-        X = np.where(rng.random(truth.shape) < holes, np.nan, truth).astype(dtype)
+        X = np.where(rng.random(truth.shape) < missing, np.nan, truth).astype(dtype)
         mixture, completed = self.check(X, n_components, 5, max_iter=100, tol=0)
         variance = np.nanmean((X - np.nanmean(X, axis=0, dtype=float)) ** 2)
         least = 1e-6 if dtype == np.float64 else 3e-4
@@ -799,7 +800,7 @@ class TestSafety:
         _, completed = self.check(X, 2, max_iter=300)
         assert completed[1, 2] == pytest.approx(X[1, 3], abs=0.05)
 
-    def test_what_is_kept_of_an_entry_exceeds_what_is_worked_on(self, monkeypatch):
+    def test_an_entry_needs_more_memory_than_a_chunk_may_take(self, monkeypatch):
         monkeypatch.setattr(_factor, "_CHUNK_ENTRIES", 1)
         sweep_together(monkeypatch, 1)
         monkeypatch.setattr(_factor, "_BLOCK_NUMBERS", 1)
@@ -822,12 +823,12 @@ class TestCompletion:
         p = drawn_parameters(X, n_components)
         mixture = with_model(p, make(X))
         mean, std = oracles.factor_completion(Y, p)
-        holes = np.isnan(Y)
+        missing = np.isnan(Y)
         completed, completed_std = mixture.complete(make(Y), return_std=True)
-        np.testing.assert_allclose(completed[holes], mean[holes], rtol=1e-9)
-        np.testing.assert_allclose(completed_std[holes], std[holes], rtol=1e-9)
-        np.testing.assert_array_equal(completed[~holes], Y[~holes])
-        assert (completed_std[~holes] == 0).all()
+        np.testing.assert_allclose(completed[missing], mean[missing], rtol=1e-9)
+        np.testing.assert_allclose(completed_std[missing], std[missing], rtol=1e-9)
+        np.testing.assert_array_equal(completed[~missing], Y[~missing])
+        assert (completed_std[~missing] == 0).all()
         np.testing.assert_array_equal(mixture.transform(make(Y)), completed)
         rng = np.random.default_rng(0)
         rows, columns = rng.integers(len(Y), size=80), rng.integers(6, size=80)
@@ -846,7 +847,7 @@ class TestCompletion:
         X, Y = with_odd_rows(unknown=[2]), with_odd_rows(seed=1)
         p = drawn_parameters(X, n_components)
         shares = oracles.factor_shares(oracles.factor_e_step(Y, p)[0])
-        means, variances = oracles.factor_of_types(Y, p)
+        means, variances = oracles.factor_conditionals(Y, p)
         rng = np.random.default_rng(0)
         rows, columns = np.nonzero(np.isnan(Y))
         some = rng.integers(len(rows), size=60)
@@ -876,33 +877,33 @@ class TestCompletion:
         noise = np.sqrt(np.array([0.5, 2])[types][:, None] * rng.uniform(0.2, 1, d))
         truth += noise * rng.standard_normal((n, d))
         X = np.where(rng.random((n, d)) < 0.75, np.nan, truth)
-        X[:990, 0] = np.nan  # of some columns little is known
+        X[:990, 0] = np.nan  # little is known about two columns
         X[30:, 1] = np.nan
-        holes = np.isnan(X)
+        missing = np.isnan(X)
         for n_components in (1, 2):
             mixture = factor(n_components, 5).fit(X)
             completed, std = mixture.complete(X, return_std=True)
             held = np.abs(completed - truth) < 1.645 * std
-            assert 0.88 <= held[holes].mean() <= 0.92
+            assert 0.88 <= held[missing].mean() <= 0.92
             draws = mixture.sample_completions(X[:200], 200, random_state=0)
             low, high = np.quantile(draws, [0.05, 0.95], axis=0)
             held = (low <= truth[:200]) & (truth[:200] <= high)
-            assert 0.88 <= held[holes[:200]].mean() <= 0.92
+            assert 0.88 <= held[missing[:200]].mean() <= 0.92
             if n_components == 2:  # of either type
                 for k in range(2):
                     inside = np.abs(completed - truth)[types == k] < (
                         1.645 * std[types == k]
                     )
-                    assert 0.87 <= inside[holes[types == k]].mean() <= 0.93
+                    assert 0.87 <= inside[missing[types == k]].mean() <= 0.93
 
 
 class TestDraws:
     @staticmethod
     def moments(Y, p, rows, columns):
-        """Means and covariance of entries: by common loadings and common tastes."""
+        """Means and covariance of entries: by common loadings and common factors."""
         joint, means, moments = oracles.factor_e_step(Y, p)
         shares = oracles.factor_shares(joint)
-        tastes = np.einsum("nk,nkq->nq", shares, means)
+        factors = np.einsum("nk,nkq->nq", shares, means)
         second = np.einsum("nk,nkpq->npq", shares, moments)
         mean, std = oracles.factor_completion(Y, p)
         covariance = np.zeros((len(rows), len(rows)))
@@ -911,10 +912,10 @@ class TestDraws:
                 if (i, j) == (i_, j_):
                     covariance[a, b] = std[i, j] ** 2
                 elif i == i_:
-                    spread = second[i] - np.outer(tastes[i], tastes[i])
+                    spread = second[i] - np.outer(factors[i], factors[i])
                     covariance[a, b] = p.loadings[j] @ spread @ p.loadings[j_]
                 elif j == j_:
-                    covariance[a, b] = tastes[i] @ p.spreads[j] @ tastes[i_]
+                    covariance[a, b] = factors[i] @ p.spreads[j] @ factors[i_]
         return mean[rows, columns], covariance
 
     @pytest.mark.parametrize("make", [np.array, to_sparse])
@@ -925,14 +926,14 @@ class TestDraws:
         mixture = with_model(p, make(X))
         n_draws = 3000
         draws = mixture.sample_completions(make(Y), n_draws, random_state=0)
-        holes = np.isnan(Y)
-        assert (draws[:, ~holes] == Y[~holes]).all()
-        rows, columns = np.nonzero(holes)
+        missing = np.isnan(Y)
+        assert (draws[:, ~missing] == Y[~missing]).all()
+        rows, columns = np.nonzero(missing)
         mean, covariance = self.moments(Y, p, rows, columns)
         std = np.sqrt(np.diag(covariance))
         error = (draws[:, rows, columns].mean(axis=0) - mean) / std
         assert np.abs(error).max() < 5 / np.sqrt(n_draws)
-        # Of products of non-normal draws, hence the wider band.
+        # The draws are not normal, and their products even less: a wider band.
         error = (np.cov(draws[:, rows, columns].T) - covariance) / np.outer(std, std)
         assert np.abs(error).max() < 8 / np.sqrt(n_draws)
         # So wide a band still tells shared loadings from others.
@@ -973,9 +974,9 @@ class TestDraws:
             mixture.sample_completions(X, 2, random_state=seed) for seed in (0, 0, 1)
         )
         np.testing.assert_array_equal(first, again)
-        holes = np.isnan(X)
-        assert (first != other)[:, holes].all()
-        assert (first[0] != first[1])[holes].all()
+        missing = np.isnan(X)
+        assert (first != other)[:, missing].all()
+        assert (first[0] != first[1])[missing].all()
 
     @pytest.mark.parametrize("n_components", [1, 2])
     def test_sample(self, n_components):
@@ -990,13 +991,13 @@ class TestDraws:
             np.bincount(labels) / n, p.weights, atol=3 / np.sqrt(n)
         )
         for k in range(n_components):
-            mine = rows[labels == k]
+            component_rows = rows[labels == k]
             expected = oracles.factor_covariance(p, k)
             std = np.sqrt(np.diag(expected))
-            error = (mine.mean(axis=0) - mixture.means_[k]) / std
-            assert np.abs(error).max() < 5 / np.sqrt(len(mine))
-            error = (np.cov(mine.T) - expected) / np.outer(std, std)
-            assert np.abs(error).max() < 8 / np.sqrt(len(mine))
+            error = (component_rows.mean(axis=0) - mixture.means_[k]) / std
+            assert np.abs(error).max() < 5 / np.sqrt(len(component_rows))
+            error = (np.cov(component_rows.T) - expected) / np.outer(std, std)
+            assert np.abs(error).max() < 8 / np.sqrt(len(component_rows))
             np.testing.assert_allclose(mixture.get_covariance(k), expected)
 
 
@@ -1058,10 +1059,10 @@ class TestAttributes:
         W, sizes = p.loadings[:, :-1], np.linalg.norm(p.loadings[:, :-1], axis=0)
         order = [0, *sorted([1, 2, 3], key=lambda q: -sizes[q])]
         signs = [np.sign(W[np.abs(W[:, q]).argmax(), q]) for q in order]
-        for k, (place, covariance) in enumerate(
+        for k, (mean, covariance) in enumerate(
             zip(p.factor_means, p.covariances, strict=True)
         ):
-            np.testing.assert_allclose(mixture.factor_means_[k], signs * place[order])
+            np.testing.assert_allclose(mixture.factor_means_[k], signs * mean[order])
             for a, q in enumerate(order):
                 np.testing.assert_allclose(
                     mixture.factor_covariances_[k, a],
@@ -1244,7 +1245,7 @@ def test_pickle_and_clone():
         loaded.sample_completions(X, 2, random_state=0),
         mixture.sample_completions(X, 2, random_state=0),
     )
-    # What is derived from the parameters is not stored.
+    # Values derived from the parameters are not stored.
     fresh = factor(2, min_variance=0.01).fit(X)
     assert size == len(pickle.dumps(fresh))
     again = clone(mixture)
@@ -1288,8 +1289,8 @@ def test_rows_without_noise(dtype, shape):
 
 def test_rare_features_leave_noise():
     rng = np.random.default_rng(0)
-    tastes = rng.standard_normal((400, 2))
-    X = tastes @ rng.standard_normal((2, 20)) + rng.standard_normal((400, 20))
+    factors = rng.standard_normal((400, 2))
+    X = factors @ rng.standard_normal((2, 20)) + rng.standard_normal((400, 20))
     rare = np.zeros((400, 4))
     rare[rng.choice(400, 8, replace=False), rng.integers(4, size=8)] = 15.0
     mixture = factor(3, 6, max_iter=100, tol=0).fit(np.hstack([X, rare]))

@@ -17,17 +17,17 @@ def test_variances_and_errors_are_those_of_double_precision(covariance_type, off
     coo = make_ratings(2000, n_items, density=0.3, random_state=0).data.tocoo()
     held = np.random.default_rng(0).random(coo.nnz) < 0.1
     entries, true = (coo.row[held], coo.col[held]), coo.data[held] + offset
-    shown = coo.row[~held], coo.col[~held]
+    kept = coo.row[~held], coo.col[~held]
     values = (coo.data[~held] + offset).astype(np.float32)
     found = []
     for dtype in (np.float64, np.float32):
-        X = sparse.csr_array((values.astype(dtype), shown), shape=coo.shape)
+        X = sparse.csr_array((values.astype(dtype), kept), shape=coo.shape)
         mixture = MaskedGaussianMixture(
             3, covariance_type=covariance_type, max_iter=6, tol=0, random_state=0
         ).fit(X)
         rmse = np.sqrt(np.mean((mixture.complete(X, entries=entries) - true) ** 2))
         variances = np.stack([np.diag(mixture.get_covariance(k)) for k in range(3)])
         found.append((rmse, variances))
-    (double, variances), (single, of_single) = found
+    (double, variances), (single, single_variances) = found
     assert single == pytest.approx(double, rel=1e-3)
-    np.testing.assert_allclose(of_single, variances, rtol=1e-4)
+    np.testing.assert_allclose(single_variances, variances, rtol=1e-4)

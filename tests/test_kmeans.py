@@ -1,4 +1,4 @@
-"""K-means of data with holes, and the mixture that it hands back."""
+"""K-means on data with missing entries, and the mixture that it hands back."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def test_inertia_falls_and_labels_are_nearest():
     assert kmeans.inertia_ == pytest.approx(distances.min(axis=1).sum())
 
 
-def test_finds_clusters_behind_holes():
+def test_finds_clusters_of_incomplete_rows():
     rng = np.random.default_rng(0)
     truth = np.repeat([0, 1, 2], 100)
     X = np.array([[0.0] * 8, [5.0] * 8, [10.0] * 8])[truth]
@@ -76,8 +76,8 @@ def test_mixture_of_the_clusters():
     for k in range(3):
         residuals = (X[kmeans.labels_ == k] - kmeans.means_[k]) ** 2
         row_weights = np.repeat(weights[kmeans.labels_ == k, None], 5, axis=1)
-        seen = ~np.isnan(residuals)
-        variance = np.average(residuals[seen], weights=row_weights[seen])
+        observed = ~np.isnan(residuals)
+        variance = np.average(residuals[observed], weights=row_weights[observed])
         assert kmeans.covariances_[k] == pytest.approx(variance + 0.01)
     # The same face as a mixture by EM, from these very parameters.
     mixture = MaskedGaussianMixture(
@@ -106,7 +106,7 @@ def test_empty_clusters_take_the_farthest_rows():
     X = np.array([[0, 0], [0.1, np.nan], [np.nan, 0.1], [7, 7], [np.nan, 9.0]])
     init = [[0, 0], [1e3, 1e3], [2e3, 2e3]]
     kmeans = KMeansMixture(3, init=init, max_iter=1).fit(X)
-    # Rows 3 and 4 are the farthest; the mean of column 0 stands in the hole of row 4.
+    # Rows 3 and 4 are the farthest; row 4 misses column 0, whose mean stands there.
     expected = [[0.05, 0.05], [7, 7], [np.nanmean(X[:, 0]), 9]]
     np.testing.assert_allclose(kmeans.cluster_centers_, expected)
 
@@ -148,7 +148,7 @@ def test_zero_variance_names_the_component():
         KMeansMixture(2, reg_covar=0, random_state=0).fit([[0, 0.0], [0, 0], [5, 7]])
 
 
-def test_weight_is_repetition_and_order_is_nothing():
+def test_weight_is_repetition_and_order_does_not_matter():
     X = clusters(60, 4)
     counts = np.random.default_rng(0).integers(0, 4, len(X))
     order = np.random.default_rng(1).permutation(len(X))

@@ -48,7 +48,7 @@ class TestStarts:
         np.testing.assert_allclose(mixture.covariances_ - truth, 0, atol=0.4)
 
     @pytest.mark.parametrize("init_params", STARTS)
-    def test_order_of_rows_is_nothing(self, init_params):
+    def test_row_order_does_not_matter(self, init_params):
         X = clusters(100, 4, holes=0.4)
         order = np.random.default_rng(0).permutation(len(X))
         params = {"init_params": init_params, "max_iter": 500, "random_state": 3}
@@ -178,10 +178,10 @@ class TestCompletion:
         for estimator in estimators(random_state=0, max_iter=500):
             completed, std = estimator.fit(given).complete(given, return_std=True)
             assert completed.dtype == std.dtype == dtype
-            seen = ~np.isnan(X)
-            np.testing.assert_array_equal(completed[seen], X[seen])
-            assert (std[seen] == 0).all()
-            assert (std[~seen] > 0).all()
+            observed = ~np.isnan(X)
+            np.testing.assert_array_equal(completed[observed], X[observed])
+            assert (std[observed] == 0).all()
+            assert (std[~observed] > 0).all()
             assert np.isfinite(completed).all()
             np.testing.assert_array_equal(estimator.transform(given), completed)
 
@@ -192,7 +192,7 @@ class TestCompletion:
         rng = np.random.default_rng(seed)
         rows, columns = (rng.integers(size, size=20) for size in X.shape)
         given = make(X)
-        for estimator in estimators(random_state=0, **{}):
+        for estimator in estimators(random_state=0):
             if isinstance(estimator, MaskedGaussianMixture):
                 estimator.set_params(max_iter=0)
             else:
@@ -298,7 +298,7 @@ class TestUnobservedColumns:
             np.testing.assert_allclose(
                 fitted.transform(make(hidden))[:, others], plain.transform(make(X))
             )
-            # Densities ignore what turns up later; completion hands it back.
+            # Densities ignore values that turn up later; completion hands them back.
             for X_later in (make(hidden), make(later)):
                 assert fitted.score(X_later) == pytest.approx(plain.score(make(X)))
                 assert fitted.bic(X_later) == pytest.approx(plain.bic(make(X)))
@@ -396,8 +396,7 @@ HARD = [
     ("n_components", "max_iter"),
     [
         (1, 100),
-        (3, 10),
-        (8, 10),
+        (8, 5),
         pytest.param(3, 100, marks=pytest.mark.slow),
         pytest.param(8, 100, marks=pytest.mark.slow),
     ],
@@ -409,7 +408,7 @@ def test_never_nan(case, n_components, max_iter, make):
         MaskedGaussianMixture(
             n_components, init_params=init, covariance_type=kind, max_iter=max_iter
         )
-        for init in STARTS
+        for init in (STARTS if n_components > 1 else STARTS[:1])
         for kind in TYPES
     ]
     for estimator in [*every_start, KMeansMixture(n_components)]:
@@ -537,7 +536,7 @@ class TestEcosystem:
             assert record[0].filename == __file__
 
     @pytest.mark.parametrize("missing_values", [None, pd.NA, "nan"])
-    def test_repr_of_what_fit_will_refuse(self, missing_values):
+    def test_repr_of_invalid_parameters(self, missing_values):
         mixture = MaskedGaussianMixture(missing_values=missing_values)
         assert "MaskedGaussianMixture" in mixture._repr_html_()
 
@@ -547,7 +546,7 @@ class TestEcosystem:
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_what_became_of_each_start():
+def test_history_of_each_start():
     X = clusters(150, spread=1.0)
     options = {"init_params": "random_from_data", "tol": 1e-4, "max_iter": 12}
     mixture = MaskedGaussianMixture(4, n_init=5, random_state=0, **options).fit(X)

@@ -1,4 +1,4 @@
-"""The door: which entries are observed, and the products that blocks answer with."""
+"""Which entries are observed, and the products that blocks compute."""
 
 from itertools import pairwise
 
@@ -25,7 +25,7 @@ def rounded_clusters():
 
 
 def fit_all(X, **params):
-    """What a user gets of X, by each estimator."""
+    """Results of each estimator for X."""
     params["random_state"] = 0
     results = []
     for estimator in (
@@ -88,7 +88,7 @@ class TestRepresentations:
         assert_same_results(fit_all(dense, missing_values=0), expected)
         assert_same_results(fit_all(to_sparse(X), missing_values=0), expected)
 
-    def test_stored_nan_is_a_hole(self, expected):
+    def test_stored_nan_is_missing(self, expected):
         X = sparse.csr_array(rounded_clusters() + 1000)  # stores NaN, and all zeros
         X.data -= 1000
         assert X.nnz == np.prod(X.shape)
@@ -278,7 +278,7 @@ class TestRefusals:
             estimator().fit(clusters()).transform(np.ones((2, 3)))
 
     @pytest.mark.parametrize("make", [np.array, to_sparse])
-    def test_all_holes(self, estimator, make):
+    def test_nothing_observed(self, estimator, make):
         X = make(np.full((4, 3), np.nan))
         with pytest.raises(ValueError, match="no observed entry: all of its 4 x 3"):
             estimator().fit(X)

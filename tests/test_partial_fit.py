@@ -40,7 +40,7 @@ def every_estimator():
 
 
 def kept_shares(sizes, from_scratch):
-    """How much of each batch is left after all, by the rule as it is documented."""
+    """Share of each batch that is left in the end, by the documented rule."""
     kept, n_rows = [1.0], float(sizes[0])
     for t, rows in enumerate(sizes[1:], start=1):
         together = n_rows + rows
@@ -309,10 +309,10 @@ def test_columns_seen_later_are_learned(covariance_type):
     hidden = X[:400].copy()
     hidden[:, 3] = np.nan
     truth = X[:400, 3]
-    there = ~np.isnan(truth)
+    observed = ~np.isnan(truth)
     fitted = make(covariance_type).fit(X)
     error, error_of_fit = (
-        np.sqrt(np.mean((m.transform(hidden)[there, 3] - truth[there]) ** 2))
+        np.sqrt(np.mean((m.transform(hidden)[observed, 3] - truth[observed]) ** 2))
         for m in (mixture, fitted)
     )
     assert error < 1.03 * error_of_fit
@@ -413,9 +413,9 @@ def test_lower_bound_is_the_mean_objective():
     X, batch = clusters(100), clusters(50, seed=1)
     first = start(X, 2, "diag")
     mixture = MaskedGaussianMixture(**first, max_iter=1, tol=0).fit(X)
-    of_X, of_batch = mixture.lower_bound_, mixture.score(batch)
+    bound, batch_score = mixture.lower_bound_, mixture.score(batch)
     mixture.partial_fit(batch)
-    assert mixture.lower_bound_ == pytest.approx((100 * of_X + 50 * of_batch) / 150)
+    assert mixture.lower_bound_ == pytest.approx((100 * bound + 50 * batch_score) / 150)
 
 
 def test_input_is_not_written_to():
@@ -434,7 +434,7 @@ def test_input_is_not_written_to():
     ("params", "n_factors"),
     [
         ({"covariance_type": "spherical", "n_init": 5}, 0),
-        # Of these, the first batch alone supports two factors.
+        # The first batch alone supports two of these factors.
         ({"covariance_type": "factor", "n_factors": 5}, 3),
     ],
 )
@@ -444,21 +444,21 @@ def test_streams_end_where_fit_ends(params, n_factors):
     ).data.tocoo()
     rng = np.random.default_rng(0)
     held = rng.random(ratings.nnz) < 0.1
-    shown, entries = (
+    kept, entries = (
         (ratings.data[part], (ratings.row[part], ratings.col[part]))
         for part in (~held, held)
     )
-    X = sparse.csr_array(shown, shape=ratings.shape)
+    X = sparse.csr_array(kept, shape=ratings.shape)
 
     def error(mixture):
         residuals = mixture.complete(X, entries=entries[1]) - entries[0]
         return np.sqrt(np.mean(residuals**2))
 
     mixture = MaskedGaussianMixture(4, random_state=0, max_iter=300, **params)
-    of_fit = error(clone(mixture).fit(X))
+    fit_error = error(clone(mixture).fit(X))
     batches = [X[rows] for rows in np.array_split(rng.permutation(20_000), 20)]
     for passes, tolerance in [(1, 1.01), (3, 1.002)]:
         for _ in range(passes):
             for batch in batches:
                 mixture.partial_fit(batch)
-        assert error(mixture) < tolerance * of_fit
+        assert error(mixture) < tolerance * fit_error

@@ -88,7 +88,7 @@ def test_is_a_sort_of_the_completion(fitted, pieces, exclude_observed, make):
             assert given_rows.nnz == (~np.isnan(X)).sum()
 
 
-def test_default_leaves_out_what_was_observed():
+def test_default_leaves_out_observed_entries():
     X = clusters(40, 15)
     mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
     items, values = mixture.recommend(X)
@@ -141,10 +141,15 @@ def test_first_of_equal_columns(make):
     X = np.array([[4.0, 2, 2, 4, 2, 4], [4, np.nan, 2, np.nan, 2, 4], [np.nan] * 6])
     X = np.vstack([X, X])
     mixture = MaskedGaussianMixture().fit(make(X))
-    for n_items, of_empty in [(1, [0]), (2, [0, 3]), (4, [0, 3, 5, 1]), (5, None)]:
+    for n_items, empty_row_items in [
+        (1, [0]),
+        (2, [0, 3]),
+        (4, [0, 3, 5, 1]),
+        (5, None),
+    ]:
         items, values = mixture.recommend(make(X), n_items)
-        if of_empty is not None:
-            assert items[2].tolist() == of_empty
+        if empty_row_items is not None:
+            assert items[2].tolist() == empty_row_items
         assert items[1, :2].tolist() == [3, 1][:n_items]
         assert (items[0] == -1).all()
         assert np.isnan(values[0]).all()
@@ -157,9 +162,10 @@ def test_dtype():
         assert values.dtype == std.dtype == np.float32
         assert items.dtype == np.intp
         completed = estimator.transform(X)
-        some = items[:, 0] >= 0
+        recommended = items[:, 0] >= 0
         np.testing.assert_array_equal(
-            values[some, 0], completed[np.flatnonzero(some), items[some, 0]]
+            values[recommended, 0],
+            completed[np.flatnonzero(recommended), items[recommended, 0]],
         )
 
 
@@ -179,9 +185,9 @@ def test_stored_zeros_are_observed():
         assert values[0][items[0] == 1] == 0
 
 
-def test_marked_holes_and_frames():
+def test_missing_value_and_frames():
     X = with_odd_rows()
-    marked = np.where(np.isnan(X), -9, X)
+    filled = np.where(np.isnan(X), -9, X)
     frame = pd.DataFrame(X)
     for first, second in zip(
         estimators(random_state=0),
@@ -190,7 +196,7 @@ def test_marked_holes_and_frames():
     ):
         items, values = first.fit(X).recommend(X, 4)
         for other in (
-            second.fit(marked).recommend(marked, 4),
+            second.fit(filled).recommend(filled, 4),
             first.recommend(frame, 4),
         ):
             np.testing.assert_array_equal(other[0], items)
@@ -248,11 +254,12 @@ def wide():
     n, d, per_row = 30_000, 4000, 20
     rows = np.repeat(np.arange(n), per_row)
     columns = rng.integers(d, size=n * per_row)
-    places = np.unique(rows * d + columns)
-    values = rng.integers(1, 6, len(places)).astype(np.float64)
-    return sparse.csr_array((values, np.divmod(places, d)), shape=(n, d))
+    linear_indices = np.unique(rows * d + columns)
+    values = rng.integers(1, 6, len(linear_indices)).astype(np.float64)
+    return sparse.csr_array((values, np.divmod(linear_indices, d)), shape=(n, d))
 
 
+@pytest.mark.slow
 def test_memory(wide):
     mixture = MaskedGaussianMixture(
         2, covariance_type="factor", n_factors=5, max_iter=1, random_state=0
