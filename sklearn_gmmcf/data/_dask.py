@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -163,13 +164,13 @@ class Chunks(Blocks):
             self.weights = weights[weights > 0]
 
     def map(self, function: Callable[..., Any], *row_arrays: Array) -> Iterator[Any]:
-        for results in _compute(self._submit(_Map(function), *row_arrays)):
+        for results in _compute(self._submit(partial(_map, function), *row_arrays)):
             yield from results
 
     def total(self, function: Callable[..., Any], *row_arrays: Array) -> Any:
         from dask import delayed
 
-        sums = self._submit(_Total(function), *row_arrays)
+        sums = self._submit(partial(_total, function), *row_arrays)
         while len(sums) > 1:
             pairs = zip(sums[::2], sums[1::2], strict=False)
             rest = sums[len(sums) // 2 * 2 :]
@@ -184,7 +185,7 @@ class Chunks(Blocks):
     ) -> tuple[Any, ...]:
         import dask.array as da
 
-        tasks = self._submit(_RowArrays(function, arrays, max_rows))
+        tasks = self._submit(partial(_row_arrays, function, arrays, max_rows))
         results = []
         for i, (width, dtype) in enumerate(arrays):
             meta = np.empty((0, *width), dtype=dtype)
@@ -213,7 +214,7 @@ class Chunks(Blocks):
                 in_chunk = [array[inside] for array in entries]
                 in_chunk[0] = in_chunk[0] - chunk.start
                 parts.append((in_chunk,))
-        work = _AtEntries(function, dtypes)
+        work = partial(_at_entries, function, dtypes)
         targets = tuple(np.empty(len(rows), dtype=dtype) for dtype in dtypes)
         results = _compute(_submit(self._reader, chunks, work, parts))
         for inside, values in zip(positions, results, strict=True):
@@ -316,79 +317,42 @@ class _ChunkTotals:
     is_sparse: bool
 
 
-def _chunk_totals(
-    reader: _ChunkReader, rows: Any, weights: Array | None
-) -> _ChunkTotals:
-    data = reader.observe(rows, weights)
+def _chunk_totals(data: Observed) -> _ChunkTotals:
     return _ChunkTotals(
         columns=np.stack(data.column_totals()),
         observed=np.concatenate(list(data.map(lambda block: block.counts > 0))),
-        is_sparse=sparse.issparse(rows),
+        is_sparse=sparse.issparse(data.raw),
     )
 
 
-@dataclass(frozen=True)
-class _Map:
-    """Results of a function for each block of a chunk."""
-
-    function: Callable[..., Any]
-
-    def __call__(
-        self, reader: _ChunkReader, rows: Any, weights: Array | None, *row_arrays: Array
-    ) -> list[Any]:
-        return list(reader.observe(rows, weights).map(self.function, *row_arrays))
+def _map(function: Callable[..., Any], data: Observed, *row_arrays: Array) -> list[Any]:
+    return list(data.map(function, *row_arrays))
 
 
-@dataclass(frozen=True)
-class _Total:
-    """Their sum."""
-
-    function: Callable[..., Any]
-
-    def __call__(
-        self, reader: _ChunkReader, rows: Any, weights: Array | None, *row_arrays: Array
-    ) -> Any:
-        return reader.observe(rows, weights).total(self.function, *row_arrays)
+def _total(function: Callable[..., Any], data: Observed, *row_arrays: Array) -> Any:
+    return data.total(function, *row_arrays)
 
 
-@dataclass(frozen=True)
-class _RowArrays:
-    """Arrays of the rows of a chunk."""
-
-    function: Callable[[Block], tuple[Array, ...]]
-    arrays: tuple[RowArray, ...]
-    max_rows: int | None
-
-    def __call__(
-        self, reader: _ChunkReader, rows: Any, weights: Array | None
-    ) -> tuple[Array, ...]:
-        data = reader.observe(rows, weights)
-        return data.row_arrays(self.function, *self.arrays, max_rows=self.max_rows)
+def _row_arrays(
+    function: Callable[..., Any],
+    arrays: Sequence[RowArray],
+    max_rows: int | None,
+    data: Observed,
+) -> tuple[Array, ...]:
+    return data.row_arrays(function, *arrays, max_rows=max_rows)
 
 
-@dataclass(frozen=True)
-class _AtEntries:
-    """Arrays of some entries of a chunk."""
-
-    function: Callable[..., tuple[Array, ...]]
-    dtypes: tuple[Any, ...]
-
-    def __call__(
-        self,
-        reader: _ChunkReader,
-        rows: Any,
-        weights: Array | None,
-        entries: Sequence[Array],
-    ) -> tuple[Array, ...]:
-        data = reader.observe(rows, weights)
-        return data.at_entries(self.function, entries, *self.dtypes)
+def _at_entries(
+    function: Callable[..., Any],
+    dtypes: Sequence[Any],
+    data: Observed,
+    entries: Sequence[Array],
+) -> tuple[Array, ...]:
+    return data.at_entries(function, entries, *dtypes)
 
 
-def _take_rows(
-    reader: _ChunkReader, rows: Any, weights: Array | None, wanted: Array
-) -> Any:
-    """The wanted ones of the rows of a positive weight."""
-    return rows[wanted if weights is None else np.flatnonzero(weights > 0)[wanted]]
+def _take_rows(data: Observed, wanted: Array) -> Any:
+    return data.raw[wanted]
 
 
 def _submit(
@@ -427,7 +391,7 @@ def _run_task(
                 f"A block of X has the shape {block.shape}, but the chunks of X say "
                 f"{shape}. Build X with the shapes that its blocks have."
             )
-        return work(reader, reader.check(block), weights, *parts)
+        return work(reader.observe(reader.check(block), weights), *parts)
 
 
 @contextmanager
