@@ -36,7 +36,9 @@ def check_family(family: Family[Any, Any]) -> None:
     Parameters
     ----------
     family : Family
-        The family; its options should not forbid two components in four columns.
+        The family. Its options should not forbid two components in four columns, nor
+        regularize beyond its objective: a large `reg_covar` of a covariance matrix, as
+        in scikit-learn, lowers the objective at times.
 
     Raises
     ------

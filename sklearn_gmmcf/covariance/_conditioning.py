@@ -13,11 +13,16 @@ each component
 
 (Ghahramani and Jordan 1994). The smaller of the two systems is solved, for all rows of
 a batch together, the rows last: (q, q, n) arrays.
+
+Where columns are nearly copies of each other, the second form of the covariance is as
+exact as the problem allows, but the first one subtracts nearly equal numbers with the
+error of an inverse in one of them. There elimination takes its place, and means and
+densities of the second form are refined.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,15 +39,18 @@ from sklearn_gmmcf.covariance._family import (
 )
 from sklearn_gmmcf.covariance._triangles import (
     Systems,
+    condition,
     diagonal_indices,
+    multiply_packed,
     n_packed,
     unpack,
 )
 from sklearn_gmmcf.data import Block, limit_to_working_memory
 
-# Above this condition number (of the correlations) the system of the missing entries
-# loses too many digits, and the system of the observed entries is solved.
-_MAX_CONDITION = 1e8
+# Condition numbers of the correlations above which no inverse of the covariance of
+# observed entries is used, and above which no precision matrix is used at all.
+_MAX_CONDITION = 1e7
+_MAX_PRECISION_CONDITION = 1e12
 # A variance this small relative to its column's is the rounding error of a zero.
 _ROUNDING = 16 * float(np.finfo(np.float64).eps)
 # Bytes that a batch of systems may take, for all components.
@@ -62,20 +70,27 @@ class FullParameters:
     whitening: Array = field(init=False, repr=False)  # inverses of cholesky
     precisions: Array = field(init=False, repr=False)
     log_dets: Array = field(init=False, repr=False)  # (K,) or (1,), of covariances
-    well_conditioned: Array = field(init=False, repr=False)
+    scales: Array = field(init=False, repr=False)  # (K, d) or (1, d), deviations
+    correlations: Array = field(init=False, repr=False)  # as covariances
+    conditions: Array = field(init=False, repr=False)  # as log_dets, of correlations
+    floors: Array = field(init=False, repr=False)  # as scales, under variances
 
     def __post_init__(self) -> None:
         cholesky, whitening = whiten(self.covariances)
         scales = np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
         correlations = self.covariances / (scales[:, :, None] * scales[:, None])
         eigenvalues = np.linalg.eigvalsh(correlations)
+        # No entry is more certain than the smallest eigenvalue allows.
+        smallest = np.maximum(eigenvalues[:, :1], _ROUNDING)
         derived = {
             "cholesky": cholesky,
             "whitening": whitening,
             "precisions": precisions_from(whitening),
             "log_dets": 2 * np.log(np.diagonal(cholesky, axis1=1, axis2=2)).sum(axis=1),
-            "well_conditioned": eigenvalues[:, -1]
-            < _MAX_CONDITION * np.maximum(eigenvalues[:, 0], 0),
+            "scales": scales,
+            "correlations": correlations,
+            "conditions": eigenvalues[:, -1] / smallest[:, 0],
+            "floors": smallest * scales**2,
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
@@ -114,37 +129,87 @@ class Conditional:
 def _condition(parameters: FullParameters, k: int, batch: Batch) -> Conditional:
     """Density and conditional moments of the rows of a batch under a component."""
     c = k % len(parameters.covariances)
-    residuals = batch.values - parameters.means[k][:, None]
     n_observed, n_missing = len(batch.observed.columns), len(batch.missing.columns)
-    log_dets = parameters.log_dets[c]
-    from_missing = n_missing == 0 or (
-        bool(parameters.well_conditioned[c]) and n_missing <= n_observed
-    )
+    residuals = batch.values - parameters.means[k][:, None]
+    solve = _choose_solver(parameters.conditions[c], n_observed, n_missing)
+    length, log_det, residuals, inverses = solve(parameters, c, batch, residuals)
+    log_density = -0.5 * (n_observed * LOG_2_PI + log_det + length)
+    return Conditional(log_density, residuals, inverses, solve is not _solve_observed)
+
+
+def _choose_solver(condition: float, n_observed: int, n_missing: int) -> Solver:
     if n_missing == 0:
-        whitened = parameters.whitening[c] @ residuals
-        quadratic = np.einsum("dn,dn->n", whitened, whitened)
-        inverses = np.empty((0, 1))
-    elif from_missing:
-        batch.missing.put(residuals, 0.0)
-        pulls = parameters.precisions[c] @ residuals
-        quadratic = np.einsum("dn,dn->n", residuals, pulls)
-        inverses, solutions, gain, log_dets_missing = batch.missing.invert(
-            parameters.precisions[c], batch.missing.take(pulls)
-        )
-        quadratic -= gain
-        log_dets = log_dets + log_dets_missing
-        batch.missing.put(residuals, -solutions)
-    else:
-        observed = batch.observed.take(residuals)
-        inverses, solutions, quadratic, log_dets = batch.observed.invert(
-            parameters.covariances[c], observed
-        )
-        weights = np.zeros_like(residuals)
-        batch.observed.put(weights, solutions)
-        residuals = parameters.covariances[c] @ weights
-        batch.observed.put(residuals, observed)
-    log_density = -0.5 * (n_observed * LOG_2_PI + log_dets + quadratic)
-    return Conditional(log_density, residuals, inverses, from_missing)
+        return _whiten_rows
+    if n_missing <= n_observed and condition < _MAX_PRECISION_CONDITION:
+        return _solve_missing
+    return _solve_observed if condition < _MAX_CONDITION else _eliminate_observed
+
+
+# Squared lengths (n,) of rows, log-determinants of the covariances of their observed
+# entries, residuals with conditional means where missing, and inverses.
+Solution = tuple[Array, Array, Array, Array]
+Solver = Callable[[FullParameters, int, Batch, Array], Solution]
+
+
+def _whiten_rows(p: FullParameters, c: int, batch: Batch, residuals: Array) -> Solution:
+    whitened = p.whitening[c] @ residuals
+    lengths = np.einsum("dn,dn->n", whitened, whitened)
+    return lengths, p.log_dets[c], residuals, np.empty((0, 1))
+
+
+def _solve_missing(
+    p: FullParameters, c: int, batch: Batch, residuals: Array
+) -> Solution:
+    missing = batch.missing
+    missing.put(residuals, 0.0)
+    pulls = p.precisions[c] @ residuals
+    inverses, solutions, gains, log_dets = missing.invert(
+        p.precisions[c], missing.take(pulls)
+    )
+    log_dets = log_dets + p.log_dets[c]
+    if p.conditions[c] < _MAX_CONDITION:
+        lengths = np.einsum("dn,dn->n", residuals, pulls) - gains
+        missing.put(residuals, -solutions)
+        return lengths, log_dets, residuals, inverses
+    # The length is the least of the completed rows', which has no nearly equal terms;
+    # where its slope is not 0, the conditional means are corrected.
+    missing.put(residuals, -solutions)
+    slopes = missing.take(p.whitening[c].T @ (p.whitening[c] @ residuals))
+    missing.put(residuals, -solutions - multiply_packed(inverses, slopes))
+    lengths = _whiten_rows(p, c, batch, residuals)[0]
+    return lengths, log_dets, residuals, inverses
+
+
+def _solve_observed(
+    p: FullParameters, c: int, batch: Batch, residuals: Array
+) -> Solution:
+    observed = batch.observed.take(residuals)
+    inverses, solutions, lengths, log_dets = batch.observed.invert(
+        p.covariances[c], observed
+    )
+    weights = np.zeros_like(residuals)
+    batch.observed.put(weights, solutions)
+    residuals = p.covariances[c] @ weights
+    batch.observed.put(residuals, observed)
+    return lengths, log_dets, residuals, inverses
+
+
+def _eliminate_observed(
+    p: FullParameters, c: int, batch: Batch, residuals: Array
+) -> Solution:
+    given, free = batch.observed.columns, batch.missing.columns
+    scales = p.scales[c]
+    covariances, means, lengths, log_dets = condition(
+        p.correlations[c] + _ROUNDING * np.eye(len(scales)),
+        given,
+        free,
+        batch.observed.take(residuals) / scales[given],
+    )
+    batch.missing.put(residuals, means * scales[free])
+    first, second = np.tril_indices(len(free))
+    covariances *= scales[free[first]] * scales[free[second]]
+    log_dets = log_dets + 2 * np.log(scales[given]).sum(axis=0)
+    return lengths, log_dets, residuals, covariances
 
 
 def unexplained_covariance(
@@ -166,13 +231,14 @@ def missing_variances(
 ) -> Array:
     """Conditional variances of the missing entries, (q_missing, P)."""
     n_missing = len(batch.missing.columns)
-    covariance = parameters.covariances[k % len(parameters.covariances)]
-    marginal = np.diag(covariance)[batch.missing.columns]
+    c = k % len(parameters.covariances)
+    covariance = parameters.covariances[c]
     if conditional.from_missing:
         variances = conditional.inverses[diagonal_indices(n_missing)]
     else:
         observed, missing = batch.observed.columns.T, batch.missing.columns.T  # (P, q)
         inverses = unpack(conditional.inverses)
+        marginal = np.diag(covariance)[batch.missing.columns]
         explained = np.empty_like(marginal)
         row_bytes = 8 * (observed.shape[1] + 1) * n_missing
         size = max(limit_to_working_memory(_BATCH_BYTES) // row_bytes, 1)
@@ -180,8 +246,7 @@ def missing_variances(
             across = covariance[missing[rows][:, :, None], observed[rows][:, None]]
             explained[:, rows] = ((across @ inverses[rows]) * across).sum(axis=2).T
         variances = marginal - explained
-    # Columns that others determine leave a rounded zero.
-    return np.maximum(variances, _ROUNDING * marginal)
+    return np.maximum(variances, parameters.floors[c][batch.missing.columns])
 
 
 def missing_covariances(
@@ -200,11 +265,14 @@ def missing_covariances(
 
 def matrix_roots(covariances: Array) -> Array:
     """Matrices R with R R^T = covariance, (P, q, q), also of singular ones."""
+    scales = np.sqrt(np.maximum(np.diagonal(covariances, axis1=1, axis2=2), NEGLIGIBLE))
+    correlations = covariances / (scales[:, :, None] * scales[:, None])
     try:
-        return np.linalg.cholesky(covariances)
+        roots = np.linalg.cholesky(correlations)
     except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh(covariances)
-        return vectors * np.sqrt(np.maximum(values, 0.0))[:, None]
+        values, vectors = np.linalg.eigh(correlations)
+        roots = vectors * np.sqrt(np.maximum(values, 0.0))[:, None]
+    return roots * scales[:, :, None]
 
 
 def iterate_batches(
@@ -219,7 +287,6 @@ def iterate_batches(
     """
     values, _ = block.dense()
     n_components, d = parameters.means.shape
-    well_conditioned = bool(parameters.well_conditioned.all())
     for pattern in block.patterns():
         if wanted is not None:
             pattern = pattern.subset(np.flatnonzero(np.isin(pattern.rows, wanted)))
@@ -227,9 +294,10 @@ def iterate_batches(
         if pattern.is_shared:
             size = _SHARED_BYTES // (8 * d)
         else:
-            from_missing = well_conditioned and n_missing <= n_observed
-            n_values = n_packed(n_missing if from_missing else n_observed) + 2 * d
-            n_values *= n_components
+            n_values = n_components * max(
+                _count_values(condition, n_observed, n_missing)
+                for condition in parameters.conditions
+            )
             if with_covariances:
                 n_values += 2 * n_missing * d
             size = limit_to_working_memory(_BATCH_BYTES) // (8 * n_values)
@@ -243,6 +311,14 @@ def iterate_batches(
             )
             components = range(n_components)
             yield batch, [_condition(parameters, k, batch) for k in components]
+
+
+def _count_values(condition: float, n_observed: int, n_missing: int) -> int:
+    """Numbers that a row's system takes."""
+    solve, d = _choose_solver(condition, n_observed, n_missing), n_observed + n_missing
+    if solve is _eliminate_observed:
+        return n_packed(d) + 2 * d
+    return n_packed(n_missing if solve is _solve_missing else n_observed) + 2 * d
 
 
 def posterior(

@@ -59,6 +59,18 @@ def pack(matrix: Array) -> Array:
     return matrix[np.tril_indices(len(matrix))]
 
 
+def multiply_packed(triangles: Array, vectors: Array) -> Array:
+    """Products (q, n) of triangles (., n) or (., 1) with vectors (q, n)."""
+    products = np.zeros_like(vectors)
+    start = 0
+    for i, vector in enumerate(vectors):
+        row = triangles[start : start + i + 1]
+        products[i] += (row * vectors[: i + 1]).sum(axis=0)
+        products[:i] += row[:i] * vector
+        start += i + 1
+    return products
+
+
 def unpack(triangles: Array) -> Array:
     """Triangles (., n) as symmetric matrices (n, q, q)."""
     q = _order(triangles)
@@ -140,6 +152,89 @@ class Systems:
             array[self.columns[:, 0]] = values
         else:
             np.put_along_axis(array, self.columns, values, axis=0)
+
+
+def condition(
+    matrix: Array, given: Array, free: Array, right: Array
+) -> tuple[Array, Array, Array, Array]:
+    """Condition Gaussians with a covariance matrix (d, d) on some columns.
+
+    By elimination, which is stable for matrices of any condition: each result is that
+    of a matrix that differs from the given one by rounding errors.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (d, d)
+        With a unit diagonal.
+    given, free : ndarray of shape (p, P) and (q, P)
+        The columns to condition on, and the others, for each of P systems.
+    right : ndarray of shape (p, n)
+        Values of the given columns, with n = P or P = 1.
+
+    Returns
+    -------
+    covariances : ndarray of shape (q (q + 1) / 2, P)
+        Conditional covariances of the free columns, lower triangles.
+    means : ndarray of shape (q, n)
+    quadratic : ndarray of shape (n,)
+        Squared Mahalanobis lengths of the given values.
+    log_dets : ndarray of shape (P,)
+        Log-determinants of the covariances of the given columns.
+    """
+    (p, n_systems), q = given.shape, len(free)
+    if n_systems > 1 and p + q <= _MAX_SWEEP:
+        order = np.concatenate([given, free])
+        first, second = np.tril_indices(p + q)
+        n_entries = n_packed(p + q)
+        bordered = np.empty((n_entries + p + q + 1, n_systems))
+        flat_indices = order[first] * len(matrix) + order[second]
+        np.take(matrix.ravel(), flat_indices, out=bordered[:n_entries])
+        bordered[n_entries : n_entries + p] = right
+        bordered[n_entries + p :] = 0.0
+        log_dets = _eliminate(bordered, p, p + q + 1)
+        # Of each later row the entries from column p on.
+        *rest, border = (
+            bordered[n_packed(i) + p : n_packed(i + 1)] for i in range(p, p + q + 1)
+        )
+        return np.concatenate(rest), -border[:-1], -border[-1], log_dets
+    given, free = given.T, free.T
+    roots = np.linalg.cholesky(matrix[given[:, :, None], given[:, None]])
+    across = matrix[given[:, :, None], free[:, None]]
+    values = right.T[:, :, None] if n_systems > 1 else right[None]
+    solved = np.linalg.solve(roots, np.concatenate([across, values], axis=2))
+    across, values = solved[:, :, :q], solved[:, :, q:]
+    covariances = matrix[free[:, :, None], free[:, None]]
+    covariances = covariances - np.swapaxes(across, 1, 2) @ across
+    means = np.swapaxes(across, 1, 2) @ values
+    means = means[:, :, 0].T if n_systems > 1 else means[0]
+    quadratic = (values**2).sum(axis=1).ravel()
+    log_dets = 2 * np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(axis=1)
+    first, second = np.tril_indices(q)
+    return covariances[:, first, second].T, means, quadratic, log_dets
+
+
+def _eliminate(triangles: Array, n_pivots: int, q: int) -> Array:
+    """Eliminate the first rows of symmetric matrices (q, q) from the others, in place.
+
+    Returns
+    -------
+    log_dets : ndarray of shape (n,)
+        Sums of the logarithms of the pivots.
+    """
+    n = triangles.shape[1]
+    rows = [triangles[n_packed(i) : n_packed(i + 1)] for i in range(q)]
+    column, product = np.empty((2, q, n))
+    log_dets = np.zeros(n)
+    for j in range(n_pivots):
+        pivot = rows[j][j]
+        log_dets += np.log(pivot)
+        for i in range(j + 1, q):
+            column[i] = rows[i][j]
+        for i in range(j + 1, q):
+            scale = column[i] / pivot
+            rest = slice(j + 1, i + 1)
+            rows[i][rest] -= np.multiply(column[rest], scale, out=product[rest])
+    return log_dets
 
 
 def sweep(bordered: Array, q: int) -> Array:
