@@ -64,15 +64,14 @@ class MaskedGaussianMixture(BaseObservedMixture):
     n_components : int, default=1
         Number of components K.
 
-    covariance_type : {'spherical', 'diag', 'tied', 'full', 'factor'} or \
-            :class:`~sklearn_gmmcf.covariance.Family`, default='spherical'
+    covariance_type : {'spherical', 'diag', 'tied', 'full', 'factor'} or Family, default='spherical'
         One variance for each component; one for each component and column; one
         covariance matrix for all components; one for each component; or common factors,
         see Notes. With 'tied', 'full' and 'factor' a missing entry is completed given
         the observed entries of its row. The cost of 'tied' and 'full' grows with the
         cube of the number of columns that a row misses (or observes, if fewer), the
         cost of 'factor' with the number of observed entries. For ratings take 'factor'.
-        A family object brings its own options.
+        An object of a :class:`~sklearn_gmmcf.covariance.Family` brings its own options.
 
     n_factors : int, default=10
         Number of factors r of 'factor', the row's offset included. Factors that the

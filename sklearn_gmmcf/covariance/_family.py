@@ -111,8 +111,8 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
 
     Derive a frozen dataclass whose fields are the options, write the abstract methods,
     and pass an instance as ``covariance_type``: fits, threads, Dask, `partial_fit`,
-    completion, scorers and searches then know it. `check_family` of
-    :mod:`sklearn_gmmcf.testing` tests its contracts.
+    completion, scorers and searches then know it.
+    :func:`~sklearn_gmmcf.testing.check_family` tests its contracts.
 
     There are K components and d columns; a block has n rows. Values are centered: 0 is
     the mean of a column. Columns that were never observed (`Columns.known` is False)
