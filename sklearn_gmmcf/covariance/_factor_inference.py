@@ -52,10 +52,10 @@ class FactorParameters:
     scales: Array  # (K,)
     factor_means: Array  # (K, r)
     covariances: Array  # (K, r, r)
-    prior_mean: Array  # (r + 1,), the intercept's in the units of the data
-    prior_precision: Array  # (r + 1,)
+    prior_mean: Array  # (r + 1,), of loadings in units of their columns, not centered
+    prior_precision: Array  # (r + 1,), of loadings in units of their columns
     columns: Columns
-    floor: float  # under the noise
+    floor: Array  # (d,), under the noise
     # Scales before the last step, to which `backtrack` returns.
     previous_scales: Array | None = None
 
@@ -92,9 +92,25 @@ class FactorParameters:
     @cached_property
     def column_priors(self) -> Array:
         """Prior means of the loadings, centered, (r + 1, d)."""
-        means = np.repeat(self.prior_mean[:, None], len(self.noise), axis=1)
+        means = self.prior_mean[:, None] * self.columns.units
         means[-1] -= self.columns.center
         return means
+
+    @cached_property
+    def column_precisions(self) -> Array:
+        """Prior precisions of the loadings, (r + 1, d)."""
+        return self.prior_precision[:, None] / self.columns.units**2
+
+    @property
+    def relative_noise(self) -> Array:
+        """Noise of the known columns, in squared units of these."""
+        known = self.columns.known
+        return self.noise[known] / self.columns.units[known] ** 2
+
+    @property
+    def pooled_noise(self) -> float:
+        """Relative noise that columns are pulled to: the pool of the highest prior."""
+        return float(1 / np.mean(1 / self.relative_noise))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(getattr(self, f.name) for f in fields(self))
@@ -183,11 +199,6 @@ def swept_together(n_rows: int, n_factors: int) -> Iterator[slice]:
     """Rows whose systems are swept together."""
     n_numbers = n_packed(n_factors) + n_factors + 1
     return chunks(n_rows, max(SWEEP_BYTES // (8 * n_numbers), 1))
-
-
-def pooled_noise(noise: Array) -> float:
-    """The noise that columns are pulled to: of all pools it has the highest prior."""
-    return float(1 / np.mean(1 / noise))
 
 
 def _for_products(operand: Array) -> Array:

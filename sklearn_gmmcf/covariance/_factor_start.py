@@ -18,9 +18,9 @@ from sklearn_gmmcf.covariance._family import NEGLIGIBLE
 from sklearn_gmmcf.covariance._triangles import diagonal_indices, n_packed
 from sklearn_gmmcf.data import Block, Observed, observe
 
-# Lower bound on noise variances, relative to the variance of X, by its dtype. Without
-# it the likelihood is unbounded: a column may be fitted exactly, and a component's
-# noise may grow to absorb the rest.
+# Lower bound on noise variances, relative to the unit of the column, by the dtype of X.
+# Without it the likelihood is unbounded: a column may be fitted exactly, and a
+# component's noise may grow to absorb the rest.
 MIN_NOISE = {"d": 1e-6, "f": 3e-4}
 # Subspace iterations, and the entries by which rows and columns are damped.
 _PASSES = 5
@@ -37,21 +37,21 @@ def start_loadings(
 ) -> FactorParameters:
     """One component, whose loadings span the leading singular vectors of residuals.
 
-    Residuals from column means and row offsets are divided by the roots of the counts
-    of their row and column, so that neither the busiest nor the rarest of these make
-    the space.
+    Residuals from column means and row offsets, in units of their columns, are divided
+    by the roots of the counts of their row and column, so that neither the busiest nor
+    the rarest of these make the space.
     """
     r, columns = n_factors, data.columns
-    known = columns.known
+    known, units = columns.known, columns.units
     counts, squares, offset_square = _totals(data)
-    variance = max(squares.sum() / counts.sum(), min_variance)
+    least = min_variance / np.max(units[known]) ** 2
+    variance = max(squares.sum() / counts.sum(), least)
     if variance == 0:
         raise ValueError(
             "The noise variance of every column is zero: no column varies. "
             "Increase min_variance, or choose another covariance_type."
         )
     smallest = MIN_NOISE[data.dtype.char] * variance
-    floor = max(min_variance, smallest)
     unit = np.sqrt(max(offset_square, smallest))
     loadings = np.zeros((r + 1, len(known)))
     loadings[0] = unit
@@ -67,18 +67,19 @@ def start_loadings(
         loadings[1 : 1 + len(scales)] = scales[:, None] * directions
     prior_mean = np.zeros(r + 1)
     prior_mean[0] = unit
-    prior_mean[-1] = columns.center[known].mean()
+    prior_mean[-1] = (columns.center / units)[known].mean()
     spreads = np.zeros((n_packed(r + 1), len(known)))
-    spread = _SPREAD / _PRECISION * variance
+    spread = _SPREAD / _PRECISION * variance * units**2
     spreads[diagonal_indices(r + 1)] = spread
     noise = 0.5 * (squares + noise_strength * variance)
     noise /= np.maximum(counts + noise_strength, NEGLIGIBLE)
+    floor = np.maximum(min_variance, smallest * units**2)
     return FactorParameters(
         weights=np.ones(1),
-        loadings=loadings,
+        loadings=loadings * units,
         loading_spreads=spreads,
-        loading_log_dets=np.full(len(known), (r + 1) * np.log(spread)),
-        noise=np.maximum(noise, floor),
+        loading_log_dets=(r + 1) * np.log(spread),
+        noise=np.maximum(noise * units**2, floor),
         scales=np.ones(1),
         factor_means=np.zeros((1, r)),
         covariances=np.eye(r)[None],
@@ -113,22 +114,27 @@ def row_noise(p: FactorParameters, data: Observed) -> Observed:
 
 
 def _totals(data: Observed) -> tuple[Array, Array, float]:
-    """Weights and squares of each column, and the mean square of damped row offsets."""
+    """Weights and squares of each column, and the mean square of damped row offsets.
+
+    Squares and offsets are in units of the columns.
+    """
+    units = data.columns.units
 
     def column_totals(block: Block) -> Array:
         weights = block.weights[None]
         return np.vstack([block.mask.collect(weights), block.squares.collect(weights)])
 
     def offset_squares(block: Block) -> float:
-        return float(block.weights @ _offsets(block) ** 2)
+        return float(block.weights @ _offsets(block, units) ** 2)
 
     counts, squares = data.total(column_totals)
-    return counts, squares, data.total(offset_squares) / data.weights.sum()
+    offset_square = data.total(offset_squares) / data.weights.sum()
+    return counts, squares / units**2, offset_square
 
 
-def _offsets(block: Block) -> Array:
+def _offsets(block: Block, units: Array) -> Array:
     """How far rows lie above the columns' means, damped, (n,)."""
-    sums = block.values.project(np.ones((1, block.shape[1])))[0]
+    sums = block.values.project(1 / units[None])[0]
     return sums / (block.counts + _DAMPING)
 
 
@@ -145,16 +151,16 @@ def _leading_directions(
     directions[:, known] = rng.standard_normal((int(known.sum()), n_directions)).T
     values = np.ones(n_directions)
     for _ in range(_PASSES):
-        products = data.total(partial(_covary, directions * scale))
+        products = data.total(partial(_covary, directions * scale, data.columns.units))
         basis, triangle = np.linalg.qr((products * scale)[:, known].T)
         rotation, squares, _ = np.linalg.svd(triangle)
         directions[:, known], values = (basis @ rotation).T, np.sqrt(squares)
     return directions * scale, values
 
 
-def _covary(W: Array, block: Block) -> Array:
+def _covary(W: Array, units: Array, block: Block) -> Array:
     """Products of directions (q, d) with the damped residuals and back."""
-    offsets = _offsets(block)
-    U = block.values.project(W) - offsets * block.mask.project(W)
+    offsets = _offsets(block, units)
+    U = block.values.project(W / units) - offsets * block.mask.project(W)
     U *= block.weights / (block.counts + _DAMPING)
-    return block.values.collect(U) - block.mask.collect(U * offsets)
+    return block.values.collect(U) / units - block.mask.collect(U * offsets)

@@ -7,11 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sklearn_gmmcf._typing import Array
-from sklearn_gmmcf.covariance._factor_inference import (
-    SWEEP_BYTES,
-    FactorParameters,
-    pooled_noise,
-)
+from sklearn_gmmcf.covariance._factor_inference import SWEEP_BYTES, FactorParameters
 from sklearn_gmmcf.covariance._family import NEGLIGIBLE, Statistics, chunks
 from sklearn_gmmcf.covariance._triangles import (
     diagonal_indices,
@@ -85,15 +81,15 @@ def maximize_columns(
 
     The noise of a column is pulled to the pooled noise by `strength` entries.
     """
-    known = p.columns.known
+    known, units = p.columns.known, p.columns.units
     for _ in range(_COLUMN_STEPS):
         loadings, spreads, log_dets, residuals = _solve_columns(statistics, p)
-        pooled = strength * pooled_noise(p.noise[known])
+        pooled = strength * p.pooled_noise * units**2
         counts = np.maximum(statistics.column_weights + strength, NEGLIGIBLE)
         noise = np.maximum((residuals + pooled) / counts, p.floor)
         prior_mean = np.zeros(len(loadings))
-        prior_mean[0] = loadings[0, known].mean()
-        prior_mean[-1] = (loadings[-1] + p.columns.center)[known].mean()
+        prior_mean[0] = (loadings[0] / units)[known].mean()
+        prior_mean[-1] = ((loadings[-1] + p.columns.center) / units)[known].mean()
         p = replace(
             p,
             loadings=loadings,
@@ -104,7 +100,7 @@ def maximize_columns(
         )
         precision = 1 / _prior_variances(p).mean(axis=1)
         if online:
-            limit = _MAX_ONLINE_PRECISION / pooled_noise(noise[known])
+            limit = _MAX_ONLINE_PRECISION / p.pooled_noise
             precision = np.minimum(precision, limit)
         p = replace(p, prior_precision=precision)
     return p
@@ -116,11 +112,11 @@ def _solve_columns(
     """Posterior of the loadings, and residuals (d,) under it."""
     q, d = p.loadings.shape
     n_pairs = n_packed(q)
-    precision = p.prior_precision[:, None]
     bordered = np.empty((n_pairs + q + 1, d))
     log_dets, residuals = np.empty((2, d))
     for part in chunks(d, max(SWEEP_BYTES // (8 * len(bordered)), 1)):
         noise, factors = p.noise[part], statistics.column_factors[:, part]
+        precision = p.column_precisions[:, part]
         solved = np.empty((len(bordered), len(noise)))
         np.divide(statistics.column_moments[:, part], noise, out=solved[:n_pairs])
         solved[diagonal_indices(q)] += precision
@@ -157,7 +153,8 @@ def maximize_components(
     scales /= statistics.entries + priors.scale
     # The floor holds for a component's share of the pooled noise, too: below it the
     # evidence of rows about their factors exceeds the precision of numbers.
-    floor = p.floor / pooled_noise(p.noise[p.columns.known])
+    known = p.columns.known
+    floor = np.min(p.floor[known] / p.columns.units[known] ** 2) / p.pooled_noise
     return replace(
         p,
         weights=(sizes + priors.weight) / (sizes + priors.weight).sum(),
@@ -171,13 +168,13 @@ def maximize_components(
 def log_prior(p: FactorParameters, priors: Priors) -> float:
     """The objective's terms beside the rows' log-densities."""
     known = p.columns.known
-    noise = p.noise[known]
-    ratios = pooled_noise(noise) / noise
+    ratios = p.pooled_noise / p.relative_noise
     value = 0.5 * priors.noise * np.sum(np.log(ratios) - ratios + 1)
+    log_dets = p.loading_log_dets - 2 * len(p.loadings) * np.log(p.columns.units)
     value -= 0.5 * float(
         np.sum(p.prior_precision @ _prior_variances(p))
-        - noise.size * (len(p.loadings) + np.log(p.prior_precision).sum())
-        - p.loading_log_dets[known].sum()
+        - known.sum() * (len(p.loadings) + np.log(p.prior_precision).sum())
+        - log_dets[known].sum()
     )
     if len(p.weights) == 1:
         return float(value)
@@ -191,7 +188,11 @@ def log_prior(p: FactorParameters, priors: Priors) -> float:
 
 
 def _prior_variances(p: FactorParameters) -> Array:
-    """Expected squares of the loadings' distance from their prior means, (r + 1, d)."""
+    """Expected squares of the loadings' distance from their prior means, (r + 1, d).
+
+    In squared units of the columns.
+    """
     known = p.columns.known
     variances = p.loading_spreads[diagonal_indices(len(p.loadings))]
-    return (variances + (p.loadings - p.column_priors) ** 2)[:, known]
+    squares = variances + (p.loadings - p.column_priors) ** 2
+    return (squares / p.columns.units**2)[:, known]

@@ -7,10 +7,10 @@ entries are observed, and no other room of the numerics computes on scipy.sparse
 from sklearn_gmmcf.data._blocks import (
     Block,
     Blocks,
-    Columns,
     RowArray,
     limit_to_working_memory,
 )
+from sklearn_gmmcf.data._columns import Columns
 from sklearn_gmmcf.data._in_memory import observe
 from sklearn_gmmcf.data._observed import Observed, allocate
 from sklearn_gmmcf.data._patterns import Pattern

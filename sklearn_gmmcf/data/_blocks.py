@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn import get_config
 
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.data._columns import Columns
 from sklearn_gmmcf.data._patterns import Pattern
 from sklearn_gmmcf.data._products import Matrix
 
@@ -33,44 +33,6 @@ def limit_to_working_memory(n_bytes: int) -> int:
     """Bytes of a block, so that work on it stays within scikit-learn's setting."""
     working_memory = int(get_config()["working_memory"] * 2**20)
     return min(n_bytes, working_memory // _ARRAYS_PER_BLOCK)
-
-
-@dataclass(frozen=True, eq=False)
-class Columns:
-    """Centers of the columns, and which columns have ever been observed."""
-
-    center: Array  # (d,), subtracted from the values before all computations
-    known: Array  # (d,), bool
-
-
-def learn_columns(
-    counts: Array, sums: Array, earlier: Columns | None, anchored: bool
-) -> Columns:
-    """Centers are the weighted means of the columns' observed entries.
-
-    An unknown column gets the mean of all observed entries.
-
-    Parameters
-    ----------
-    counts, sums : ndarray of shape (d,)
-        Weights and weighted sums of each column's observed entries.
-    earlier : Columns or None
-        The columns of a fit that is continued: they stand in for columns that the data
-        do not observe.
-    anchored : bool
-        Columns known earlier keep their centers, so that statistics about these add up.
-    """
-    known = counts > 0
-    if earlier is not None and anchored:
-        center = earlier.center.copy()
-        np.divide(sums, counts, out=center, where=known & ~earlier.known)
-        return Columns(center, known | earlier.known)
-    center = np.full(len(counts), sums.sum() / counts.sum())
-    np.divide(sums, counts, out=center, where=known)
-    if earlier is not None:
-        center = np.where(~known & earlier.known, earlier.center, center)
-        known = known | earlier.known
-    return Columns(center, known)
 
 
 class Block(ABC):
@@ -218,6 +180,7 @@ class Blocks(ABC):
         directions[:, self.columns.known] = rng.standard_normal(
             (int(self.columns.known.sum()), 2)
         ).T
+        directions[0] /= self.columns.units  # so that values count as much as the mask
         keys = np.concatenate(list(self.map(lambda block: block.row_keys(*directions))))
         _, first, groups = np.unique(keys, return_index=True, return_inverse=True)
         return groups, first

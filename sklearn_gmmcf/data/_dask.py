@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 from itertools import pairwise
 from typing import Any
 
@@ -23,7 +23,8 @@ from sklearn.utils.random import sample_without_replacement
 
 from sklearn_gmmcf._executors import one_blas_thread
 from sklearn_gmmcf._typing import Array, Executor
-from sklearn_gmmcf.data._blocks import Block, Blocks, Columns, RowArray, learn_columns
+from sklearn_gmmcf.data._blocks import Block, Blocks, RowArray
+from sklearn_gmmcf.data._columns import Columns, ColumnTotals, learn_columns
 from sklearn_gmmcf.data._in_memory import observe
 from sklearn_gmmcf.data._observed import Observed
 from sklearn_gmmcf.data._rule import (
@@ -93,7 +94,7 @@ def observe_chunks(
     reader = _ChunkReader(
         dtype=np.dtype(np.float32 if X.dtype == np.float32 else np.float64),
         missing_values=missing_values,
-        columns=columns or Columns(np.zeros(d), np.ones(d, dtype=bool)),
+        columns=columns or _every_column(d),
         block_options=block_options,
         config=get_config(),
     )
@@ -112,12 +113,17 @@ def observe_chunks(
             "Some blocks of X are sparse and others dense. Make all of them alike; "
             "scipy's csr_array(block) would drop observed zeros."
         )
-    counts, sums = np.sum([total.columns for total in totals], axis=0)
-    if not anchored and not counts.any():
+    in_columns = reduce(operator.add, [total.columns for total in totals])
+    if not anchored and not in_columns.counts.any():
         raise_nothing_observed((n, d), missing_values)
-    columns = learn_columns(counts, sums, earlier, anchored)
+    columns = learn_columns(in_columns, earlier, anchored)
     observed = np.concatenate([total.observed for total in totals])
     return Chunks(chunks, replace(reader, columns=columns), observed, executor)
+
+
+def _every_column(d: int) -> Columns:
+    """Columns before any are learned."""
+    return Columns(np.zeros(d), np.ones(d, dtype=bool), np.zeros(d), np.ones(d))
 
 
 def _rows_of(weights: Array | None, start: int, stop: int) -> Array | None:
@@ -312,14 +318,14 @@ class _ChunkReader:
 class _ChunkTotals:
     """What must be known of a chunk before columns are learned."""
 
-    columns: Array  # (2, d), weighted counts and sums of each column
+    columns: ColumnTotals
     observed: Array  # (n,), whether rows of a positive weight observe something
     is_sparse: bool
 
 
 def _chunk_totals(data: Observed) -> _ChunkTotals:
     return _ChunkTotals(
-        columns=np.stack(data.column_totals()),
+        columns=data.column_totals(),
         observed=np.concatenate(list(data.map(lambda block: block.counts > 0))),
         is_sparse=sparse.issparse(data.raw),
     )

@@ -14,6 +14,7 @@ from sklearn_gmmcf.data._blocks import (
     Block,
     limit_to_working_memory,
 )
+from sklearn_gmmcf.data._columns import ColumnTotals
 from sklearn_gmmcf.data._observed import Observed
 from sklearn_gmmcf.data._patterns import Pattern
 from sklearn_gmmcf.data._products import AllOnes, Dense, Matrix, one_hot
@@ -72,23 +73,21 @@ class DenseObserved(Observed):
             values[rows] = self.centered(rows, self.modeled_at(rows))
         return values
 
-    def _zero_filled(self, rows: slice) -> Array:
-        """Raw values in double precision, 0 where missing."""
-        values = self.raw[rows].astype(np.float64)
+    def _totals(self, rows: slice) -> ColumnTotals:
+        weights, values = self.weights[rows], self.raw[rows].astype(np.float64)
+        if self.observed is None:
+            counts = np.full(self.shape[1], weights.sum())
+        else:
+            observed = self.observed[rows]
+            values[~observed] = 0.0
+            counts = weights @ observed.astype(np.float64)
+        means = np.divide(
+            weights @ values, counts, out=np.zeros(self.shape[1]), where=counts > 0
+        )
+        values -= means
         if self.observed is not None:
-            values[~self.observed[rows]] = 0.0
-        return values
-
-    def column_totals(self) -> tuple[Array, Array]:
-        counts, sums = np.zeros(self.shape[1]), np.zeros(self.shape[1])
-        for rows in self._slices():
-            weights = self.weights[rows]
-            sums += weights @ self._zero_filled(rows)
-            if self.observed is None:
-                counts += weights.sum()
-            else:
-                counts += weights @ self.observed[rows].astype(np.float64)
-        return counts, sums
+            values[~observed] = 0.0
+        return ColumnTotals(counts, means, weights @ values**2)
 
     def gather(self, rows: Array) -> Array:
         return self.centered(rows, self.modeled_at(rows)).astype(np.float64)

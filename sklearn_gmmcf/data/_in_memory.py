@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_gmmcf._typing import Array, Executor
-from sklearn_gmmcf.data._blocks import Columns
+from sklearn_gmmcf.data._columns import Columns
 from sklearn_gmmcf.data._dense import DenseObserved
 from sklearn_gmmcf.data._observed import Observed
 from sklearn_gmmcf.data._rule import (

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from sklearn_gmmcf._typing import Array, Executor
-from sklearn_gmmcf.data._blocks import Block, Blocks, Columns, RowArray, learn_columns
+from sklearn_gmmcf.data._blocks import Block, Blocks, RowArray
+from sklearn_gmmcf.data._columns import Columns, ColumnTotals, learn_columns
 from sklearn_gmmcf.data._patterns import Pattern, group_rows
 
 # Blocks are grouped into this many slabs and summed slab by slab, so that the order of
@@ -69,7 +70,7 @@ class Observed(Blocks):
         self.dtype: np.dtype[Any] = raw.dtype
         self.weights = np.ones(self.shape[0]) if weights is None else weights
         self.columns = (
-            learn_columns(*self.column_totals(), earlier, anchored)
+            learn_columns(self.column_totals(), earlier, anchored)
             if columns is None
             else columns
         )
@@ -214,9 +215,13 @@ class Observed(Blocks):
     @abstractmethod
     def _block(self, rows: slice) -> Block: ...
 
+    def column_totals(self) -> ColumnTotals:
+        """Totals of each column's observed entries."""
+        return reduce(add, (self._totals(rows) for rows in self._slices()))
+
     @abstractmethod
-    def column_totals(self) -> tuple[Array, Array]:
-        """Weights and weighted sums of each column's observed entries."""
+    def _totals(self, rows: slice) -> ColumnTotals:
+        """Totals of the columns over some rows."""
 
     @abstractmethod
     def _drop_unknown_columns(self) -> None:

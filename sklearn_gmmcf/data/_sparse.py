@@ -15,6 +15,7 @@ from sklearn_gmmcf.data._blocks import (
     Block,
     limit_to_working_memory,
 )
+from sklearn_gmmcf.data._columns import ColumnTotals
 from sklearn_gmmcf.data._observed import Observed
 from sklearn_gmmcf.data._patterns import Pattern
 from sklearn_gmmcf.data._products import Matrix, Sparse, compressed
@@ -84,17 +85,18 @@ class SparseObserved(Observed):
             values[entries] = self.centered(entries)
         return values
 
-    def column_totals(self) -> tuple[Array, Array]:
+    def _totals(self, rows: slice) -> ColumnTotals:
         d = self.shape[1]
-        counts, sums = np.zeros(d), np.zeros(d)
-        for rows in self._slices():
-            indptr = self.raw.indptr[rows.start : rows.stop + 1]
-            indices = self.raw.indices[indptr[0] : indptr[-1]]
-            weights = np.repeat(self.weights[rows], np.diff(indptr))
-            counts += np.bincount(indices, weights, minlength=d)
-            weights *= self.raw.data[indptr[0] : indptr[-1]]
-            sums += np.bincount(indices, weights, minlength=d)
-        return counts, sums
+        indptr = self.raw.indptr[rows.start : rows.stop + 1]
+        entries = slice(indptr[0], indptr[-1])
+        indices, values = self.raw.indices[entries], self.raw.data[entries]
+        weights = np.repeat(self.weights[rows], np.diff(indptr))
+        counts = np.bincount(indices, weights, minlength=d)
+        sums = np.bincount(indices, weights * values, minlength=d)
+        means = np.divide(sums, counts, out=np.zeros(d), where=counts > 0)
+        weights *= (values - means[indices]) ** 2
+        squares = np.bincount(indices, weights, minlength=d)
+        return ColumnTotals(counts, means, squares)
 
     def gather(self, rows: Array) -> Array:
         values = np.zeros((len(rows), self.shape[1]))
