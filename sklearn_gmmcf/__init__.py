@@ -1,8 +1,24 @@
 """Gaussian mixtures that are fitted on data with missing entries and fill them."""
 
-from sklearn_gmmcf._base import UnobservedColumnsWarning
 from sklearn_gmmcf._kmeans import KMeansMixture
 from sklearn_gmmcf._mixture import MaskedGaussianMixture
+from sklearn_gmmcf._warnings import (
+    DataWarning,
+    FewRowsWarning,
+    RegularizationWarning,
+    UnlikeUnitsWarning,
+    UnlinkedColumnsWarning,
+    UnobservedColumnsWarning,
+)
 
 __version__ = "0.1.0"
-__all__ = ["KMeansMixture", "MaskedGaussianMixture", "UnobservedColumnsWarning"]
+__all__ = [
+    "DataWarning",
+    "FewRowsWarning",
+    "KMeansMixture",
+    "MaskedGaussianMixture",
+    "RegularizationWarning",
+    "UnlikeUnitsWarning",
+    "UnlinkedColumnsWarning",
+    "UnobservedColumnsWarning",
+]

@@ -29,20 +29,11 @@ from sklearn_gmmcf._validation import (
     check_lazy_output,
     check_weights,
     open_data,
-    warn_user,
 )
+from sklearn_gmmcf._warnings import UnobservedColumnsWarning, warn_user
 from sklearn_gmmcf.covariance import Family
 from sklearn_gmmcf.data import Blocks, Columns, Observed, RowArray
 from sklearn_gmmcf.data._dask import to_memory
-
-
-class UnobservedColumnsWarning(UserWarning):
-    """Some columns have no observed entry in the data that were fitted.
-
-    They are kept, so that columns stay aligned: the mean of all observed entries fills
-    them (for 'factor' the mean of the other columns and the row's offset from it), and
-    densities ignore values that turn up in them later.
-    """
 
 
 class BaseObservedMixture(
@@ -575,15 +566,19 @@ class BaseObservedMixture(
             )
         unknown = np.flatnonzero(~data.columns.known)
         if unknown.size:
-            names = getattr(self, "feature_names_in_", np.arange(data.shape[1]))
-            listed = ", ".join(str(name) for name in names[unknown[:10]])
-            more = ", ..." if unknown.size > 10 else ""
             warn_user(
-                f"{unknown.size} column(s) without an observed entry are filled with "
-                f"{family.unknown_columns}: {listed}{more}.",
-                UnobservedColumnsWarning,
+                UnobservedColumnsWarning(
+                    f"{unknown.size} column(s) without an observed entry are filled "
+                    f"with {family.unknown_columns}: {self._list_columns(unknown)}."
+                )
             )
         return data
+
+    def _list_columns(self, columns: Array) -> str:
+        """Names of the first of some columns, for a message."""
+        names = getattr(self, "feature_names_in_", np.arange(self.n_features_in_))
+        listed = ", ".join(str(name) for name in names[columns[:10]])
+        return listed + (", ..." if len(columns) > 10 else "")
 
     def _open_batch(self, X: Any, sample_weight: Any) -> Blocks:
         """Validate X in partial_fit after the first batch."""
@@ -624,10 +619,34 @@ class BaseObservedMixture(
                 f"{n_factors} now. Set it back, or {way_out}."
             )
 
-    def _set_model(self, model: Model) -> None:
+    def _review(self, statistics: Any, data: Blocks) -> None:
+        """Warn of what the data cannot tell of the fitted model."""
+        model = self._model
+        reviews = model.family.review(model.parameters, statistics, data)
+        for warning, columns in reviews:
+            listed = f": {self._list_columns(columns)}." if len(columns) else "."
+            warn_user(type(warning)(f"{warning}{listed}"))
+
+    def _set_model(self, model: Model, objective: float = 0.0) -> None:
+        """Take a model as the fit, unless it or its objective is not finite."""
+        self._check_finite(model, objective)
         self._model = model
         for name, value in model.attributes().items():
             setattr(self, name, value)
+
+    def _check_finite(self, model: Model, objective: float) -> None:
+        arrays = [
+            v for v in vars(model.parameters).values() if isinstance(v, np.ndarray)
+        ]
+        if np.isfinite(objective) and all(np.isfinite(array).all() for array in arrays):
+            return
+        units = model.columns.units[model.columns.known]
+        raise ValueError(
+            "The fit left the range of floating-point numbers. Standard deviations of "
+            f"the columns range from {units.min():.3g} to {units.max():.3g}: scale "
+            "them (StandardScaler), and keep sample_weight within a few orders of "
+            "magnitude."
+        )
 
 
 Fit = TypeVar("Fit", bound=Callable[..., Any])

@@ -27,7 +27,7 @@ from sklearn_gmmcf._progress import Progress
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
 from sklearn_gmmcf._starts import draw_distant_rows, draw_rows, start_rows
 from sklearn_gmmcf._typing import Array
-from sklearn_gmmcf._validation import warn_user
+from sklearn_gmmcf._warnings import warn_user
 from sklearn_gmmcf.covariance import Spherical
 from sklearn_gmmcf.covariance._family import check_shape
 from sklearn_gmmcf.data import Blocks, RowArray
@@ -252,7 +252,8 @@ class KMeansMixture(BaseObservedMixture):
         self._running = RunningStatistics(
             _sum_clusters(family, parameters, data, best.labels), n_batches
         )
-        self._set_model(Model(family, parameters, data.columns))
+        self._set_model(Model(family, parameters, data.columns), best.inertia)
+        self._review(None, data)
         self.cluster_centers_ = self.means_
         self.inertia_ = best.inertia
         self.n_iter_ = best.n_iter
@@ -392,6 +393,12 @@ class KMeansMixture(BaseObservedMixture):
             draw = draw_distant_rows if self.init == "k-means++" else draw_rows
             sample = data.sample(start_rows(self.n_components), rng)
             return [partial(draw, sample, self.n_components, rng)] * self.n_init
+        if self.n_init > 1:
+            warn_user(
+                f"init gives the first centers, so that n_init={self.n_init} makes one "
+                "run. Set n_init=1, or init='k-means++'.",
+                UserWarning,
+            )
         init = check_array(self.init, dtype=np.float64, input_name="init")
         check_shape("init", init, (self.n_components, data.shape[1]))
         centers = np.where(data.columns.known, init - data.columns.center, 0.0)

@@ -21,7 +21,7 @@ from sklearn_gmmcf._progress import Messages, Progress
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
 from sklearn_gmmcf._starts import start_responsibilities, start_rows
 from sklearn_gmmcf._typing import Responsibilities
-from sklearn_gmmcf._validation import warn_user
+from sklearn_gmmcf._warnings import warn_user
 from sklearn_gmmcf.covariance import FAMILIES, Family, UserInit
 from sklearn_gmmcf.covariance._family import check_shape
 from sklearn_gmmcf.data import Blocks, Observed, RowArray
@@ -461,11 +461,15 @@ class MaskedGaussianMixture(BaseObservedMixture):
         best = max(runs, key=lambda run: run.lower_bound)
         if not best.converged and 0 < self.max_iter == best.n_iter:
             warn_user(
-                f"EM did not converge in max_iter={self.max_iter} iterations. Increase "
-                "max_iter or tol, or try other starts (n_init, init_params).",
+                f"EM did not converge in max_iter={self.max_iter} iterations: its last "
+                f"step changed the objective by {_last_change(best):.3g} per row, with "
+                f"tol={self.tol:g}. Increase max_iter; if that change is too small to "
+                "matter, increase tol; if components compete for the same rows, "
+                "decrease n_components or try other starts (n_init, init_params).",
                 ConvergenceWarning,
             )
-        self._set_model(Model(family, best.parameters, data.columns))
+        self._set_model(Model(family, best.parameters, data.columns), best.lower_bound)
+        self._review(best.statistics, data)
         self.converged_ = best.converged
         self.n_iter_ = best.n_iter
         self.lower_bound_ = best.lower_bound
@@ -600,7 +604,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         statistics = running.statistics
         objective = statistics.log_likelihood + family.log_prior(parameters)
         parameters = family.maximize(statistics, parameters)
-        self._set_model(Model(family, parameters, data.columns))
+        self._set_model(Model(family, parameters, data.columns), objective)
         self._running = running
         self.lower_bound_ = objective / statistics.weight
         return self
@@ -727,3 +731,9 @@ class MaskedGaussianMixture(BaseObservedMixture):
         if init.precisions is not None:
             family.check_precisions(init.precisions, self.n_components, n_columns)
         return init
+
+
+def _last_change(run: EMResult) -> float:
+    """Change of the objective by the last step of a run."""
+    bounds = run.lower_bounds
+    return bounds[-1] - bounds[-2] if len(bounds) > 1 else np.inf

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from numbers import Integral
 from typing import Any
 
@@ -118,13 +116,3 @@ def check_lazy_output(estimator: Any) -> None:
             f"or transform_output asks for {container}, which would load all of it. "
             "Set it to 'default'."
         )
-
-
-def warn_user(message: str, category: type[Warning]) -> None:
-    """Warn at the line of the user that called into this package."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[
-        0
-    ] in ("sklearn_gmmcf", "sklearn"):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)

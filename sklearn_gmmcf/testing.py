@@ -15,9 +15,9 @@ from scipy.special import logsumexp
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_gmmcf._base import UnobservedColumnsWarning
 from sklearn_gmmcf._mixture import MaskedGaussianMixture
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf._warnings import DataWarning
 from sklearn_gmmcf.covariance import Family, Statistics
 from sklearn_gmmcf.covariance._family import to_responsibilities
 from sklearn_gmmcf.data import Block, Observed, observe
@@ -95,7 +95,7 @@ def check_unobserved_column(family: Family[Any, Any]) -> None:
     X = _make_data(1)
     wider = np.insert(X, 2, np.nan, axis=1)
     with catch_warnings():
-        simplefilter("ignore", UnobservedColumnsWarning)
+        simplefilter("ignore", DataWarning)
         _assert_equal_fits(
             _fit(family, X), _fit(family, wider), X, wider, np.array([0, 1, 3, 4])
         )

@@ -29,6 +29,11 @@ from sklearn_gmmcf.covariance._family import (
     log_weights,
     to_responsibilities,
 )
+from sklearn_gmmcf.covariance._reviews import (
+    Review,
+    review_regularization,
+    review_units,
+)
 from sklearn_gmmcf.data import Block, Blocks, Columns, Observed, one_hot
 
 # A residual this small relative to its terms is the rounding error of a zero.
@@ -272,6 +277,17 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
         penalties = parameters.half_norms
         return -self.mean_precision_prior * float(penalties.sum())
 
+    def review(
+        self,
+        parameters: DiagonalParameters,
+        statistics: DiagonalStatistics | None,
+        data: Blocks,
+    ) -> Review:
+        p = parameters
+        yield from review_regularization(
+            self.reg_covar, data.columns, p.weights, p.variances
+        )
+
     def conditional(
         self, parameters: DiagonalParameters, block: Block, rows: Array, columns: Array
     ) -> tuple[Array, Array]:
@@ -431,6 +447,15 @@ class Spherical(Diagonal):
         new_columns: Array,
     ) -> DiagonalStatistics:
         return statistics  # the variance is that of the other columns
+
+    def review(
+        self,
+        parameters: DiagonalParameters,
+        statistics: DiagonalStatistics | None,
+        data: Blocks,
+    ) -> Review:
+        yield from review_units(data.columns)
+        yield from super().review(parameters, statistics, data)
 
     def _expand(self, p: DiagonalParameters, block: Block) -> Array:
         exponents = block.values.project(p.scaled_means)

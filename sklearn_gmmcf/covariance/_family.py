@@ -20,7 +20,8 @@ import numpy as np
 from scipy.special import logsumexp
 
 from sklearn_gmmcf._typing import Array, Responsibilities
-from sklearn_gmmcf.data import Block, Columns, Observed
+from sklearn_gmmcf._warnings import DataWarning
+from sklearn_gmmcf.data import Block, Blocks, Columns, Observed
 
 # Sums of responsibilities at or below this are treated as zero.
 NEGLIGIBLE = 1e-290
@@ -257,6 +258,15 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
     def log_prior(self, parameters: ParametersT) -> float:
         """Terms of the objective beside the log-likelihood."""
         return 0.0
+
+    def review(
+        self, parameters: ParametersT, statistics: StatisticsT | None, data: Blocks
+    ) -> Iterator[tuple[DataWarning, Array]]:
+        """Reasons to distrust a fit, and the columns that they concern.
+
+        ``statistics`` are the ones of the last E-step, None without any.
+        """
+        return iter(())
 
     def conditional_joint(
         self,

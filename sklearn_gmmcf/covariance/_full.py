@@ -45,7 +45,13 @@ from sklearn_gmmcf.covariance._family import (
     draw_labels,
     log_weights,
 )
-from sklearn_gmmcf.data import Block, Columns, Observed
+from sklearn_gmmcf.covariance._reviews import (
+    Review,
+    review_pairs,
+    review_regularization,
+    review_rows,
+)
+from sklearn_gmmcf.data import Block, Blocks, Columns, Observed
 
 # Strength of the prior of uncorrelated columns, in units of the prior of a common
 # covariance: it keeps a covariance of fewer rows than columns from being singular.
@@ -237,6 +243,29 @@ class Full(Family[FullParameters, FullStatistics]):
             spread += _UNCORRELATED * float((log_dets + traces).sum())
             value -= 0.5 * self.covariance_precision_prior * spread
         return value
+
+    def review(
+        self,
+        parameters: FullParameters,
+        statistics: FullStatistics | None,
+        data: Blocks,
+    ) -> Review:
+        p = parameters
+        yield from review_regularization(
+            self.reg_covar, data.columns, p.weights, p.scales**2
+        )
+        if statistics is None or np.isclose(
+            statistics.counts.sum(), statistics.sizes.sum() * len(p.variances)
+        ):
+            return  # no entry is missing
+        if self.covariance_precision_prior == 0:
+            yield from review_rows(self._pool_counts(statistics), data.columns)
+        if len(p.weights) > 1:
+            yield from review_pairs(data)
+
+    def _pool_counts(self, statistics: FullStatistics) -> Array:
+        """Observed entries (., d) for each covariance matrix."""
+        return statistics.counts
 
     def conditional(
         self, parameters: FullParameters, block: Block, rows: Array, columns: Array
@@ -469,6 +498,9 @@ class Tied(Full):
         for name in ("covariances_", "precisions_", "precisions_cholesky_"):
             attributes[name] = attributes[name][0]
         return attributes
+
+    def _pool_counts(self, statistics: FullStatistics) -> Array:
+        return statistics.counts.sum(axis=0, keepdims=True)
 
     def _covariances_shape(self, n_components: int, d: int) -> tuple[int, ...]:
         return d, d

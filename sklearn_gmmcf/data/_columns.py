@@ -8,7 +8,6 @@ import numpy as np
 
 from sklearn_gmmcf._typing import Array
 
-
 # Sampling variance of the logarithm of a standard deviation, times the degrees of
 # freedom: five times the variance of normal entries, as entries have heavier tails and
 # columns of one unit differ a little, too.

@@ -1,0 +1,70 @@
+"""Warnings of what data cannot tell, one class for each reason."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+
+class DataWarning(UserWarning):
+    """Base class of the warnings about data that a fit can only partly rely on."""
+
+
+class UnobservedColumnsWarning(DataWarning):
+    """Some columns have no observed entry in the data that were fitted.
+
+    They are kept, so that columns stay aligned: the mean of all observed entries fills
+    them (for 'factor' the mean of the other columns and the row's offset from it), and
+    densities ignore values that turn up in them later.
+    """
+
+
+class RegularizationWarning(DataWarning):
+    """`reg_covar` is not small beside the variance of some columns.
+
+    `reg_covar` has the squared units of the data. Where it exceeds a fifth of a
+    column's variance, or where the variances of a component end near it, it decides the
+    fit. Scale the columns, or decrease `reg_covar`.
+    """
+
+
+class FewRowsWarning(DataWarning):
+    """A component has too few rows for a covariance matrix of its own.
+
+    Where a component observes each column less than twice as often as there are
+    columns, standard deviations of missing entries are far too small. Set
+    `covariance_precision_prior`, decrease `n_components`, or choose 'factor' or 'diag'.
+    """
+
+
+class UnlinkedColumnsWarning(DataWarning):
+    """No row shows some pairs of columns together.
+
+    Nothing in the data tells their covariance within a component, so that different
+    starts may complete them differently with equal likelihood. Choose 'diag',
+    'spherical' or 'factor', or one component.
+    """
+
+
+class UnlikeUnitsWarning(DataWarning):
+    """Spreads of the columns differ by more than a factor of a million.
+
+    'spherical' and `KMeansMixture` measure all columns by one scale, so that the widest
+    columns decide alone. Scale the columns, for example by StandardScaler.
+    """
+
+
+def warn_user(message: str | Warning, category: type[Warning] | None = None) -> None:
+    """Warn at the line of the user that called into this package.
+
+    A `DataWarning` says nothing new for each fold of a search, where it is not shown.
+    """
+    level, frame, in_fold = 1, sys._getframe(), False
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[
+        0
+    ] in ("sklearn_gmmcf", "sklearn", "joblib"):
+        in_fold = in_fold or frame.f_code.co_name == "_fit_and_score"
+        level, frame = level + 1, frame.f_back
+    if in_fold and isinstance(message, DataWarning):
+        return
+    warnings.warn(message, category, stacklevel=level)
