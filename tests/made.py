@@ -6,12 +6,12 @@ from scipy import sparse
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
 
 
-def clusters(n=200, d=6, n_components=3, holes=0.3, seed=0, spread=2.0):
+def clusters(n=200, d=6, n_components=3, missing=0.3, seed=0, spread=2.0):
     """Gaussian clusters, entries missing at random; every column is observed."""
     rng = np.random.default_rng(seed)
     centers = spread * rng.standard_normal((n_components, d))
     X = centers[rng.integers(n_components, size=n)] + rng.standard_normal((n, d))
-    X[rng.random(X.shape) < holes] = np.nan
+    X[rng.random(X.shape) < missing] = np.nan
     X[0] = centers[0]
     return X
 
@@ -40,7 +40,7 @@ def start(X, n_components, covariance_type, seed=0):
     }
 
 
-def correlated(n=200, d=5, n_components=2, holes=0.3, seed=0):
+def correlated(n=200, d=5, n_components=2, missing=0.3, seed=0):
     """Gaussians with full covariances, entries missing at random."""
     rng = np.random.default_rng(seed)
     factors = rng.standard_normal((n_components, d, 2))
@@ -49,7 +49,7 @@ def correlated(n=200, d=5, n_components=2, holes=0.3, seed=0):
     labels = rng.integers(n_components, size=n)
     noise = np.linalg.cholesky(covariances)[labels] @ rng.standard_normal((n, d, 1))
     X = means[labels] + noise[:, :, 0]
-    X[rng.random(X.shape) < holes] = np.nan
+    X[rng.random(X.shape) < missing] = np.nan
     X[0] = means[0]
     return X
 

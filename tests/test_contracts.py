@@ -213,7 +213,7 @@ def test_distances_are_not_negative():
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_kmeans_tol_is_relative(scale):
-    X = scale * clusters(400, 4, n_components=8, holes=0, spread=1)
+    X = scale * clusters(400, 4, n_components=8, missing=0, spread=1)
     params = {"init": X[:8], "tol": 1e-2}
     theirs, ours = (
         KMeans(8, n_init=1, **params).fit(X),
@@ -228,7 +228,7 @@ def test_kmeans_tol_is_relative(scale):
 
 
 def test_kmeans_tol_counts_weights():
-    X = clusters(200, 4, n_components=8, holes=0.2, spread=1)
+    X = clusters(200, 4, n_components=8, missing=0.2, spread=1)
     X[0] = 30
     counts = np.ones(len(X), dtype=int)
     counts[0] = 50
@@ -302,7 +302,7 @@ def test_distant_rows_are_drawn_by_weight():
 
 
 def test_candidates_are_judged_by_weight():
-    X = clusters(40, 2, holes=0.1, spread=1)
+    X = clusters(40, 2, missing=0.1, spread=1)
     counts = np.random.default_rng(0).integers(1, 6, len(X))
     for seed in range(20):
         a = (
@@ -352,7 +352,7 @@ def test_draw_at_the_ends(uniform, drawn):
     ],
 )
 def test_starts_are_those_of_kmeans(init_params, kmeans):
-    X = clusters(300, 4, n_components=6, holes=0.2, spread=1)
+    X = clusters(300, 4, n_components=6, missing=0.2, spread=1)
     mixture = MaskedGaussianMixture(
         6, init_params=init_params, random_state=0, max_iter=0
     ).fit(X)
@@ -370,7 +370,7 @@ def test_first_responsibilities_add_up_to_one(method):
 
 
 def test_a_fall_of_the_objective_is_no_convergence():
-    X = clusters(holes=0)
+    X = clusters(missing=0)
     first = start(X, 3, "diag") | {"reg_covar": 20.0, "tol": 1e-3, "max_iter": 500}
     first["precisions_init"] = np.ones((3, 6))
     first["means_init"] = MaskedGaussianMixture(3, random_state=0).fit(X).means_

@@ -73,7 +73,7 @@ def test_completion_and_its_standard_deviation(fitted):
 @pytest.mark.parametrize("kappa", [0.0, 2.5])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_one_step(covariance_type, kappa, weighted):
-    X = clusters(60, 4, holes=0.6, seed=2)
+    X = clusters(60, 4, missing=0.6, seed=2)
     first = start(X, 3, covariance_type)
     row_weights = np.random.default_rng(0).uniform(0.2, 3, len(X)) if weighted else None
     mixture = fit(

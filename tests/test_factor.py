@@ -375,18 +375,18 @@ class TestObjective:
         assert len(mixture.lower_bounds_) >= 200
         assert_rises(mixture.lower_bounds_)
 
-    def test_steps_back_where_scales_overshoot(self, monkeypatch):
+    def test_backtracks_where_scales_overshoot(self, monkeypatch):
         X = np.random.default_rng(0).standard_normal((200, 20))
         params = {"init_params": "random", "tol": 0, "max_iter": 30}
-        steady = factor(2, 1, **params).fit(X)
-        assert len(steady.lower_bounds_) < 30
-        assert_rises(steady.lower_bounds_)
+        mixture = factor(2, 1, **params).fit(X)
+        assert len(mixture.lower_bounds_) < 30
+        assert_rises(mixture.lower_bounds_)
         monkeypatch.setattr(Factor, "backtrack", lambda self, parameters: None)
         bounds = factor(2, 1, **params).fit(X).lower_bounds_
         assert len(bounds) == 30
         assert np.diff(bounds).min() < -0.1
 
-    def test_step_back_keeps_the_columns(self):
+    def test_backtrack_keeps_the_columns(self):
         X = with_odd_rows()
         p = to_library(drawn_parameters(X, 2), observe(X).columns)
         assert Factor(2).backtrack(p) is None
@@ -398,7 +398,7 @@ class TestObjective:
         assert Factor(2).backtrack(back) is None
 
 
-def test_of_many_rows_it_is_factor_analysis():
+def test_factor_analysis_for_many_rows():
     """The prior and the posterior variance of the loadings vanish with their number."""
     rng = np.random.default_rng(0)
     W = rng.standard_normal((3, 10))
@@ -1147,7 +1147,7 @@ class TestErrors:
 
 
 class TestCovariance:
-    def test_of_each_type(self):
+    def test_each_family(self):
         X = clusters(60, 4)
         for estimator in estimators(random_state=0):
             estimator.fit(X)
@@ -1174,7 +1174,7 @@ class TestCovariance:
             assert estimator.score(X) == before
 
     @pytest.mark.parametrize("component", [-1, 2, 0.0, "0"])
-    def test_of_no_component(self, component):
+    def test_invalid_component(self, component):
         match = r"component should be an integer from 0 to 1, but got"
         for estimator in estimators(random_state=0):
             with pytest.raises(NotFittedError):

@@ -62,7 +62,7 @@ def plain_parameters(first):
 
 
 def with_odd_rows(missing):
-    X = correlated(60, 5, holes=missing)
+    X = correlated(60, 5, missing=missing)
     X[5] = np.nan
     X[6, 1:] = np.nan
     return X
@@ -201,7 +201,7 @@ def test_objective_never_falls(covariance_type, X, n_components, data):
 @pytest.mark.parametrize("covariance_type", TYPES)
 def test_prior_of_covariances(covariance_type):
     """No covariances near those of the fit have a higher plain objective."""
-    X = correlated(60, 3, holes=0.3)
+    X = correlated(60, 3, missing=0.3)
     X = np.delete(X, np.flatnonzero(np.isnan(X).all(axis=1)), axis=0)
     spread = np.diag(np.nanvar(X, axis=0))
     strength = 8.0
@@ -259,7 +259,7 @@ def test_prior_of_covariances(covariance_type):
 
 
 def test_prior_of_covariances_at_its_limits():
-    X = correlated(60, 5, holes=0.4)
+    X = correlated(60, 5, missing=0.4)
     full, tied = (
         fit(X, covariance_type=kind, covariance_precision_prior=30.0) for kind in TYPES
     )
@@ -286,7 +286,7 @@ def test_prior_of_covariances_at_its_limits():
 
 
 def test_one_component_is_the_maximum_likelihood_estimate():
-    X = correlated(40, 3, n_components=1, holes=0.35, seed=2)
+    X = correlated(40, 3, n_components=1, missing=0.35, seed=2)
     mixture = fit(X, covariance_type="full", reg_covar=0, tol=1e-13, max_iter=5000)
     lower = np.tril_indices(3)
 
@@ -314,7 +314,7 @@ def test_one_component_is_the_maximum_likelihood_estimate():
 
 
 def test_one_column_ends_where_the_diagonal_family_ends():
-    X = correlated(100, 1, holes=0.4)
+    X = correlated(100, 1, missing=0.4)
     params = {"random_state": 0, "tol": 1e-12, "max_iter": 5000, "reg_covar": 0.1}
     diagonal = fit(X, n_components=2, covariance_type="diag", **params)
     full = fit(X, n_components=2, covariance_type="full", **params)
@@ -346,7 +346,7 @@ def test_regularization_is_by_the_share_of_observing_rows(covariance_type):
 
 @pytest.mark.parametrize("covariance_type", TYPES)
 def test_regularization_does_not_add_up_in_missing_entries(covariance_type):
-    X = correlated(300, 4, n_components=1, holes=0.6, seed=3)
+    X = correlated(300, 4, n_components=1, missing=0.6, seed=3)
     params = {"covariance_type": covariance_type, "tol": 1e-9, "max_iter": 5000}
     plain = fit(X, **params, reg_covar=0).covariances_
     regular = fit(X, **params, reg_covar=1e-3).covariances_
@@ -459,7 +459,7 @@ class TestDraws:
 class TestErrors:
     @pytest.mark.parametrize("covariance_type", TYPES)
     def test_singular_covariance(self, covariance_type):
-        X = correlated(50, 3, holes=0.2)
+        X = correlated(50, 3, missing=0.2)
         truth = np.column_stack([X, X[:, 0] - 2 * X[:, 1]])
         known = np.flatnonzero(~np.isnan(truth[:, 3]))
         X = truth.copy()
@@ -482,7 +482,7 @@ class TestErrors:
             assert (std[hidden] < 0.04).all()
 
     def test_fewer_rows_than_columns(self):
-        X = correlated(6, 10, holes=0.1)
+        X = correlated(6, 10, missing=0.1)
         with pytest.raises(
             ValueError, match="component 0 is singular: its rows are too"
         ):
@@ -554,7 +554,7 @@ def test_memory_of_wide_rows_is_bounded(n_observed):
 
 
 def test_min_variance_is_a_floor_under_eigenvalues():
-    X = correlated(100, 4, n_components=1, holes=0)
+    X = correlated(100, 4, n_components=1, missing=0)
     plain = fit(X, covariance_type="full", reg_covar=0)
     floor = np.linalg.eigvalsh(plain.covariances_[0])[1]
     floored = fit(X, covariance_type="full", reg_covar=0, min_variance=floor)

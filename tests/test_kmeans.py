@@ -37,7 +37,7 @@ def test_steps_equal_a_plain_loop(X, seed):
 
 
 def test_inertia_falls_and_labels_are_nearest():
-    X = clusters(300, 6, n_components=4, holes=0.5)
+    X = clusters(300, 6, n_components=4, missing=0.5)
     X[7] = np.nan
     inertias = [
         KMeansMixture(4, max_iter=m, tol=0, random_state=0).fit(X).inertia_
@@ -66,7 +66,7 @@ def test_finds_clusters_of_incomplete_rows():
 
 
 def test_mixture_of_the_clusters():
-    X = clusters(200, 5, holes=0.4)
+    X = clusters(200, 5, missing=0.4)
     weights = np.random.default_rng(0).uniform(0.5, 2, len(X))
     kmeans = KMeansMixture(3, random_state=0, reg_covar=0.01, max_iter=3)
     kmeans.fit(X, sample_weight=weights)
@@ -96,7 +96,7 @@ def test_mixture_of_the_clusters():
 
 
 def test_em_improves_on_the_clusters():
-    X = clusters(300, 5, holes=0.4, spread=1.0)
+    X = clusters(300, 5, missing=0.4, spread=1.0)
     kmeans = KMeansMixture(3, random_state=0).fit(X)
     mixture = MaskedGaussianMixture(3, random_state=0).fit(X)
     assert mixture.score(X) > kmeans.score(X)
@@ -123,7 +123,7 @@ def test_fewer_distinct_rows_than_clusters(init):
 
 
 def test_best_of_several_starts():
-    X = clusters(200, 4, n_components=6, holes=0.3)
+    X = clusters(200, 4, n_components=6, missing=0.3)
     single = [
         KMeansMixture(6, init="random", random_state=seed).fit(X).inertia_
         for seed in range(8)

@@ -90,7 +90,7 @@ def test_mapped_data_are_checked(make, tmp_path):
     X = clusters(300, 6)
     X[-1, 0] = 1e150
     for missing_values, Y, match in [
-        (-99.0, clusters(300, 6, holes=0.0), "no observed entry"),
+        (-99.0, clusters(300, 6, missing=0.0), "no observed entry"),
         (-99.0, clusters(300, 6), "contains NaN"),
         (np.nan, X, "overflow"),
     ]:
@@ -108,7 +108,7 @@ def test_mapped_data_are_checked(make, tmp_path):
     "estimator", [ESTIMATORS[i] for i in (0, 4, 5)], ids=lambda e: str(e)[:45]
 )
 def test_mapped_data_are_never_copied_whole(estimator, make, tmp_path):
-    X = make(clusters(15_000, 25, holes=0.2))
+    X = make(clusters(15_000, 25, missing=0.2))
     mapped = in_file(X, tmp_path)
     size = sum(len(memoryview(a).cast("B")) for a in arrays(mapped))
     with config_context(working_memory=1):

@@ -35,7 +35,7 @@ class TestStarts:
     def test_finds_the_components(self, covariance_type, init_params):
         if init_params == "random" and covariance_type in ("tied", "full"):
             pytest.skip("nearly equal first components often end in one place")
-        X = clusters(400, 6, holes=0.4, spread=4)
+        X = clusters(400, 6, missing=0.4, spread=4)
         mixture = MaskedGaussianMixture(
             3,
             covariance_type=covariance_type,
@@ -49,7 +49,7 @@ class TestStarts:
 
     @pytest.mark.parametrize("init_params", STARTS)
     def test_row_order_does_not_matter(self, init_params):
-        X = clusters(100, 4, holes=0.4)
+        X = clusters(100, 4, missing=0.4)
         order = np.random.default_rng(0).permutation(len(X))
         params = {"init_params": init_params, "max_iter": 500, "random_state": 3}
         first = MaskedGaussianMixture(3, **params).fit(X)
@@ -59,7 +59,7 @@ class TestStarts:
 
     @pytest.mark.parametrize("init_params", STARTS)
     def test_seed_decides(self, init_params):
-        X = clusters(100, 4, n_components=5, holes=0.4, spread=1)
+        X = clusters(100, 4, n_components=5, missing=0.4, spread=1)
 
         def means(seed):
             mixture = MaskedGaussianMixture(
@@ -71,7 +71,7 @@ class TestStarts:
         assert not np.allclose(means(0), means(1))
 
     def test_best_of_several(self):
-        X = clusters(200, 4, n_components=6, holes=0.3, spread=1.5)
+        X = clusters(200, 4, n_components=6, missing=0.3, spread=1.5)
         params = {"init_params": "random_from_data", "max_iter": 1000}
         rng = np.random.RandomState(0)
         singles = [
@@ -344,7 +344,7 @@ def constant_column():
 
 
 def mostly_missing():
-    X = clusters(500, 20, holes=0.99)
+    X = clusters(500, 20, missing=0.99)
     X[0] = np.nan
     return X
 
@@ -466,7 +466,7 @@ class TestEcosystem:
 
     @pytest.mark.parametrize("make", [np.array, to_sparse])
     def test_grid_search_over_components_and_seeds(self, make):
-        X = make(clusters(300, 8, n_components=3, holes=0.4, spread=3))
+        X = make(clusters(300, 8, n_components=3, missing=0.4, spread=3))
         search = GridSearchCV(
             MaskedGaussianMixture(max_iter=500),
             {"n_components": [1, 2, 3, 4], "random_state": range(3)},
@@ -477,7 +477,7 @@ class TestEcosystem:
         assert search.transform(X).shape == X.shape
 
     def test_bic_finds_the_number_of_components(self):
-        X = clusters(400, 8, n_components=3, holes=0.4, spread=3)
+        X = clusters(400, 8, n_components=3, missing=0.4, spread=3)
         bics = [
             MaskedGaussianMixture(k, n_init=5, max_iter=500, random_state=0)
             .fit(X)

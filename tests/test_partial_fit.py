@@ -192,8 +192,8 @@ def test_factor_batch_equals_a_plain_loop():
     before = plain_factor(make("factor", 1, max_iter=2, tol=0).fit(X))
     mixture = make("factor", 1, max_iter=3, tol=0).fit(X)
     now = plain_factor(mixture)
-    parts = [oracles.factor_e_step(*of) for of in ((X, before), (batch, now))]
-    moments = np.concatenate([of[2] for of in parts])
+    parts = [oracles.factor_e_step(*each) for each in ((X, before), (batch, now))]
+    moments = np.concatenate([part[2] for part in parts])
     expected = oracles.factor_m_step(
         np.vstack([X, batch]), now, np.ones((80, 1)), moments, n_column_steps=3
     )
@@ -204,23 +204,23 @@ def test_factor_batch_equals_a_plain_loop():
         )
 
 
-def test_batch_after_a_pass_that_stepped_back():
+def test_batch_after_a_pass_that_backtracked():
     X = np.random.default_rng(0).standard_normal((200, 20))
     params = {"init_params": "random", "tol": 0}
     fits = [make("factor", max_iter=n, **params).fit(X) for n in range(1, 6)]
-    accepted, stepped_back = next(
+    accepted, backtracked = next(
         pair
         for pair in pairwise(fits)
         if len(pair[0].lower_bounds_) == len(pair[1].lower_bounds_)
     )
-    assert np.abs(accepted.noise_scale_ - stepped_back.noise_scale_).max() > 0.1
+    assert np.abs(accepted.noise_scale_ - backtracked.noise_scale_).max() > 0.1
     # Rows that observe nothing leave the columns to the statistics that were kept:
     # those of the pass before, whose step of the columns stands in both fits.
-    for mixture in (accepted, stepped_back):
+    for mixture in (accepted, backtracked):
         mixture.partial_fit(np.full((5, 20), np.nan))
     for name in ("components_", "intercept_", "noise_variance_", "factor_precision_"):
         np.testing.assert_allclose(
-            getattr(stepped_back, name), getattr(accepted, name), rtol=1e-12
+            getattr(backtracked, name), getattr(accepted, name), rtol=1e-12
         )
 
 

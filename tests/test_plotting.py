@@ -740,7 +740,7 @@ def test_styles_reach_the_artists():
         ({"features": ("a", "b")}, "but got 'a'"),
         ({"features": 0}, "features should be two columns"),
         ({"max_rows": 0}, "max_rows should be an integer of at least 1"),
-        ({"holes": "rug"}, "unexpected keyword argument 'holes'"),
+        ({"markers": "rug"}, "unexpected keyword argument 'markers'"),
     ],
 )
 def test_invalid_options(options, message):
