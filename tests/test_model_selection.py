@@ -576,6 +576,7 @@ class TestOneStandardError:
         assert one_standard_error("k")(results) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["bic", "held out rows", "held out entries"])
 def test_the_number_of_types_is_found(rule):
     found = []
