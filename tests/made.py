@@ -4,6 +4,11 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
+from sklearn_gmmcf.covariance import FAMILIES
+
+# Names of all families, and of those whose log-density is no bound.
+TYPES = list(FAMILIES)
+EXACT_TYPES = [name for name in TYPES if not FAMILIES[name].log_joint_is_bound]
 
 
 def clusters(n=200, d=6, n_components=3, missing=0.3, seed=0, spread=2.0):
@@ -63,18 +68,17 @@ def to_sparse(X, kind="csr_array"):
     return stored
 
 
-def estimators(n_components=2, **params):
-    """One estimator of each covariance type, and k-means."""
+def mixtures(n_components=2, **params):
+    """A mixture of each family."""
+    options = {"factor": {"n_factors": 2, "min_variance": 1e-6}}
     return [
-        MaskedGaussianMixture(n_components, covariance_type="spherical", **params),
-        MaskedGaussianMixture(n_components, covariance_type="diag", **params),
-        MaskedGaussianMixture(n_components, covariance_type="tied", **params),
-        MaskedGaussianMixture(n_components, covariance_type="full", **params),
         MaskedGaussianMixture(
-            n_components,
-            covariance_type="factor",
-            n_factors=2,
-            **{"min_variance": 1e-6, **params},
-        ),
-        KMeansMixture(n_components, **params),
+            n_components, covariance_type=name, **(options.get(name, {}) | params)
+        )
+        for name in TYPES
     ]
+
+
+def estimators(n_components=2, **params):
+    """A mixture of each family, and k-means."""
+    return [*mixtures(n_components, **params), KMeansMixture(n_components, **params)]

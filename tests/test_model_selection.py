@@ -46,7 +46,7 @@ from sklearn_gmmcf.model_selection import (
 )
 from tests import oracles
 from tests.drawn import tables
-from tests.made import clusters, correlated, estimators, to_sparse
+from tests.made import EXACT_TYPES, clusters, correlated, estimators, to_sparse
 
 FORMATS = [
     f"{format_}_{kind}"
@@ -235,7 +235,7 @@ def true_log_density(mixture, X, rows, columns, values):
 
 class TestScoreEntries:
     @pytest.mark.parametrize("make", [np.array, to_sparse])
-    @pytest.mark.parametrize("covariance_type", ["spherical", "diag", "tied", "full"])
+    @pytest.mark.parametrize("covariance_type", EXACT_TYPES)
     def test_against_a_plain_loop(self, covariance_type, make):
         X = correlated(80, 5, missing=0.5)
         X[3] = np.nan

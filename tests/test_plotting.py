@@ -32,14 +32,12 @@ from sklearn_gmmcf.plotting import (
     ModelSelectionDisplay,
     TypesDisplay,
 )
-from tests.made import clusters
+from tests.made import TYPES, clusters
 
 matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.colors import to_rgb  # noqa: E402
-
-TYPES = ["spherical", "diag", "tied", "full", "factor"]
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
