@@ -534,7 +534,8 @@ def _ask(
     """What a fit says of X, in some of its columns."""
     chosen = np.arange(X.shape[1]) if columns is None else columns
     completed, std = mixture.complete(X, return_std=True)
-    entries = np.arange(len(completed)), np.resize(chosen, len(completed))
+    n = len(completed)
+    entries = np.arange(n)[::-1], np.resize(chosen, n)
     return {
         "weights_": mixture.weights_,
         "means_": mixture.means_[:, chosen],

@@ -40,6 +40,7 @@ def test_complete_ratings():
     assert len(re.findall(r"item \d+, [\d.]+ \+- [\d.]+", printed)) == 3
 
 
+@pytest.mark.slow
 def test_complete_ratings_of_a_file(tmp_path):
     path = tmp_path / "ratings.csv.gz"
     rng = np.random.default_rng(0)

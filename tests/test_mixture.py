@@ -287,14 +287,18 @@ HARD = [
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore::sklearn_gmmcf.UnobservedColumnsWarning")
-@pytest.mark.parametrize("make", [np.array, to_sparse])
 @pytest.mark.parametrize(
-    ("n_components", "max_iter"),
+    ("make", "n_components", "max_iter"),
     [
-        (1, 100),
-        (8, 5),
-        pytest.param(3, 100, marks=pytest.mark.slow),
-        pytest.param(8, 100, marks=pytest.mark.slow),
+        (np.array, 1, 100),
+        (np.array, 8, 5),
+        (to_sparse, 1, 100),
+        pytest.param(to_sparse, 8, 5, marks=pytest.mark.slow),
+        *(
+            pytest.param(make, n_components, 100, marks=pytest.mark.slow)
+            for make in (np.array, to_sparse)
+            for n_components in (3, 8)
+        ),
     ],
 )
 @pytest.mark.parametrize("case", HARD)
