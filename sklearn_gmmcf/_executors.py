@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,8 +10,11 @@ from contextlib import contextmanager
 from functools import partial, wraps
 from threading import Lock
 from typing import Any
+from weakref import WeakSet
 
+import numpy as np
 from joblib import effective_n_jobs
+from sklearn import config_context, get_config
 
 from sklearn_gmmcf._sklearn import threadpool_controller
 from sklearn_gmmcf._typing import Executor
@@ -19,51 +23,82 @@ from sklearn_gmmcf._typing import Executor
 class _OneBlasThread:
     """Holds BLAS to one thread while any thread of the process is inside.
 
-    Most BLAS have one setting for the whole process: a thread that restored what it
-    had found would free those that still work, or leave the setting of another behind.
-    So the last one out restores what the first one in has found.
+    Most BLAS have one setting for the whole process: a thread that restored the setting
+    that it found would free those that still work, or leave the setting of another
+    behind. So the last one out restores the setting that the first one in has found. An
+    interrupt may keep it from that: then the next one in does so, as it finds nobody
+    inside.
     """
 
     def __init__(self) -> None:
+        self._reset()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=lambda: self._lock.acquire(),
+                after_in_parent=lambda: self._lock.release(),
+                after_in_child=self._reset_in_child,
+            )
+
+    def _reset(self) -> None:
         self._lock = Lock()
-        self._n_inside = 0
-        self._first: Any = None
+        # One for each visit; that of a visit that was cut short is garbage.
+        self._inside: WeakSet[_Visit] = WeakSet()
+        self._found: list[tuple[Any, int]] = []
+
+    def _reset_in_child(self) -> None:
+        # Of the threads that were inside, none is in the child.
+        found = self._found
+        self._reset()
+        _set_threads(found)
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        with self._lock:
-            # Some BLAS count their threads for each of ours, so each sets its own.
-            limiter = _limit()
-            if self._n_inside == 0:
-                self._first = limiter
-            self._n_inside += 1
+        visit: _Visit | None = _Visit()
         try:
+            with self._lock:
+                if not self._inside:
+                    _set_threads(self._found)
+                    self._found = _get_threads()
+                self._inside.add(visit)
+                # Some BLAS count their threads for each of ours, so each sets its own.
+                _set_threads([(library, 1) for library, _ in self._found])
             yield
         finally:
+            visit = None
             with self._lock:
-                self._n_inside -= 1
-                # To threadpoolctl the first to set OpenBLAS owns it until it leaves
-                # one of its contexts, which also restores what that context found.
-                with self._first if self._n_inside == 0 else _limit():
-                    pass
+                if not self._inside:
+                    _set_threads(self._found)
+                    self._found = []
 
 
-def _limit() -> Any:
-    return threadpool_controller().limit(limits=1, user_api="blas")
+class _Visit:
+    """A function at work."""
+
+
+def _get_threads() -> list[tuple[Any, int]]:
+    """BLAS libraries and their numbers of threads."""
+    libraries = threadpool_controller().lib_controllers
+    return [(lib, lib.num_threads) for lib in libraries if lib.user_api == "blas"]
+
+
+def _set_threads(numbers: list[tuple[Any, int]]) -> None:
+    for library, n_threads in numbers:
+        library.set_num_threads(n_threads)
 
 
 _limited = _OneBlasThread()
 
 
 def one_blas_thread(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Hold BLAS to one thread in a function.
+    """Hold BLAS to one thread in a function, and let numbers overflow in silence.
 
-    Blocks are small: more threads make them many times slower.
+    Blocks are small: more threads make them many times slower. Results that are not
+    finite are refused at the end of a fit.
     """
 
     @wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        with _limited():
+        with _limited(), np.errstate(all="ignore"):
             return function(*args, **kwargs)
 
     return wrapper
@@ -78,7 +113,14 @@ def threads(n_jobs: int | None) -> Executor:
 def _on_threads(
     n_threads: int, function: Callable[[Any], Any], tasks: Sequence[Any]
 ) -> Iterator[Any]:
-    work = one_blas_thread(function)
+    # scikit-learn's settings are of a thread; those of the caller hold for all.
+    config = get_config()
+
+    @one_blas_thread
+    def work(task: Any) -> Any:
+        with config_context(**config):
+            return function(task)
+
     pool = ThreadPoolExecutor(n_threads)
     results: deque[Future[Any]] = deque()
     try:

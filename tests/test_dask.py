@@ -16,7 +16,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture, _starts
 from sklearn_gmmcf._base import UnobservedColumnsWarning
 from sklearn_gmmcf.data import _dask
-from tests.made import clusters, to_sparse
+from tests.made import clusters, mixtures, to_sparse
 
 da = pytest.importorskip("dask.array", reason="needs the extra 'dask'")
 dask = pytest.importorskip("dask")
@@ -25,13 +25,7 @@ distributed = pytest.importorskip("distributed", reason="needs the extra 'dask'"
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 ESTIMATORS = [
-    *(
-        MaskedGaussianMixture(3, covariance_type=t, max_iter=5, random_state=0)
-        for t in ("spherical", "diag", "tied", "full")
-    ),
-    MaskedGaussianMixture(
-        2, covariance_type="factor", n_factors=3, max_iter=8, random_state=0
-    ),
+    *mixtures(3, max_iter=5, random_state=0),
     MaskedGaussianMixture(
         3, init_params="random", n_init=2, max_iter=3, random_state=1
     ),
