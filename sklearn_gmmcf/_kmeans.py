@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
@@ -249,9 +250,9 @@ class KMeansMixture(BaseObservedMixture):
         parameters = family.from_clusters(
             data, best.labels, best.centers, best.distances
         )
-        self._running = RunningStatistics(
-            _sum_clusters(family, parameters, data, best.labels), n_batches
-        )
+        statistics = _sum_clusters(family, parameters, data, best.labels)
+        self._running = RunningStatistics(statistics, n_batches)
+        parameters = replace(parameters, counts=statistics.counts)
         self._set_model(Model(family, parameters, data.columns), best.inertia)
         self._review(None, data)
         self.cluster_centers_ = self.means_

@@ -468,7 +468,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
                 "decrease n_components or try other starts (n_init, init_params).",
                 ConvergenceWarning,
             )
-        self._set_model(Model(family, best.parameters, data.columns), best.lower_bound)
+        objective = best.lower_bound if best.lower_bounds else 0.0
+        self._set_model(Model(family, best.parameters, data.columns), objective)
         self._review(best.statistics, data)
         self.converged_ = best.converged
         self.n_iter_ = best.n_iter

@@ -136,6 +136,8 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
     init_names: ClassVar[tuple[str, ...]] = ()
     #: Whether `log_joint` is a lower bound of the log-density.
     log_joint_is_bound: ClassVar[bool] = False
+    #: Whether `conditional` adds the uncertainty of the parameters to the variances.
+    conditional_is_predictive: ClassVar[bool] = False
     #: How it completes columns that were never observed, for a warning.
     unknown_columns: ClassVar[str] = "the mean of all observed entries"
 
