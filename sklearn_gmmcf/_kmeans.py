@@ -31,6 +31,7 @@ from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._warnings import warn_user
 from sklearn_gmmcf.covariance import Spherical
 from sklearn_gmmcf.covariance._family import check_shape
+from sklearn_gmmcf.covariance._reviews import review_units
 from sklearn_gmmcf.data import Blocks, RowArray
 from sklearn_gmmcf.data._dask import to_memory
 
@@ -254,7 +255,7 @@ class KMeansMixture(BaseObservedMixture):
         self._running = RunningStatistics(statistics, n_batches)
         parameters = replace(parameters, counts=statistics.counts)
         self._set_model(Model(family, parameters, data.columns), best.inertia)
-        self._review(None, data)
+        self._warn_of(review_units(data.columns))
         self.cluster_centers_ = self.means_
         self.inertia_ = best.inertia
         self.n_iter_ = best.n_iter

@@ -473,7 +473,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
             )
         objective = best.lower_bound if best.lower_bounds else 0.0
         self._set_model(Model(family, best.parameters, data.columns), objective)
-        self._review(best.statistics, data)
+        self._warn_of(family.review(best.parameters, best.statistics, data))
         self.converged_ = best.converged
         self.n_iter_ = best.n_iter
         self.lower_bound_ = best.lower_bound
