@@ -328,3 +328,13 @@ def test_rows_that_agree_but_for_digits():
     groups, first = observe(X).row_groups()
     assert len(first) == len(np.unique(X))
     np.testing.assert_array_equal(X[first][groups], X)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+@pytest.mark.parametrize("make", [np.array, to_sparse])
+def test_centers_are_weighted_means(make, missing):
+    X = clusters(60, 4, missing=missing)
+    weights = np.random.default_rng(0).uniform(0.2, 3, 60)
+    expected = [np.average(x[~np.isnan(x)], weights=weights[~np.isnan(x)]) for x in X.T]
+    center = observe(make(X), weights=weights).columns.center
+    np.testing.assert_allclose(center, expected)
