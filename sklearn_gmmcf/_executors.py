@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 from joblib import effective_n_jobs
+from sklearn import config_context, get_config
 
 from sklearn_gmmcf._sklearn import threadpool_controller
 from sklearn_gmmcf._typing import Executor
@@ -78,7 +79,14 @@ def threads(n_jobs: int | None) -> Executor:
 def _on_threads(
     n_threads: int, function: Callable[[Any], Any], tasks: Sequence[Any]
 ) -> Iterator[Any]:
-    work = one_blas_thread(function)
+    # scikit-learn's settings are of a thread; those of the caller hold for all.
+    config = get_config()
+
+    @one_blas_thread
+    def work(task: Any) -> Any:
+        with config_context(**config):
+            return function(task)
+
     pool = ThreadPoolExecutor(n_threads)
     results: deque[Future[Any]] = deque()
     try:

@@ -4,14 +4,19 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
+from sklearn_gmmcf.covariance import FAMILIES
+
+# Names of all families, and of those whose log-density is no bound.
+TYPES = list(FAMILIES)
+EXACT_TYPES = [name for name in TYPES if not FAMILIES[name].log_joint_is_bound]
 
 
-def clusters(n=200, d=6, n_components=3, holes=0.3, seed=0, spread=2.0):
+def clusters(n=200, d=6, n_components=3, missing=0.3, seed=0, spread=2.0):
     """Gaussian clusters, entries missing at random; every column is observed."""
     rng = np.random.default_rng(seed)
     centers = spread * rng.standard_normal((n_components, d))
     X = centers[rng.integers(n_components, size=n)] + rng.standard_normal((n, d))
-    X[rng.random(X.shape) < holes] = np.nan
+    X[rng.random(X.shape) < missing] = np.nan
     X[0] = centers[0]
     return X
 
@@ -40,7 +45,7 @@ def start(X, n_components, covariance_type, seed=0):
     }
 
 
-def correlated(n=200, d=5, n_components=2, holes=0.3, seed=0):
+def correlated(n=200, d=5, n_components=2, missing=0.3, seed=0):
     """Gaussians with full covariances, entries missing at random."""
     rng = np.random.default_rng(seed)
     factors = rng.standard_normal((n_components, d, 2))
@@ -49,7 +54,7 @@ def correlated(n=200, d=5, n_components=2, holes=0.3, seed=0):
     labels = rng.integers(n_components, size=n)
     noise = np.linalg.cholesky(covariances)[labels] @ rng.standard_normal((n, d, 1))
     X = means[labels] + noise[:, :, 0]
-    X[rng.random(X.shape) < holes] = np.nan
+    X[rng.random(X.shape) < missing] = np.nan
     X[0] = means[0]
     return X
 
@@ -63,18 +68,17 @@ def to_sparse(X, kind="csr_array"):
     return stored
 
 
-def estimators(n_components=2, **params):
-    """One estimator of each covariance type, and k-means."""
+def mixtures(n_components=2, **params):
+    """A mixture of each family."""
+    options = {"factor": {"n_factors": 2, "min_variance": 1e-6}}
     return [
-        MaskedGaussianMixture(n_components, covariance_type="spherical", **params),
-        MaskedGaussianMixture(n_components, covariance_type="diag", **params),
-        MaskedGaussianMixture(n_components, covariance_type="tied", **params),
-        MaskedGaussianMixture(n_components, covariance_type="full", **params),
         MaskedGaussianMixture(
-            n_components,
-            covariance_type="factor",
-            n_factors=2,
-            **{"min_variance": 1e-6, **params},
-        ),
-        KMeansMixture(n_components, **params),
+            n_components, covariance_type=name, **(options.get(name, {}) | params)
+        )
+        for name in TYPES
     ]
+
+
+def estimators(n_components=2, **params):
+    """A mixture of each family, and k-means."""
+    return [*mixtures(n_components, **params), KMeansMixture(n_components, **params)]

@@ -13,7 +13,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
 from tests.made import start
 
-TYPES = ["spherical", "diag", "tied", "full"]
+TYPES = ["spherical", "diag", "tied", "full"]  # those of GaussianMixture
 TABLES = {"iris": load_iris, "wine": load_wine}
 
 

@@ -31,6 +31,7 @@ def errors(printed):
     }
 
 
+@pytest.mark.slow
 def test_complete_ratings():
     printed = run("complete_ratings.py")
     rmse = errors(printed)
@@ -40,6 +41,7 @@ def test_complete_ratings():
     assert len(re.findall(r"item \d+, [\d.]+ \+- [\d.]+", printed)) == 3
 
 
+@pytest.mark.slow
 def test_complete_ratings_of_a_file(tmp_path):
     path = tmp_path / "ratings.csv.gz"
     rng = np.random.default_rng(0)
@@ -81,15 +83,15 @@ def test_impute_table():
 def test_stream_ratings():
     printed = run("plot_stream_ratings.py")
     new, later = (
-        [float(x) for x in re.findall(rf"{of} ([\d.]+)$", printed, re.MULTILINE)]
-        for of in ("RMSE of others", "RMSE")
+        [float(x) for x in re.findall(rf"{label} ([\d.]+)$", printed, re.MULTILINE)]
+        for label in ("RMSE of others", "RMSE")
     )
     assert new == sorted(new, reverse=True)
     assert new[-1] < 0.85 * new[0]
-    *streamed, of_all = later
+    *streamed, fitted = later
     assert streamed == sorted(streamed, reverse=True)
-    assert of_all < streamed[0]
-    assert streamed[-1] < 1.01 * of_all
+    assert fitted < streamed[0]
+    assert streamed[-1] < 1.01 * fitted
 
 
 @pytest.mark.slow

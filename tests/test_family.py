@@ -1,10 +1,15 @@
 """The contracts of a family, for all families; and families as objects."""
 
 import re
+import warnings
+from dataclasses import fields
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_gmmcf import MaskedGaussianMixture
@@ -19,12 +24,14 @@ from sklearn_gmmcf.covariance import (
 )
 from sklearn_gmmcf.data import observe
 from sklearn_gmmcf.testing import FAMILY_CHECKS, check_family
+from tests.drawn import tables
+from tests.made import TYPES, start
 
 INSTANCES = [
     Spherical(reg_covar=1e-6),
     Spherical(mean_precision_prior=3.0),
-    Diagonal(),
     Diagonal(mean_precision_prior=2.0),
+    Diagonal(min_effective_count=12.0),
     Tied(),
     Tied(mean_precision_prior=1.0, covariance_precision_prior=5.0),
     Full(reg_covar=1e-3),
@@ -42,6 +49,60 @@ def test_all_families_are_checked():
 @pytest.mark.parametrize("family", INSTANCES, ids=repr)
 def test_contract(family, check):
     check(family)
+
+
+@st.composite
+def families(draw):
+    """Any family, with a floor under variances and any priors."""
+    options = {
+        "mean_precision_prior": [0.0, 0.5, 4.0],
+        "covariance_precision_prior": [0.0, 2.0, 50.0],
+        "n_factors": [1, 2, 4],
+    }
+    kind = FAMILIES[draw(st.sampled_from(TYPES))]
+    names = {field.name for field in fields(kind)}
+    drawn = {
+        name: draw(st.sampled_from(values))
+        for name, values in options.items()
+        if name in names
+    }
+    # A mean that is kept has no part in the prior: one of the two at a time.
+    if "min_effective_count" in names and drawn["mean_precision_prior"] == 0:
+        drawn["min_effective_count"] = draw(st.sampled_from([0.0, 1.0]))
+    return kind(min_variance=0.05, **drawn)
+
+
+@settings(max_examples=80)
+@given(
+    X=tables(min_rows=4, max_columns=4),
+    family=families(),
+    n_components=st.integers(1, 3),
+    data=st.data(),
+)
+def test_objective_never_falls_on_small_tables(X, family, n_components, data):
+    row_weights = data.draw(
+        st.lists(st.integers(1, 4), min_size=len(X), max_size=len(X))
+    )
+    seed = data.draw(st.integers(0, 99))
+    params = {"n_components": n_components, "random_state": seed, "max_iter": 20}
+    if "precisions" in family.init_names:
+        name = next(name for name in TYPES if FAMILIES[name] is type(family))
+        params |= start(X, n_components, name, seed)
+    mixture = MaskedGaussianMixture(
+        **params | {"covariance_type": family, "tol": 0, "init_params": "random"}
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mixture.fit(X, sample_weight=row_weights)
+    bounds = np.array(mixture.lower_bounds_)
+    assert np.isfinite(bounds).all()
+    if not family.log_joint_is_bound:
+        # The floor is no part of the objective, nor are values that are kept.
+        covariances = [mixture.get_covariance(k) for k in range(n_components)]
+        floored = np.linalg.eigvalsh(covariances).min() <= 0.05 * (1 + 1e-9)
+        if floored or mixture.weights_.min() < 1e-200:
+            return
+    assert (np.diff(bounds) >= -1e-10 * np.abs(bounds).max()).all()
 
 
 class Wide(Diagonal):

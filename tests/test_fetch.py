@@ -347,6 +347,7 @@ class TestCSV:
         bunch = load_ratings_csv(path, columns=names, encoding="latin-1")
         assert bunch.item_ids.tolist() == ["a", "é"]
 
+    @pytest.mark.slow
     def test_memory(self, tmp_path, monkeypatch):
         n_lines = 60_000
         users, items = np.divmod(np.random.default_rng(0).permutation(n_lines), 300)

@@ -6,14 +6,15 @@ from scipy import sparse
 
 from sklearn_gmmcf import MaskedGaussianMixture
 from sklearn_gmmcf.datasets import make_ratings
+from tests.made import TYPES
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 @pytest.mark.parametrize("offset", [0, 1000])
-@pytest.mark.parametrize("covariance_type", ["spherical", "diag", "full", "factor"])
+@pytest.mark.parametrize("covariance_type", TYPES)
 def test_variances_and_errors_are_those_of_double_precision(covariance_type, offset):
-    n_items = 10 if covariance_type == "full" else 100
+    n_items = 10 if covariance_type in ("tied", "full") else 100
     coo = make_ratings(2000, n_items, density=0.3, random_state=0).data.tocoo()
     held = np.random.default_rng(0).random(coo.nnz) < 0.1
     entries, true = (coo.row[held], coo.col[held]), coo.data[held] + offset

@@ -1,15 +1,22 @@
 """K-means on data with missing entries, and the mixture that it hands back."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
+from sklearn_gmmcf import (
+    KMeansMixture,
+    MaskedGaussianMixture,
+    UnobservedColumnsWarning,
+)
 from tests import oracles
 from tests.drawn import tables
-from tests.made import clusters
+from tests.made import clusters, to_sparse
 
 
 @given(X=tables(min_rows=3), seed=st.integers(0, 99))
@@ -37,7 +44,7 @@ def test_steps_equal_a_plain_loop(X, seed):
 
 
 def test_inertia_falls_and_labels_are_nearest():
-    X = clusters(300, 6, n_components=4, holes=0.5)
+    X = clusters(300, 6, n_components=4, missing=0.5)
     X[7] = np.nan
     inertias = [
         KMeansMixture(4, max_iter=m, tol=0, random_state=0).fit(X).inertia_
@@ -66,7 +73,7 @@ def test_finds_clusters_of_incomplete_rows():
 
 
 def test_mixture_of_the_clusters():
-    X = clusters(200, 5, holes=0.4)
+    X = clusters(200, 5, missing=0.4)
     weights = np.random.default_rng(0).uniform(0.5, 2, len(X))
     kmeans = KMeansMixture(3, random_state=0, reg_covar=0.01, max_iter=3)
     kmeans.fit(X, sample_weight=weights)
@@ -96,7 +103,7 @@ def test_mixture_of_the_clusters():
 
 
 def test_em_improves_on_the_clusters():
-    X = clusters(300, 5, holes=0.4, spread=1.0)
+    X = clusters(300, 5, missing=0.4, spread=1.0)
     kmeans = KMeansMixture(3, random_state=0).fit(X)
     mixture = MaskedGaussianMixture(3, random_state=0).fit(X)
     assert mixture.score(X) > kmeans.score(X)
@@ -123,7 +130,7 @@ def test_fewer_distinct_rows_than_clusters(init):
 
 
 def test_best_of_several_starts():
-    X = clusters(200, 4, n_components=6, holes=0.3)
+    X = clusters(200, 4, n_components=6, missing=0.3)
     single = [
         KMeansMixture(6, init="random", random_state=seed).fit(X).inertia_
         for seed in range(8)
@@ -161,3 +168,54 @@ def test_weight_is_repetition_and_order_does_not_matter():
         assert other.inertia_ == pytest.approx(kmeans.inertia_)
     assert len(kmeans.labels_) == len(X)
     np.testing.assert_array_equal(kmeans.labels_, kmeans.predict(X))
+
+
+@pytest.mark.parametrize("make", [np.array, to_sparse])
+def test_unobserved_column_changes_nothing(make):
+    X = clusters()
+    hidden, later = (np.insert(X, 2, value, axis=1) for value in (np.nan, 7.0))
+    plain = KMeansMixture(3, random_state=0).fit(make(X))
+    with pytest.warns(UnobservedColumnsWarning):
+        kmeans = KMeansMixture(3, random_state=0).fit(make(hidden))
+    np.testing.assert_allclose(np.delete(kmeans.means_, 2, axis=1), plain.means_)
+    np.testing.assert_allclose(kmeans.covariances_, plain.covariances_)
+    np.testing.assert_array_equal(kmeans.labels_, plain.labels_)
+    assert kmeans.inertia_ == pytest.approx(plain.inertia_)
+    for given_rows in (make(hidden), make(later)):
+        scores = kmeans.score_samples(given_rows)
+        np.testing.assert_allclose(scores, plain.score_samples(make(X)))
+        completed = np.delete(kmeans.transform(given_rows), 2, axis=1)
+        np.testing.assert_allclose(completed, plain.transform(make(X)))
+
+
+def test_weight_of_a_batch_is_repetition():
+    X, batch = clusters(60), clusters(20, seed=1)
+    counts = np.arange(20) % 3
+    weighted, repeated = (KMeansMixture(2, random_state=0).fit(X) for _ in range(2))
+    weighted.partial_fit(batch, sample_weight=counts)
+    repeated.partial_fit(np.repeat(batch, counts, axis=0))
+    np.testing.assert_allclose(weighted.means_, repeated.means_)
+    np.testing.assert_allclose(weighted.covariances_, repeated.covariances_)
+
+
+def test_pickled_clusters_take_batches():
+    X = clusters()
+    kmeans = KMeansMixture(2, random_state=0).fit(X)
+    loaded = pickle.loads(pickle.dumps(kmeans))
+    np.testing.assert_array_equal(loaded.transform(X), kmeans.transform(X))
+    for batch in (clusters(20, seed=1), np.full((5, 6), np.nan)):
+        expected = kmeans.partial_fit(batch).means_
+        np.testing.assert_array_equal(loaded.partial_fit(batch).means_, expected)
+        assert np.isfinite(kmeans.score(X))
+
+
+@pytest.mark.parametrize("make", [np.array, to_sparse])
+def test_size_of_the_blocks_does_not_matter(make):
+    X = make(clusters(200, 4))
+    whole = KMeansMixture(3, random_state=0).fit(X)
+    with config_context(working_memory=0.02):  # some 40 rows at a time
+        parts = KMeansMixture(3, random_state=0).fit(X)
+    np.testing.assert_allclose(parts.cluster_centers_, whole.cluster_centers_)
+    np.testing.assert_allclose(parts.covariances_, whole.covariances_)
+    np.testing.assert_array_equal(parts.labels_, whole.labels_)
+    assert parts.inertia_ == pytest.approx(whole.inertia_)

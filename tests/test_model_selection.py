@@ -46,7 +46,7 @@ from sklearn_gmmcf.model_selection import (
 )
 from tests import oracles
 from tests.drawn import tables
-from tests.made import clusters, correlated, estimators, to_sparse
+from tests.made import EXACT_TYPES, clusters, correlated, estimators, to_sparse
 
 FORMATS = [
     f"{format_}_{kind}"
@@ -113,12 +113,12 @@ class TestHideEntries:
         assert sorted(row for row, _ in kept) == sorted(set(emptied) & set(free[0]))
 
     def test_draws_are_uniform(self):
-        X = clusters(6, 4, holes=0.2)
+        X = clusters(6, 4, missing=0.2)
         X[1, 1:] = np.nan
         counts = np.zeros(X.shape)
-        for seed in range(3000):
+        for seed in range(1500):
             _, (rows, columns, _) = hide_entries(X, 0.3, seed, allow_empty_rows=True)
-            counts[rows, columns] += 1 / 3000
+            counts[rows, columns] += 1 / 1500
         share = len(rows) / len(observed(X))
         np.testing.assert_allclose(counts[~np.isnan(X)], share, atol=0.05)
         assert (counts[np.isnan(X)] == 0).all()
@@ -235,9 +235,9 @@ def true_log_density(mixture, X, rows, columns, values):
 
 class TestScoreEntries:
     @pytest.mark.parametrize("make", [np.array, to_sparse])
-    @pytest.mark.parametrize("covariance_type", ["spherical", "diag", "tied", "full"])
+    @pytest.mark.parametrize("covariance_type", EXACT_TYPES)
     def test_against_a_plain_loop(self, covariance_type, make):
-        X = correlated(80, 5, holes=0.5)
+        X = correlated(80, 5, missing=0.5)
         X[3] = np.nan
         mixture = MaskedGaussianMixture(
             2, covariance_type=covariance_type, reg_covar=0.01, random_state=0
@@ -253,7 +253,7 @@ class TestScoreEntries:
         np.testing.assert_allclose(found, expected, rtol=1e-8)
 
     def test_patterns_that_rows_share(self):
-        X = correlated(400, 4, holes=0)
+        X = correlated(400, 4, missing=0)
         X[::2, 1], X[1::2, 2:] = np.nan, np.nan
         mixture = MaskedGaussianMixture(2, covariance_type="full", random_state=0)
         mixture.fit(X)
@@ -486,7 +486,7 @@ def drop_zeros(X):
 class TestWithinScikitLearn:
     @pytest.mark.parametrize("make", [np.array, to_sparse, pd.DataFrame])
     def test_grid_search(self, make):
-        X = clusters(150, 6, n_components=3, holes=0.4, spread=4)
+        X = clusters(150, 6, n_components=3, missing=0.4, spread=4)
         search = GridSearchCV(
             MaskedGaussianMixture(random_state=0),
             {"n_components": [1, 3]},
@@ -526,7 +526,7 @@ class TestWithinScikitLearn:
             assert (scores["test_mae"] < 0).all()
 
     def test_criteria(self):
-        X = clusters(150, 4, n_components=3, holes=0.2, spread=5)
+        X = clusters(150, 4, n_components=3, missing=0.2, spread=5)
         every = np.arange(len(X))
         for scorer, name in ((bic_scorer, "bic"), (aic_scorer, "aic")):
             search = GridSearchCV(
@@ -576,6 +576,7 @@ class TestOneStandardError:
         assert one_standard_error("k")(results) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["bic", "held out rows", "held out entries"])
 def test_the_number_of_types_is_found(rule):
     found = []
@@ -693,6 +694,7 @@ class TestFoldsOfEntries:
             predicted = est.complete(matrix, entries=(users[test], items[test]))
             assert scores["test_score"][fold] == -rmse(ratings[test], predicted)
 
+    @pytest.mark.slow
     def test_movielens(self, data_file):
         table = pd.read_csv(data_file("ml-latest-small/ratings.csv.gz"))
         users, items = (pd.factorize(table[name])[0] for name in ("userId", "movieId"))
@@ -770,7 +772,7 @@ class TestFoldsOfEntries:
 
 class TestEntryRegressor:
     def test_search_with_refit(self):
-        X = clusters(100, 6, n_components=3, holes=0.3, spread=4)
+        X = clusters(100, 6, n_components=3, missing=0.3, spread=4)
         pairs, values = to_entries(to_sparse(X))
         search = GridSearchCV(
             EntryRegressor(MaskedGaussianMixture(random_state=0), X.shape),

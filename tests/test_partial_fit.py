@@ -1,6 +1,5 @@
 """Stepwise EM: batches of rows update a mixture."""
 
-import pickle
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -17,9 +16,15 @@ from sklearn_gmmcf import (
 )
 from sklearn_gmmcf.datasets import make_ratings
 from tests import oracles
-from tests.made import clusters, correlated, estimators, start, to_sparse
-
-TYPES = ["spherical", "diag", "tied", "full", "factor"]
+from tests.made import (
+    EXACT_TYPES,
+    TYPES,
+    clusters,
+    correlated,
+    estimators,
+    start,
+    to_sparse,
+)
 
 pytestmark = [
     pytest.mark.filterwarnings(f"ignore::{c.__module__}.{c.__name__}")
@@ -33,10 +38,6 @@ def make(covariance_type, n_components=2, **params):
     return MaskedGaussianMixture(
         n_components, covariance_type=covariance_type, random_state=0, **params
     )
-
-
-def every_estimator():
-    return [*(make(t) for t in TYPES), KMeansMixture(2, random_state=0)]
 
 
 def kept_shares(sizes, from_scratch):
@@ -55,7 +56,7 @@ def kept_shares(sizes, from_scratch):
 @pytest.mark.parametrize("storage", [np.array, to_sparse])
 @pytest.mark.parametrize("kappa", [0.0, 2.5])
 @pytest.mark.parametrize("from_scratch", [True, False])
-@pytest.mark.parametrize("covariance_type", ["spherical", "diag", "tied", "full"])
+@pytest.mark.parametrize("covariance_type", EXACT_TYPES)
 def test_batches_equal_a_plain_loop(covariance_type, from_scratch, kappa, storage):
     X = 50 + correlated(120, 4, n_components=2)
     X[rng_rows(30), 1] = np.nan
@@ -192,8 +193,8 @@ def test_factor_batch_equals_a_plain_loop():
     before = plain_factor(make("factor", 1, max_iter=2, tol=0).fit(X))
     mixture = make("factor", 1, max_iter=3, tol=0).fit(X)
     now = plain_factor(mixture)
-    parts = [oracles.factor_e_step(*of) for of in ((X, before), (batch, now))]
-    moments = np.concatenate([of[2] for of in parts])
+    parts = [oracles.factor_e_step(*each) for each in ((X, before), (batch, now))]
+    moments = np.concatenate([part[2] for part in parts])
     expected = oracles.factor_m_step(
         np.vstack([X, batch]), now, np.ones((80, 1)), moments, n_column_steps=3
     )
@@ -204,23 +205,23 @@ def test_factor_batch_equals_a_plain_loop():
         )
 
 
-def test_batch_after_a_pass_that_stepped_back():
+def test_batch_after_a_pass_that_backtracked():
     X = np.random.default_rng(0).standard_normal((200, 20))
     params = {"init_params": "random", "tol": 0}
     fits = [make("factor", max_iter=n, **params).fit(X) for n in range(1, 6)]
-    accepted, stepped_back = next(
+    accepted, backtracked = next(
         pair
         for pair in pairwise(fits)
         if len(pair[0].lower_bounds_) == len(pair[1].lower_bounds_)
     )
-    assert np.abs(accepted.noise_scale_ - stepped_back.noise_scale_).max() > 0.1
+    assert np.abs(accepted.noise_scale_ - backtracked.noise_scale_).max() > 0.1
     # Rows that observe nothing leave the columns to the statistics that were kept:
     # those of the pass before, whose step of the columns stands in both fits.
-    for mixture in (accepted, stepped_back):
+    for mixture in (accepted, backtracked):
         mixture.partial_fit(np.full((5, 20), np.nan))
     for name in ("components_", "intercept_", "noise_variance_", "factor_precision_"):
         np.testing.assert_allclose(
-            getattr(stepped_back, name), getattr(accepted, name), rtol=1e-12
+            getattr(backtracked, name), getattr(accepted, name), rtol=1e-12
         )
 
 
@@ -250,7 +251,7 @@ def test_kmeans_batches_equal_a_plain_loop():
         assert kmeans.inertia_ == pytest.approx(distances.min(axis=1).sum())
 
 
-@pytest.mark.parametrize("covariance_type", TYPES[:-1])
+@pytest.mark.parametrize("covariance_type", EXACT_TYPES)
 def test_first_batch_is_a_fit(covariance_type):
     X = clusters()
     mixture = make(covariance_type, n_init=2)
@@ -259,28 +260,10 @@ def test_first_batch_is_a_fit(covariance_type):
     assert fitted.lower_bounds_ == streamed.lower_bounds_
 
 
-def test_start_without_iterations():
-    X, batch = clusters(), clusters(seed=1)
-    first = start(X, 2, "diag")
-    expected = MaskedGaussianMixture(**first, max_iter=1).fit(batch)
-    mixture = MaskedGaussianMixture(**first, max_iter=0).fit(X).partial_fit(batch)
-    np.testing.assert_allclose(mixture.means_, expected.means_)
-
-
-def test_weights_equal_repetition():
-    X, batch = clusters(60), clusters(20, seed=1)
-    counts = np.arange(20) % 3
-    for est in every_estimator():
-        weighted, repeated = clone(est).fit(X), clone(est).fit(X)
-        weighted.partial_fit(batch, sample_weight=counts)
-        repeated.partial_fit(np.repeat(batch, counts, axis=0))
-        np.testing.assert_allclose(weighted.means_, repeated.means_)
-
-
 def test_one_row_never_wrecks_a_model():
     X = clusters(1000, spread=4)
     far = np.full((1, 6), 12.0)
-    for est in every_estimator():
+    for est in estimators(random_state=0):
         for learn in (est.fit, clone(est).partial_fit):
             est = learn(X)
             before = est.score(X)
@@ -288,13 +271,6 @@ def test_one_row_never_wrecks_a_model():
                 est.partial_fit(far)
             assert est.score(X) > before - 1
             assert est.partial_fit(X[:1]).score(X) > before - 1
-
-
-def test_rows_without_observations():
-    X = clusters()
-    for est in every_estimator():
-        est.fit(X).partial_fit(np.full((5, 6), np.nan))
-        assert np.isfinite(est.score(X))
 
 
 @pytest.mark.parametrize("covariance_type", TYPES)
@@ -323,7 +299,7 @@ def test_one_value_of_a_new_column_leaves_a_variance():
     X = correlated(300, 4)
     hidden = X.copy()
     hidden[:, 3] = np.nan
-    for est in every_estimator():
+    for est in estimators(random_state=0):
         est.fit(hidden).partial_fit([[np.nan, np.nan, np.nan, 7.0]])
         _, std = est.complete([[0.0, np.nan, 0.0, np.nan]], return_std=True)
         assert std[0, 3] > 0.1
@@ -357,7 +333,7 @@ def test_values_far_from_their_first_center(storage, dtype):
 
 def test_refusals_leave_the_model():
     X = clusters()
-    for est in every_estimator():
+    for est in estimators(random_state=0):
         with pytest.raises(
             ValueError, match=r"minimum of 2|at most the number of rows"
         ):
@@ -389,17 +365,9 @@ def test_a_failed_step_leaves_the_model():
     assert vars(mixture) == before
 
 
-def test_a_pickled_model_goes_on():
-    X, batch = clusters(), clusters(20, seed=1)
-    for est in every_estimator():
-        copy = pickle.loads(pickle.dumps(est.fit(X)))
-        expected = est.partial_fit(batch).means_
-        np.testing.assert_array_equal(copy.partial_fit(batch).means_, expected)
-
-
 def test_fit_begins_anew_and_warm_start_goes_on():
     X, batch = clusters(), clusters(50, seed=1)
-    for est in every_estimator():
+    for est in estimators(random_state=0):
         expected = clone(est).fit(X).means_
         np.testing.assert_array_equal(
             est.fit(batch).partial_fit(batch).fit(X).means_, expected
@@ -416,18 +384,6 @@ def test_lower_bound_is_the_mean_objective():
     bound, batch_score = mixture.lower_bound_, mixture.score(batch)
     mixture.partial_fit(batch)
     assert mixture.lower_bound_ == pytest.approx((100 * bound + 50 * batch_score) / 150)
-
-
-def test_input_is_not_written_to():
-    X, batch = clusters(), clusters(20, seed=1)
-    for est in estimators():
-        for storage in (np.array, to_sparse):
-            given = storage(batch)
-            copy = given.copy()
-            est.fit(storage(X)).partial_fit(given)
-            if sparse.issparse(given):
-                given, copy = given.data, copy.data
-            np.testing.assert_array_equal(given, copy)
 
 
 @pytest.mark.parametrize(

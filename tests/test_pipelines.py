@@ -136,7 +136,7 @@ class TestInAColumnTransformer:
         assert [name.split("__")[1] for name in names[:3]] == ["a", "c", "d"]
 
     def test_zeros_are_kept_where_sparse(self):
-        X = np.round(correlated(50, 4, holes=0.6))
+        X = np.round(correlated(50, 4, missing=0.6))
         X[X == 0] = 0.0
         assert (X == 0).any()
         est = KMeansMixture(2, random_state=0)

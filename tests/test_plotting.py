@@ -32,14 +32,12 @@ from sklearn_gmmcf.plotting import (
     ModelSelectionDisplay,
     TypesDisplay,
 )
-from tests.made import clusters
+from tests.made import TYPES, clusters
 
 matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.colors import to_rgb  # noqa: E402
-
-TYPES = ["spherical", "diag", "tied", "full", "factor"]
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -740,7 +738,7 @@ def test_styles_reach_the_artists():
         ({"features": ("a", "b")}, "but got 'a'"),
         ({"features": 0}, "features should be two columns"),
         ({"max_rows": 0}, "max_rows should be an integer of at least 1"),
-        ({"holes": "rug"}, "unexpected keyword argument 'holes'"),
+        ({"markers": "rug"}, "unexpected keyword argument 'markers'"),
     ],
 )
 def test_invalid_options(options, message):
@@ -810,7 +808,7 @@ def test_rows_with_one_column_observed():
 @pytest.mark.parametrize("kind", ["kmeans", "diag", "factor"])
 def test_many_columns_need_no_square_matrix(kind):
     rng = np.random.default_rng(0)
-    d = 30_000  # a matrix of d rows and columns takes 7 GB
+    d = 15_000  # a matrix of d rows and columns takes 1.8 GB
     X = sparse.csr_array(sparse.random(30, d, 0.01, "csr", random_state=rng))
     mixture = fit_mixture(kind, X)
     tracemalloc.start()

@@ -52,7 +52,7 @@ class Recorder:
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: str(e)[:50])
 def test_tasks_are_runs_and_iterations(estimator):
     recorder = Recorder()
-    X = clusters(holes=0.1, spread=1)
+    X = clusters(missing=0.1, spread=1)
     estimator.set_callbacks(recorder).fit(X)
     step = [("begin", "iteration"), ("end", "iteration")]
     assert recorder.calls[:3] == ["setup", ("begin", "fit"), ("begin", "run")]
@@ -79,7 +79,7 @@ def test_callbacks_get_the_estimator_fitted_so_far():
 
 @pytest.mark.parametrize("estimator", ESTIMATORS[::2], ids=lambda e: str(e)[:50])
 def test_a_callback_stops_a_run(estimator, recwarn):
-    X = clusters(holes=0.1, spread=1)
+    X = clusters(missing=0.1, spread=1)
     estimator.set_params(n_init=1).set_callbacks(Recorder(stop_at=2)).fit(X)
     assert estimator.n_iter_ == 2
     assert not [w for w in recwarn if "max_iter" in str(w.message)]
@@ -88,7 +88,7 @@ def test_a_callback_stops_a_run(estimator, recwarn):
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: str(e)[:50])
 def test_an_interrupt_leaves_the_old_fit_or_none(estimator):
-    X = clusters(holes=0.1, spread=1)
+    X = clusters(missing=0.1, spread=1)
     recorder = Recorder(fail_at=2)
     before = vars(estimator.set_callbacks(recorder)).copy()
     with pytest.raises(KeyboardInterrupt):
@@ -115,7 +115,7 @@ def test_progress_bar():
 
 @pytest.mark.parametrize("verbose", [0, 1, 2])
 def test_messages_equal_gaussian_mixture(verbose, capsys):
-    X = clusters(holes=0, spread=1)
+    X = clusters(missing=0, spread=1)
     params = start(X, 3, "diag") | {"verbose": verbose, "verbose_interval": 3}
     for max_iter in (7, 500):
         written = []
@@ -128,7 +128,7 @@ def test_messages_equal_gaussian_mixture(verbose, capsys):
 
 
 def test_messages_of_kmeans(capsys):
-    X = clusters(holes=0)
+    X = clusters(missing=0)
     KMeans(3, init=X[:3], n_init=1, verbose=1, tol=0).fit(X)
     theirs = capsys.readouterr().out.splitlines()
     KMeansMixture(3, init=X[:3], verbose=1, tol=0).fit(X)

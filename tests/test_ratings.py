@@ -365,7 +365,7 @@ class TestOddIds:
         with pytest.raises(ValueError, match=r"below 2\*\*63.*Convert them to strings"):
             RatingsEncoder().fit((users, [1, 2], [1.0, 2.0]))
 
-    def test_of_several_kinds(self):
+    def test_several_kinds(self):
         users = np.array([1, "a"], dtype=object)
         with pytest.raises(ValueError, match="several kinds: int, str"):
             RatingsEncoder().fit((users, [1, 2], [1.0, 2.0]))

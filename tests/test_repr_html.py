@@ -13,7 +13,7 @@ from sklearn.utils import estimator_html_repr
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
 from sklearn_gmmcf.model_selection import EntryRegressor
 from sklearn_gmmcf.ratings import RatingsEncoder
-from tests.made import clusters
+from tests.made import TYPES, clusters
 
 PAGES = "https://sklearn-gmmcf.readthedocs.io/en/stable/api/sklearn_gmmcf."
 
@@ -60,11 +60,9 @@ def test_links_to_our_pages(estimator, page):
         assert link in estimator_html_repr(pipe)
 
 
-@pytest.mark.parametrize(
-    "kind", ["kmeans", "spherical", "diag", "tied", "full", "factor"]
-)
+@pytest.mark.parametrize("kind", ["kmeans", *TYPES])
 def test_fitted_attributes_are_short_and_explained(kind):
-    X = clusters(120, 30, holes=0.1)
+    X = clusters(120, 30, missing=0.1)
     estimator = fitted(kind, X)
     rows = read_rows(estimator_html_repr(estimator))
     attributes = {
