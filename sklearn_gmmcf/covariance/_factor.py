@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_gmmcf._typing import Array, Responsibilities
+from sklearn_gmmcf.covariance._factor_features import learn_features
 from sklearn_gmmcf.covariance._factor_inference import (
     SWEEP_BYTES,
     FactorParameters,
@@ -37,9 +38,11 @@ from sklearn_gmmcf.covariance._factor_start import row_noise, start_loadings
 from sklearn_gmmcf.covariance._factor_step import (
     FactorStatistics,
     Priors,
+    choose_priors,
     log_prior,
     maximize_columns,
     maximize_components,
+    maximize_rows,
 )
 from sklearn_gmmcf.covariance._family import (
     NEGLIGIBLE,
@@ -63,7 +66,6 @@ from sklearn_gmmcf.data import Block, Columns, Observed, limit_to_working_memory
 # Numbers that a block may hold for its rows.
 _BLOCK_NUMBERS = 2**23
 _CHUNK_ENTRIES = 2**16
-_DEFAULT_PRIORS = Priors()
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +93,11 @@ class Factor(Family[FactorParameters, FactorStatistics]):
     min_variance : float, default=0.0
         Floor under the noise variance of each column (squared units of the data).
 
-    priors : Priors, default=Priors()
-        Strengths of the priors.
+    mask_rank : int or 'auto', default='auto'
+        Number of directions of the mask that inform the priors.
+
+    priors : Priors or None, default=None
+        Strengths of the priors. None lets them grow with the number of columns.
 
     online : bool, default=False
         Whether rows come in batches, so that later ones may need factors that these do
@@ -122,7 +127,8 @@ class Factor(Family[FactorParameters, FactorStatistics]):
 
     n_factors: int = 10
     min_variance: float = 0.0
-    priors: Priors = _DEFAULT_PRIORS
+    mask_rank: int | str = "auto"
+    priors: Priors | None = None
     online: bool = False
 
     @property
@@ -137,9 +143,8 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         init_responsibilities: InitResponsibilities,
         init: UserInit,
     ) -> FactorParameters:
-        single = start_loadings(
-            data, self.n_factors, self.priors.noise, self.min_variance
-        )
+        features = learn_features(data, self.mask_rank)
+        single = start_loadings(data, self.n_factors, features, self.min_variance)
         if n_components == 1:
             return single
         responsibilities = init_responsibilities(row_noise(single, data))
@@ -209,7 +214,10 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         given = None if responsibilities is None else responsibilities(block.rows)
         log_likelihood = 0.0
         sizes, entries, residuals = np.zeros((3, n_components))
-        factors = np.zeros((n_components, r))
+        n_features = p.features.n_row_features
+        extended = np.vstack([np.ones(len(block.weights)), evidence.features])
+        feature_factors = np.zeros((n_components, r, 1 + n_features))
+        feature_moments = np.zeros((n_components, 1 + n_features, 1 + n_features))
         factor_moments = np.zeros((n_components, n_pairs))
         # Sums over components of c (z, 1) (z, 1)^T, and the weights of the rows.
         scaled = np.zeros((n_pairs + r + 2, len(block.weights)))
@@ -225,7 +233,9 @@ class Factor(Family[FactorParameters, FactorStatistics]):
             moments = posterior.to_moments()
             for k, share in enumerate(shares):
                 means, pairs = posterior.means[k], moments[k]
-                factors[k] += means @ share
+                weighted = share * extended[:, rows]
+                feature_factors[k] += means @ weighted.T
+                feature_moments[k] += weighted @ extended[:, rows].T
                 factor_moments[k] += pairs @ share
                 residuals[k] += share @ expected_residuals(evidence, rows, means, pairs)
                 c = share / p.scales[k]
@@ -239,7 +249,8 @@ class Factor(Family[FactorParameters, FactorStatistics]):
             sizes=sizes,
             entries=entries,
             residuals=residuals,
-            factors=factors,
+            feature_factors=feature_factors,
+            feature_moments=feature_moments,
             factor_moments=factor_moments,
             column_weights=by_mask[-1],
             column_squares=block.squares.collect(scaled[-2:-1])[0],
@@ -250,10 +261,15 @@ class Factor(Family[FactorParameters, FactorStatistics]):
     def maximize(
         self, statistics: FactorStatistics, parameters: FactorParameters
     ) -> FactorParameters:
-        p = maximize_columns(statistics, parameters, self.priors.noise, self.online)
+        priors = self._choose_priors(parameters)
+        p = maximize_columns(statistics, parameters, priors.noise, self.online)
+        p = maximize_rows(statistics, p, priors)
         if len(p.weights) == 1:
             return p
-        return maximize_components(statistics, p, self.priors)
+        return maximize_components(statistics, p, priors)
+
+    def _choose_priors(self, p: FactorParameters) -> Priors:
+        return self.priors or choose_priors(int(p.columns.known.sum()))
 
     def backtrack(self, parameters: FactorParameters) -> FactorParameters | None:
         # Scales and columns, both taken from one pass, may overshoot together; columns
@@ -264,7 +280,7 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         return replace(parameters, scales=scales, previous_scales=None)
 
     def log_prior(self, parameters: FactorParameters) -> float:
-        return log_prior(parameters, self.priors)
+        return log_prior(parameters, self._choose_priors(parameters))
 
     def conditional(
         self, parameters: FactorParameters, block: Block, rows: Array, columns: Array

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.covariance._factor_features import Features
 from sklearn_gmmcf.covariance._family import LOG_2_PI, chunks, log_weights
 from sklearn_gmmcf.covariance._triangles import (
     add_packed_outer,
@@ -57,6 +58,12 @@ class FactorParameters:
     prior_precision: Array  # (r + 1,), of loadings in units of their columns
     columns: Columns
     floor: Array  # (d,), under the noise
+    features: Features
+    row_slopes: Array  # (r, Q), b
+    row_slope_variances: Array  # (r, Q), v
+    row_slope_precisions: Array  # (Q,), tau
+    column_slopes: Array  # (r + 1, Q), C
+    column_slope_precisions: Array  # (Q,), lambda, relative to prior_precision
     # Scales before the last step, to which `backtrack` returns.
     previous_scales: Array | None = None
 
@@ -66,12 +73,14 @@ class FactorParameters:
 
     @cached_property
     def mask_weights(self) -> Array:
-        """Weights of a block's mask: A, shifts of b and e, log of noise."""
+        """Weights of a block's mask: A, shifts of b and e, log of noise, features."""
         n_pairs = n_packed(self.n_factors)
         moments = self.loading_spreads.copy()
         moments[:n_pairs] += packed_outer(self.loadings[:-1])
         log_noise = LOG_2_PI + np.log(self.noise)
-        return _for_products(np.vstack([moments / self.noise, log_noise]))
+        return _for_products(
+            np.vstack([moments / self.noise, log_noise, self.features.directions])
+        )
 
     @cached_property
     def value_weights(self) -> Array:
@@ -91,9 +100,17 @@ class FactorParameters:
     @cached_property
     def column_priors(self) -> Array:
         """Prior means of the loadings, centered, (r + 1, d)."""
-        means = self.prior_mean[:, None] * self.columns.units
+        means = self.prior_mean[:, None] + self.column_slopes @ self.features.columns
+        means *= self.columns.units
         means[-1] -= self.columns.center
         return means
+
+    @property
+    def relative_loadings(self) -> Array:
+        """Loadings in units of their columns, not centered, (r + 1, d)."""
+        loadings = self.loadings.copy()
+        loadings[-1] += self.columns.center
+        return loadings / self.columns.units
 
     @cached_property
     def column_precisions(self) -> Array:
@@ -125,6 +142,9 @@ class Evidence:
     squares: Array
     log_noise: Array  # (n,), sums of log(2 pi psi)
     counts: Array  # (n,)
+    features: Array  # (Q, n), f
+    prior_means: Array  # (r, n), b f
+    prior_variances: Array  # (r, n), expected squares of (B - b) f
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,12 +169,17 @@ def collect_evidence(p: FactorParameters, block: Block) -> Evidence:
     by_mask = block.mask.project(p.mask_weights)
     # Squares of residuals need all digits: x^2 - 2 x a + a^2 would cancel.
     residuals, squares = block.centered_at(p.loadings[-1])
+    first = n_pairs + r + 2
+    features = p.features.describe_rows(by_mask[first:], block.counts)
     return Evidence(
         precisions=by_mask[:n_pairs],
         shifts=residuals.project(p.value_weights) - by_mask[n_pairs : n_pairs + r],
         squares=squares.project(1 / p.noise[None])[0] + by_mask[n_pairs + r],
-        log_noise=by_mask[-1],
+        log_noise=by_mask[first - 1],
         counts=block.counts,
+        features=features,
+        prior_means=p.row_slopes @ features,
+        prior_variances=p.row_slope_variances @ features**2,
     )
 
 
@@ -166,14 +191,17 @@ def infer(p: FactorParameters, evidence: Evidence, rows: slice) -> Posterior:
     bordered = np.empty((n_components, n_pairs + r + 1, len(counts)))
     log_joint = np.empty((n_components, len(counts)))
     for k, system in enumerate(bordered):
-        scale, precision, mean = p.scales[k], p.precisions[k], p.factor_means[k]
+        scale, precision = p.scales[k], p.precisions[k]
+        means = p.factor_means[k][:, None] + evidence.prior_means[:, rows]
+        pulls = precision @ means
         np.divide(evidence.precisions[:, rows], scale, out=system[:n_pairs])
         system[:n_pairs] += pack(precision)[:, None]
         np.divide(evidence.shifts[:, rows], scale, out=system[n_pairs:-1])
-        system[n_pairs:-1] += (precision @ mean)[:, None]
+        system[n_pairs:-1] += pulls
         system[-1] = evidence.squares[rows] / scale + evidence.log_noise[rows]
-        system[-1] += counts * np.log(scale) + mean @ precision @ mean
-        system[-1] += p.log_dets[k]
+        system[-1] += counts * np.log(scale) + p.log_dets[k]
+        system[-1] += np.einsum("qn,qn->n", means, pulls)
+        system[-1] += np.diag(precision) @ evidence.prior_variances[:, rows]
         # The border's corner loses the quadratic form of the factors' means.
         log_joint[k] = sweep(system, r)
         log_joint[k] += system[-1]

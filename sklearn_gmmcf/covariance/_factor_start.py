@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.covariance._factor_features import Features
 from sklearn_gmmcf.covariance._factor_inference import (
     FactorParameters,
     collect_evidence,
@@ -14,7 +15,9 @@ from sklearn_gmmcf.covariance._factor_inference import (
     infer,
     swept_together,
 )
+from sklearn_gmmcf.covariance._factor_step import choose_priors
 from sklearn_gmmcf.covariance._family import NEGLIGIBLE
+from sklearn_gmmcf.covariance._subspace import find_directions
 from sklearn_gmmcf.covariance._triangles import diagonal_indices, n_packed
 from sklearn_gmmcf.data import Block, Observed, observe
 
@@ -33,7 +36,7 @@ _SPREAD = 1e-6
 
 
 def start_loadings(
-    data: Observed, n_factors: int, noise_strength: float, min_variance: float
+    data: Observed, n_factors: int, features: Features, min_variance: float
 ) -> FactorParameters:
     """One component, whose loadings span the leading singular vectors of residuals.
 
@@ -41,7 +44,7 @@ def start_loadings(
     by the roots of the counts of their row and column, so that neither the busiest nor
     the rarest of these make the space.
     """
-    r, columns = n_factors, data.columns
+    r, columns, n_features = n_factors, data.columns, features.n_row_features
     known, units = columns.known, columns.units
     counts, squares, offset_square = _totals(data)
     least = min_variance / np.max(units[known]) ** 2
@@ -57,10 +60,14 @@ def start_loadings(
     loadings[0] = unit
     n_directions = min(r - 1, int(known.sum()))
     if n_directions:
-        directions, strengths = _leading_directions(data, counts, n_directions)
+        directions, strengths = find_directions(
+            data,
+            partial(_covary, units),
+            1 / np.sqrt(counts + _DAMPING),
+            n_directions,
+            _PASSES,
+        )
         shares = counts / counts.sum()
-        strong = strengths > np.sqrt(np.finfo(data.dtype).eps) * strengths[0]
-        directions, strengths = directions[strong], strengths[strong]
         sizes = np.sqrt(directions**2 @ shares)
         scales = np.sqrt(variance / (8 * n_directions)) / sizes
         scales *= len(strengths) * strengths / max(strengths.sum(), NEGLIGIBLE)
@@ -71,8 +78,9 @@ def start_loadings(
     spreads = np.zeros((n_packed(r + 1), len(known)))
     spread = _SPREAD / _PRECISION * variance * units**2
     spreads[diagonal_indices(r + 1)] = spread
-    noise = 0.5 * (squares + noise_strength * variance)
-    noise /= np.maximum(counts + noise_strength, NEGLIGIBLE)
+    priors = choose_priors(int(known.sum()))
+    noise = 0.5 * (squares + priors.noise * variance)
+    noise /= np.maximum(counts + priors.noise, NEGLIGIBLE)
     floor = np.maximum(min_variance, smallest * units**2)
     return FactorParameters(
         weights=np.ones(1),
@@ -87,6 +95,12 @@ def start_loadings(
         prior_precision=np.full(r + 1, _PRECISION / variance),
         columns=columns,
         floor=floor,
+        features=features,
+        row_slopes=np.zeros((r, n_features)),
+        row_slope_variances=np.full((r, n_features), _SPREAD),
+        row_slope_precisions=np.ones(n_features),
+        column_slopes=np.zeros((r + 1, len(features.columns))),
+        column_slope_precisions=np.ones(len(features.columns)),
     )
 
 
@@ -138,27 +152,7 @@ def _offsets(block: Block, units: Array) -> Array:
     return sums / (block.counts + _DAMPING)
 
 
-def _leading_directions(
-    data: Observed, counts: Array, n_directions: int
-) -> tuple[Array, Array]:
-    """Right singular vectors (q, d) of the damped residuals, and their values (q,)."""
-    known = data.columns.known
-    scale = 1 / np.sqrt(counts + _DAMPING)
-    directions = np.zeros((n_directions, len(known)))
-    # The seed is fixed, and unknown columns draw nothing, so that a column without
-    # observations changes no fit.
-    rng = np.random.default_rng(0)
-    directions[:, known] = rng.standard_normal((int(known.sum()), n_directions)).T
-    values = np.ones(n_directions)
-    for _ in range(_PASSES):
-        products = data.total(partial(_covary, directions * scale, data.columns.units))
-        basis, triangle = np.linalg.qr((products * scale)[:, known].T)
-        rotation, squares, _ = np.linalg.svd(triangle)
-        directions[:, known], values = (basis @ rotation).T, np.sqrt(squares)
-    return directions * scale, values
-
-
-def _covary(W: Array, units: Array, block: Block) -> Array:
+def _covary(units: Array, W: Array, block: Block) -> Array:
     """Products of directions (q, d) with the damped residuals and back."""
     offsets = _offsets(block, units)
     U = block.values.project(W / units) - offsets * block.mask.project(W)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.covariance._factor_features import learn_strengths, solve_slopes
 from sklearn_gmmcf.covariance._factor_inference import SWEEP_BYTES, FactorParameters
 from sklearn_gmmcf.covariance._family import NEGLIGIBLE, Statistics, chunks
 from sklearn_gmmcf.covariance._triangles import (
@@ -21,6 +22,8 @@ _MAX_SCALE = 100.0
 # Loadings, their prior and the noise are improved this often on the same statistics:
 # it costs little beside the E-step, and saves more than half of the passes.
 _COLUMN_STEPS = 3
+# Mean factors and slopes are improved this often in turn.
+_ROW_STEPS = 2
 # Largest precision of the prior in online EM, in units of the noise's precision: a
 # factor that few rows do not support would be switched off for good.
 _MAX_ONLINE_PRECISION = 1.0
@@ -62,7 +65,8 @@ class FactorStatistics(Statistics):
     sizes: Array  # (K,), of R
     entries: Array  # (K,), of R times a row's observed entries
     residuals: Array  # (K,), of R times a row's expected squared residuals over noise
-    factors: Array  # (K, r), of R z
+    feature_factors: Array  # (K, r, 1 + Q), of R z h^T with h = (1, f)
+    feature_moments: Array  # (K, 1 + Q, 1 + Q), of R h h^T
     factor_moments: Array  # (K, Q), of R z z^T
     column_weights: Array  # (d,), of weights over the mask
     column_squares: Array  # (d,), of c x^2
@@ -72,6 +76,17 @@ class FactorStatistics(Statistics):
     @property
     def size(self) -> float:
         return float(self.column_weights.sum())
+
+
+def choose_priors(n_columns: int) -> Priors:
+    """Strengths that grow with the number of columns, within bounds.
+
+    Ratings of many items bear, and need, stronger priors than tables.
+    """
+    return Priors(
+        noise=float(np.clip(n_columns / 30, 10, 30)),
+        covariance=float(np.clip(n_columns, 20, 100)),
+    )
 
 
 def maximize_columns(
@@ -87,23 +102,42 @@ def maximize_columns(
         pooled = strength * p.pooled_noise * units**2
         counts = np.maximum(statistics.column_weights + strength, NEGLIGIBLE)
         noise = np.maximum((residuals + pooled) / counts, p.floor)
-        prior_mean = np.zeros(len(loadings))
-        prior_mean[0] = (loadings[0] / units)[known].mean()
-        prior_mean[-1] = ((loadings[-1] + p.columns.center) / units)[known].mean()
         p = replace(
             p,
             loadings=loadings,
             loading_spreads=spreads,
             loading_log_dets=log_dets,
             noise=noise,
-            prior_mean=prior_mean,
         )
-        precision = 1 / _prior_variances(p).mean(axis=1)
+        prior_mean = np.zeros(len(loadings))
+        # Features of columns have mean 0.
+        prior_mean[[0, -1]] = p.relative_loadings[:, known][[0, -1]].mean(axis=1)
+        p = _maximize_column_slopes(replace(p, prior_mean=prior_mean))
+        squares = _prior_variances(p).sum(axis=1)
+        squares += p.column_slopes**2 @ p.column_slope_precisions
+        precision = known.sum() / squares
         if online:
             limit = _MAX_ONLINE_PRECISION / p.pooled_noise
             precision = np.minimum(precision, limit)
         p = replace(p, prior_precision=precision)
     return p
+
+
+def _maximize_column_slopes(p: FactorParameters) -> FactorParameters:
+    """Slopes of the loadings on the features of columns, and their strengths."""
+    features = p.features
+    if not len(features.columns):
+        return p
+    gaps = np.where(p.columns.known, p.relative_loadings - p.prior_mean[:, None], 0.0)
+    inverse = np.linalg.inv(
+        features.column_moments + np.diag(p.column_slope_precisions)
+    )
+    slopes = gaps @ features.columns.T @ inverse
+    n = len(slopes)
+    squares = p.prior_precision @ slopes**2 + n * np.diag(inverse)
+    return replace(
+        p, column_slopes=slopes, column_slope_precisions=learn_strengths(squares, n)
+    )
 
 
 def _solve_columns(
@@ -135,18 +169,56 @@ def _solve_columns(
     return bordered[n_pairs:-1], bordered[:n_pairs], log_dets, residuals
 
 
+def maximize_rows(
+    statistics: FactorStatistics, p: FactorParameters, priors: Priors
+) -> FactorParameters:
+    """Mean factors of components, and slopes of the factors on features of rows."""
+    first = statistics.feature_factors[:, :, 0]
+    crossed = statistics.feature_factors[:, :, 1:]
+    sums = statistics.feature_moments[:, 0, 1:]
+    moments = statistics.feature_moments[:, 1:, 1:]
+    means, slopes, strengths = p.factor_means, p.row_slopes, p.row_slope_precisions
+    several = len(p.weights) > 1
+    for _ in range(_ROW_STEPS if len(strengths) else 1):
+        if len(strengths):
+            gaps = crossed - means[:, :, None] * sums[:, None]
+            slopes = solve_slopes(p.precisions, gaps, moments, strengths, slopes)
+        if several:
+            means = first - sums @ slopes.T
+            means /= (statistics.sizes + priors.mean)[:, None]
+    precisions = np.einsum("kii,kqq->iq", p.precisions, moments)
+    variances = 1 / (precisions + strengths)
+    squares = (slopes**2 + variances).sum(axis=0)
+    return replace(
+        p,
+        factor_means=means,
+        row_slopes=slopes,
+        row_slope_variances=variances,
+        row_slope_precisions=learn_strengths(squares, len(slopes)),
+    )
+
+
 def maximize_components(
     statistics: FactorStatistics, p: FactorParameters, priors: Priors
 ) -> FactorParameters:
-    """Weights, noise scales, and the distribution of the factors of components."""
-    r = p.n_factors
-    sizes, factors = statistics.sizes, statistics.factors
-    means = factors / (sizes + priors.mean)[:, None]
+    """Weights, noise scales, and covariances of the factors of components."""
+    r, sizes, means = p.n_factors, statistics.sizes, p.factor_means
+    # About the means D h, with h = (1, f) and D = (nu, b).
+    D = np.concatenate(
+        [
+            means[:, :, None],
+            np.broadcast_to(p.row_slopes, (len(means), *p.row_slopes.shape)),
+        ],
+        axis=2,
+    )
+    crossed = D @ np.swapaxes(statistics.feature_factors, 1, 2)
     covariances = unpack(statistics.factor_moments.T)
-    crossed = means[:, :, None] * factors[:, None]
-    covariances -= crossed + crossed.transpose(0, 2, 1)
-    counts = (sizes + priors.mean)[:, None, None]
-    covariances += counts * means[:, :, None] * means[:, None]
+    covariances -= crossed + np.swapaxes(crossed, 1, 2)
+    covariances += D @ statistics.feature_moments @ np.swapaxes(D, 1, 2)
+    squares = np.diagonal(statistics.feature_moments[:, 1:, 1:], axis1=1, axis2=2)
+    uncertain = squares @ p.row_slope_variances.T  # (K, r)
+    covariances += uncertain[:, :, None] * np.eye(r)
+    covariances += priors.mean * means[:, :, None] * means[:, None]
     covariances += priors.covariance * np.eye(r)
     covariances /= (sizes + priors.covariance)[:, None, None]
     scales = statistics.residuals + priors.scale
@@ -159,7 +231,6 @@ def maximize_components(
         p,
         weights=(sizes + priors.weight) / (sizes + priors.weight).sum(),
         scales=np.clip(scales, max(1 / _MAX_SCALE, floor), _MAX_SCALE),
-        factor_means=means,
         covariances=covariances,
         previous_scales=p.scales,
     )
@@ -176,6 +247,7 @@ def log_prior(p: FactorParameters, priors: Priors) -> float:
         - known.sum() * (len(p.loadings) + np.log(p.prior_precision).sum())
         - log_dets[known].sum()
     )
+    value += _log_slope_priors(p)
     if len(p.weights) == 1:
         return float(value)
     value += priors.weight * np.sum(np.log(len(p.weights) * p.weights))
@@ -185,6 +257,18 @@ def log_prior(p: FactorParameters, priors: Priors) -> float:
     means = p.factor_means
     lengths = np.einsum("ki,kij,kj->", means, p.precisions, means)
     return float(value - 0.5 * priors.mean * lengths)
+
+
+def _log_slope_priors(p: FactorParameters) -> float:
+    """Divergences of the slopes' posteriors from their priors, negated."""
+    strengths, variances = p.row_slope_precisions, p.row_slope_variances
+    ratios = strengths * variances
+    value = np.sum(strengths * p.row_slopes**2 + ratios - 1 - np.log(ratios))
+    strengths = p.column_slope_precisions
+    value += p.prior_precision @ p.column_slopes**2 @ strengths
+    _, log_det = np.linalg.slogdet(p.features.column_moments + np.diag(strengths))
+    value += len(p.loadings) * (log_det - np.log(strengths).sum())
+    return -0.5 * float(value)
 
 
 def _prior_variances(p: FactorParameters) -> Array:
