@@ -370,6 +370,7 @@ class BaseObservedMixture(
             ensure_min_samples=0,
             input_name="values",
         )
+        self._check_modeled(columns)
         if values.shape != rows.shape:
             raise ValueError(
                 "values should be 1d and as long as the entries, but got the shape "
@@ -557,6 +558,7 @@ class BaseObservedMixture(
             earlier=earlier,
             keep=True,
             executor=threads(self.n_jobs),
+            **self._describe_columns(),
             **get_block_options(family),
         )
         n_rows = data.shape[0]
@@ -565,7 +567,7 @@ class BaseObservedMixture(
                 f"n_components={self.n_components} should be at most the number of "
                 f"rows with a positive weight, but X has n_samples={n_rows} of them."
             )
-        unknown = np.flatnonzero(~data.columns.known)
+        unknown = np.flatnonzero(~data.columns.known & data.columns.modeled)
         if unknown.size:
             warn_user(
                 UnobservedColumnsWarning(
@@ -574,6 +576,20 @@ class BaseObservedMixture(
                 )
             )
         return data
+
+    def _check_modeled(self, columns: Array) -> None:
+        """Refuse entries of covariates, which have no density."""
+        covariates = np.isin(columns, self._model.columns.covariates)
+        if covariates.any():
+            first = columns[[np.argmax(covariates)]]
+            raise ValueError(
+                f"Column {self._list_columns(first)} is one of the covariates, which "
+                "are not modeled. Leave out its entries."
+            )
+
+    def _describe_columns(self) -> dict[str, Any]:
+        """What the user says of the columns, as options of `open_data`."""
+        return {}
 
     def _list_columns(self, columns: Array) -> str:
         """Names of the first of some columns, for a message."""

@@ -34,6 +34,7 @@ _FAMILY_OPTIONS = (
     "covariance_precision_prior",
     "min_effective_count",
     "n_factors",
+    "mask_rank",
 )
 # Options that a family ignores rather than refuses.
 _IGNORED_OPTIONS = {"factor": {"reg_covar"}}
@@ -77,6 +78,26 @@ class MaskedGaussianMixture(BaseObservedMixture):
         Number of factors r of 'factor', the row's offset included. Factors that the
         data do not support are switched off, so too many cost time rather than
         accuracy.
+
+    mask_rank : int or 'auto', default='auto'
+        How many directions of *which entries are observed* inform factors and loadings,
+        at most; 'auto' is 60. 0 learns from values alone, which is right where entries
+        are missing at random. 'factor' only; see Notes.
+
+    covariates : list of int or str, default=None
+        Columns of X, by index or name, that describe the row, such as the age of a
+        user: they inform the row's factors, and are not modeled themselves. Missing
+        ones count as the mean of their column. `transform` returns them as they are,
+        and `recommend` leaves them out. In sparse X zeros of covariates must be stored.
+        'factor' only.
+
+    column_features : array-like, sparse matrix or DataFrame of shape \
+            (n_features, n_column_features), default=None
+        Features of the columns, such as the genres of an item, NaN where missing: they
+        inform the columns' loadings, so that columns without observations are
+        completed by them. One row for each column of X (of covariates ignored); the
+        rows of a pandas DataFrame are matched by its index to the names of the columns,
+        unless it is 0, 1, .... 'factor' only.
 
     missing_values : float, default=np.nan
         The value that marks a missing entry. NaN elsewhere is then an error.
@@ -335,6 +356,12 @@ class MaskedGaussianMixture(BaseObservedMixture):
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "covariance_type": [StrOptions(set(FAMILIES)), Family],
         "n_factors": [Interval(Integral, 1, None, closed="left")],
+        "mask_rank": [
+            Interval(Integral, 0, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "covariates": ["array-like", None],
+        "column_features": ["array-like", "sparse matrix", None],
         "missing_values": [Interval(Real, None, None, closed="neither"), "nan"],
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
@@ -363,6 +390,9 @@ class MaskedGaussianMixture(BaseObservedMixture):
         *,
         covariance_type: str | Family[Any, Any] = "spherical",
         n_factors: int = 10,
+        mask_rank: int | str = "auto",
+        covariates: Any = None,
+        column_features: Any = None,
         missing_values: float = np.nan,
         tol: float = 1e-3,
         reg_covar: float = 1e-6,
@@ -385,6 +415,9 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self.n_components = n_components
         self.covariance_type = covariance_type
         self.n_factors = n_factors
+        self.mask_rank = mask_rank
+        self.covariates = covariates
+        self.column_features = column_features
         self.missing_values = missing_values
         self.tol = tol
         self.reg_covar = reg_covar
@@ -664,6 +697,10 @@ class MaskedGaussianMixture(BaseObservedMixture):
             ignored = _IGNORED_OPTIONS.get(self.covariance_type, set())
             self._check_options(set(_FAMILY_OPTIONS) - set(options) - ignored)
             family = kind(**{name: getattr(self, name) for name in options})
+        if not family.takes_features:
+            for name in ("covariates", "column_features"):
+                if getattr(self, name) is not None:
+                    self._raise_no_use(name, None)
         for name in {field.name for field in fields(UserInit)} - set(family.init_names):
             if getattr(self, f"{name}_init") is not None:
                 self._raise_no_use(f"{name}_init", None)
@@ -682,6 +719,12 @@ class MaskedGaussianMixture(BaseObservedMixture):
             f"covariance_type={self.covariance_type!r} has no use for {option}. "
             f"Leave it at {default!r}, or choose another covariance_type."
         )
+
+    def _describe_columns(self) -> dict[str, Any]:
+        return {
+            "covariates": self.covariates,
+            "column_features": self.column_features,
+        }
 
     def _previous_model(self, family: Family[Any, Any]) -> Model | None:
         """The fit that warm_start continues."""

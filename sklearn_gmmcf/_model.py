@@ -155,10 +155,10 @@ class Model:
         Columns are -1 and the others NaN where fewer are left.
         """
         completed, *std = self.complete(dtype, with_std, block)
-        ranked = completed
+        ranked = completed.copy()
         if exclude_observed:
-            ranked = completed.copy()
             block.restore(ranked, value=-np.inf)
+        ranked[:, self.columns.covariates] = -np.inf
         n_found = min(n_items, self.n_columns)
         best = _find_largest(ranked, n_found)
         found = np.take_along_axis(ranked, best, axis=1) > -np.inf

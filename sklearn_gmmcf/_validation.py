@@ -11,6 +11,7 @@ from sklearn.utils.validation import validate_data
 from sklearn_gmmcf._sklearn import check_sample_weight, get_output_container
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.data import Blocks, check_readable, observe
+from sklearn_gmmcf.data._column_features import check_column_features, find_columns
 from sklearn_gmmcf.data._dask import is_dask, observe_chunks
 
 
@@ -21,6 +22,8 @@ def open_data(
     reset: bool,
     min_rows: int = 1,
     sample_weight: Any = None,
+    covariates: Any = None,
+    column_features: Any = None,
     **options: Any,
 ) -> Blocks:
     """Validate X, and decide which of its entries are observed.
@@ -29,9 +32,20 @@ def open_data(
     ----------
     reset : bool
         Whether the estimator learns the number and names of the columns.
+    covariates, column_features
+        As the user gave them, in fit.
     options
         See `observe`; `keep` does not concern Dask arrays.
     """
+
+    def describe_columns() -> dict[str, Any]:
+        n_columns = estimator.n_features_in_
+        names = getattr(estimator, "feature_names_in_", None)
+        return {
+            "covariates": find_columns(covariates, names, n_columns),
+            "features": check_column_features(column_features, names, n_columns),
+        }
+
     if is_dask(X):  # its chunks are validated where they lie
         if X.shape[0] < min_rows:
             raise ValueError(
@@ -41,7 +55,7 @@ def open_data(
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         options.pop("keep", None)
         weights = check_weights(sample_weight, X)
-        return observe_chunks(X, weights=weights, **options)
+        return observe_chunks(X, weights=weights, **describe_columns(), **options)
     check_readable(X)
     validated = validate_data(
         estimator,
@@ -53,7 +67,7 @@ def open_data(
         ensure_min_samples=min_rows,
     )
     weights = check_weights(sample_weight, validated)
-    return observe(validated, given=X, weights=weights, **options)
+    return observe(validated, given=X, weights=weights, **describe_columns(), **options)
 
 
 def check_weights(sample_weight: Any, X: Any) -> Array | None:

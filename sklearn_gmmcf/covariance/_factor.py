@@ -94,7 +94,8 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         Floor under the noise variance of each column (squared units of the data).
 
     mask_rank : int or 'auto', default='auto'
-        Number of directions of the mask that inform the priors.
+        Number of directions of the mask that inform the priors of factors and loadings,
+        at most; 'auto' is 60, and 0 leaves the mask out.
 
     priors : Priors or None, default=None
         Strengths of the priors. None lets them grow with the number of columns.
@@ -123,6 +124,7 @@ class Factor(Family[FactorParameters, FactorStatistics]):
     log_joint_is_bound = True
     conditional_is_predictive = True
     start_is_seeded = False
+    takes_features = True
     unknown_columns = "the mean of the other columns and the row's offset from it"
 
     n_factors: int = 10
@@ -427,26 +429,31 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         p, r = parameters, parameters.n_factors
         samples = []
         for k, size in enumerate(sizes):
-            root = np.linalg.cholesky(p.covariances[k])
+            root = np.linalg.cholesky(p.marginal_covariance(k))
             factors = p.factor_means[k] + rng.standard_normal((size, r)) @ root.T
             pairs = packed_outer(np.vstack([factors.T, np.ones(size)]))
             spreads = pairs.T @ double_off_diagonal(p.loading_spreads)
             variances = p.scales[k] * p.noise + spreads
             noise = np.sqrt(variances) * rng.standard_normal(variances.shape)
-            samples.append(factors @ p.loadings[:-1] + p.loadings[-1] + noise)
+            rows = factors @ p.loadings[:-1] + p.loadings[-1] + noise
+            rows[:, p.columns.covariates] = 0.0  # their means
+            samples.append(rows)
         return samples
 
     def covariance(
         self, parameters: FactorParameters, component: int, columns: Array
     ) -> Array:
         p = parameters
+        factors = p.marginal_covariance(component)
         mean = np.append(p.factor_means[component], 1.0)
         pairs = packed_outer(mean[:, None])[:, 0]
-        pairs[: n_packed(p.n_factors)] += pack(p.covariances[component])
+        pairs[: n_packed(p.n_factors)] += pack(factors)
         spreads = pairs @ double_off_diagonal(p.loading_spreads[:, columns])
         noise = p.scales[component] * p.noise[columns] + spreads
-        loadings = p.loadings[:-1, columns]
-        return loadings.T @ p.covariances[component] @ loadings + np.diag(noise)
+        modeled = p.columns.modeled[columns]
+        noise = np.where(modeled, noise, p.columns.variances[columns])
+        loadings = p.loadings[:-1, columns] * modeled
+        return loadings.T @ factors @ loadings + np.diag(noise)
 
     def n_parameters(self, parameters: FactorParameters, n_columns: int) -> int:
         # More factors than the columns can tell apart are switched off, and no number
@@ -454,7 +461,8 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         n_components, r = parameters.factor_means.shape
         counts = (_count_parameters(n_components, q + 1, n_columns) for q in range(r))
         n_moments = n_components * (n_columns + n_packed(n_columns))
-        return min(max(counts), n_moments + n_components - 1)
+        n_slopes = round(parameters.n_effective_slopes)
+        return min(max(counts), n_moments + n_components - 1) + n_slopes
 
     def attributes(
         self, parameters: FactorParameters, columns: Columns
@@ -462,13 +470,15 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         p = parameters
         order, signs = _arrange(p)
         covariances = p.covariances[:, order[:, None], order]
-        means = p.factor_means @ p.loadings[:-1] + p.loadings[-1] + columns.center
+        # Covariates are not modeled: they have their observed moments alone.
+        loadings = p.loadings * columns.modeled
+        means = p.factor_means @ loadings[:-1] + loadings[-1] + columns.center
         return {
             "weights_": p.weights.copy(),
             "means_": means,
-            "components_": p.loadings[order] * signs[:, None],
-            "intercept_": p.loadings[-1] + columns.center,
-            "noise_variance_": p.noise.copy(),
+            "components_": loadings[order] * signs[:, None],
+            "intercept_": loadings[-1] + columns.center,
+            "noise_variance_": np.where(columns.modeled, p.noise, columns.variances),
             "noise_scale_": p.scales.copy(),
             "factor_means_": p.factor_means[:, order] * signs,
             "factor_covariances_": covariances * signs[:, None] * signs,
@@ -491,9 +501,10 @@ def _count_parameters(n_components: int, r: int, d: int) -> int:
 
 def _arrange(p: FactorParameters) -> tuple[Array, Array]:
     """Order and signs of the factors (r,): the offset, and the others by size."""
-    sizes = np.sum(p.loadings[:-1] ** 2, axis=1)
+    loadings = p.loadings * p.columns.modeled
+    sizes = np.sum(loadings[:-1] ** 2, axis=1)
     order = np.append(0, 1 + np.argsort(-sizes[1:], kind="stable"))
-    components = p.loadings[order]
+    components = loadings[order]
     largest = np.abs(components).argmax(axis=1)
     signs = np.where(components[np.arange(len(order)), largest] < 0, -1.0, 1.0)
     return order, signs

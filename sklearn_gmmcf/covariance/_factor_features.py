@@ -7,7 +7,8 @@ and column counts and a few leading singular vectors V of
 
 a row has the features :math:`f_i = [W m_i / \sqrt{D_i}, \log(1 + n_i)]` and a column
 :math:`g_j = [W_j, \log(1 + n_j)]`, where :math:`W = V^T D_j^{-1/2}`, centered and
-divided by their standard deviations. Priors are linear in them,
+divided by their standard deviations. Known features of rows (covariates) and of
+columns are appended to them. Priors are linear in all,
 
 .. math::
     z_i | k \sim N(\nu_k + B f_i, \Lambda_k), \quad B_{lq} \sim N(0, 1 / \tau_q), \quad
@@ -20,8 +21,8 @@ with posteriors :math:`q(B) = \prod N(b_{lq}, v_{lq})` and q(C), and learned str
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -49,75 +50,101 @@ class Features:
     """Features that are learned once: constants of the parameters."""
 
     directions: Array  # (q, d), W
-    row_centers: Array  # (Q,)
-    row_factors: Array  # (Q,), reciprocal standard deviations; 0 of constant features
-    row_covariance: Array  # (Q, Q), of the features of rows
-    columns: Array  # (Q, d), features of columns, 0 of unknown ones
+    centers: Array  # (q + 1,), of the mask's features of rows; none if all are constant
+    factors: Array  # (q + 1,), their reciprocal standard deviations; 0 of constant ones
+    row_covariance: Array  # (Q, Q), of the features of rows, covariates last
+    columns: Array  # (Q', d), features of columns
 
     @property
     def n_row_features(self) -> int:
-        return len(self.row_centers)
+        return len(self.row_covariance)
 
-    @cached_property
-    def column_moments(self) -> Array:
-        """Sums of products of the features of columns, (Q, Q)."""
-        return self.columns @ self.columns.T
-
-    def describe_rows(self, projections: Array, counts: Array) -> Array:
+    def describe_rows(self, projections: Array, block: Block) -> Array:
         """Features (Q, n) of rows, from products of the mask with W (q, n)."""
-        if not self.n_row_features:
-            return np.empty((0, len(counts)))
+        if not len(self.centers):
+            return block.covariates
+        counts = block.counts
         raw = np.vstack(
             [projections / np.sqrt(counts + _ROW_DAMPING), np.log1p(counts)]
         )
-        features = (raw - self.row_centers[:, None]) * self.row_factors[:, None]
+        features = (raw - self.centers[:, None]) * self.factors[:, None]
         features[:, counts == 0] = 0.0
-        return features
+        return np.vstack([features, block.covariates])
 
 
 def learn_features(data: Observed, mask_rank: int | str) -> Features:
-    """Features of the mask of data, `mask_rank` directions of it ('auto': up to 60)."""
-    known = data.columns.known
-    n_known = int(known.sum())
+    """Features of rows and columns, of `mask_rank` directions of the mask.
+
+    'auto' takes up to 60 directions.
+    """
+    columns = data.columns
+    n_known = int(columns.known.sum())
     rank = _MAX_DIRECTIONS if mask_rank == "auto" else int(mask_rank)
     rank = min(rank, n_known - 1, data.shape[0] // 4)
-    if rank < 1:
-        return _no_features(data.shape[1])
-    counts = data.total(lambda block: block.mask.collect(block.weights[None]))[0]
-    scale = np.where(known, 1 / np.sqrt(counts + _COLUMN_DAMPING), 0.0)
+    of_mask, of_columns = _no_mask_features(len(columns.known)), []
+    if rank >= 1:
+        counts = data.total(lambda block: block.mask.collect(block.weights[None]))[0]
+        of_mask = _learn_directions(data, rank, counts)
+        described = np.vstack([of_mask.directions, np.log1p(counts)])
+        of_columns.append(_standardize(described, columns.known, columns.known))
+    if columns.features is not None:
+        known = columns.known
+        of_columns.append(_standardize(columns.features, known, columns.modeled))
+    together = np.vstack([np.empty((0, len(columns.known))), *of_columns])
+    if not of_mask.factors.any() and not together[: len(of_mask.factors)].any():
+        # Without missing entries the mask tells nothing.
+        together = together[len(of_mask.factors) :]
+        of_mask = _no_mask_features(len(columns.known))
+    features = replace(of_mask, columns=together)
+    sums = data.total(partial(_sum_features, features))
+    means = sums[0, 1:] / sums[0, 0]
+    covariance = sums[1:, 1:] / sums[0, 0] - np.outer(means, means)
+    return replace(features, row_covariance=covariance)
+
+
+def _learn_directions(data: Observed, rank: int, counts: Array) -> Features:
+    """Directions of the mask, and how they vary over rows."""
+    scale = np.where(data.columns.known, 1 / np.sqrt(counts + _COLUMN_DAMPING), 0.0)
     directions, _ = find_directions(data, _covary_mask, scale, rank, _PASSES)
-    raw = Features(
+    q = len(directions)
+    raw = replace(
+        _no_mask_features(len(counts)),
         directions=directions,
-        row_centers=np.zeros(len(directions) + 1),
-        row_factors=np.ones(len(directions) + 1),
-        row_covariance=np.empty((0, 0)),
-        columns=np.empty((0, 0)),
+        centers=np.zeros(q + 1),
+        factors=np.ones(q + 1),
     )
-    sums = data.total(partial(_sum_features, raw))
-    weight = sums[0, 0]
-    centers = sums[0, 1:] / weight
-    covariance = sums[1:, 1:] / weight - np.outer(centers, centers)
-    factors = _reciprocals(np.sqrt(np.maximum(np.diag(covariance), 0.0)))
-    of_columns = np.vstack([directions, np.log1p(counts)])
-    of_columns -= of_columns[:, known].mean(axis=1, keepdims=True)
-    of_columns *= _reciprocals(of_columns[:, known].std(axis=1))[:, None]
-    of_columns[:, ~known] = 0.0
-    if not factors.any() and not of_columns.any():
-        return _no_features(data.shape[1])
-    return Features(
-        directions=directions,
-        row_centers=centers,
-        row_factors=factors,
-        row_covariance=covariance * factors * factors[:, None],
-        columns=of_columns,
-    )
+    sums = data.total(partial(_sum_features, raw))[: q + 2, : q + 2]
+    centers = sums[0, 1:] / sums[0, 0]
+    variances = np.diag(sums)[1:] / sums[0, 0] - centers**2
+    factors = _reciprocals(np.sqrt(np.maximum(variances, 0.0)))
+    return replace(raw, centers=centers, factors=factors)
 
 
-def _no_features(d: int) -> Features:
+def _no_mask_features(d: int) -> Features:
     nothing = np.empty(0)
     return Features(
-        np.empty((0, d)), nothing, nothing, np.empty((0, 0)), np.empty((0, d))
+        directions=np.empty((0, d)),
+        centers=nothing,
+        factors=nothing,
+        row_covariance=np.empty((0, 0)),
+        columns=np.empty((0, d)),
     )
+
+
+def _standardize(features: Array, known: Array, described: Array) -> Array:
+    """Features of columns with mean 0 and variance 1 over the known columns.
+
+    They are 0 where missing, and in columns that are not described.
+    """
+    present = known & ~np.isnan(features)
+    n = np.maximum(present.sum(axis=1, keepdims=True), 1)
+    gaps = np.where(present, features, 0.0)
+    means = gaps.sum(axis=1, keepdims=True) / n
+    gaps = np.where(present, features - means, 0.0)
+    n_known = max(int(known.sum()), 1)
+    scales = np.sqrt((gaps**2).sum(axis=1, keepdims=True) / n_known)
+    standardized = (features - means) * _reciprocals(scales)
+    return np.where(described & ~np.isnan(features), standardized, 0.0)
 
 
 def _reciprocals(scales: Array) -> Array:
@@ -135,7 +162,7 @@ def _covary_mask(W: Array, block: Block) -> Array:
 def _sum_features(features: Features, block: Block) -> Array:
     """Weighted second moments of [1; f] over rows with entries, (Q + 1, Q + 1)."""
     projections = block.mask.project(features.directions)
-    described = features.describe_rows(projections, block.counts)
+    described = features.describe_rows(projections, block)
     extended = np.vstack([np.ones(len(block.weights)), described])
     return (extended * (block.weights * (block.counts > 0))) @ extended.T
 

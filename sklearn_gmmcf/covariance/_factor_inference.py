@@ -106,11 +106,30 @@ class FactorParameters:
         return means
 
     @property
+    def n_effective_slopes(self) -> float:
+        """How many of the shrunk slopes of factors on features of rows count."""
+        shrinkage = self.row_slope_variances * self.row_slope_precisions
+        return float(np.sum(1 - shrinkage))
+
+    def marginal_covariance(self, component: int) -> Array:
+        """Covariance of the factors of rows whose features vary, (r, r)."""
+        spread = self.features.row_covariance
+        slopes = self.row_slopes
+        uncertain = np.diag(self.row_slope_variances @ np.diag(spread))
+        return self.covariances[component] + slopes @ spread @ slopes.T + uncertain
+
+    @property
     def relative_loadings(self) -> Array:
         """Loadings in units of their columns, not centered, (r + 1, d)."""
         loadings = self.loadings.copy()
         loadings[-1] += self.columns.center
         return loadings / self.columns.units
+
+    @cached_property
+    def column_feature_moments(self) -> Array:
+        """Sums of products of the features of the known columns, (Q, Q)."""
+        features = self.features.columns[:, self.columns.known]
+        return features @ features.T
 
     @cached_property
     def column_precisions(self) -> Array:
@@ -170,7 +189,7 @@ def collect_evidence(p: FactorParameters, block: Block) -> Evidence:
     # Squares of residuals need all digits: x^2 - 2 x a + a^2 would cancel.
     residuals, squares = block.centered_at(p.loadings[-1])
     first = n_pairs + r + 2
-    features = p.features.describe_rows(by_mask[first:], block.counts)
+    features = p.features.describe_rows(by_mask[first:], block)
     return Evidence(
         precisions=by_mask[:n_pairs],
         shifts=residuals.project(p.value_weights) - by_mask[n_pairs : n_pairs + r],

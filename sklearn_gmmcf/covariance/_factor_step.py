@@ -109,9 +109,9 @@ def maximize_columns(
             loading_log_dets=log_dets,
             noise=noise,
         )
+        unexplained = p.relative_loadings - p.column_slopes @ p.features.columns
         prior_mean = np.zeros(len(loadings))
-        # Features of columns have mean 0.
-        prior_mean[[0, -1]] = p.relative_loadings[:, known][[0, -1]].mean(axis=1)
+        prior_mean[[0, -1]] = unexplained[:, known][[0, -1]].mean(axis=1)
         p = _maximize_column_slopes(replace(p, prior_mean=prior_mean))
         squares = _prior_variances(p).sum(axis=1)
         squares += p.column_slopes**2 @ p.column_slope_precisions
@@ -130,7 +130,7 @@ def _maximize_column_slopes(p: FactorParameters) -> FactorParameters:
         return p
     gaps = np.where(p.columns.known, p.relative_loadings - p.prior_mean[:, None], 0.0)
     inverse = np.linalg.inv(
-        features.column_moments + np.diag(p.column_slope_precisions)
+        p.column_feature_moments + np.diag(p.column_slope_precisions)
     )
     slopes = gaps @ features.columns.T @ inverse
     n = len(slopes)
@@ -266,7 +266,7 @@ def _log_slope_priors(p: FactorParameters) -> float:
     value = np.sum(strengths * p.row_slopes**2 + ratios - 1 - np.log(ratios))
     strengths = p.column_slope_precisions
     value += p.prior_precision @ p.column_slopes**2 @ strengths
-    _, log_det = np.linalg.slogdet(p.features.column_moments + np.diag(strengths))
+    _, log_det = np.linalg.slogdet(p.column_feature_moments + np.diag(strengths))
     value += len(p.loadings) * (log_det - np.log(strengths).sum())
     return -0.5 * float(value)
 

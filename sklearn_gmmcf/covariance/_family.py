@@ -142,6 +142,8 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
     conditional_is_predictive: ClassVar[bool] = False
     #: Whether the start depends on a seed; if not, further starts would be the same.
     start_is_seeded: ClassVar[bool] = True
+    #: Whether it learns from covariates and from features of columns.
+    takes_features: ClassVar[bool] = False
     #: How it completes columns that were never observed, for a warning.
     unknown_columns: ClassVar[str] = "the mean of all observed entries"
 

@@ -46,6 +46,7 @@ class Block(ABC):
     weights: Array  # (n,)
     counts: Array  # (n,), how many entries each row has observed
     squared_norms: Array  # (n,), sums of the squared values of each row
+    covariates: Array  # (p, n), of mean 0 and variance 1; 0 where missing
     values: Matrix
     mask: Matrix
 
@@ -87,15 +88,24 @@ class Block(ABC):
 
     @abstractmethod
     def missing(self) -> tuple[Array, Array]:
-        """Rows, counted from the first of the block, and columns not observed, (m,)."""
+        """Rows, counted from the first of the block, and columns not observed, (m,).
+
+        Covariates are none of them.
+        """
 
     @abstractmethod
     def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:
-        """Raw values at some entries, and whether they are observed, both (m,)."""
+        """Raw values at some entries, and whether they are observed, both (m,).
+
+        Covariates are returned as they are, missing ones too.
+        """
 
     @abstractmethod
     def restore(self, completed: Array, value: float | None = None) -> None:
-        """Write the observed raw values, or ``value`` in their place, into (n, d)."""
+        """Write the observed raw values, or ``value`` in their place, into (n, d).
+
+        Covariates are written as they are, missing ones too.
+        """
 
 
 class RowArray(NamedTuple):
@@ -177,9 +187,8 @@ class Blocks(ABC):
         # without observations changes nothing.
         rng = np.random.default_rng(0)
         directions = np.zeros((2, self.shape[1]))
-        directions[:, self.columns.known] = rng.standard_normal(
-            (int(self.columns.known.sum()), 2)
-        ).T
+        read = self.columns.known | ~self.columns.modeled
+        directions[:, read] = rng.standard_normal((int(read.sum()), 2)).T
         directions[0] /= self.columns.units  # so that values count as much as the mask
         keys = np.concatenate(list(self.map(lambda block: block.row_keys(*directions))))
         _, first, groups = np.unique(keys, return_index=True, return_inverse=True)

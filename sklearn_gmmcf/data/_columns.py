@@ -1,8 +1,11 @@
-"""Centers and units of the columns, learned from their observed entries."""
+"""Centers and units of the columns, learned from their observed entries.
+
+Covariates are columns that describe the row: they are read, but not modeled.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,14 +19,39 @@ _SAMPLING_VARIANCE = 2.5
 _ROUNDING = 16 * float(np.finfo(np.float64).eps)
 
 
+def no_covariates() -> Array:
+    """The indices of no columns."""
+    return np.empty(0, dtype=np.intp)
+
+
 @dataclass(frozen=True, eq=False)
 class Columns:
     """Where the columns lie, in which units, and which have ever been observed."""
 
     center: Array  # (d,), subtracted from the values before all computations
-    known: Array  # (d,), bool
+    known: Array  # (d,), bool; never of covariates
     variances: Array  # (d,), of the observed entries about their mean; 0 of none
     units: Array  # (d,), standard deviations, shrunk where they rest on few entries
+    covariates: Array = field(default_factory=no_covariates)  # (p,), their indices
+    # (q, d), what the user knows of the columns, NaN where missing
+    features: Array | None = None
+
+    @property
+    def modeled(self) -> Array:
+        """Which columns are no covariates, (d,)."""
+        modeled = np.ones(len(self.known), dtype=bool)
+        modeled[self.covariates] = False
+        return modeled
+
+    def standardize(self, values: Array, observed: Array) -> Array:
+        """Covariates (p, n) with mean 0 and variance 1, from raw values (n, p).
+
+        Missing ones count as their mean, constant ones tell nothing.
+        """
+        scales = np.sqrt(self.variances[self.covariates])
+        factors = np.divide(1, scales, out=np.zeros_like(scales), where=scales > 0)
+        values = np.where(observed, values, self.center[self.covariates])
+        return ((values - self.center[self.covariates]) * factors).T
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +74,11 @@ class ColumnTotals:
 
 
 def learn_columns(
-    totals: ColumnTotals, earlier: Columns | None, anchored: bool
+    totals: ColumnTotals,
+    earlier: Columns | None,
+    anchored: bool,
+    covariates: Array,
+    features: Array | None,
 ) -> Columns:
     """Centers are the means of the columns' observed entries.
 
@@ -59,20 +91,28 @@ def learn_columns(
         do not observe.
     anchored : bool
         Columns known earlier stay as they are, so that statistics about them add up.
+    covariates, features
+        See `Columns`; ``earlier`` brings its own.
     """
-    counts, known = totals.counts, totals.counts > 0
+    if earlier is not None:
+        covariates, features = earlier.covariates, earlier.features
+    counts, found = totals.counts, totals.counts > 0
+    modeled = counts.copy()
+    modeled[covariates] = 0.0
+    known = modeled > 0
     # Equal values leave the rounding error of their mean.
     squares = np.where(
         totals.squares > counts * (_ROUNDING * totals.means) ** 2, totals.squares, 0.0
     )
-    variances = np.divide(squares, counts, out=np.zeros_like(counts), where=known)
-    overall = np.average(totals.means, weights=counts) if known.any() else 0.0
-    center = np.where(known, totals.means, overall)
-    units = learn_units(counts, squares)
+    variances = np.divide(squares, counts, out=np.zeros_like(counts), where=found)
+    overall = np.average(totals.means, weights=modeled) if known.any() else 0.0
+    center = np.where(found, totals.means, overall)
+    units = learn_units(modeled, squares)
     if earlier is not None:
         kept = earlier.known if anchored else earlier.known & ~known
         if anchored:
             kept = kept | ~known
+        kept[covariates] = True
         center, variances, units = (
             np.where(kept, before, now)
             for before, now in (
@@ -82,7 +122,7 @@ def learn_columns(
             )
         )
         known = known | earlier.known
-    return Columns(center, known, variances, units)
+    return Columns(center, known, variances, units, covariates, features)
 
 
 def learn_units(counts: Array, squares: Array) -> Array:

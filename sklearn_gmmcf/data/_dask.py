@@ -24,7 +24,12 @@ from sklearn.utils.random import sample_without_replacement
 from sklearn_gmmcf._executors import one_blas_thread
 from sklearn_gmmcf._typing import Array, Executor
 from sklearn_gmmcf.data._blocks import Block, Blocks, RowArray
-from sklearn_gmmcf.data._columns import Columns, ColumnTotals, learn_columns
+from sklearn_gmmcf.data._columns import (
+    Columns,
+    ColumnTotals,
+    learn_columns,
+    no_covariates,
+)
 from sklearn_gmmcf.data._in_memory import observe
 from sklearn_gmmcf.data._observed import Observed
 from sklearn_gmmcf.data._rule import (
@@ -81,6 +86,8 @@ def observe_chunks(
     columns: Columns | None = None,
     earlier: Columns | None = None,
     anchored: bool = False,
+    covariates: Array | None = None,
+    features: Array | None = None,
     weights: Array | None = None,
     executor: Executor = map,
     **block_options: Any,
@@ -91,10 +98,12 @@ def observe_chunks(
     everything that is refused.
     """
     n, d = X.shape
+    if covariates is None:
+        covariates = no_covariates()
     reader = _ChunkReader(
         dtype=np.dtype(np.float32 if X.dtype == np.float32 else np.float64),
         missing_values=missing_values,
-        columns=columns or _every_column(d),
+        columns=columns or _every_column(d, covariates),
         block_options=block_options,
         config=get_config(),
     )
@@ -114,16 +123,18 @@ def observe_chunks(
             "scipy's csr_array(block) would drop observed zeros."
         )
     in_columns = reduce(operator.add, [total.columns for total in totals])
-    if not anchored and not in_columns.counts.any():
+    columns = learn_columns(in_columns, earlier, anchored, covariates, features)
+    if not anchored and not columns.known.any():
         raise_nothing_observed((n, d), missing_values)
-    columns = learn_columns(in_columns, earlier, anchored)
     observed = np.concatenate([total.observed for total in totals])
     return Chunks(chunks, replace(reader, columns=columns), observed, executor)
 
 
-def _every_column(d: int) -> Columns:
+def _every_column(d: int, covariates: Array) -> Columns:
     """Columns before any are learned."""
-    return Columns(np.zeros(d), np.ones(d, dtype=bool), np.zeros(d), np.ones(d))
+    known = np.ones(d, dtype=bool)
+    known[covariates] = False
+    return Columns(np.zeros(d), known, np.zeros(d), np.ones(d), covariates)
 
 
 def _rows_of(weights: Array | None, start: int, stop: int) -> Array | None:

@@ -30,8 +30,11 @@ class DenseObserved(Observed):
         self, raw: Array, observed: Array | LazyMask | None, **options: Any
     ) -> None:
         self.observed = observed  # None: no missing entries
-        self.modeled = observed  # the same without unknown columns
+        self.modeled = observed  # the same without unknown columns and covariates
         super().__init__(raw, **options)
+        self.given = observed  # what is returned as it is
+        if observed is not None and len(self.columns.covariates):
+            self.given = observed | ~self.columns.modeled
 
     def _drop_unknown_columns(self) -> None:
         known = self.columns.known
@@ -89,14 +92,20 @@ class DenseObserved(Observed):
             values[~observed] = 0.0
         return ColumnTotals(counts, means, weights @ values**2)
 
+    def _read_columns(self, rows: slice, columns: Array) -> tuple[Array, Array]:
+        values = self.raw[rows][:, columns]
+        if self.observed is None:
+            return values, np.ones(values.shape, dtype=bool)
+        return values, self.observed[rows][:, columns]
+
     def gather(self, rows: Array) -> Array:
         return self.centered(rows, self.modeled_at(rows)).astype(np.float64)
 
     def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:
         values = self.raw[rows, columns]
-        if self.observed is None:
+        if self.given is None:
             return values, np.ones(len(values), dtype=bool)
-        return values, self.observed[rows, columns]
+        return values, self.given[rows, columns]
 
 
 class _DenseBlock(Block):
@@ -117,6 +126,7 @@ class _DenseBlock(Block):
             )
         else:
             values, self.counts, self.squared_norms = (kept[rows] for kept in data.kept)
+        self.covariates = data.covariates_at(rows)
         self._values = values
         self.values = Dense(values)
         self.mask = (
@@ -167,9 +177,9 @@ class _DenseBlock(Block):
         return values.sum(axis=1) + (observed * by_mask).sum(axis=1)
 
     def missing(self) -> tuple[Array, Array]:
-        if self._data.observed is None:
+        if self._data.given is None:
             return np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp)
-        rows, columns = np.nonzero(~self._data.observed[self.rows])
+        rows, columns = np.nonzero(~self._data.given[self.rows])
         return rows, columns
 
     def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:
@@ -178,5 +188,5 @@ class _DenseBlock(Block):
     def restore(self, completed: Array, value: float | None = None) -> None:
         data = self._data
         source = data.raw[self.rows] if value is None else value
-        where = True if data.observed is None else data.observed[self.rows]
+        where = True if data.given is None else data.given[self.rows]
         np.copyto(completed, source, where=where)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_gmmcf._typing import Array, Executor
-from sklearn_gmmcf.data._columns import Columns
+from sklearn_gmmcf.data._columns import Columns, no_covariates
 from sklearn_gmmcf.data._dense import DenseObserved
 from sklearn_gmmcf.data._observed import Observed
 from sklearn_gmmcf.data._rule import (
@@ -30,6 +30,8 @@ def observe(
     columns: Columns | None = None,
     earlier: Columns | None = None,
     anchored: bool = False,
+    covariates: Array | None = None,
+    features: Array | None = None,
     weights: Array | None = None,
     keep: bool = False,
     needs_patterns: bool = False,
@@ -46,7 +48,8 @@ def observe(
         The matrix before it was converted to CSR.
     missing_values : float, default=nan
         The value that marks a missing entry.
-    columns, earlier, anchored, weights, keep, needs_patterns, max_rows, executor
+    columns, earlier, anchored, covariates, features, weights, keep, needs_patterns, \
+            max_rows, executor
         See `Observed`. Rows of weight 0 are left out.
 
     Raises
@@ -76,6 +79,8 @@ def observe(
         "columns": columns,
         "earlier": earlier,
         "anchored": anchored,
+        "covariates": no_covariates() if covariates is None else covariates,
+        "features": features,
         "weights": weights,
         "keep": keep and not mapped,
         "needs_patterns": needs_patterns,
@@ -85,5 +90,9 @@ def observe(
     if is_sparse:
         if not every:
             X = filter_entries(X, observed[:])
-        return SparseObserved(X, **options)
-    return DenseObserved(X, None if every else observed, **options)
+        data: Observed = SparseObserved(X, **options)
+    else:
+        data = DenseObserved(X, None if every else observed, **options)
+    if columns is None and not anchored and not data.columns.known.any():
+        raise_nothing_observed(X.shape, missing_values)  # but covariates
+    return data

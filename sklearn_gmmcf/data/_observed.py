@@ -32,7 +32,7 @@ class Observed(Blocks):
         The user's data; never written to.
     columns : Columns or None
         None learns them from the data.
-    earlier, anchored
+    earlier, anchored, covariates, features
         See `learn_columns`.
     weights : ndarray of shape (n,) or None
         Weights of the rows; None is 1 each.
@@ -56,6 +56,8 @@ class Observed(Blocks):
         columns: Columns | None,
         earlier: Columns | None,
         anchored: bool,
+        covariates: Array,
+        features: Array | None,
         weights: Array | None,
         keep: bool,
         needs_patterns: bool,
@@ -70,7 +72,7 @@ class Observed(Blocks):
         self.dtype: np.dtype[Any] = raw.dtype
         self.weights = np.ones(self.shape[0]) if weights is None else weights
         self.columns = (
-            learn_columns(self.column_totals(), earlier, anchored)
+            learn_columns(self.column_totals(), earlier, anchored, covariates, features)
             if columns is None
             else columns
         )
@@ -78,8 +80,10 @@ class Observed(Blocks):
         self._patterns: dict[int, list[Pattern]] = {}  # by first row, of kept data
         # Centered values, counts and squared norms.
         self.kept: tuple[Array, Array, Array] | None = None
+        self._covariates: Array | None = None
         if keep:
             self.kept = self._center_all(), *self._row_totals()
+            self._covariates = self.covariates_at(slice(0, self.shape[0]))
 
     @property
     def max_cancellation(self) -> float:
@@ -199,6 +203,15 @@ class Observed(Blocks):
         counts, squared_norms = zip(*blocks, strict=True)
         return np.concatenate(counts), np.concatenate(squared_norms)
 
+    def covariates_at(self, rows: slice) -> Array:
+        """Covariates of rows, standardized, (p, n)."""
+        if self._covariates is not None:
+            return self._covariates[:, rows]
+        columns = self.columns
+        if not len(columns.covariates):
+            return np.empty((0, rows.stop - rows.start))
+        return columns.standardize(*self._read_columns(rows, columns.covariates))
+
     def patterns_at(self, rows: slice, observed: Array) -> list[Pattern]:
         """The patterns of a block's rows, found once where the data are kept."""
         if rows.start not in self._patterns:
@@ -225,7 +238,11 @@ class Observed(Blocks):
 
     @abstractmethod
     def _drop_unknown_columns(self) -> None:
-        """Treat entries in columns that were not observed at fit as missing."""
+        """Leave out entries in covariates and in columns not observed at fit."""
+
+    @abstractmethod
+    def _read_columns(self, rows: slice, columns: Array) -> tuple[Array, Array]:
+        """Raw values in some columns, and whether they are observed, both (n, p)."""
 
     @abstractmethod
     def _center_all(self) -> Array: ...
@@ -236,7 +253,10 @@ class Observed(Blocks):
 
     @abstractmethod
     def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:
-        """Raw values at some entries, and whether they are observed, both (m,)."""
+        """Raw values at some entries, and whether they are observed, both (m,).
+
+        Covariates are returned as they are, missing ones too.
+        """
 
 
 def allocate(shape: tuple[int, ...], dtype: Any) -> Array:

@@ -43,16 +43,30 @@ def is_observed(values: Array, missing_values: float) -> Array:
 
 
 class LazyMask:
-    """Which values in a file are observed, found out where it is indexed."""
+    """Which values in a file are observed, found out where it is indexed.
 
-    def __init__(self, raw: Array, missing_values: float, known: Any = True) -> None:
-        self.raw, self.missing_values, self.known = raw, missing_values, known
+    Some columns (d,) count as observed or as missing throughout.
+    """
+
+    def __init__(
+        self, raw: Array, missing_values: float, known: Any = True, given: Any = False
+    ) -> None:
+        self.raw, self.missing_values = raw, missing_values
+        self.known, self.given = known, given
 
     def __getitem__(self, index: Any) -> Array:
-        return _differ(self.raw[index], self.missing_values) & self.known
+        columns = index[1] if isinstance(index, tuple) else slice(None)
+        known, given = (
+            each if isinstance(each, bool) else each[columns]
+            for each in (self.known, self.given)
+        )
+        return (_differ(self.raw[index], self.missing_values) & known) | given
 
     def __and__(self, known: Array) -> LazyMask:
-        return LazyMask(self.raw, self.missing_values, known)
+        return LazyMask(self.raw, self.missing_values, known, self.given)
+
+    def __or__(self, given: Array) -> LazyMask:
+        return LazyMask(self.raw, self.missing_values, self.known, given)
 
 
 def any_and_all_observed(values: Array, missing_values: float) -> tuple[bool, bool]:

@@ -27,7 +27,7 @@ _BLOCK_ROWS = 16_384
 
 class SparseObserved(Observed):
     def __init__(self, raw: sparse.csr_array, **options: Any) -> None:
-        self.modeled = raw  # the same without unknown columns
+        self.modeled = raw  # the same without unknown columns and covariates
         super().__init__(raw, **options)
 
     @cached_property
@@ -39,7 +39,6 @@ class SparseObserved(Observed):
 
     def _drop_unknown_columns(self) -> None:
         known = self.columns.known
-        # Of data that columns were learned from, no entry is in an unknown one.
         if not known.all() and self._has_entries(np.flatnonzero(~known)):
             self.modeled = filter_entries(self.raw, known[self.raw.indices])
 
@@ -98,6 +97,14 @@ class SparseObserved(Observed):
         squares = np.bincount(indices, weights, minlength=d)
         return ColumnTotals(counts, means, squares)
 
+    def _read_columns(self, rows: slice, columns: Array) -> tuple[Array, Array]:
+        stored = self.raw[rows][:, columns].tocoo()
+        values = np.zeros(stored.shape)
+        observed = np.zeros(stored.shape, dtype=bool)
+        values[stored.row, stored.col] = stored.data
+        observed[stored.row, stored.col] = True
+        return values, observed
+
     def gather(self, rows: Array) -> Array:
         values = np.zeros((len(rows), self.shape[1]))
         for position, row in enumerate(rows):
@@ -121,7 +128,9 @@ class SparseObserved(Observed):
         found[found] = indices[low[found]] == columns[found]
         values = np.zeros(len(rows), dtype=self.dtype)
         values[found] = self.raw.data[low[found]]
-        return values, found
+        covariates = ~self.columns.modeled[columns]
+        values[covariates & ~found] = np.nan
+        return values, found | covariates
 
 
 class _SparseBlock(Block):
@@ -144,6 +153,7 @@ class _SparseBlock(Block):
         else:
             values = data.kept[0][first:last]
             self.counts, self.squared_norms = data.kept[1][rows], data.kept[2][rows]
+        self.covariates = data.covariates_at(rows)
         self._values = values  # of the stored entries
         self.values = Sparse(values, *self._pattern)
         self.mask = Sparse(data.ones[: len(values)], *self._pattern)
@@ -207,6 +217,8 @@ class _SparseBlock(Block):
 
     def restore(self, completed: Array, value: float | None = None) -> None:
         owners, indices, values = self._raw_entries()
+        covariates = self._data.columns.covariates
+        completed[:, covariates] = np.nan if value is None else value
         completed[owners, indices] = values if value is None else value
 
 
