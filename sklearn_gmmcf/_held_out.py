@@ -12,10 +12,14 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import _get_feature_names
 
 from sklearn_gmmcf._base import BaseObservedMixture
+from sklearn_gmmcf._mixture import MaskedGaussianMixture
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.data._column_features import check_column_features, find_columns
 from sklearn_gmmcf.data._entries import (
     Entries,
     build,
@@ -54,6 +58,7 @@ class HeldOut:
                 f"{hidden.columns[first]} is observed in X, so it is not hidden. Pass "
                 "the X that hide_entries returned, or entries that were not fitted."
             )
+        check_modeled(hidden.columns, get_covariates(steps, X))
         transforms = get_transforms(steps)
         if not transforms:
             return cls(X, hidden.rows, hidden.columns, hidden.values)
@@ -87,7 +92,11 @@ def hold_out(steps: list[Any], X: Any, fraction: float, random_state: Any) -> He
     check_fraction(fraction)
     missing_values = get_missing_values(steps)
     X_hidden, hidden = hide_at_random(
-        X, fraction, random_state, missing_values=missing_values
+        X,
+        fraction,
+        random_state,
+        missing_values=missing_values,
+        covariates=get_covariates(steps, X),
     )
     transforms = get_transforms(steps)
     if not transforms:
@@ -149,6 +158,43 @@ def get_missing_values(steps: list[Any]) -> float:
     """The value that marks a missing entry for the last step."""
     missing_values = getattr(steps[-1], "missing_values", np.nan)
     return float(missing_values) if isinstance(missing_values, Real) else np.nan
+
+
+def get_covariates(steps: list[Any], X: Any) -> Array:
+    """Indices of the columns of X that the last step takes as covariates."""
+    covariates = getattr(steps[-1], "covariates", None)
+    names = getattr(steps[-1], "feature_names_in_", None)
+    if names is None:
+        names = _get_feature_names(X)
+    return find_columns(covariates, names, np.shape(X)[1])
+
+
+def use_positions(estimator: Any, X: Any) -> Any:
+    """A clone whose last step needs no names of the columns of X."""
+    estimator = clone(estimator)
+    steps = get_steps(estimator)
+    names = _get_feature_names(X)
+    if names is None or not isinstance(steps[-1], MaskedGaussianMixture):
+        return estimator
+    last, n_columns = steps[-1], len(names)
+    if last.covariates is not None:
+        covariates = find_columns(last.covariates, names, n_columns)
+        last.set_params(covariates=covariates.tolist())
+    if last.column_features is not None:
+        features = check_column_features(last.column_features, names, n_columns)
+        assert features is not None
+        last.set_params(column_features=features.T)
+    return estimator
+
+
+def check_modeled(columns: Array, covariates: Array) -> None:
+    """Refuse columns that are covariates."""
+    found = np.intersect1d(columns, covariates)
+    if found.size:
+        raise ValueError(
+            f"Column {found[0]} is one of the covariates, which are not predicted. "
+            "Leave out its entries: hide_entries(X, covariates=...) does."
+        )
 
 
 def apply_steps(steps: list[Any], X: Any) -> Any:

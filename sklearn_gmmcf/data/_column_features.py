@@ -135,7 +135,7 @@ def _align(features: Any, names: Array | None, n_columns: int) -> Array:
         ]
     )
     index = getattr(features, "index", None)
-    if index is None or (len(index) == n_columns and (index == range(n_columns)).all()):
+    if index is None or list(index) == list(range(n_columns)):
         return values
     if names is None:
         raise ValueError(

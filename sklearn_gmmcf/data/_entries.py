@@ -42,8 +42,17 @@ class Entries:
         )
 
 
-def list_entries(X: Any, missing_values: float) -> Entries:
-    """The observed entries of X."""
+def list_entries(
+    X: Any, missing_values: float, covariates: Array | None = None
+) -> Entries:
+    """The observed entries of X, but those of covariates."""
+    entries = _list_all_entries(X, missing_values)
+    if covariates is None or not len(covariates):
+        return entries
+    return entries.take(~np.isin(entries.columns, covariates))
+
+
+def _list_all_entries(X: Any, missing_values: float) -> Entries:
     check_readable(X)
     validated = check_array(
         X,
@@ -71,11 +80,12 @@ def hide_at_random(
     random_state: Any,
     *,
     missing_values: float,
+    covariates: Array | None = None,
     allow_empty_rows: bool = False,
     allow_empty_columns: bool = True,
 ) -> tuple[Any, Entries]:
     """X with a random fraction of its observed entries missing, and these entries."""
-    entries = list_entries(X, missing_values)
+    entries = list_entries(X, missing_values, covariates)
     n_entries = len(entries.values)
     rng = check_random_state(random_state)
     n_hidden = max(round(fraction * n_entries), 1)

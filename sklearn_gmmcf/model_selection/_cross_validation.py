@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import KFold, cross_validate
 
-from sklearn_gmmcf._held_out import get_missing_values, get_steps
+from sklearn_gmmcf._held_out import (
+    get_covariates,
+    get_missing_values,
+    get_steps,
+    use_positions,
+)
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.model_selection._entries import to_entries
 from sklearn_gmmcf.model_selection._regressor import EntryRegressor
@@ -90,12 +95,18 @@ def cross_validate_entries(
     [0.49 0.54 0.5  0.51 0.5 ]
     """
     missing_values = get_missing_values(get_steps(estimator))
-    pairs, values = to_entries(X, missing_values=missing_values)
+    covariates = get_covariates(get_steps(estimator), X)
+    pairs, values = to_entries(X, missing_values=missing_values, covariates=covariates)
     if isinstance(cv, Integral):
         cv = KFold(cv, shuffle=True, random_state=0)
     elif not hasattr(cv, "split"):
         cv = list(cv)
-    regressor = EntryRegressor(estimator, np.shape(X), dense=not hasattr(X, "tocsr"))
+    regressor = EntryRegressor(
+        use_positions(estimator, X),
+        np.shape(X),
+        dense=not hasattr(X, "tocsr"),
+        covariates=X if len(covariates) else None,
+    )
     if isinstance(scoring, (list, tuple, set)):
         scoring = {name: name for name in scoring}
     return cross_validate(

@@ -6,9 +6,11 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import _get_feature_names
 
 from sklearn_gmmcf._sklearn import Interval, validate_params
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.data._column_features import find_columns
 from sklearn_gmmcf.data._entries import hide_at_random, list_entries
 
 
@@ -18,6 +20,7 @@ from sklearn_gmmcf.data._entries import hide_at_random, list_entries
         "fraction": [Interval(Real, 0, 1, closed="right")],
         "random_state": ["random_state"],
         "missing_values": [Interval(Real, None, None, closed="neither"), "nan"],
+        "covariates": ["array-like", None],
         "allow_empty_rows": ["boolean"],
         "allow_empty_columns": ["boolean"],
     },
@@ -29,6 +32,7 @@ def hide_entries(
     random_state: Any = None,
     *,
     missing_values: float = np.nan,
+    covariates: Any = None,
     allow_empty_rows: bool = False,
     allow_empty_columns: bool = True,
 ) -> tuple[Any, tuple[Array, Array, Array]]:
@@ -54,6 +58,10 @@ def hide_entries(
     missing_values : float, default=np.nan
         The value that marks a missing entry. In a sparse matrix an entry that is not
         stored is missing, too; a stored 0 is an observation.
+
+    covariates : list of int or str, default=None
+        Columns, by index or name, of which no entry is hidden: the `covariates` of a
+        :class:`~sklearn_gmmcf.MaskedGaussianMixture`.
 
     allow_empty_rows : bool, default=False
         Whether all observed entries of a row may be hidden.
@@ -98,13 +106,20 @@ def hide_entries(
         fraction,
         random_state,
         missing_values=missing_values,
+        covariates=_find_covariates(covariates, X),
         allow_empty_rows=allow_empty_rows,
         allow_empty_columns=allow_empty_columns,
     )
     return X_hidden, (hidden.rows, hidden.columns, hidden.values)
 
 
-def to_entries(X: Any, *, missing_values: float = np.nan) -> tuple[Array, Array]:
+def _find_covariates(covariates: Any, X: Any) -> Array:
+    return find_columns(covariates, _get_feature_names(X), np.shape(X)[1])
+
+
+def to_entries(
+    X: Any, *, missing_values: float = np.nan, covariates: Any = None
+) -> tuple[Array, Array]:
     """List the observed entries as samples, for `EntryRegressor`.
 
     Parameters
@@ -115,6 +130,10 @@ def to_entries(X: Any, *, missing_values: float = np.nan) -> tuple[Array, Array]
 
     missing_values : float, default=np.nan
         The value that marks a missing entry.
+
+    covariates : list of int or str, default=None
+        Columns, by index or name, whose entries are left out: the `covariates` of a
+        :class:`~sklearn_gmmcf.MaskedGaussianMixture`.
 
     Returns
     -------
@@ -147,5 +166,5 @@ def to_entries(X: Any, *, missing_values: float = np.nan) -> tuple[Array, Array]
     >>> values
     array([5., 0.])
     """
-    entries = list_entries(X, missing_values)
+    entries = list_entries(X, missing_values, _find_covariates(covariates, X))
     return np.column_stack([entries.rows, entries.columns]), entries.values

@@ -13,7 +13,9 @@ from sklearn_gmmcf._held_out import (
     HeldOut,
     apply_steps,
     check_inverse,
+    check_modeled,
     complete_entries,
+    get_covariates,
     get_missing_values,
     get_steps,
     get_transforms,
@@ -22,7 +24,7 @@ from sklearn_gmmcf._held_out import (
 from sklearn_gmmcf._sklearn import DocumentationLinks, fit_context
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._validation import check_entries
-from sklearn_gmmcf.data._entries import Entries, build, gather
+from sklearn_gmmcf.data._entries import Entries, build, gather, list_entries
 
 
 class EntryRegressor(
@@ -48,6 +50,10 @@ class EntryRegressor(
     dense : bool, default=False
         Whether the matrix is built dense, with missing entries marked, or sparse. Some
         estimators, such as `StandardScaler` with its mean, take dense ones only.
+
+    covariates : {array-like, sparse matrix} of shape `shape`, default=None
+        A matrix whose columns are taken over where the estimator has `covariates`, by
+        index. Its other columns are ignored.
 
     Attributes
     ----------
@@ -91,14 +97,21 @@ class EntryRegressor(
         "estimator": "no_validation",
         "shape": [tuple],
         "dense": ["boolean"],
+        "covariates": ["array-like", "sparse matrix", None],
     }
 
     def __init__(
-        self, estimator: Any, shape: tuple[int, int], *, dense: bool = False
+        self,
+        estimator: Any,
+        shape: tuple[int, int],
+        *,
+        dense: bool = False,
+        covariates: Any = None,
     ) -> None:
         self.estimator = estimator
         self.shape = shape
         self.dense = dense
+        self.covariates = covariates
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any) -> EntryRegressor:
@@ -126,7 +139,7 @@ class EntryRegressor(
             y, ensure_2d=False, dtype=[np.float64, np.float32], input_name="y"
         )
         check_consistent_length(X, y)
-        self.matrix_ = self._build(rows, columns, y)
+        self.matrix_ = self._build(rows, columns, y, self._list_covariates(columns))
         self.estimator_ = clone(self.estimator).fit(self.matrix_)
         return self
 
@@ -166,11 +179,34 @@ class EntryRegressor(
             predicted = gather(undone, rows, columns)
         return predicted[inverse]
 
-    def _build(self, rows: Array, columns: Array, values: Array) -> Any:
-        """The matrix of some entries."""
+    def _list_covariates(self, columns: Array) -> Entries | None:
+        """The entries of the covariates, of which none is a sample."""
+        steps = get_steps(self.estimator)
+        if self.covariates is None:
+            if getattr(steps[-1], "covariates", None) is not None:
+                raise ValueError(
+                    "The estimator has covariates, which are no entries. Pass the "
+                    "matrix that holds them: EntryRegressor(..., covariates=X)."
+                )
+            return None
+        if np.shape(self.covariates) != tuple(self.shape):
+            raise ValueError(
+                f"covariates should have the shape {self.shape} of the matrix, but got "
+                f"{np.shape(self.covariates)}."
+            )
+        covariates = get_covariates(steps, self.covariates)
+        check_modeled(columns, covariates)
+        listed = list_entries(self.covariates, get_missing_values(steps))
+        return listed.take(np.isin(listed.columns, covariates))
+
+    def _build(
+        self, rows: Array, columns: Array, values: Array, others: Entries | None = None
+    ) -> Any:
+        """The matrix of some entries, and of others."""
         missing_values = get_missing_values(get_steps(self.estimator))
+        entries = Entries(self.shape, rows, columns, values)
         return build(
-            Entries(self.shape, rows, columns, values),
+            entries if others is None else entries.append(others),
             missing_values=missing_values if self.dense else None,
         )
 

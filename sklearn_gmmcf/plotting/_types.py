@@ -264,6 +264,8 @@ class TypesDisplay:
         mixture = last_step(estimator, caller)
         check_integer("n_items", n_items, 1)
         contrasts, levels = _contrast(mixture.means_, mixture.weights_)
+        # Covariates are no items; they come last.
+        contrasts[:, ~mixture._model.columns.modeled] = -np.inf
         order = np.argsort(-contrasts, axis=1, kind="stable")
         map_parameters = _select_factors(mixture)
         if X is not None:
