@@ -74,16 +74,16 @@ def run_em(
 ) -> EMResult:
     """Iterate E- and M-step until the objective changes by less than ``tol``.
 
-    `tol` is compared with the change per row (per observed entry for 'factor'). If the
-    objective decreased, the family may undo its last step; the loop continues from
+    `tol` is compared with the change per row (for 'factor' per observed entry, over
+    three passes). If the objective decreased, the family may undo its last step; the loop continues from
     there.
 
     ``lower_bound`` is the bound of an earlier run that this one continues. ``watch`` is
     called with the number of each iteration, the change, and the new parameters; it
     ends the run by returning True.
     """
-    lower_bounds: list[float] = []
-    accepted = None
+    bounds = [lower_bound]  # of an earlier run, then those that the run went on from
+    accepted, result = None, parameters
     for n_iter in range(1, max_iter + 1):
         statistics = data.total(partial(family.accumulate, parameters))
         objective = statistics.log_likelihood + family.log_prior(parameters)
@@ -91,15 +91,18 @@ def run_em(
         change = lower_bound - previous
         fallback = family.backtrack(parameters) if change < 0 else None
         if fallback is not None:
-            parameters, lower_bound, converged = fallback, previous, False
+            parameters = result = fallback
+            lower_bound, converged = previous, False
         else:
-            lower_bounds.append(lower_bound)
+            bounds.append(lower_bound)
             accepted = statistics
-            parameters = family.maximize(statistics, parameters)
-            converged = abs(change) < tol * (statistics.size / statistics.weight)
-        stopped = watch is not None and watch(n_iter, change, parameters)
+            result = family.maximize(statistics, parameters)
+            parameters = family.accelerate(statistics, result)
+            judged = lower_bound - bounds[-family.n_judged_passes - 1 :][0]
+            converged = abs(judged) < tol * (statistics.size / statistics.weight)
+        stopped = watch is not None and watch(n_iter, change, result)
         if converged or stopped:
             return EMResult(
-                parameters, lower_bound, lower_bounds, n_iter, converged, accepted
+                result, lower_bound, bounds[1:], n_iter, converged, accepted
             )
-    return EMResult(parameters, lower_bound, lower_bounds, max_iter, False, accepted)
+    return EMResult(result, lower_bound, bounds[1:], max_iter, False, accepted)

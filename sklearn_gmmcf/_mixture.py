@@ -104,8 +104,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     tol : float, default=1e-3
         EM stops when the mean objective per row changes by less than this (nats). With
-        'factor' it is the mean per observed entry: `tol` is about the relative change
-        of the error.
+        'factor' it is the mean per observed entry, and the change over three
+        iterations: `tol` is about the relative change of the error.
 
     reg_covar : float, default=1e-6
         Added to each variance, or to the diagonal of a covariance matrix by the share

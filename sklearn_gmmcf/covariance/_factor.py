@@ -39,6 +39,7 @@ from sklearn_gmmcf.covariance._factor_step import (
     FactorStatistics,
     Priors,
     choose_priors,
+    improve_basis,
     log_prior,
     maximize_columns,
     maximize_components,
@@ -125,6 +126,7 @@ class Factor(Family[FactorParameters, FactorStatistics]):
     conditional_is_predictive = True
     start_is_seeded = False
     takes_features = True
+    n_judged_passes = 3
     unknown_columns = "the mean of the other columns and the row's offset from it"
 
     n_factors: int = 10
@@ -269,6 +271,12 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         if len(p.weights) == 1:
             return p
         return maximize_components(statistics, p, priors)
+
+    def accelerate(
+        self, statistics: FactorStatistics, parameters: FactorParameters
+    ) -> FactorParameters:
+        priors = self._choose_priors(parameters)
+        return improve_basis(statistics, parameters, priors)
 
     def _choose_priors(self, p: FactorParameters) -> Priors:
         return self.priors or choose_priors(int(p.columns.known.sum()))

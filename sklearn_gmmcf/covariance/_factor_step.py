@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.covariance._factor_basis import change_basis, find_basis
 from sklearn_gmmcf.covariance._factor_features import learn_strengths, solve_slopes
 from sklearn_gmmcf.covariance._factor_inference import SWEEP_BYTES, FactorParameters
 from sklearn_gmmcf.covariance._family import NEGLIGIBLE, Statistics, chunks
@@ -186,8 +187,7 @@ def maximize_rows(
         if several:
             means = first - sums @ slopes.T
             means /= (statistics.sizes + priors.mean)[:, None]
-    precisions = np.einsum("kii,kqq->iq", p.precisions, moments)
-    variances = 1 / (precisions + strengths)
+    variances = _slope_variances(statistics, p)
     squares = (slopes**2 + variances).sum(axis=0)
     return replace(
         p,
@@ -203,20 +203,8 @@ def maximize_components(
 ) -> FactorParameters:
     """Weights, noise scales, and covariances of the factors of components."""
     r, sizes, means = p.n_factors, statistics.sizes, p.factor_means
-    # About the means D h, with h = (1, f) and D = (nu, b).
-    D = np.concatenate(
-        [
-            means[:, :, None],
-            np.broadcast_to(p.row_slopes, (len(means), *p.row_slopes.shape)),
-        ],
-        axis=2,
-    )
-    crossed = D @ np.swapaxes(statistics.feature_factors, 1, 2)
-    covariances = unpack(statistics.factor_moments.T)
-    covariances -= crossed + np.swapaxes(crossed, 1, 2)
-    covariances += D @ statistics.feature_moments @ np.swapaxes(D, 1, 2)
-    squares = np.diagonal(statistics.feature_moments[:, 1:, 1:], axis1=1, axis2=2)
-    uncertain = squares @ p.row_slope_variances.T  # (K, r)
+    covariances = _center_factors(statistics, p)
+    uncertain = _feature_squares(statistics) @ p.row_slope_variances.T  # (K, r)
     covariances += uncertain[:, :, None] * np.eye(r)
     covariances += priors.mean * means[:, :, None] * means[:, None]
     covariances += priors.covariance * np.eye(r)
@@ -234,6 +222,58 @@ def maximize_components(
         covariances=covariances,
         previous_scales=p.scales,
     )
+
+
+def _slope_variances(statistics: FactorStatistics, p: FactorParameters) -> Array:
+    """Posterior variances of the slopes on features of rows, (r, Q)."""
+    precisions = np.diagonal(p.precisions, axis1=1, axis2=2)  # (K, r)
+    precisions = precisions.T @ _feature_squares(statistics)
+    return 1 / (precisions + p.row_slope_precisions)
+
+
+def _feature_squares(statistics: FactorStatistics) -> Array:
+    """Sums of the squared features of rows, (K, Q)."""
+    return np.diagonal(statistics.feature_moments[:, 1:, 1:], axis1=1, axis2=2)
+
+
+def _center_factors(statistics: FactorStatistics, p: FactorParameters) -> Array:
+    """Second moments of the factors about their prior means, (K, r, r)."""
+    # These are D h, with h = (1, f) and D = (nu, b).
+    means = p.factor_means
+    slopes = np.broadcast_to(p.row_slopes, (len(means), *p.row_slopes.shape))
+    D = np.concatenate([means[:, :, None], slopes], axis=2)
+    crossed = D @ np.swapaxes(statistics.feature_factors, 1, 2)
+    moments = unpack(statistics.factor_moments.T)
+    moments -= crossed + np.swapaxes(crossed, 1, 2)
+    return moments + D @ statistics.feature_moments @ np.swapaxes(D, 1, 2)
+
+
+def improve_basis(
+    statistics: FactorStatistics, p: FactorParameters, priors: Priors
+) -> FactorParameters:
+    """The model in the basis of the factors that suits its priors best.
+
+    The same parameters where that is no gain.
+    """
+    if len(p.weights) == 1:
+        size = statistics.sizes[0]
+        moments = _center_factors(statistics, p)[0] / size
+        R = find_basis(p, np.linalg.inv(moments))
+        new = replace(change_basis(p, R), covariances=p.covariances)
+        gain = np.linalg.slogdet(R)[1] - 0.5 * np.trace(R @ moments @ R.T - moments)
+        gain *= size
+    else:
+        new = change_basis(p, find_basis(p, p.precisions.mean(axis=0)))
+        new = replace(new, row_slope_variances=_slope_variances(statistics, new))
+        gain = _slope_penalty(statistics, p) - _slope_penalty(statistics, new)
+    gain += log_prior(new, priors) - log_prior(p, priors)
+    return new if gain > 0 else p
+
+
+def _slope_penalty(statistics: FactorStatistics, p: FactorParameters) -> float:
+    """Loss of the rows' expected log-density by the uncertainty of the slopes."""
+    squares = _feature_squares(statistics) @ p.row_slope_variances.T
+    return 0.5 * float(np.sum(squares * np.diagonal(p.precisions, axis1=1, axis2=2)))
 
 
 def log_prior(p: FactorParameters, priors: Priors) -> float:

@@ -142,6 +142,8 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
     conditional_is_predictive: ClassVar[bool] = False
     #: Whether the start depends on a seed; if not, further starts would be the same.
     start_is_seeded: ClassVar[bool] = True
+    #: Over how many passes `tol` judges the change of the objective.
+    n_judged_passes: ClassVar[int] = 1
     #: Whether it learns from covariates and from features of columns.
     takes_features: ClassVar[bool] = False
     #: How it completes columns that were never observed, for a warning.
@@ -255,6 +257,17 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
         They make the M-step defined where a batch says too little of a new column.
         """
         return statistics
+
+    def accelerate(
+        self, statistics: StatisticsT, parameters: ParametersT
+    ) -> ParametersT:
+        """Parameters from which the next pass gains more than from these.
+
+        Called between passes with what `maximize` made of the statistics; the objective
+        must not be lower. Results are never accelerated, so that they fit their
+        statistics.
+        """
+        return parameters
 
     def backtrack(self, parameters: ParametersT) -> ParametersT | None:
         """Parameters to go on from if these lowered the objective.
