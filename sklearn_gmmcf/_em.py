@@ -75,8 +75,8 @@ def run_em(
     """Iterate E- and M-step until the objective changes by less than ``tol``.
 
     `tol` is compared with the change per row (for 'factor' per observed entry, over
-    three passes). If the objective decreased, the family may undo its last step; the loop continues from
-    there.
+    three passes). If the objective decreased, the family may undo its last step; the
+    loop continues from there.
 
     ``lower_bound`` is the bound of an earlier run that this one continues. ``watch`` is
     called with the number of each iteration, the change, and the new parameters; it
