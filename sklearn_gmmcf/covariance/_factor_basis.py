@@ -64,7 +64,7 @@ def _loading_moments(p: FactorParameters) -> Array:
     In squared units of the columns, (r + 1, r + 1).
     """
     known = p.columns.known
-    units = p.columns.units[known]
+    units = p.columns.wide_units[known]
     gaps = ((p.loadings - p.column_priors)[:, known]) / units
     spreads = (p.loading_spreads[:, known] / units**2).sum(axis=1)
     moments = unpack(spreads[:, None])[0] + gaps @ gaps.T

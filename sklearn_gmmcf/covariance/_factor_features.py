@@ -36,8 +36,11 @@ _COLUMN_DAMPING = 30.0
 _PASSES = 6
 # Directions of the mask, at most, with mask_rank='auto'.
 _MAX_DIRECTIONS = 60
-# A feature that varies by less than this is constant.
+# A feature that varies by less than this, relative to its size, is constant.
 _MIN_SCALE = 1e-8
+# Rows or columns by which features of the mask are pulled to their means, where these
+# are predicted by other features.
+_REGRESSION_PRIOR = 10.0
 # Bounds of the learned strengths.
 _MIN_STRENGTH, _MAX_STRENGTH = 1e-3, 1e8
 # Relative residual of the conjugate gradients, and steps at most.
@@ -52,6 +55,8 @@ class Features:
     directions: Array  # (q, d), W
     centers: Array  # (q + 1,), of the mask's features of rows; none if all are constant
     factors: Array  # (q + 1,), their reciprocal standard deviations; 0 of constant ones
+    # (q + 1, p), slopes of these features on covariates, for rows without entries
+    row_regression: Array
     row_covariance: Array  # (Q, Q), of the features of rows, covariates last
     columns: Array  # (Q', d), features of columns
 
@@ -68,7 +73,8 @@ class Features:
             [projections / np.sqrt(counts + _ROW_DAMPING), np.log1p(counts)]
         )
         features = (raw - self.centers[:, None]) * self.factors[:, None]
-        features[:, counts == 0] = 0.0
+        empty = counts == 0
+        features[:, empty] = self.row_regression @ block.covariates[:, empty]
         return np.vstack([features, block.covariates])
 
 
@@ -91,15 +97,36 @@ def learn_features(data: Observed, mask_rank: int | str) -> Features:
         known = columns.known
         of_columns.append(_standardize(columns.features, known, columns.modeled))
     together = np.vstack([np.empty((0, len(columns.known))), *of_columns])
-    if not of_mask.factors.any() and not together[: len(of_mask.factors)].any():
+    n_mask = len(of_mask.factors)
+    if not of_mask.factors.any() and not together[:n_mask].any():
         # Without missing entries the mask tells nothing.
-        together = together[len(of_mask.factors) :]
+        together, n_mask = together[n_mask:], 0
         of_mask = _no_mask_features(len(columns.known))
-    features = replace(of_mask, columns=together)
-    sums = data.total(partial(_sum_features, features))
-    means = sums[0, 1:] / sums[0, 0]
-    covariance = sums[1:, 1:] / sums[0, 0] - np.outer(means, means)
-    return replace(features, row_covariance=covariance)
+    unknown = columns.modeled & ~columns.known
+    if n_mask and unknown.any():
+        _, means, slopes = _regress(together, counts, n_mask)
+        gaps = together[n_mask:, unknown] - means[n_mask:, None]
+        together[:n_mask, unknown] = means[:n_mask, None] + slopes @ gaps
+    features = replace(
+        of_mask,
+        row_regression=np.zeros((n_mask, len(columns.covariates))),
+        columns=together,
+    )
+    described = np.hstack(list(data.map(partial(_describe_rows, features))))
+    covariance, _, slopes = _regress(described[1:], described[0], n_mask)
+    return replace(features, row_regression=slopes, row_covariance=covariance)
+
+
+def _regress(features: Array, weights: Array, n: int) -> tuple[Array, Array, Array]:
+    """Covariance and means of features, and slopes of the first n on the others."""
+    means = features @ weights / weights.sum()
+    gaps = features - means[:, None]
+    covariance = (gaps * weights) @ gaps.T / weights.sum()
+    # As if that many cases more had shown no correlation.
+    n_cases = weights.sum() ** 2 / (weights @ weights)
+    ridge = _REGRESSION_PRIOR / n_cases * np.eye(len(features) - n)
+    slopes = np.linalg.solve(covariance[n:, n:] + ridge, covariance[n:, :n]).T
+    return covariance, means, slopes
 
 
 def _learn_directions(data: Observed, rank: int, counts: Array) -> Features:
@@ -112,11 +139,13 @@ def _learn_directions(data: Observed, rank: int, counts: Array) -> Features:
         directions=directions,
         centers=np.zeros(q + 1),
         factors=np.ones(q + 1),
+        row_regression=np.zeros((q + 1, len(data.columns.covariates))),
     )
-    sums = data.total(partial(_sum_features, raw))[: q + 2, : q + 2]
-    centers = sums[0, 1:] / sums[0, 0]
-    variances = np.diag(sums)[1:] / sums[0, 0] - centers**2
-    factors = _reciprocals(np.sqrt(np.maximum(variances, 0.0)))
+    described = np.hstack(list(data.map(partial(_describe_rows, raw))))
+    weights, features = described[0] / described[0].sum(), described[1 : q + 2]
+    centers = features @ weights
+    scales = np.sqrt((features - centers[:, None]) ** 2 @ weights)
+    factors = _reciprocals(scales, np.sqrt(features**2 @ weights))
     return replace(raw, centers=centers, factors=factors)
 
 
@@ -126,6 +155,7 @@ def _no_mask_features(d: int) -> Features:
         directions=np.empty((0, d)),
         centers=nothing,
         factors=nothing,
+        row_regression=np.empty((0, 0)),
         row_covariance=np.empty((0, 0)),
         columns=np.empty((0, d)),
     )
@@ -143,13 +173,14 @@ def _standardize(features: Array, known: Array, described: Array) -> Array:
     gaps = np.where(present, features - means, 0.0)
     n_known = max(int(known.sum()), 1)
     scales = np.sqrt((gaps**2).sum(axis=1, keepdims=True) / n_known)
-    standardized = (features - means) * _reciprocals(scales)
+    sizes = np.sqrt(scales**2 + means**2)
+    standardized = (features - means) * _reciprocals(scales, sizes)
     return np.where(described & ~np.isnan(features), standardized, 0.0)
 
 
-def _reciprocals(scales: Array) -> Array:
+def _reciprocals(scales: Array, sizes: Array) -> Array:
     """Reciprocals of the scales of features; 0 of constant ones."""
-    usable = scales > _MIN_SCALE
+    usable = scales > _MIN_SCALE * sizes
     return np.divide(1.0, scales, out=np.zeros_like(scales), where=usable)
 
 
@@ -159,12 +190,11 @@ def _covary_mask(W: Array, block: Block) -> Array:
     return block.mask.collect(U)
 
 
-def _sum_features(features: Features, block: Block) -> Array:
-    """Weighted second moments of [1; f] over rows with entries, (Q + 1, Q + 1)."""
+def _describe_rows(features: Features, block: Block) -> Array:
+    """Features of rows, below their weights; rows without entries have none."""
     projections = block.mask.project(features.directions)
     described = features.describe_rows(projections, block)
-    extended = np.vstack([np.ones(len(block.weights)), described])
-    return (extended * (block.weights * (block.counts > 0))) @ extended.T
+    return np.vstack([block.weights * (block.counts > 0), described])
 
 
 def solve_slopes(

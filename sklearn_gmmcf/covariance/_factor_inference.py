@@ -101,7 +101,7 @@ class FactorParameters:
     def column_priors(self) -> Array:
         """Prior means of the loadings, centered, (r + 1, d)."""
         means = self.prior_mean[:, None] + self.column_slopes @ self.features.columns
-        means *= self.columns.units
+        means *= self.columns.wide_units
         means[-1] -= self.columns.center
         return means
 
@@ -123,7 +123,7 @@ class FactorParameters:
         """Loadings in units of their columns, not centered, (r + 1, d)."""
         loadings = self.loadings.copy()
         loadings[-1] += self.columns.center
-        return loadings / self.columns.units
+        return loadings / self.columns.wide_units
 
     @cached_property
     def column_feature_moments(self) -> Array:
@@ -134,13 +134,13 @@ class FactorParameters:
     @cached_property
     def column_precisions(self) -> Array:
         """Prior precisions of the loadings, (r + 1, d)."""
-        return self.prior_precision[:, None] / self.columns.units**2
+        return self.prior_precision[:, None] / self.columns.wide_units**2
 
     @property
     def relative_noise(self) -> Array:
         """Noise of the known columns, in squared units of these."""
         known = self.columns.known
-        return self.noise[known] / self.columns.units[known] ** 2
+        return self.noise[known] / self.columns.wide_units[known] ** 2
 
     @property
     def pooled_noise(self) -> float:

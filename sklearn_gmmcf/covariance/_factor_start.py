@@ -25,6 +25,10 @@ from sklearn_gmmcf.data import Block, Observed, observe
 # Without it the likelihood is unbounded: a column may be fitted exactly, and a
 # component's noise may grow to absorb the rest.
 MIN_NOISE = {"d": 1e-6, "f": 3e-4}
+# The same for columns with heavy tails, for each unit of excess kurtosis over 3, and at
+# most: factors that explained the rare values of a nearly constant column exactly would
+# extrapolate in the row's other columns.
+_TAIL_NOISE, _MAX_TAIL_NOISE = 0.01, 0.1
 # Subspace iterations, and the entries by which rows and columns are damped.
 _PASSES = 5
 _DAMPING = 5.0
@@ -45,7 +49,7 @@ def start_loadings(
     the rarest of these make the space.
     """
     r, columns, n_features = n_factors, data.columns, features.n_row_features
-    known, units = columns.known, columns.units
+    known, units = columns.known, columns.wide_units
     counts, squares, offset_square = _totals(data)
     least = min_variance / np.max(units[known]) ** 2
     variance = max(squares.sum() / counts.sum(), least)
@@ -81,7 +85,8 @@ def start_loadings(
     priors = choose_priors(int(known.sum()))
     noise = 0.5 * (squares + priors.noise * variance)
     noise /= np.maximum(counts + priors.noise, NEGLIGIBLE)
-    floor = np.maximum(min_variance, smallest * units**2)
+    tails = np.minimum(_TAIL_NOISE * (columns.tails - 1), _MAX_TAIL_NOISE)
+    floor = np.maximum(min_variance, np.maximum(smallest, tails) * units**2)
     return FactorParameters(
         weights=np.ones(1),
         loadings=loadings * units,
@@ -132,7 +137,7 @@ def _totals(data: Observed) -> tuple[Array, Array, float]:
 
     Squares and offsets are in units of the columns.
     """
-    units = data.columns.units
+    units = data.columns.wide_units
 
     def column_totals(block: Block) -> Array:
         weights = block.weights[None]

@@ -97,7 +97,7 @@ def maximize_columns(
 
     The noise of a column is pulled to the pooled noise by `strength` entries.
     """
-    known, units = p.columns.known, p.columns.units
+    known, units = p.columns.known, p.columns.wide_units
     for _ in range(_COLUMN_STEPS):
         loadings, spreads, log_dets, residuals = _solve_columns(statistics, p)
         pooled = strength * p.pooled_noise * units**2
@@ -214,7 +214,7 @@ def maximize_components(
     # The floor holds for a component's share of the pooled noise, too: below it the
     # evidence of rows about their factors exceeds the precision of numbers.
     known = p.columns.known
-    floor = np.min(p.floor[known] / p.columns.units[known] ** 2) / p.pooled_noise
+    floor = np.min(p.floor[known] / p.columns.wide_units[known] ** 2) / p.pooled_noise
     return replace(
         p,
         weights=(sizes + priors.weight) / (sizes + priors.weight).sum(),
@@ -281,7 +281,7 @@ def log_prior(p: FactorParameters, priors: Priors) -> float:
     known = p.columns.known
     ratios = p.pooled_noise / p.relative_noise
     value = 0.5 * priors.noise * np.sum(np.log(ratios) - ratios + 1)
-    log_dets = p.loading_log_dets - 2 * len(p.loadings) * np.log(p.columns.units)
+    log_dets = p.loading_log_dets - 2 * len(p.loadings) * np.log(p.columns.wide_units)
     value -= 0.5 * float(
         np.sum(p.prior_precision @ _prior_variances(p))
         - known.sum() * (len(p.loadings) + np.log(p.prior_precision).sum())
@@ -319,4 +319,4 @@ def _prior_variances(p: FactorParameters) -> Array:
     known = p.columns.known
     variances = p.loading_spreads[diagonal_indices(len(p.loadings))]
     squares = variances + (p.loadings - p.column_priors) ** 2
-    return (squares / p.columns.units**2)[:, known]
+    return (squares / p.columns.wide_units**2)[:, known]

@@ -32,9 +32,19 @@ class Columns:
     known: Array  # (d,), bool; never of covariates
     variances: Array  # (d,), of the observed entries about their mean; 0 of none
     units: Array  # (d,), standard deviations, shrunk where they rest on few entries
+    # (d,), kurtosis of the observed entries over that of normal ones, at least 1
+    tails: Array
     covariates: Array = field(default_factory=no_covariates)  # (p,), their indices
     # (q, d), what the user knows of the columns, NaN where missing
     features: Array | None = None
+
+    @property
+    def wide_units(self) -> Array:
+        """Units that are wider where entries have heavier tails than normal ones.
+
+        A rare value in a nearly constant column is no distance of many units.
+        """
+        return self.units * np.sqrt(self.tails)
 
     @property
     def modeled(self) -> Array:
@@ -61,16 +71,23 @@ class ColumnTotals:
     counts: Array  # (d,)
     means: Array  # (d,), 0 without entries
     squares: Array  # (d,), weighted sums of squares about the means
+    cubes: Array  # (d,), of third powers
+    fourths: Array  # (d,), of fourth powers
 
     def __add__(self, other: ColumnTotals) -> ColumnTotals:
-        """The totals of the rows of both (Chan, Golub and LeVeque 1983)."""
+        """The totals of the rows of both (Chan, Golub and LeVeque 1983; Pebay 2008)."""
         counts = self.counts + other.counts
-        shares = np.divide(
-            other.counts, counts, out=np.zeros_like(counts), where=counts > 0
-        )
+        b = np.divide(other.counts, counts, out=np.zeros_like(counts), where=counts > 0)
+        a = 1 - b
         gaps = other.means - self.means
-        squares = self.squares + other.squares + gaps**2 * shares * self.counts
-        return ColumnTotals(counts, self.means + gaps * shares, squares)
+        squares = self.squares + other.squares + gaps**2 * b * self.counts
+        cubes = self.cubes + other.cubes + gaps**3 * b * self.counts * (a - b)
+        cubes += 3 * gaps * (a * other.squares - b * self.squares)
+        fourths = self.fourths + other.fourths
+        fourths += gaps**4 * b * self.counts * (1 - 3 * a * b)
+        fourths += 6 * gaps**2 * (a**2 * other.squares + b**2 * self.squares)
+        fourths += 4 * gaps * (a * other.cubes - b * self.cubes)
+        return ColumnTotals(counts, self.means + gaps * b, squares, cubes, fourths)
 
 
 def learn_columns(
@@ -108,21 +125,33 @@ def learn_columns(
     overall = np.average(totals.means, weights=modeled) if known.any() else 0.0
     center = np.where(found, totals.means, overall)
     units = learn_units(modeled, squares)
+    tails = _learn_tails(modeled, squares, totals.fourths)
     if earlier is not None:
         kept = earlier.known if anchored else earlier.known & ~known
         if anchored:
             kept = kept | ~known
         kept[covariates] = True
-        center, variances, units = (
+        center, variances, units, tails = (
             np.where(kept, before, now)
             for before, now in (
                 (earlier.center, center),
                 (earlier.variances, variances),
                 (earlier.units, units),
+                (earlier.tails, tails),
             )
         )
         known = known | earlier.known
-    return Columns(center, known, variances, units, covariates, features)
+    return Columns(center, known, variances, units, tails, covariates, features)
+
+
+def _learn_tails(counts: Array, squares: Array, fourths: Array) -> Array:
+    """Kurtosis over that of normal entries, where it is more by two standard errors."""
+    tails = np.ones(len(counts))
+    usable = (squares > 0) & (fourths > 0) & np.isfinite(fourths)
+    n, squares = counts[usable], squares[usable]
+    kurtosis = fourths[usable] / squares * (n / squares) - 2 * np.sqrt(24 / n)
+    tails[usable] = np.maximum(kurtosis / 3, 1.0)
+    return tails
 
 
 def learn_units(counts: Array, squares: Array) -> Array:

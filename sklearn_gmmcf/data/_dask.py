@@ -134,7 +134,7 @@ def _every_column(d: int, covariates: Array) -> Columns:
     """Columns before any are learned."""
     known = np.ones(d, dtype=bool)
     known[covariates] = False
-    return Columns(np.zeros(d), known, np.zeros(d), np.ones(d), covariates)
+    return Columns(np.zeros(d), known, np.zeros(d), np.ones(d), np.ones(d), covariates)
 
 
 def _rows_of(weights: Array | None, start: int, stop: int) -> Array | None:

@@ -90,7 +90,9 @@ class DenseObserved(Observed):
         values -= means
         if self.observed is not None:
             values[~observed] = 0.0
-        return ColumnTotals(counts, means, weights @ values**2)
+        squares = values**2
+        powers = (squares, squares * values, squares**2)
+        return ColumnTotals(counts, means, *(weights @ power for power in powers))
 
     def _read_columns(self, rows: slice, columns: Array) -> tuple[Array, Array]:
         values = self.raw[rows][:, columns]

@@ -93,9 +93,12 @@ class SparseObserved(Observed):
         counts = np.bincount(indices, weights, minlength=d)
         sums = np.bincount(indices, weights * values, minlength=d)
         means = np.divide(sums, counts, out=np.zeros(d), where=counts > 0)
-        weights *= (values - means[indices]) ** 2
-        squares = np.bincount(indices, weights, minlength=d)
-        return ColumnTotals(counts, means, squares)
+        values = values - means[indices]
+        powers: list[Array] = []
+        for _ in range(3):
+            weights = weights * values if powers else weights * values**2
+            powers.append(np.bincount(indices, weights, minlength=d))
+        return ColumnTotals(counts, means, *powers)
 
     def _read_columns(self, rows: slice, columns: Array) -> tuple[Array, Array]:
         stored = self.raw[rows][:, columns].tocoo()
