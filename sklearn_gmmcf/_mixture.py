@@ -184,7 +184,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
     components_ : ndarray of shape (n_factors, n_features)
         Loadings w of the columns on the factors ('factor' only, as the next six; see
         Notes). The first factor is the row's offset; the others are sorted by the size
-        of their loadings, and the largest loading of each is positive.
+        of their loadings, and the largest loading of each is positive, both in units
+        of the columns.
 
     intercept_ : ndarray of shape (n_features,)
         Intercepts :math:`a_0` of the columns.

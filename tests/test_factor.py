@@ -90,7 +90,7 @@ def spd(rng, *shape):
     return roots @ np.swapaxes(roots, -1, -2) / shape[-1] + 0.2 * np.eye(shape[-1])
 
 
-def drawn_parameters(X, n_components, r=2, seed=0, spread=0.3):
+def drawn_parameters(X, n_components, r=2, seed=0, spread=0.3, row_weights=None):
     """A random model in the terms of the oracles, far from any fit."""
     rng = np.random.default_rng(seed)
     d = X.shape[1]
@@ -109,6 +109,7 @@ def drawn_parameters(X, n_components, r=2, seed=0, spread=0.3):
         prior_mean=prior_mean,
         prior_precision=rng.uniform(0.5, 3, r + 1),
         known=~np.isnan(X).all(axis=0),
+        units=oracles.column_units(X, row_weights),
     )
     if n_components == 1:
         p.scales[:], p.factor_means[:], p.covariances[:] = 1, 0, np.eye(r)
@@ -131,7 +132,7 @@ def to_library(p, columns):
         prior_mean=p.prior_mean,
         prior_precision=p.prior_precision,
         columns=columns,
-        floor=0.0,
+        floor=np.full(len(p.noise), 1e-12),
     )
 
 
@@ -152,6 +153,7 @@ def from_library(parameters):
         loadings=loadings,
         spreads=spreads,
         known=parameters.columns.known,
+        units=parameters.columns.units,
     )
 
 
@@ -226,7 +228,7 @@ class TestDensity:
     @pytest.mark.parametrize("n_components", [1, 3])
     def test_is_exact_for_known_loadings(self, n_components):
         X = with_odd_rows()
-        p = drawn_parameters(X, n_components, spread=0.0)
+        p = drawn_parameters(X, n_components, spread=1e-14)
         ours = with_model(p, X).score_samples(X)
         for i, row in enumerate(X):
             o = ~np.isnan(row)
@@ -256,7 +258,7 @@ class TestStep:
         X = with_odd_rows(25, 5, missing=missing, unknown=unknown)
         rng = np.random.default_rng(1)
         row_weights = rng.uniform(0.2, 3, 25) if weighted else np.ones(25)
-        p = drawn_parameters(X, n_components)
+        p = drawn_parameters(X, n_components, row_weights=row_weights)
         joint, _, moments = oracles.factor_e_step(X, p)
         expected = oracles.factor_m_step(
             X,
@@ -403,6 +405,8 @@ class TestStart:
         R = X - [
             np.average(x[~np.isnan(x)], weights=row_weights[~np.isnan(x)]) for x in X.T
         ]
+        units = oracles.column_units(X, row_weights)
+        R /= units
         damping = _factor_start._DAMPING
         offsets = np.nansum(R, axis=1) / ((~np.isnan(R)).sum(axis=1) + damping)
         counts = row_weights @ ~np.isnan(X)
@@ -412,15 +416,15 @@ class TestStart:
         in_rows = np.sqrt((~np.isnan(X)).sum(axis=1) + damping) / np.sqrt(row_weights)
         _, strengths, directions = np.linalg.svd(R / in_columns / in_rows[:, None])
         directions = directions[:3] / in_columns
-        W = start.components_[1:]
+        W = start.components_[1:] / units
         assert subspace_angles(W.T, directions.T).max() < 1e-3
         # Together an eighth of the variance, as strong as the singular values.
         sizes = np.sqrt(W**2 @ (counts / counts.sum()))
         expected = strengths[:3] / strengths[:3].mean() * np.sqrt(variance / 24)
         np.testing.assert_allclose(sizes, expected, rtol=1e-4)
-        # The first factor is the row's offset, alike in all columns.
+        # The first factor is the row's offset, alike in all columns but for their units.
         size = np.sqrt(np.average(offsets**2, weights=row_weights))
-        np.testing.assert_allclose(start.components_[0], size)
+        np.testing.assert_allclose(start.components_[0], size * units)
 
     @pytest.mark.parametrize("n_components", [1, 2])
     def test_objective(self, n_components):
@@ -511,8 +515,8 @@ class TestTypes:
         mixture = factor(3, 2, tol=0, max_iter=200).fit(X)
         assert mixture.noise_scale_.max() == 100
         assert_rises(mixture.lower_bounds_)
-        p = drawn_parameters(X, 2)
         row_weights = np.full(300, 1e4)
+        p = drawn_parameters(X, 2, row_weights=row_weights)
         for by, bound in [(1e-4, 100), (1e6, 0.01)]:
             p.noise *= by
             joint, _, moments = oracles.factor_e_step(X, p)
@@ -669,10 +673,12 @@ class TestSafety:
         truth = shift + rng.standard_normal((50, 2)) @ rng.standard_normal((2, 8))
         X = np.where(rng.random(truth.shape) < missing, np.nan, truth).astype(dtype)
         mixture, completed = self.check(X, n_components, 5, max_iter=100, tol=0)
-        variance = np.nanmean((X - np.nanmean(X, axis=0, dtype=float)) ** 2)
+        X = X.astype(float)
+        units = oracles.column_units(X)
+        variance = np.nanmean(((X - np.nanmean(X, axis=0)) / units) ** 2)
         least = 1e-6 if dtype == np.float64 else 3e-4
         floor = pytest.approx(least * variance, rel=1e-3)
-        assert mixture.noise_variance_.min() == floor
+        assert (mixture.noise_variance_ / units**2).min() == floor
         some = (~np.isnan(X)).sum(axis=1) > 4
         error = np.abs(completed - truth)[some].max()
         assert error < (0.02 if dtype == np.float64 else 0.5)
@@ -923,9 +929,11 @@ class TestAttributes:
         p.loadings[:, 0] *= -0.1  # the row's offset comes first, however small
         p.loadings[:, 1] *= -0.5
         mixture = with_model(p, X)
-        W, sizes = p.loadings[:, :-1], np.linalg.norm(p.loadings[:, :-1], axis=0)
+        W = p.loadings[:, :-1]
+        in_units = W / p.units[:, None]
+        sizes = np.linalg.norm(in_units, axis=0)
         order = [0, *sorted([1, 2, 3], key=lambda q: -sizes[q])]
-        signs = [np.sign(W[np.abs(W[:, q]).argmax(), q]) for q in order]
+        signs = [np.sign(W[np.abs(in_units[:, q]).argmax(), q]) for q in order]
         for k, (mean, covariance) in enumerate(
             zip(p.factor_means, p.covariances, strict=True)
         ):
@@ -942,7 +950,7 @@ class TestAttributes:
     @pytest.mark.parametrize("n_components", [1, 3])
     def test_describe_the_model(self, n_components):
         X = with_odd_rows()
-        p = drawn_parameters(X, n_components, r=3, spread=0.0)
+        p = drawn_parameters(X, n_components, r=3, spread=1e-14)
         mixture = with_model(p, X)
         W = mixture.components_
         np.testing.assert_allclose(mixture.intercept_, p.loadings[:, -1])
@@ -1067,6 +1075,7 @@ class TestWarmStart:
         warm = factor(2, warm_start=True).fit(X)
         p = from_library(warm._model.parameters)
         warm.set_params(max_iter=1).fit(Y)
+        p.units = oracles.column_units(Y)
         objective = oracles.factor_objective(Y, p, np.ones(len(Y))) / len(Y)
         assert warm.lower_bounds_ == [pytest.approx(objective, rel=1e-10)]
 
@@ -1115,8 +1124,10 @@ def test_rows_without_noise(dtype, shape):
     X = rng.standard_normal((shape[0], 3)) @ rng.standard_normal((3, shape[1]))
     mixture = factor(2, 5, max_iter=30, tol=0, min_variance=0.01).fit(X.astype(dtype))
     assert np.isfinite(mixture.lower_bounds_).all()
-    usual = 1 / np.mean(1 / mixture.noise_variance_)
-    assert (mixture.noise_scale_ * usual >= 0.01 * (1 - 1e-6)).all()
+    squares = oracles.column_units(X.astype(dtype).astype(float)) ** 2
+    usual = 1 / np.mean(squares / mixture.noise_variance_)
+    least = 0.01 / squares.max()
+    assert (mixture.noise_scale_ * usual >= least * (1 - 1e-6)).all()
     X[rng.random(X.shape) < 0.3] = np.nan
     assert np.isfinite(mixture.transform(X.astype(dtype))).all()
 

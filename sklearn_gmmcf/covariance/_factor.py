@@ -474,10 +474,14 @@ def _count_parameters(n_components: int, r: int, d: int) -> int:
 
 
 def _arrange(p: FactorParameters) -> tuple[Array, Array]:
-    """Order and signs of the factors (r,): the offset, and the others by size."""
-    sizes = np.sum(p.loadings[:-1] ** 2, axis=1)
+    """Order and signs of the factors (r,): the offset, and the others by size.
+
+    Sizes are in units of the columns, so that the unit of one does not decide.
+    """
+    components = p.loadings[:-1] / p.columns.units
+    sizes = np.sum(components**2, axis=1)
     order = np.append(0, 1 + np.argsort(-sizes[1:], kind="stable"))
-    components = p.loadings[order]
+    components = components[order]
     largest = np.abs(components).argmax(axis=1)
     signs = np.where(components[np.arange(len(order)), largest] < 0, -1.0, 1.0)
     return order, signs
