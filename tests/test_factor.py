@@ -422,7 +422,7 @@ class TestStart:
         sizes = np.sqrt(W**2 @ (counts / counts.sum()))
         expected = strengths[:3] / strengths[:3].mean() * np.sqrt(variance / 24)
         np.testing.assert_allclose(sizes, expected, rtol=1e-4)
-        # The first factor is the row's offset, alike in all columns but for their units.
+        # The first factor is the row's offset, alike in all columns, in their units.
         size = np.sqrt(np.average(offsets**2, weights=row_weights))
         np.testing.assert_allclose(start.components_[0], size * units)
 
@@ -1126,7 +1126,7 @@ def test_rows_without_noise(dtype, shape):
     assert np.isfinite(mixture.lower_bounds_).all()
     squares = oracles.column_units(X.astype(dtype).astype(float)) ** 2
     usual = 1 / np.mean(squares / mixture.noise_variance_)
-    least = 0.01 / squares.max()
+    least = 0.01 / squares.max()  # the lowest floor, in units of its column
     assert (mixture.noise_scale_ * usual >= least * (1 - 1e-6)).all()
     X[rng.random(X.shape) < 0.3] = np.nan
     assert np.isfinite(mixture.transform(X.astype(dtype))).all()
