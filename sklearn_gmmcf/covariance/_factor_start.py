@@ -74,6 +74,12 @@ def start_loadings(
     noise = 0.5 * (squares + noise_strength * variance)
     noise /= np.maximum(counts + noise_strength, NEGLIGIBLE)
     floor = np.maximum(min_variance, smallest * units**2)
+    if floor.min() < np.finfo(np.float64).tiny:
+        raise ValueError(
+            f"Standard deviations of the columns range from {units[known].min():.3g} "
+            f"to {units[known].max():.3g}: their squares leave the range of "
+            "floating-point numbers. Scale the columns (StandardScaler)."
+        )
     return FactorParameters(
         weights=np.ones(1),
         loadings=loadings * units,
