@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import logsumexp
+from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
@@ -29,7 +31,7 @@ from sklearn_gmmcf.covariance import (
 from sklearn_gmmcf.data import observe
 from sklearn_gmmcf.testing import FAMILY_CHECKS, check_family
 from tests.drawn import tables
-from tests.made import TYPES, start
+from tests.made import TYPES, correlated, start
 
 INSTANCES = [
     Spherical(reg_covar=1e-6),
@@ -158,6 +160,58 @@ def test_a_name_is_a_shorthand(name):
     )
     np.testing.assert_array_equal(by_object.transform(X), by_name.transform(X))
     assert by_object.lower_bounds_ == by_name.lower_bounds_
+
+
+@pytest.mark.parametrize("n_components", [1, 2, 3])
+def test_families_of_one_column_have_one_criterion(n_components):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 1)) + 6 * rng.integers(3, size=(300, 1))
+    X[::7] = np.nan
+    names = ["spherical", "diag", "full"] + ["tied"] * (n_components == 1)
+    found = [
+        MaskedGaussianMixture(
+            n_components, covariance_type=name, tol=1e-12, max_iter=2000, random_state=0
+        ).fit(X)
+        for name in names
+    ]
+    means, variances = found[0].means_[:, 0], found[0].covariances_
+    log_joint = np.log(found[0].weights_) + norm.logpdf(X, means, np.sqrt(variances))
+    log_density = np.nansum(logsumexp(log_joint, axis=1))
+    expected = -2 * log_density + (3 * n_components - 1) * np.log(300)
+    for mixture in found:
+        assert mixture.bic(X) == pytest.approx(expected, rel=1e-9)
+
+
+class TestUnits:
+    """Without regularization, a column's unit changes nothing but itself."""
+
+    @staticmethod
+    def complete(X, name, n_components):
+        mixture = MaskedGaussianMixture(
+            n_components,
+            covariance_type=name,
+            reg_covar=0,
+            init_params="random",
+            tol=1e-9,
+            max_iter=300,
+            random_state=0,
+        )
+        mixture.fit(X)
+        missing = np.isnan(X)
+        return [a[missing] for a in mixture.complete(X, return_std=True)]
+
+    @pytest.mark.parametrize("scale", [1e-12, 1e-6, 1e6, 1e12])
+    @pytest.mark.parametrize("n_components", [1, 3])
+    @pytest.mark.parametrize("name", ["diag", "tied", "full"])
+    def test_of_columns(self, name, n_components, scale):
+        X = correlated(400, 6, 3)
+        expected, expected_std = self.complete(X, name, n_components)
+        one = np.where(np.arange(6) == 2, scale, 1.0)
+        for by, error in ((one, 0.01), (np.full(6, scale), 1e-6)):
+            values, std = self.complete(by * X, name, n_components)
+            by = by[np.nonzero(np.isnan(X))[1]]
+            assert np.abs((values / by - expected) / expected_std).max() < error
+            np.testing.assert_allclose(std / by, expected_std, rtol=error)
 
 
 def test_families_in_a_search():

@@ -74,7 +74,9 @@ def start_loadings(
     noise = 0.5 * (squares + noise_strength * variance)
     noise /= np.maximum(counts + noise_strength, NEGLIGIBLE)
     floor = np.maximum(min_variance, smallest * units**2)
-    if floor.min() < np.finfo(np.float64).tiny:
+    # Spreads of loadings are smaller still, and need all their digits.
+    info = np.finfo(np.float64)
+    if floor.min() < info.tiny / info.eps:
         raise ValueError(
             f"Standard deviations of the columns range from {units[known].min():.3g} "
             f"to {units[known].max():.3g}: their squares leave the range of "
