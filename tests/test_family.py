@@ -192,8 +192,8 @@ class TestUnits:
             covariance_type=name,
             reg_covar=0,
             init_params="random",
-            tol=1e-9,
-            max_iter=300,
+            tol=1e-7,
+            max_iter=200,
             random_state=0,
         )
         mixture.fit(X)
@@ -204,7 +204,7 @@ class TestUnits:
     @pytest.mark.parametrize("n_components", [1, 3])
     @pytest.mark.parametrize("name", ["diag", "tied", "full"])
     def test_of_columns(self, name, n_components, scale):
-        X = correlated(400, 6, 3)
+        X = correlated(300, 6, 3)
         expected, expected_std = self.complete(X, name, n_components)
         one = np.where(np.arange(6) == 2, scale, 1.0)
         for by, error in ((one, 0.01), (np.full(6, scale), 1e-6)):

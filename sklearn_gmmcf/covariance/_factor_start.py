@@ -74,14 +74,7 @@ def start_loadings(
     noise = 0.5 * (squares + noise_strength * variance)
     noise /= np.maximum(counts + noise_strength, NEGLIGIBLE)
     floor = np.maximum(min_variance, smallest * units**2)
-    # Spreads of loadings are smaller still, and need all their digits.
-    info = np.finfo(np.float64)
-    if floor.min() < info.tiny / info.eps:
-        raise ValueError(
-            f"Standard deviations of the columns range from {units[known].min():.3g} "
-            f"to {units[known].max():.3g}: their squares leave the range of "
-            "floating-point numbers. Scale the columns (StandardScaler)."
-        )
+    _check_range(floor, units)
     return FactorParameters(
         weights=np.ones(1),
         loadings=loadings * units,
@@ -119,6 +112,17 @@ def row_noise(p: FactorParameters, data: Observed) -> Observed:
     groups, first = data.row_groups()
     table = noise[first[groups], None]
     return observe(table, weights=data.weights, keep=True, executor=data.executor)
+
+
+def _check_range(floor: Array, units: Array) -> None:
+    """Refuse noise so small that spreads of loadings, smaller still, lose digits."""
+    info = np.finfo(np.float64)
+    if floor.min() < info.tiny / info.eps:
+        raise ValueError(
+            f"Standard deviations of the columns range from {units.min():.3g} to "
+            f"{units.max():.3g}: their squares leave the range of floating-point "
+            "numbers. Scale the columns (StandardScaler)."
+        )
 
 
 def _totals(data: Observed) -> tuple[Array, Array, float]:
