@@ -186,32 +186,60 @@ class TestUnits:
     """Without regularization, a column's unit changes nothing but itself."""
 
     @staticmethod
-    def complete(X, name, n_components):
-        mixture = MaskedGaussianMixture(
-            n_components,
-            covariance_type=name,
-            reg_covar=0,
-            init_params="random",
-            tol=1e-7,
-            max_iter=200,
-            random_state=0,
-        )
-        mixture.fit(X)
+    def complete(X, name, n_components, by):
+        """Completions and errors, from the same start, in these units."""
+        options = start(X, n_components, name)
+        options["means_init"] = by * options["means_init"]
+        units = by**2 if name == "diag" else np.outer(by, by)
+        options["precisions_init"] = options["precisions_init"] / units
+        mixture = MaskedGaussianMixture(**options, reg_covar=0, tol=0, max_iter=30)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            mixture.fit(by * X)
+        values, std = mixture.complete(by * X, return_std=True)
         missing = np.isnan(X)
-        return [a[missing] for a in mixture.complete(X, return_std=True)]
+        return (values / by)[missing], (std / by)[missing]
 
     @pytest.mark.parametrize("scale", [1e-12, 1e-6, 1e6, 1e12])
     @pytest.mark.parametrize("n_components", [1, 3])
     @pytest.mark.parametrize("name", ["diag", "tied", "full"])
-    def test_of_columns(self, name, n_components, scale):
-        X = correlated(300, 6, 3)
-        expected, expected_std = self.complete(X, name, n_components)
-        one = np.where(np.arange(6) == 2, scale, 1.0)
-        for by, error in ((one, 0.01), (np.full(6, scale), 1e-6)):
-            values, std = self.complete(by * X, name, n_components)
-            by = by[np.nonzero(np.isnan(X))[1]]
-            assert np.abs((values / by - expected) / expected_std).max() < error
-            np.testing.assert_allclose(std / by, expected_std, rtol=error)
+    def test_of_all_columns(self, name, n_components, scale):
+        X = correlated(400, 6, 3)
+        plain, plain_std = self.complete(X, name, n_components, np.ones(6))
+        values, std = self.complete(X, name, n_components, np.full(6, scale))
+        assert np.abs((values - plain) / plain_std).max() < 1e-6
+        np.testing.assert_allclose(std, plain_std, rtol=1e-6)
+
+    # Eigenvalues of 1e24 beside 1 are refused as a start of 'tied' and 'full'.
+    @pytest.mark.parametrize(
+        ("name", "scale"),
+        [
+            *[("diag", scale) for scale in (1e-12, 1e-6, 1e6, 1e12)],
+            *[(name, scale) for name in ("tied", "full") for scale in (1e-6, 1e6)],
+        ],
+    )
+    @pytest.mark.parametrize("n_components", [1, 3])
+    def test_of_one_column(self, name, n_components, scale):
+        X = correlated(400, 6, 3)
+        plain, plain_std = self.complete(X, name, n_components, np.ones(6))
+        by = np.where(np.arange(6) == 2, scale, 1.0)
+        values, std = self.complete(X, name, n_components, by)
+        assert np.abs((values - plain) / plain_std).max() < 1e-6
+        # Predictive variances of 'diag' are pooled in units that columns share.
+        error = 0.01 if name == "diag" else 1e-6
+        np.testing.assert_allclose(std, plain_std, rtol=error)
+
+    @pytest.mark.parametrize("scale", [1e-12, 1e12])
+    @pytest.mark.parametrize("name", ["tied", "full"])
+    def test_of_one_column_from_a_start_of_its_own(self, name, scale):
+        X = correlated(400, 6, 3)
+        by, found = np.where(np.arange(6) == 2, scale, 1.0), []
+        for units in (np.ones(6), by):
+            mixture = MaskedGaussianMixture(
+                covariance_type=name, reg_covar=0, tol=1e-9, max_iter=500
+            ).fit(units * X)
+            found.append(mixture.complete(units * X, return_std=True) / units)
+        np.testing.assert_allclose(found[1], found[0], rtol=1e-6)
 
 
 def test_families_in_a_search():

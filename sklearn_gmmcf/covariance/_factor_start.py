@@ -73,8 +73,7 @@ def start_loadings(
     spreads[diagonal_indices(r + 1)] = spread
     noise = 0.5 * (squares + noise_strength * variance)
     noise /= np.maximum(counts + noise_strength, NEGLIGIBLE)
-    floor = np.maximum(min_variance, smallest * units**2)
-    _check_range(floor, units)
+    floor = _check_range(np.maximum(min_variance, smallest * units**2), units)
     return FactorParameters(
         weights=np.ones(1),
         loadings=loadings * units,
@@ -114,7 +113,7 @@ def row_noise(p: FactorParameters, data: Observed) -> Observed:
     return observe(table, weights=data.weights, keep=True, executor=data.executor)
 
 
-def _check_range(floor: Array, units: Array) -> None:
+def _check_range(floor: Array, units: Array) -> Array:
     """Refuse noise so small that spreads of loadings, smaller still, lose digits."""
     info = np.finfo(np.float64)
     if floor.min() < info.tiny / info.eps:
@@ -123,6 +122,7 @@ def _check_range(floor: Array, units: Array) -> None:
             f"{units.max():.3g}: their squares leave the range of floating-point "
             "numbers. Scale the columns (StandardScaler)."
         )
+    return floor
 
 
 def _totals(data: Observed) -> tuple[Array, Array, float]:
