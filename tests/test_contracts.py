@@ -117,7 +117,7 @@ def test_given_weights_are_not_shared():
 def test_given_means_of_an_unobserved_column():
     X = clusters()
     X[:, 1] = np.nan
-    given = np.arange(12.0).reshape(2, 6)
+    given = np.linspace(-2, 2, 12).reshape(2, 6)
     for fitted in (
         KMeansMixture(2, init=given),
         *(
