@@ -117,7 +117,7 @@ def predictive_variances(residuals, counts, units, spherical, kappa=0.0, n_pool=
 
 
 def predict_variances(mixture, earlier, X, row_weights=None, n_pool=30):
-    """Predictive variances (K, d) of a fit to X, from the parameters before its last."""
+    """Predictive variances (K, d) of a fit to X; `earlier` is one iteration before."""
     variances = earlier.covariances_.reshape(len(earlier.means_), -1)
     variances = np.broadcast_to(variances, earlier.means_.shape)
     responsibilities, _ = e_step(X, earlier.weights_, earlier.means_, variances)
