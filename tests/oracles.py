@@ -90,7 +90,9 @@ def residual_sums(X, responsibilities, means, row_weights=None, kappa=0.0):
     return residuals, counts
 
 
-def predictive_variances(residuals, counts, units, spherical, kappa=0.0, n_pool=30):
+def predictive_variances(
+    residuals, counts, units, spherical, kappa=0.0, reg_covar=0.0, n_pool=30
+):
     """Variances (K, d) of new entries where means and variances are uncertain.
 
     A mean takes n / (n + kappa) of the n degrees of freedom, for at least kappa = 1. A
@@ -112,7 +114,7 @@ def predictive_variances(residuals, counts, units, spherical, kappa=0.0, n_pool=
             column = residuals[:, j].sum() + n_pool * pool
             column /= freedom[:, j].sum() + n_pool
             variance = (residuals[k, j] + n_pool * column) / (freedom[k, j] + n_pool)
-        variances[k, j] = variance * (1 + 1 / (counts[k, j] + kappa))
+        variances[k, j] = (variance + reg_covar) * (1 + 1 / (counts[k, j] + kappa))
     return variances
 
 
@@ -125,11 +127,11 @@ def predict_variances(mixture, earlier, X, row_weights=None, n_pool=30):
     residuals, counts = residual_sums(
         X, responsibilities, mixture.means_, row_weights, kappa
     )
-    # What reg_covar added is part of the variances.
-    residuals += counts * mixture.reg_covar
     spherical = mixture.covariances_.ndim == 1
     units = column_units(X, row_weights)
-    return predictive_variances(residuals, counts, units, spherical, kappa, n_pool)
+    return predictive_variances(
+        residuals, counts, units, spherical, kappa, mixture.reg_covar, n_pool
+    )
 
 
 def complete(X, weights, means, variances, predictive):

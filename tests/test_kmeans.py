@@ -100,9 +100,8 @@ def test_mixture_of_the_clusters():
     # Its means and variances rest on the entries of the clusters, with their weights.
     labels = np.eye(3)[kmeans.labels_]
     residuals, counts = oracles.residual_sums(X, labels, kmeans.means_, weights)
-    residuals += 0.01 * counts
     predictive = oracles.predictive_variances(
-        residuals, counts, np.ones(5), spherical=True
+        residuals, counts, np.ones(5), spherical=True, reg_covar=0.01
     )
     variances = np.repeat(kmeans.covariances_[:, None], 5, axis=1)
     _, std = oracles.complete(X, shares, kmeans.means_, variances, predictive)
