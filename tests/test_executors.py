@@ -1,5 +1,6 @@
 """Threads over blocks: the same numbers for any n_jobs."""
 
+import linecache
 import os
 import signal
 import sys
@@ -137,7 +138,10 @@ def test_an_interrupt_at_any_line_is_mended_by_the_next_call():
         def trace(frame, event, _):
             if frame.f_code.co_filename != _executors.__file__:
                 return None
-            if event == "line":
+            source = linecache.getline(_executors.__file__, frame.f_lineno)
+            # No signal comes between the last call of a block and its exit, where
+            # "with" is traced once more.
+            if event == "line" and not source.strip().startswith("with "):
                 n_lines[0] += 1
                 if n_lines[0] == line:
                     raise KeyboardInterrupt
