@@ -75,8 +75,70 @@ def m_step(
     return responsibilities.sum(axis=0) / row_weights.sum(), means, variances
 
 
-def complete(X, weights, means, variances):
-    """Completed matrix and standard deviations, (n, d) each."""
+def residual_sums(X, responsibilities, means, row_weights=None, kappa=0.0):
+    """Residual sums and entries (K, d) of components about their means."""
+    observed = ~np.isnan(X)
+    weights = np.ones(len(X)) if row_weights is None else row_weights
+    residuals, counts = np.zeros(means.shape), np.zeros(means.shape)
+    for k, j in np.ndindex(*means.shape):
+        rows = observed[:, j]
+        shares = responsibilities[rows, k] * weights[rows]
+        center = np.average(X[rows, j], weights=weights[rows])
+        counts[k, j] = shares.sum()
+        residuals[k, j] = shares @ (X[rows, j] - means[k, j]) ** 2
+        residuals[k, j] += kappa * (means[k, j] - center) ** 2
+    return residuals, counts
+
+
+def predictive_variances(
+    residuals, counts, units, spherical, kappa=0.0, reg_covar=0.0, n_pool=30
+):
+    """Variances (K, d) of new entries where means and variances are uncertain.
+
+    A mean takes n / (n + kappa) of the n degrees of freedom, for at least kappa = 1. A
+    variance has `n_pool` entries more: of its column, which has as many of all columns,
+    in their units. 'spherical' has one residual sum for each component.
+    """
+    kappa = kappa or 1.0
+    freedom = np.array([[n - n / (n + kappa) for n in row] for row in counts])
+    n_components, d = counts.shape
+    total = sum(residuals[k, j] / units[j] ** 2 for k, j in np.ndindex(*counts.shape))
+    variances = np.empty((n_components, d))
+    for k, j in np.ndindex(*counts.shape):
+        if spherical:
+            pool = residuals.sum() / freedom.sum()
+            variance = residuals[k].sum() + n_pool * pool
+            variance /= freedom[k].sum() + n_pool
+        else:
+            pool = units[j] ** 2 * total / freedom.sum()
+            column = residuals[:, j].sum() + n_pool * pool
+            column /= freedom[:, j].sum() + n_pool
+            variance = (residuals[k, j] + n_pool * column) / (freedom[k, j] + n_pool)
+        variances[k, j] = (variance + reg_covar) * (1 + 1 / (counts[k, j] + kappa))
+    return variances
+
+
+def predict_variances(mixture, earlier, X, row_weights=None, n_pool=30):
+    """Predictive variances (K, d) of a fit to X; `earlier` is one iteration before."""
+    variances = earlier.covariances_.reshape(len(earlier.means_), -1)
+    variances = np.broadcast_to(variances, earlier.means_.shape)
+    responsibilities, _ = e_step(X, earlier.weights_, earlier.means_, variances)
+    kappa = mixture.mean_precision_prior
+    residuals, counts = residual_sums(
+        X, responsibilities, mixture.means_, row_weights, kappa
+    )
+    spherical = mixture.covariances_.ndim == 1
+    units = column_units(X, row_weights)
+    return predictive_variances(
+        residuals, counts, units, spherical, kappa, mixture.reg_covar, n_pool
+    )
+
+
+def complete(X, weights, means, variances, predictive):
+    """Completed matrix and standard deviations, (n, d) each.
+
+    `predictive` are the variances (K, d) of missing entries.
+    """
     responsibilities, _ = e_step(X, weights, means, variances)
     completed, std = X.copy(), np.zeros_like(X)
     for i, j in np.argwhere(np.isnan(X)):
@@ -84,7 +146,7 @@ def complete(X, weights, means, variances):
         mean = sum(r * m for r, m in zip(shares, means[:, j], strict=True))
         second = sum(
             r * (v + m**2)
-            for r, v, m in zip(shares, variances[:, j], means[:, j], strict=True)
+            for r, v, m in zip(shares, predictive[:, j], means[:, j], strict=True)
         )
         completed[i, j], std[i, j] = mean, np.sqrt(second - mean**2)
     return completed, std

@@ -114,6 +114,8 @@ def test_given_weights_are_not_shared():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn_gmmcf.UnobservedColumnsWarning")
+# Means far from the data leave a component a single row.
+@pytest.mark.filterwarnings("ignore::sklearn_gmmcf.RegularizationWarning")
 def test_given_means_of_an_unobserved_column():
     X = clusters()
     X[:, 1] = np.nan
