@@ -205,7 +205,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
     components_ : ndarray of shape (n_factors, n_features)
         Loadings w of the columns on the factors ('factor' only, as the next six; see
         Notes). The first factor is the row's offset; the others are sorted by the size
-        of their loadings, and the largest loading of each is positive.
+        of their loadings, and the largest loading of each is positive, both in units
+        of the columns.
 
     intercept_ : ndarray of shape (n_features,)
         Intercepts :math:`a_0` of the columns.
@@ -495,15 +496,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
             for number, start in enumerate(starts)
         ]
         best = max(runs, key=lambda run: run.lower_bound)
-        if not best.converged and 0 < self.max_iter == best.n_iter:
-            warn_user(
-                f"EM did not converge in max_iter={self.max_iter} iterations: its last "
-                f"step changed the objective by {_last_change(best):.3g} per row, with "
-                f"tol={self.tol:g}. Increase max_iter; if that change is too small to "
-                "matter, increase tol; if components compete for the same rows, "
-                "decrease n_components or try other starts (n_init, init_params).",
-                ConvergenceWarning,
-            )
+        self._warn_without_convergence(best)
         objective = best.lower_bound if best.lower_bounds else 0.0
         self._set_model(Model(family, best.parameters, data.columns), objective)
         self._warn_of(family.review(best.parameters, best.statistics, data))
@@ -520,6 +513,18 @@ class MaskedGaussianMixture(BaseObservedMixture):
         )
         progress.close()
         return self
+
+    def _warn_without_convergence(self, best: EMResult) -> None:
+        if best.converged or not 0 < self.max_iter == best.n_iter:
+            return
+        warn_user(
+            f"EM did not converge in max_iter={self.max_iter} iterations: its last "
+            f"step changed the objective by {_last_change(best):.3g} per row, with "
+            f"tol={self.tol:g}. Increase max_iter; if that change is too small to "
+            "matter, increase tol; if components compete for the same rows, "
+            "decrease n_components or try other starts (n_init, init_params).",
+            ConvergenceWarning,
+        )
 
     def _run(
         self,

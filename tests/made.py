@@ -1,9 +1,13 @@
 """Data made from a seed, and estimators to fit to them."""
 
+import warnings
+
 import numpy as np
 from scipy import sparse
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
+from sklearn_gmmcf import DataWarning, KMeansMixture, MaskedGaussianMixture
 from sklearn_gmmcf.covariance import FAMILIES
 
 # Names of all families, and of those whose log-density is no bound.
@@ -43,6 +47,15 @@ def start(X, n_components, covariance_type, seed=0):
         "means_init": means,
         "precisions_init": precisions / scale**2,
     }
+
+
+def rewind(mixture, X, sample_weight=None):
+    """The same fit without its last iteration."""
+    earlier = clone(mixture).set_params(max_iter=mixture.n_iter_ - 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", DataWarning)
+        return earlier.fit(X, sample_weight=sample_weight)
 
 
 def correlated(n=200, d=5, n_components=2, missing=0.3, seed=0):

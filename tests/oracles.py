@@ -75,8 +75,70 @@ def m_step(
     return responsibilities.sum(axis=0) / row_weights.sum(), means, variances
 
 
-def complete(X, weights, means, variances):
-    """Completed matrix and standard deviations, (n, d) each."""
+def residual_sums(X, responsibilities, means, row_weights=None, kappa=0.0):
+    """Residual sums and entries (K, d) of components about their means."""
+    observed = ~np.isnan(X)
+    weights = np.ones(len(X)) if row_weights is None else row_weights
+    residuals, counts = np.zeros(means.shape), np.zeros(means.shape)
+    for k, j in np.ndindex(*means.shape):
+        rows = observed[:, j]
+        shares = responsibilities[rows, k] * weights[rows]
+        center = np.average(X[rows, j], weights=weights[rows])
+        counts[k, j] = shares.sum()
+        residuals[k, j] = shares @ (X[rows, j] - means[k, j]) ** 2
+        residuals[k, j] += kappa * (means[k, j] - center) ** 2
+    return residuals, counts
+
+
+def predictive_variances(
+    residuals, counts, units, spherical, kappa=0.0, reg_covar=0.0, n_pool=30
+):
+    """Variances (K, d) of new entries where means and variances are uncertain.
+
+    A mean takes n / (n + kappa) of the n degrees of freedom, for at least kappa = 1. A
+    variance has `n_pool` entries more: of its column, which has as many of all columns,
+    in their units. 'spherical' has one residual sum for each component.
+    """
+    kappa = kappa or 1.0
+    freedom = np.array([[n - n / (n + kappa) for n in row] for row in counts])
+    n_components, d = counts.shape
+    total = sum(residuals[k, j] / units[j] ** 2 for k, j in np.ndindex(*counts.shape))
+    variances = np.empty((n_components, d))
+    for k, j in np.ndindex(*counts.shape):
+        if spherical:
+            pool = residuals.sum() / freedom.sum()
+            variance = residuals[k].sum() + n_pool * pool
+            variance /= freedom[k].sum() + n_pool
+        else:
+            pool = units[j] ** 2 * total / freedom.sum()
+            column = residuals[:, j].sum() + n_pool * pool
+            column /= freedom[:, j].sum() + n_pool
+            variance = (residuals[k, j] + n_pool * column) / (freedom[k, j] + n_pool)
+        variances[k, j] = (variance + reg_covar) * (1 + 1 / (counts[k, j] + kappa))
+    return variances
+
+
+def predict_variances(mixture, earlier, X, row_weights=None, n_pool=30):
+    """Predictive variances (K, d) of a fit to X; `earlier` is one iteration before."""
+    variances = earlier.covariances_.reshape(len(earlier.means_), -1)
+    variances = np.broadcast_to(variances, earlier.means_.shape)
+    responsibilities, _ = e_step(X, earlier.weights_, earlier.means_, variances)
+    kappa = mixture.mean_precision_prior
+    residuals, counts = residual_sums(
+        X, responsibilities, mixture.means_, row_weights, kappa
+    )
+    spherical = mixture.covariances_.ndim == 1
+    units = column_units(X, row_weights)
+    return predictive_variances(
+        residuals, counts, units, spherical, kappa, mixture.reg_covar, n_pool
+    )
+
+
+def complete(X, weights, means, variances, predictive):
+    """Completed matrix and standard deviations, (n, d) each.
+
+    `predictive` are the variances (K, d) of missing entries.
+    """
     responsibilities, _ = e_step(X, weights, means, variances)
     completed, std = X.copy(), np.zeros_like(X)
     for i, j in np.argwhere(np.isnan(X)):
@@ -84,7 +146,7 @@ def complete(X, weights, means, variances):
         mean = sum(r * m for r, m in zip(shares, means[:, j], strict=True))
         second = sum(
             r * (v + m**2)
-            for r, v, m in zip(shares, variances[:, j], means[:, j], strict=True)
+            for r, v, m in zip(shares, predictive[:, j], means[:, j], strict=True)
         )
         completed[i, j], std[i, j] = mean, np.sqrt(second - mean**2)
     return completed, std
@@ -182,7 +244,45 @@ def full_completion(responsibilities, filled, rest):
 # A factor model `p` has, for each type, weights (K,), scales (K,), factor_means (K, r)
 # and covariances (K, r, r); loadings (d, r + 1) with the intercept last, not centered,
 # their spreads (d, r + 1, r + 1), noise (d,) and known (d,); prior_mean (r + 1,) and
-# prior_precision (r + 1,).
+# prior_precision (r + 1,), which hold in units of the columns (d,): a column's loadings
+# and the root of its noise are divided by its unit before priors see them.
+
+
+def column_units(X, row_weights=None):
+    """Standard deviations of columns, their logarithms shrunk to a common mean.
+
+    Random effects by DerSimonian and Laird (1986): a logarithm that rests on n degrees
+    of freedom has sampling variance 2.5 / n.
+    """
+    row_weights = np.ones(len(X)) if row_weights is None else row_weights
+    logs, sampling = {}, {}
+    for j in range(X.shape[1]):
+        seen = ~np.isnan(X[:, j])
+        count = row_weights[seen].sum()
+        if count <= 1 or np.ptp(X[seen, j]) == 0:
+            continue
+        mean = np.average(X[seen, j], weights=row_weights[seen])
+        square = sum(row_weights[seen] * (X[seen, j] - mean) ** 2)
+        logs[j] = 0.5 * np.log(square / (count - 1))
+        sampling[j] = 2.5 / (count - 1)
+    if not logs:
+        return np.ones(X.shape[1])
+
+    def pool(among):
+        shares = {j: 1 / (among + sampling[j]) for j in logs}
+        return sum(shares[j] * logs[j] for j in logs) / sum(shares.values())
+
+    fixed = [1 / sampling[j] for j in logs]
+    Q = sum((logs[j] - pool(0.0)) ** 2 / sampling[j] for j in logs)
+    among = 0.0
+    if len(logs) > 1:
+        C = sum(fixed) - sum(w**2 for w in fixed) / sum(fixed)
+        among = max(0.0, (Q - len(logs) + 1) / C)
+    units = np.full(X.shape[1], np.exp(pool(among)))
+    for j, log in logs.items():
+        trust = among / (among + sampling[j])
+        units[j] = np.exp(trust * log + (1 - trust) * pool(among))
+    return units
 
 
 def factor_columns(row, p):
@@ -247,12 +347,14 @@ def factor_objective(X, p, row_weights, noise=10, scale=50, factor_mean=5, sprea
     total = row_weights @ logsumexp(joint, axis=1)
     alpha = np.diag(p.prior_precision)
     q = len(alpha)
-    pool = factor_pool(p.noise[p.known])
+    relative = p.noise / p.units**2
+    pool = factor_pool(relative[p.known])
     for j in np.flatnonzero(p.known):
-        pull, V = p.loadings[j] - p.prior_mean, p.spreads[j]
+        pull = p.loadings[j] / p.units[j] - p.prior_mean
+        V = p.spreads[j] / p.units[j] ** 2
         total -= 0.5 * (np.trace(alpha @ V) + pull @ alpha @ pull - q)
         total += 0.5 * np.linalg.slogdet(alpha @ V)[1]
-        ratio = pool / p.noise[j]
+        ratio = pool / relative[j]
         total += noise / 2 * (np.log(ratio) - ratio + 1)
     n_components, r = p.factor_means.shape
     if n_components == 1:
@@ -270,10 +372,9 @@ def factor_objective(X, p, row_weights, noise=10, scale=50, factor_mean=5, sprea
 def factor_column_step(X, p, shares, moments, noise=10):
     """Loadings and their spreads, then noise, then the prior of the loadings."""
     d, q = p.loadings.shape
-    alpha = np.diag(p.prior_precision)
     loadings, spreads = np.empty((d, q)), np.empty((d, q, q))
     new_noise = np.empty(d)
-    pool = factor_pool(p.noise[p.known])
+    pool = factor_pool((p.noise / p.units**2)[p.known])
     for j in range(d):
         S, t, square, count = np.zeros((q, q)), np.zeros(q), 0.0, 0.0
         for i in range(len(X)):
@@ -284,14 +385,18 @@ def factor_column_step(X, p, shares, moments, noise=10):
                 S += share / p.scales[k] * moments[i, k]
                 t += share / p.scales[k] * X[i, j] * moments[i, k, -1]
                 square += share / p.scales[k] * X[i, j] ** 2
+        alpha = np.diag(p.prior_precision) / p.units[j] ** 2
         spreads[j] = np.linalg.inv(alpha + S / p.noise[j])
-        loadings[j] = spreads[j] @ (alpha @ p.prior_mean + t / p.noise[j])
+        pull = alpha @ (p.units[j] * p.prior_mean)
+        loadings[j] = spreads[j] @ (pull + t / p.noise[j])
         second = spreads[j] + np.outer(loadings[j], loadings[j])
         residual = square - 2 * loadings[j] @ t + np.trace(second @ S)
-        new_noise[j] = (residual + noise * pool) / (count + noise)
+        new_noise[j] = (residual + noise * pool * p.units[j] ** 2) / (count + noise)
     prior_mean = np.zeros(q)
-    prior_mean[[0, -1]] = loadings[p.known][:, [0, -1]].mean(axis=0)
-    squares = (loadings - prior_mean) ** 2 + [np.diag(V) for V in spreads]
+    relative = loadings / p.units[:, None]
+    prior_mean[[0, -1]] = relative[p.known][:, [0, -1]].mean(axis=0)
+    squares = (relative - prior_mean) ** 2
+    squares += [np.diag(V) / u**2 for V, u in zip(spreads, p.units, strict=True)]
     changed = {
         "loadings": loadings,
         "spreads": spreads,

@@ -196,6 +196,7 @@ def test_batches_and_warm_start():
     )
 
 
+@pytest.mark.filterwarnings("ignore::sklearn_gmmcf.FewRowsWarning")
 @pytest.mark.parametrize(("estimator", "make"), STORED, ids=name_parameter)
 def test_starts_use_a_seeded_sample(estimator, make, monkeypatch):
     for module in ("_mixture", "_kmeans"):
@@ -213,7 +214,7 @@ def test_starts_use_a_seeded_sample(estimator, make, monkeypatch):
     X = clusters(240, 6)
     X[::3] = np.nan  # rows without entries start nothing
     X[:, 5] = np.nan
-    X[20, 5] = 1.0  # a column that a sample may miss
+    X[20] = 1.0  # the only value of a column, which a sample may miss
     in_chunks = in_dask(make(X))
     first, again = (clone(estimator).fit(in_chunks) for _ in range(2))
     assert set(sizes) == {30}

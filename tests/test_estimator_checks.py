@@ -36,7 +36,9 @@ CALLABLE_CHECKS = [
 ]
 pytestmark = pytest.mark.filterwarnings(
     # Some checks fit more components than rows differ, or stop early on purpose.
-    "ignore::sklearn.exceptions.ConvergenceWarning"
+    "ignore::sklearn.exceptions.ConvergenceWarning",
+    # Some tables have a few rows each many times.
+    "ignore::sklearn_gmmcf.RegularizationWarning",
 )
 
 

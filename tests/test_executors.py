@@ -1,5 +1,9 @@
 """Threads over blocks: the same numbers for any n_jobs."""
 
+import linecache
+import os
+import signal
+import sys
 import threading
 
 import numpy as np
@@ -8,7 +12,7 @@ from joblib import parallel_config
 from sklearn.base import clone
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture, _model
+from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture, _executors, _model
 from sklearn_gmmcf._executors import one_blas_thread, threads
 from sklearn_gmmcf.data import _dense, _sparse, observe
 from tests.made import clusters, to_sparse
@@ -116,6 +120,90 @@ def test_the_last_thread_restores_the_setting_found_by_the_first():
     finally:
         in_thread(threadpool_limits, max(before), "blas").join()
     assert seen == [{1}, {2}]
+
+
+def blas_threads():
+    info = threadpool_info()
+    return {lib["num_threads"] for lib in info if lib["user_api"] == "blas"}
+
+
+def test_an_interrupt_at_any_line_is_mended_by_the_next_call():
+    def visit():
+        seen.append(blas_threads())
+
+    limited = one_blas_thread(visit)
+    n_lines = [0]
+
+    def interrupt_at(line):
+        def trace(frame, event, _):
+            if frame.f_code.co_filename != _executors.__file__:
+                return None
+            source = linecache.getline(_executors.__file__, frame.f_lineno)
+            # No signal comes between the last call of a block and its exit, where
+            # "with" is traced once more.
+            if event == "line" and not source.strip().startswith("with "):
+                n_lines[0] += 1
+                if n_lines[0] == line:
+                    raise KeyboardInterrupt
+            return trace
+
+        n_lines[0] = 0
+        sys.settrace(trace)
+        try:
+            limited()
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(previous)
+        return False
+
+    previous, seen = sys.gettrace(), []
+    with threadpool_limits(2, "blas"):
+        line = 1
+        while interrupt_at(line):
+            limited()
+            assert seen[-1] == {1}
+            assert blas_threads() == {2}, line
+            line += 1
+    assert line > 20
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+# Newer versions of Python warn of any fork beside threads.
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_fork_while_another_thread_is_inside(stays):
+    inside, over = threading.Event(), threading.Event()
+    seen = []
+    limited = one_blas_thread(lambda: seen.append(blas_threads()))
+
+    @one_blas_thread
+    def stay():
+        inside.set()
+        over.wait(60)
+
+    def come_and_go():
+        while not over.is_set():
+            one_blas_thread(inside.set)()
+
+    thread = threading.Thread(target=stay if stays else come_and_go)
+    with threadpool_limits(2, "blas"):
+        thread.start()
+        try:
+            assert inside.wait(20)
+            for _ in range(10):
+                child = os.fork()
+                if child == 0:
+                    signal.alarm(20)  # it hangs no longer
+                    limited()
+                    right = seen == [{1}] and blas_threads() == {2}
+                    os._exit(0 if right else 3)
+                assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        finally:
+            over.set()
+            thread.join()
+        limited()
+        assert blas_threads() == {2}
 
 
 @pytest.mark.usefixtures("many_blocks")

@@ -90,7 +90,7 @@ def spd(rng, *shape):
     return roots @ np.swapaxes(roots, -1, -2) / shape[-1] + 0.2 * np.eye(shape[-1])
 
 
-def drawn_parameters(X, n_components, r=2, seed=0, spread=0.3):
+def drawn_parameters(X, n_components, r=2, seed=0, spread=0.3, row_weights=None):
     """A random model in the terms of the oracles, far from any fit."""
     rng = np.random.default_rng(seed)
     d = X.shape[1]
@@ -109,6 +109,7 @@ def drawn_parameters(X, n_components, r=2, seed=0, spread=0.3):
         prior_mean=prior_mean,
         prior_precision=rng.uniform(0.5, 3, r + 1),
         known=~np.isnan(X).all(axis=0),
+        units=oracles.column_units(X, row_weights),
     )
     if n_components == 1:
         p.scales[:], p.factor_means[:], p.covariances[:] = 1, 0, np.eye(r)
@@ -131,7 +132,7 @@ def to_library(p, columns):
         prior_mean=p.prior_mean,
         prior_precision=p.prior_precision,
         columns=columns,
-        floor=0.0,
+        floor=np.full(len(p.noise), 1e-12),
     )
 
 
@@ -152,6 +153,7 @@ def from_library(parameters):
         loadings=loadings,
         spreads=spreads,
         known=parameters.columns.known,
+        units=parameters.columns.units,
     )
 
 
@@ -226,7 +228,7 @@ class TestDensity:
     @pytest.mark.parametrize("n_components", [1, 3])
     def test_is_exact_for_known_loadings(self, n_components):
         X = with_odd_rows()
-        p = drawn_parameters(X, n_components, spread=0.0)
+        p = drawn_parameters(X, n_components, spread=1e-14)
         ours = with_model(p, X).score_samples(X)
         for i, row in enumerate(X):
             o = ~np.isnan(row)
@@ -256,7 +258,7 @@ class TestStep:
         X = with_odd_rows(25, 5, missing=missing, unknown=unknown)
         rng = np.random.default_rng(1)
         row_weights = rng.uniform(0.2, 3, 25) if weighted else np.ones(25)
-        p = drawn_parameters(X, n_components)
+        p = drawn_parameters(X, n_components, row_weights=row_weights)
         joint, _, moments = oracles.factor_e_step(X, p)
         expected = oracles.factor_m_step(
             X,
@@ -280,6 +282,40 @@ class TestStep:
         )
         assert statistics.weight == pytest.approx(row_weights.sum())
         assert statistics.size == pytest.approx(row_weights @ (~np.isnan(X)).sum(1))
+
+    @pytest.mark.parametrize("make", [np.array, to_sparse])
+    @pytest.mark.parametrize("n_components", [1, 3])
+    def test_equals_a_plain_loop_in_mixed_units(self, n_components, make):
+        by = 10.0 ** np.array([-3, 4, 0, -1, 2])
+        X = with_odd_rows(25, 5)
+        p = drawn_parameters(X, n_components)
+        X = by * X
+        p.units = oracles.column_units(X)
+        assert p.units.max() > 1e6 * p.units.min()
+        p.loadings *= by[:, None]
+        p.spreads *= by[:, None, None] ** 2
+        p.noise *= by**2
+        joint, _, moments = oracles.factor_e_step(X, p)
+        shares = oracles.factor_shares(joint)
+        expected = oracles.factor_m_step(
+            X, p, shares, moments, _factor_step._COLUMN_STEPS
+        )
+        family, data = Factor(2), observe(make(X), keep=True)
+        parameters = to_library(p, data.columns)
+        statistics = data.total(partial(family.accumulate, parameters))
+        ours = from_library(family.maximize(statistics, parameters))
+        for model in (ours, expected):
+            model.loadings /= by[:, None]
+            model.spreads /= by[:, None, None] ** 2
+            model.noise /= by**2
+        for name, value in vars(expected).items():
+            np.testing.assert_allclose(
+                getattr(ours, name), value, rtol=1e-8, atol=1e-9, err_msg=name
+            )
+        objective = statistics.log_likelihood + family.log_prior(parameters)
+        assert objective == pytest.approx(
+            oracles.factor_objective(X, p, np.ones(25)), rel=1e-10
+        )
 
     def test_in_pieces(self, monkeypatch):
         X = with_odd_rows()
@@ -337,6 +373,19 @@ class TestObjective:
         ).data
         mixture = factor(3, 5, max_iter=250, tol=0).fit(X)
         assert len(mixture.lower_bounds_) >= 200
+        assert_rises(mixture.lower_bounds_)
+
+    @pytest.mark.parametrize("make", [np.array, to_sparse])
+    @pytest.mark.parametrize("n_components", [1, 3])
+    @pytest.mark.parametrize("shift", [0, 100])
+    def test_never_falls_in_single_precision(self, shift, n_components, make):
+        # Squares over so little noise are far beyond the last digit of the objective.
+        rng = np.random.default_rng(0)
+        X = shift + rng.standard_normal((200, 2)) @ rng.standard_normal((2, 20))
+        X[rng.random(X.shape) < 0.2] = np.nan
+        X = make(X.astype(np.float32))
+        assert X.dtype == np.float32
+        mixture = factor(n_components, 4, max_iter=150, tol=0).fit(X)
         assert_rises(mixture.lower_bounds_)
 
     def test_backtracks_where_scales_overshoot(self, monkeypatch):
@@ -403,6 +452,8 @@ class TestStart:
         R = X - [
             np.average(x[~np.isnan(x)], weights=row_weights[~np.isnan(x)]) for x in X.T
         ]
+        units = oracles.column_units(X, row_weights)
+        R /= units
         damping = _factor_start._DAMPING
         offsets = np.nansum(R, axis=1) / ((~np.isnan(R)).sum(axis=1) + damping)
         counts = row_weights @ ~np.isnan(X)
@@ -412,15 +463,15 @@ class TestStart:
         in_rows = np.sqrt((~np.isnan(X)).sum(axis=1) + damping) / np.sqrt(row_weights)
         _, strengths, directions = np.linalg.svd(R / in_columns / in_rows[:, None])
         directions = directions[:3] / in_columns
-        W = start.components_[1:]
+        W = start.components_[1:] / units
         assert subspace_angles(W.T, directions.T).max() < 1e-3
         # Together an eighth of the variance, as strong as the singular values.
         sizes = np.sqrt(W**2 @ (counts / counts.sum()))
         expected = strengths[:3] / strengths[:3].mean() * np.sqrt(variance / 24)
         np.testing.assert_allclose(sizes, expected, rtol=1e-4)
-        # The first factor is the row's offset, alike in all columns.
+        # The first factor is the row's offset, alike in all columns, in their units.
         size = np.sqrt(np.average(offsets**2, weights=row_weights))
-        np.testing.assert_allclose(start.components_[0], size)
+        np.testing.assert_allclose(start.components_[0], size * units)
 
     @pytest.mark.parametrize("n_components", [1, 2])
     def test_objective(self, n_components):
@@ -511,8 +562,8 @@ class TestTypes:
         mixture = factor(3, 2, tol=0, max_iter=200).fit(X)
         assert mixture.noise_scale_.max() == 100
         assert_rises(mixture.lower_bounds_)
-        p = drawn_parameters(X, 2)
         row_weights = np.full(300, 1e4)
+        p = drawn_parameters(X, 2, row_weights=row_weights)
         for by, bound in [(1e-4, 100), (1e6, 0.01)]:
             p.noise *= by
             joint, _, moments = oracles.factor_e_step(X, p)
@@ -556,6 +607,132 @@ def test_units(n_components, make):
         np.testing.assert_allclose((values - shift) / scale, completed, rtol=1e-6)
         np.testing.assert_allclose(value_std / scale, std, rtol=1e-6, atol=1e-9)
         assert other.n_iter_ == mixture.n_iter_
+
+
+@pytest.mark.parametrize("make", [np.array, to_sparse])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("spread", [0.0, 0.5, 5.0])
+def test_units_of_columns(spread, weighted, make):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 9)) * np.exp(spread * rng.standard_normal(9))
+    X[rng.random(X.shape) < 0.3] = np.nan
+    X[:, 2] = np.nan
+    X[1:, 4] = np.nan
+    X[:, 5] = 3.7
+    X[2:, 6] = np.nan
+    row_weights = rng.uniform(0.2, 3, 60) if weighted else None
+    columns = observe(make(X), weights=row_weights).columns
+    expected = oracles.column_units(X, row_weights)
+    np.testing.assert_allclose(columns.units, expected, rtol=1e-10)
+    variances = [np.var(x[~np.isnan(x)]) for x in X[:, [0, 1, 3, 6]].T]
+    if not weighted:
+        np.testing.assert_allclose(columns.variances[[0, 1, 3, 6]], variances)
+    # Columns that say nothing have the common unit; columns unlike others their own.
+    common = columns.units[[2, 4, 5]]
+    assert np.ptp(common) == 0
+    if spread == 5.0:
+        own = np.nanstd(X[:, [0, 1, 3]], axis=0)
+        np.testing.assert_allclose(columns.units[[0, 1, 3]], own, rtol=0.2)
+
+
+class TestUnitOfOneColumn:
+    """Other columns do not notice it, and its own values and errors go with it."""
+
+    @staticmethod
+    def table(spread):
+        """Columns, the logarithms of whose deviations differ by so much."""
+        rng = np.random.default_rng(0)
+        noise = np.array([0.3, 1.2, 0.6])[rng.integers(3, size=400)]
+        X = rng.standard_normal((400, 2)) @ rng.standard_normal((2, 12))
+        X += noise[:, None] * rng.standard_normal(X.shape)
+        X = X * np.exp(spread * rng.standard_normal(12)) + rng.standard_normal(12)
+        X[rng.random(X.shape) < 0.3] = np.nan
+        return X
+
+    @staticmethod
+    def complete(X, n_components):
+        mixture = factor(n_components, max_iter=100, tol=0).fit(X)
+        missing = np.isnan(X)
+        return [a[missing] for a in mixture.complete(X, return_std=True)]
+
+    # Units are shrunk to each other: columns that are alike lose a little strength
+    # once one of them is unlike the others.
+    @pytest.mark.parametrize(("spread", "error"), [(1.0, 0.01), (0.0, 0.02)])
+    @pytest.mark.parametrize("n_components", [1, 3])
+    @pytest.mark.parametrize("scale", [1e-12, 1e-6, 1e6, 1e12])
+    def test_changes_nothing_but_itself(self, scale, n_components, spread, error):
+        X = self.table(spread)
+        expected, expected_std = self.complete(X, n_components)
+        by = np.where(np.arange(12) == 2, scale, 1.0)
+        values, std = self.complete(by * X, n_components)
+        by = by[np.nonzero(np.isnan(X))[1]]
+        assert np.abs((values / by - expected) / expected_std).max() < error
+        np.testing.assert_allclose(std / by, expected_std, rtol=error)
+
+    @pytest.mark.parametrize("n_components", [1, 3])
+    @pytest.mark.parametrize("scale", [1e-12, 1e-6, 1e6, 1e12])
+    def test_of_all_columns(self, scale, n_components):
+        X = self.table(1.0)
+        expected, expected_std = self.complete(X, n_components)
+        values, std = self.complete(scale * X, n_components)
+        error = np.abs(values / scale - expected) / expected_std
+        assert error.max() < 1e-6
+        np.testing.assert_allclose(std / scale, expected_std, rtol=1e-6)
+
+    @pytest.mark.parametrize("scale", [1e-6, 1e6])
+    def test_leaves_order_and_signs_of_factors(self, scale):
+        X = self.table(1.0)
+        by = np.where(np.arange(12) == 2, scale, 1.0)
+        plain, other = (factor(n_factors=4).fit(each) for each in (X, by * X))
+        units = oracles.column_units(X)
+        W, ours = plain.components_ / units, other.components_ / units / by
+        size = np.linalg.norm(W, axis=1)[:3, None]
+        np.testing.assert_allclose(ours[:3] / size, W[:3] / size, atol=0.02)
+
+
+class TestExtremeScales:
+    # NumPy's warnings are errors here, so that none comes before ours.
+    @pytest.mark.parametrize("n_components", [1, 3])
+    @pytest.mark.parametrize("power", [-160, -154, -150, 154, 160])
+    def test_are_refused(self, power, n_components):
+        X = 10.0**power * with_odd_rows(60)
+        way_out = (
+            r"Scale the columns \(" if power < 0 else r"e\+1\d\d; .*Scale the data"
+        )
+        with pytest.raises(ValueError, match=way_out):
+            factor(n_components, 2).fit(X)
+
+    @pytest.mark.parametrize("n_components", [1, 3])
+    @pytest.mark.parametrize(
+        "powers",
+        [-140, -80, -30, 30, 80, 98, [80, -80, 0, 0, 0, 0], [0, 80, 0, -80, 0, 0]],
+        ids=str,
+    )
+    def test_are_finite(self, powers, n_components):
+        X = 10.0 ** np.array(powers) * with_odd_rows(60)
+        mixture = factor(n_components, 2).fit(X)
+        completed, std = mixture.complete(X, return_std=True)
+        for values in (completed, std, mixture.score_samples(X), mixture.means_):
+            assert np.isfinite(values).all()
+        assert (std[np.isnan(X)] > 0).all()
+        assert_rises(mixture.lower_bounds_)
+
+    @pytest.mark.parametrize("n_components", [1, 3])
+    def test_weights_far_apart(self, n_components):
+        X = with_odd_rows(60)
+        row_weights = np.logspace(-100, 100, 60)
+        mixture = factor(n_components, 2).fit(X, sample_weight=row_weights)
+        assert np.isfinite(mixture.complete(X, return_std=True)).all()
+        assert np.isfinite(mixture.lower_bounds_).all()
+
+
+@pytest.mark.parametrize("n_components", [1, 3])
+def test_starts_are_one(n_components):
+    X = ratings(60, 8, 0.6)
+    one, many = (factor(n_components, n_init=n, max_iter=5).fit(X) for n in (1, 4))
+    assert len(many.runs_) == 1
+    assert many.lower_bounds_ == one.lower_bounds_
+    np.testing.assert_array_equal(many.transform(X), one.transform(X))
 
 
 class TestUnobservedColumn:
@@ -669,10 +846,12 @@ class TestSafety:
         truth = shift + rng.standard_normal((50, 2)) @ rng.standard_normal((2, 8))
         X = np.where(rng.random(truth.shape) < missing, np.nan, truth).astype(dtype)
         mixture, completed = self.check(X, n_components, 5, max_iter=100, tol=0)
-        variance = np.nanmean((X - np.nanmean(X, axis=0, dtype=float)) ** 2)
+        X = X.astype(float)
+        units = oracles.column_units(X)
+        variance = np.nanmean(((X - np.nanmean(X, axis=0)) / units) ** 2)
         least = 1e-6 if dtype == np.float64 else 3e-4
         floor = pytest.approx(least * variance, rel=1e-3)
-        assert mixture.noise_variance_.min() == floor
+        assert (mixture.noise_variance_ / units**2).min() == floor
         some = (~np.isnan(X)).sum(axis=1) > 4
         error = np.abs(completed - truth)[some].max()
         assert error < (0.02 if dtype == np.float64 else 0.5)
@@ -890,6 +1069,22 @@ class TestCriteria:
         entropy = -np.sum(shares * np.log(np.maximum(shares, 1e-300)))
         assert mixture.icl(make(X)) == pytest.approx(bic + 2 * entropy)
 
+    @pytest.mark.parametrize("n_components", [1, 2, 5])
+    @pytest.mark.parametrize("d", [1, 2, 4, 7])
+    def test_more_factors_never_have_fewer_parameters(self, d, n_components):
+        X = np.random.default_rng(0).standard_normal((60, d))
+        full = n_components * (d + d * (d + 1) // 2) + n_components - 1
+        counts = []
+        for r in range(1, 12):
+            mixture = factor(n_components, r, max_iter=0).fit(X)
+            counts.append((mixture.bic(X) - mixture.aic(X)) / (np.log(60) - 2))
+        np.testing.assert_allclose(counts, np.round(counts), atol=1e-6)
+        assert counts[0] > 0
+        assert np.diff(counts).min() > -1e-6
+        assert max(counts) < full + 1e-6
+        if d == 1:
+            np.testing.assert_allclose(counts, full)
+
 
 class TestAttributes:
     @pytest.mark.parametrize("n_components", [1, 3])
@@ -923,9 +1118,11 @@ class TestAttributes:
         p.loadings[:, 0] *= -0.1  # the row's offset comes first, however small
         p.loadings[:, 1] *= -0.5
         mixture = with_model(p, X)
-        W, sizes = p.loadings[:, :-1], np.linalg.norm(p.loadings[:, :-1], axis=0)
+        W = p.loadings[:, :-1]
+        in_units = W / p.units[:, None]
+        sizes = np.linalg.norm(in_units, axis=0)
         order = [0, *sorted([1, 2, 3], key=lambda q: -sizes[q])]
-        signs = [np.sign(W[np.abs(W[:, q]).argmax(), q]) for q in order]
+        signs = [np.sign(W[np.abs(in_units[:, q]).argmax(), q]) for q in order]
         for k, (mean, covariance) in enumerate(
             zip(p.factor_means, p.covariances, strict=True)
         ):
@@ -942,7 +1139,7 @@ class TestAttributes:
     @pytest.mark.parametrize("n_components", [1, 3])
     def test_describe_the_model(self, n_components):
         X = with_odd_rows()
-        p = drawn_parameters(X, n_components, r=3, spread=0.0)
+        p = drawn_parameters(X, n_components, r=3, spread=1e-14)
         mixture = with_model(p, X)
         W = mixture.components_
         np.testing.assert_allclose(mixture.intercept_, p.loadings[:, -1])
@@ -1067,6 +1264,7 @@ class TestWarmStart:
         warm = factor(2, warm_start=True).fit(X)
         p = from_library(warm._model.parameters)
         warm.set_params(max_iter=1).fit(Y)
+        p.units = oracles.column_units(Y)
         objective = oracles.factor_objective(Y, p, np.ones(len(Y))) / len(Y)
         assert warm.lower_bounds_ == [pytest.approx(objective, rel=1e-10)]
 
@@ -1115,8 +1313,10 @@ def test_rows_without_noise(dtype, shape):
     X = rng.standard_normal((shape[0], 3)) @ rng.standard_normal((3, shape[1]))
     mixture = factor(2, 5, max_iter=30, tol=0, min_variance=0.01).fit(X.astype(dtype))
     assert np.isfinite(mixture.lower_bounds_).all()
-    usual = 1 / np.mean(1 / mixture.noise_variance_)
-    assert (mixture.noise_scale_ * usual >= 0.01 * (1 - 1e-6)).all()
+    squares = oracles.column_units(X.astype(dtype).astype(float)) ** 2
+    usual = 1 / np.mean(squares / mixture.noise_variance_)
+    least = 0.01 / squares.max()  # the lowest floor, in units of its column
+    assert (mixture.noise_scale_ * usual >= least * (1 - 1e-6)).all()
     X[rng.random(X.shape) < 0.3] = np.nan
     assert np.isfinite(mixture.transform(X.astype(dtype))).all()
 

@@ -8,11 +8,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import logsumexp
+from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
-from sklearn_gmmcf import MaskedGaussianMixture
+from sklearn_gmmcf import (
+    FewRowsWarning,
+    MaskedGaussianMixture,
+    UnlinkedColumnsWarning,
+)
 from sklearn_gmmcf.covariance import (
     FAMILIES,
     Diagonal,
@@ -25,7 +31,7 @@ from sklearn_gmmcf.covariance import (
 from sklearn_gmmcf.data import observe
 from sklearn_gmmcf.testing import FAMILY_CHECKS, check_family
 from tests.drawn import tables
-from tests.made import TYPES, start
+from tests.made import TYPES, correlated, start
 
 INSTANCES = [
     Spherical(reg_covar=1e-6),
@@ -93,6 +99,9 @@ def test_objective_never_falls_on_small_tables(X, family, n_components, data):
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        # Tables this small tell little, but the objective must not fall.
+        warnings.simplefilter("ignore", FewRowsWarning)
+        warnings.simplefilter("ignore", UnlinkedColumnsWarning)
         mixture.fit(X, sample_weight=row_weights)
     bounds = np.array(mixture.lower_bounds_)
     assert np.isfinite(bounds).all()
@@ -105,12 +114,20 @@ def test_objective_never_falls_on_small_tables(X, family, n_components, data):
     assert (np.diff(bounds) >= -1e-10 * np.abs(bounds).max()).all()
 
 
-class Wide(Diagonal):
-    """Breaks the contract of conditional moments."""
+class Wide(Full):
+    """Breaks the contract of conditional variances."""
 
     def conditional(self, parameters, block, rows, columns):
         means, variances = super().conditional(parameters, block, rows, columns)
         return means, 2 * variances
+
+
+class Shifted(Diagonal):
+    """Breaks the contract of conditional means; its variances are predictive."""
+
+    def conditional(self, parameters, block, rows, columns):
+        means, variances = super().conditional(parameters, block, rows, columns)
+        return means + 0.1, variances
 
 
 class Half(Diagonal):
@@ -120,9 +137,10 @@ class Half(Diagonal):
     covariance = Family.covariance
 
 
-def test_a_broken_contract_is_named():
+@pytest.mark.parametrize("family", [Wide(), Shifted()])
+def test_a_broken_contract_is_named(family):
     with pytest.raises(AssertionError) as info:
-        check_family(Wide())
+        check_family(family)
     assert any("check_conditional_moments" in note for note in info.value.__notes__)
 
 
@@ -142,6 +160,86 @@ def test_a_name_is_a_shorthand(name):
     )
     np.testing.assert_array_equal(by_object.transform(X), by_name.transform(X))
     assert by_object.lower_bounds_ == by_name.lower_bounds_
+
+
+@pytest.mark.parametrize("n_components", [1, 2, 3])
+def test_families_of_one_column_have_one_criterion(n_components):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 1)) + 6 * rng.integers(3, size=(300, 1))
+    X[::7] = np.nan
+    names = ["spherical", "diag", "full"] + ["tied"] * (n_components == 1)
+    found = [
+        MaskedGaussianMixture(
+            n_components, covariance_type=name, tol=1e-12, max_iter=2000, random_state=0
+        ).fit(X)
+        for name in names
+    ]
+    means, variances = found[0].means_[:, 0], found[0].covariances_
+    log_joint = np.log(found[0].weights_) + norm.logpdf(X, means, np.sqrt(variances))
+    log_density = np.nansum(logsumexp(log_joint, axis=1))
+    expected = -2 * log_density + (3 * n_components - 1) * np.log(300)
+    for mixture in found:
+        assert mixture.bic(X) == pytest.approx(expected, rel=1e-9)
+
+
+class TestUnits:
+    """Without regularization, a column's unit changes nothing but itself."""
+
+    @staticmethod
+    def complete(X, name, n_components, by):
+        """Completions and errors, from the same start, in these units."""
+        options = start(X, n_components, name)
+        options["means_init"] = by * options["means_init"]
+        units = by**2 if name == "diag" else np.outer(by, by)
+        options["precisions_init"] = options["precisions_init"] / units
+        mixture = MaskedGaussianMixture(**options, reg_covar=0, tol=0, max_iter=30)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            mixture.fit(by * X)
+        values, std = mixture.complete(by * X, return_std=True)
+        missing = np.isnan(X)
+        return (values / by)[missing], (std / by)[missing]
+
+    @pytest.mark.parametrize("scale", [1e-12, 1e-6, 1e6, 1e12])
+    @pytest.mark.parametrize("n_components", [1, 3])
+    @pytest.mark.parametrize("name", ["diag", "tied", "full"])
+    def test_of_all_columns(self, name, n_components, scale):
+        X = correlated(400, 6, 3)
+        plain, plain_std = self.complete(X, name, n_components, np.ones(6))
+        values, std = self.complete(X, name, n_components, np.full(6, scale))
+        assert np.abs((values - plain) / plain_std).max() < 1e-6
+        np.testing.assert_allclose(std, plain_std, rtol=1e-6)
+
+    # Eigenvalues of 1e24 beside 1 are refused as a start of 'tied' and 'full'.
+    @pytest.mark.parametrize(
+        ("name", "scale"),
+        [
+            *[("diag", scale) for scale in (1e-12, 1e-6, 1e6, 1e12)],
+            *[(name, scale) for name in ("tied", "full") for scale in (1e-6, 1e6)],
+        ],
+    )
+    @pytest.mark.parametrize("n_components", [1, 3])
+    def test_of_one_column(self, name, n_components, scale):
+        X = correlated(400, 6, 3)
+        plain, plain_std = self.complete(X, name, n_components, np.ones(6))
+        by = np.where(np.arange(6) == 2, scale, 1.0)
+        values, std = self.complete(X, name, n_components, by)
+        assert np.abs((values - plain) / plain_std).max() < 1e-6
+        # Predictive variances of 'diag' are pooled in units that columns share.
+        error = 0.01 if name == "diag" else 1e-6
+        np.testing.assert_allclose(std, plain_std, rtol=error)
+
+    @pytest.mark.parametrize("scale", [1e-12, 1e12])
+    @pytest.mark.parametrize("name", ["tied", "full"])
+    def test_of_one_column_from_a_start_of_its_own(self, name, scale):
+        X = correlated(400, 6, 3)
+        by, found = np.where(np.arange(6) == 2, scale, 1.0), []
+        for units in (np.ones(6), by):
+            mixture = MaskedGaussianMixture(
+                covariance_type=name, reg_covar=0, tol=1e-9, max_iter=500
+            ).fit(units * X)
+            found.append(mixture.complete(units * X, return_std=True) / units)
+        np.testing.assert_allclose(found[1], found[0], rtol=1e-6)
 
 
 def test_families_in_a_search():

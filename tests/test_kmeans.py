@@ -97,9 +97,15 @@ def test_mixture_of_the_clusters():
     for name in ("score_samples", "predict_proba", "transform", "bic", "aic", "score"):
         expected = getattr(mixture, name)(X)
         np.testing.assert_allclose(getattr(kmeans, name)(X), expected, err_msg=name)
-    np.testing.assert_allclose(
-        kmeans.complete(X, return_std=True)[1], mixture.complete(X, return_std=True)[1]
+    # Its means and variances rest on the entries of the clusters, with their weights.
+    labels = np.eye(3)[kmeans.labels_]
+    residuals, counts = oracles.residual_sums(X, labels, kmeans.means_, weights)
+    predictive = oracles.predictive_variances(
+        residuals, counts, np.ones(5), spherical=True, reg_covar=0.01
     )
+    variances = np.repeat(kmeans.covariances_[:, None], 5, axis=1)
+    _, std = oracles.complete(X, shares, kmeans.means_, variances, predictive)
+    np.testing.assert_allclose(kmeans.complete(X, return_std=True)[1], std)
 
 
 def test_em_improves_on_the_clusters():

@@ -286,7 +286,7 @@ HARD = [
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.filterwarnings("ignore::sklearn_gmmcf.UnobservedColumnsWarning")
+@pytest.mark.filterwarnings("ignore::sklearn_gmmcf.DataWarning")
 @pytest.mark.parametrize(
     ("make", "n_components", "max_iter"),
     [

@@ -46,7 +46,14 @@ from sklearn_gmmcf.model_selection import (
 )
 from tests import oracles
 from tests.drawn import tables
-from tests.made import EXACT_TYPES, clusters, correlated, estimators, to_sparse
+from tests.made import (
+    EXACT_TYPES,
+    clusters,
+    correlated,
+    estimators,
+    rewind,
+    to_sparse,
+)
 
 FORMATS = [
     f"{format_}_{kind}"
@@ -210,8 +217,12 @@ class TestHideEntries:
             hide_entries(np.ma.masked_invalid(X))
 
 
-def true_log_density(mixture, X, rows, columns, values):
-    """Log of the conditional mixtures, one entry and one component after the other."""
+def true_log_density(mixture, X, rows, columns, values, train=None):
+    """Log of the conditional mixtures, one entry and one component after the other.
+
+    `train` is the matrix that the mixture was fitted to, X unless given.
+    """
+    predictive = None
     if mixture.covariance_type == "full":
         covariances = mixture.covariances_
     elif mixture.covariance_type == "tied":
@@ -220,15 +231,18 @@ def true_log_density(mixture, X, rows, columns, values):
         shape = mixture.means_.shape
         variances = mixture.covariances_.reshape(len(mixture.means_), -1)
         covariances = [np.diag(v) for v in np.broadcast_to(variances, shape)]
+        train = X if train is None else train
+        predictive = oracles.predict_variances(mixture, rewind(mixture, train), train)
     result = []
     for i, j, value in zip(rows, columns, values, strict=True):
         shares, terms = [], []
-        for weight, mean, covariance in zip(
-            mixture.weights_, mixture.means_, covariances, strict=True
-        ):
-            log_density, filled, rest = oracles.condition(X[i], mean, covariance)
-            shares.append(np.log(weight) + log_density)
-            terms.append(norm.logpdf(value, filled[j], np.sqrt(rest[j, j])))
+        for k, covariance in enumerate(covariances):
+            log_density, filled, rest = oracles.condition(
+                X[i], mixture.means_[k], covariance
+            )
+            shares.append(np.log(mixture.weights_[k]) + log_density)
+            variance = rest[j, j] if predictive is None else predictive[k, j]
+            terms.append(norm.logpdf(value, filled[j], np.sqrt(variance)))
         result.append(logsumexp(np.add(shares, terms)) - logsumexp(shares))
     return np.array(result)
 
@@ -254,7 +268,7 @@ class TestScoreEntries:
 
     def test_patterns_that_rows_share(self):
         X = correlated(400, 4, missing=0)
-        X[::2, 1], X[1::2, 2:] = np.nan, np.nan
+        X[::2, 1], X[1::4, 2], X[3::4, 3] = np.nan, np.nan, np.nan
         mixture = MaskedGaussianMixture(2, covariance_type="full", random_state=0)
         mixture.fit(X)
         rows, columns = np.nonzero(np.isnan(X))
@@ -334,9 +348,13 @@ class TestCompletionScorer:
         X = correlated(200, 5)
         hidden, (rows, columns, values) = hide_entries(X[100:], 0.1, 0)
         for covariance_type in ("diag", "full"):
-            est = MaskedGaussianMixture(2, covariance_type=covariance_type)
+            est = MaskedGaussianMixture(
+                2, covariance_type=covariance_type, random_state=0
+            )
             est.fit(X[:100])
-            expected = true_log_density(est, hidden, rows, columns, values).mean()
+            expected = true_log_density(
+                est, hidden, rows, columns, values, train=X[:100]
+            ).mean()
             score = completion_scorer("log_density")(est, X[100:])
             assert score == pytest.approx(expected)
         with pytest.raises(ValueError, match="score_entries, which KNNImputer has not"):
@@ -418,7 +436,12 @@ class TestInAPipeline:
         expected = rmse(true, predicted)
         assert completion_scorer()(pipe, test) == pytest.approx(-expected)
         expected = true_log_density(
-            pipe[-1], (hidden - mean) / std, rows, columns, true
+            pipe[-1],
+            (hidden - mean) / std,
+            rows,
+            columns,
+            true,
+            train=(train - mean) / std,
         ).mean()
         score = completion_scorer("log_density")(pipe, test)
         assert score == pytest.approx(expected)

@@ -182,6 +182,7 @@ def plain_factor(mixture):
         spreads=spreads,
         noise=p.noise,
         known=np.ones(d, dtype=bool),
+        units=p.columns.units,
         prior_mean=p.prior_mean,
         prior_precision=p.prior_precision,
     )

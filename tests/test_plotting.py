@@ -317,6 +317,8 @@ def test_none_is_a_group_like_any_other():
 # CompletionDisplay
 
 
+@pytest.mark.filterwarnings("ignore::sklearn_gmmcf.FewRowsWarning")
+@pytest.mark.filterwarnings("ignore::sklearn_gmmcf.UnlinkedColumnsWarning")
 @pytest.mark.parametrize("kind", ["kmeans", "full", "factor"])
 @pytest.mark.parametrize("make", [np.array, sparse.csr_array, pd.DataFrame])
 def test_completion_shows_the_matrix(kind, make):
@@ -392,7 +394,7 @@ def test_completion_on_given_axes():
 
 @pytest.mark.parametrize("kind", ["kmeans", *TYPES])
 def test_types_by_the_items_that_they_prefer(kind):
-    X = ratings()
+    X = ratings(240)
     mixture = fit_mixture(kind, X)
     names = [f"film {j}" for j in range(12)]
     display = TypesDisplay.from_estimator(
@@ -692,7 +694,7 @@ def test_plot_again_on_given_axes():
 
 
 def test_inputs_are_not_changed():
-    X = clusters(50)
+    X = clusters(100)
     before = X.copy()
     mixture = fit_mixture("full", X)
     means = mixture.means_.copy()
@@ -805,6 +807,8 @@ def test_rows_with_one_column_observed():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn_gmmcf.UnobservedColumnsWarning")
+# Most columns have a single entry, whose variance is that of reg_covar.
+@pytest.mark.filterwarnings("ignore::sklearn_gmmcf.RegularizationWarning")
 @pytest.mark.parametrize("kind", ["kmeans", "diag", "factor"])
 def test_many_columns_need_no_square_matrix(kind):
     rng = np.random.default_rng(0)

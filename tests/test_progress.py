@@ -57,10 +57,12 @@ def test_tasks_are_runs_and_iterations(estimator):
     step = [("begin", "iteration"), ("end", "iteration")]
     assert recorder.calls[:3] == ["setup", ("begin", "fit"), ("begin", "run")]
     assert recorder.calls[-3:] == [("end", "run"), ("end", "fit"), "teardown"]
-    assert recorder.calls.count(("begin", "run")) == 2
+    # All starts of 'factor' would be the same.
+    n_runs = 1 if getattr(estimator, "covariance_type", "") == "factor" else 2
+    assert recorder.calls.count(("begin", "run")) == n_runs
     inner = [call for call in recorder.calls if call[1] == "iteration"]
     assert inner == step * (len(inner) // 2)
-    assert estimator.n_iter_ * 2 <= len(inner) <= 4 * estimator.max_iter
+    assert 2 * estimator.n_iter_ <= len(inner) <= 2 * n_runs * estimator.max_iter
     estimator.set_callbacks()
 
 

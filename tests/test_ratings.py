@@ -103,7 +103,7 @@ def test_and_back(make):
 def test_all_of_a_matrix_and_some_of_its_entries():
     encoder = RatingsEncoder()
     X, users = encoder.fit_encode(as_pandas(LINES))
-    mixture = MaskedGaussianMixture(reg_covar=0.1).fit(X)
+    mixture = MaskedGaussianMixture().fit(X)
     completed = mixture.transform(X)
     whole = encoder.decode(users, range(3), completed)
     for line, (user, item, rating) in enumerate(whole.itertuples(index=False)):

@@ -62,7 +62,7 @@ def test_links_to_our_pages(estimator, page):
 
 @pytest.mark.parametrize("kind", ["kmeans", *TYPES])
 def test_fitted_attributes_are_short_and_explained(kind):
-    X = clusters(120, 30, missing=0.1)
+    X = clusters(300, 30, missing=0.1)
     estimator = fitted(kind, X)
     rows = read_rows(estimator_html_repr(estimator))
     attributes = {

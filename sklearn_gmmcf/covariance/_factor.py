@@ -508,8 +508,11 @@ def _count_parameters(n_components: int, r: int, d: int) -> int:
 
 
 def _arrange(p: FactorParameters) -> tuple[Array, Array]:
-    """Order and signs of the factors (r,): the offset, and the others by size."""
-    loadings = p.loadings * p.columns.modeled
+    """Order and signs of the factors (r,): the offset, and the others by size.
+
+    Sizes are in units of the columns, so that the unit of one does not decide.
+    """
+    loadings = p.loadings * p.columns.modeled / p.columns.wide_units
     sizes = np.sum(loadings[:-1] ** 2, axis=1)
     order = np.append(0, 1 + np.argsort(-sizes[1:], kind="stable"))
     components = loadings[order]

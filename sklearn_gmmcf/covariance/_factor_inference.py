@@ -195,7 +195,8 @@ def collect_evidence(p: FactorParameters, block: Block) -> Evidence:
     """Sum up a block's entries, in two products."""
     r = p.n_factors
     n_pairs = n_packed(r)
-    by_mask = block.mask.project(p.mask_weights)
+    # Where noise is small, squares over it exceed what single precision can sum.
+    by_mask = block.mask.project(p.mask_weights, in_double=True)
     # Squares of residuals need all digits: x^2 - 2 x a + a^2 would cancel.
     residuals, squares = block.centered_at(p.loadings[-1])
     first = n_pairs + r + 2

@@ -86,7 +86,8 @@ def start_loadings(
     noise = 0.5 * (squares + priors.noise * variance)
     noise /= np.maximum(counts + priors.noise, NEGLIGIBLE)
     tails = np.minimum(_TAIL_NOISE * (columns.tails - 1), _MAX_TAIL_NOISE)
-    floor = np.maximum(min_variance, np.maximum(smallest, tails) * units**2)
+    floor = np.maximum(smallest, tails) * units**2
+    floor = _check_range(np.maximum(min_variance, floor), units)
     return FactorParameters(
         weights=np.ones(1),
         loadings=loadings * units,
@@ -131,6 +132,18 @@ def row_noise(p: FactorParameters, data: Observed) -> Observed:
     groups, first = data.row_groups()
     table = noise[first[groups], None]
     return observe(table, weights=data.weights, keep=True, executor=data.executor)
+
+
+def _check_range(floor: Array, units: Array) -> Array:
+    """Refuse noise so small that spreads of loadings, smaller still, lose digits."""
+    info = np.finfo(np.float64)
+    if floor.min() < info.tiny / info.eps:
+        raise ValueError(
+            f"Standard deviations of the columns range from {units.min():.3g} to "
+            f"{units.max():.3g}: their squares leave the range of floating-point "
+            "numbers. Scale the columns (StandardScaler)."
+        )
+    return floor
 
 
 def _totals(data: Observed) -> tuple[Array, Array, float]:

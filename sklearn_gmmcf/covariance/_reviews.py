@@ -31,12 +31,13 @@ def review_regularization(
     reg_covar: float, columns: Columns, weights: Array, variances: Array
 ) -> Review:
     """Review reg_covar beside variances (K, d) or (K, 1) of the components."""
-    # Columns with equal values have no variance to compare with.
+    # Columns with equal values have no variance to compare with, and by chance those
+    # with few entries may have too small a one: units allow for that.
     varied = columns.variances > 0
     if reg_covar == 0 or not varied.any():
         return
     large = np.flatnonzero(
-        varied & (reg_covar > _MAX_REGULARIZATION * columns.variances)
+        varied & (reg_covar > _MAX_REGULARIZATION * columns.units**2)
     )
     if large.size:
         yield (
@@ -65,8 +66,8 @@ def review_regularization(
 
 def review_units(columns: Columns) -> Review:
     """Review the spreads of columns that share one scale."""
-    spreads = np.sqrt(columns.variances)
-    varied = np.flatnonzero(spreads > 0)
+    spreads = columns.units
+    varied = np.flatnonzero(columns.variances > 0)
     if not varied.size:
         return
     order = varied[np.argsort(spreads[varied])]

@@ -189,7 +189,9 @@ class Blocks(ABC):
         directions = np.zeros((2, self.shape[1]))
         read = self.columns.known | ~self.columns.modeled
         directions[:, read] = rng.standard_normal((int(read.sum()), 2)).T
-        directions[0] /= self.columns.units  # so that values count as much as the mask
+        # Values count as much as the mask, whatever their unit and the rows' weights.
+        spreads = np.sqrt(self.columns.variances)
+        directions[0] /= np.where(spreads > 0, spreads, 1.0)
         keys = np.concatenate(list(self.map(lambda block: block.row_keys(*directions))))
         _, first, groups = np.unique(keys, return_index=True, return_inverse=True)
         return groups, first

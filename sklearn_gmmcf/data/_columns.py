@@ -163,8 +163,9 @@ def learn_units(counts: Array, squares: Array) -> Array:
     ratings need it, and a column in another unit keeps its own.
     """
     usable = (counts > 1) & (squares > 0)
-    if not usable.any():
-        return np.ones(len(counts))
+    if not usable.any():  # weights may be small, or all values equal
+        pooled = squares.sum() / counts.sum() if squares.any() else 1.0
+        return np.full(len(counts), np.sqrt(pooled))
     n = counts[usable] - 1
     logs = 0.5 * np.log(squares[usable] / n)
     sampling = _SAMPLING_VARIANCE / n

@@ -5,7 +5,8 @@ Weights ``W`` are (K, d), responsibilities ``R`` are (K, n)::
     project(W)    (K, d) -> (K, n)    sums over the columns
     collect(R)    (K, n) -> (K, d)    sums over the rows
 
-Products run in the dtype of the matrix and return double precision.
+Products run in the dtype of the matrix, unless asked to sum in double precision, and
+return double precision.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sklearn_gmmcf._typing import Array
 class Matrix(Protocol):
     """An (n, d) matrix, known by its two products."""
 
-    def project(self, W: Array) -> Array: ...
+    def project(self, W: Array, *, in_double: bool = False) -> Array: ...
 
     def collect(self, R: Array) -> Array: ...
 
@@ -32,8 +33,9 @@ class Dense:
     def __init__(self, array: Array) -> None:
         self.array = array  # (n, d)
 
-    def project(self, W: Array) -> Array:
-        product = W.astype(self.array.dtype, copy=False) @ self.array.T
+    def project(self, W: Array, *, in_double: bool = False) -> Array:
+        array = self.array.astype(np.float64, copy=False) if in_double else self.array
+        product = W.astype(array.dtype, copy=False) @ array.T
         return product.astype(np.float64, copy=False)
 
     def collect(self, R: Array) -> Array:
@@ -52,8 +54,9 @@ class Sparse:
         )
 
     # scipy multiplies fastest by C-ordered (d, K) and (n, K); all else here is (K, n).
-    def project(self, W: Array) -> Array:
-        product = self.array @ np.asarray(W.T, dtype=self.array.dtype, order="C")
+    def project(self, W: Array, *, in_double: bool = False) -> Array:
+        dtype = np.float64 if in_double else self.array.dtype
+        product = self.array @ np.asarray(W.T, dtype=dtype, order="C")
         return product.T.astype(np.float64, order="C")
 
     def collect(self, R: Array) -> Array:
@@ -71,7 +74,7 @@ class AllOnes:
     def __init__(self, shape: tuple[int, int]) -> None:
         self.shape = shape
 
-    def project(self, W: Array) -> Array:
+    def project(self, W: Array, *, in_double: bool = False) -> Array:
         return np.broadcast_to(W.sum(axis=1)[:, None], (len(W), self.shape[0]))
 
     def collect(self, R: Array) -> Array:
