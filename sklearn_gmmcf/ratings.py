@@ -13,6 +13,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_gmmcf._ids import Ids, and_others, check_ids, check_not_missing, is_missing
 from sklearn_gmmcf._sklearn import DocumentationLinks, StrOptions, fit_context
 from sklearn_gmmcf._typing import Array
 
@@ -24,7 +25,6 @@ _CHANGED = (
     "The table changed between its two readings. A function that is passed as a table "
     "should open it anew each time that it is called."
 )
-_KINDS = {"i": "integers", "u": "integers", "U": "strings", "f": "floats"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -317,8 +317,8 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
 
     def _count(self, ratings: Any, known_items: Array | None) -> _Census:
         """Read a table once; a user of whom all items are unknown keeps a row."""
-        users, counts = _Ids("users"), np.zeros(0, dtype=np.int64)
-        items = _Ids("items", known_items)
+        users, counts = Ids("users"), np.zeros(0, dtype=np.int64)
+        items = Ids("items", known_items)
         backend = None
         for table in self._read_tables(ratings):
             backend = table.backend
@@ -338,7 +338,7 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
 
     def _fill(self, ratings: Any, census: _Census) -> sparse.csr_array:
         """Read a table a second time, into the matrix."""
-        users, items = _Ids("users", census.users), _Ids("items", census.items)
+        users, items = Ids("users", census.users), Ids("items", census.items)
         n_entries = int(census.counts.sum())
         index_dtype = np.int32 if n_entries < 2**31 else np.int64
         indptr = np.zeros(len(census.users) + 1, dtype=index_dtype)
@@ -416,13 +416,13 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         sizes = np.diff(np.append(firsts, len(values)))
         return columns[firsts], np.add.reduceat(values, firsts) / sizes
 
-    def _find_columns(self, items: _Ids, ids: Array) -> tuple[Array, Array]:
+    def _find_columns(self, items: Ids, ids: Array) -> tuple[Array, Array]:
         """Columns of items, and whether the items are known."""
         columns, known = items.find(ids)
         if self.unknown_items == "error" and not known.all():
             unknown = np.unique(ids[~known])
             raise ValueError(
-                f"fit has not seen item {unknown[0]}{_and_others(len(unknown) - 1)} of "
+                f"fit has not seen item {unknown[0]}{and_others(len(unknown) - 1)} of "
                 "this table. Pass unknown_items='ignore' to leave out ratings of "
                 "unknown items, or fit again."
             )
@@ -440,7 +440,7 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
                     f"(users, items, ratings), but got {type(table).__name__}. Pass an "
                     "iterator of tables as a function that makes it."
                 )
-            users, items = _check_ids("users", table[0]), _check_ids("items", table[1])
+            users, items = check_ids("users", table[0]), check_ids("items", table[1])
             values = _check_ratings(table[2])
             if not len(users) == len(items) == len(values):
                 raise ValueError(
@@ -460,95 +460,10 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
             columns.append(frame.get_column(name))
         ids = []
         for name, series in zip(("users", "items"), columns, strict=False):
-            _check_not_missing(name, series.is_null().to_numpy())
-            ids.append(_check_ids(name, series.to_numpy()))
+            check_not_missing(name, series.is_null().to_numpy())
+            ids.append(check_ids(name, series.to_numpy()))
         ratings = _check_ratings(columns[2].to_numpy())
         return _Table(ids[0], ids[1], ratings, frame.implementation)
-
-
-class _Ids:
-    """Sorted ids, of users or of items, all of one kind."""
-
-    def __init__(self, name: str, ids: Array | None = None) -> None:
-        self.name = name
-        self.sorted = np.empty(0, dtype=np.int64) if ids is None else ids
-
-    def add(self, ids: Array) -> None:
-        """Add ids, which must be sorted."""
-        if not ids.size:  # an empty array has no kind of ids
-            return
-        if self.sorted.size:
-            self._check_kind(ids)
-            ids = np.union1d(self.sorted, ids)
-        self.sorted = ids
-
-    def find(self, ids: Array) -> tuple[Array, Array]:
-        """Indices (n,) of ids, and whether each of them is there."""
-        if not self.sorted.size or not ids.size:
-            return np.zeros(len(ids), dtype=np.intp), np.zeros(len(ids), dtype=bool)
-        self._check_kind(ids)
-        indices = np.searchsorted(self.sorted, ids)
-        indices[indices == len(self.sorted)] = 0
-        return indices, self.sorted[indices] == ids
-
-    def _check_kind(self, ids: Array) -> None:
-        if ids.size and ids.dtype.kind != self.sorted.dtype.kind:
-            raise ValueError(
-                f"Ids of {self.name} are {_describe(ids)} here, but were "
-                f"{_describe(self.sorted)} before. Convert them to one kind."
-            )
-
-
-def _describe(ids: Array) -> str:
-    return _KINDS.get(ids.dtype.kind, str(ids.dtype))
-
-
-def _check_ids(name: str, ids: Any) -> Array:
-    """Ids that sort, none of them missing: integers as int64, strings as strings."""
-    ids = np.asarray(ids)
-    if ids.ndim != 1:
-        raise ValueError(f"Ids of {name} should be 1d, but got {ids.ndim}d.")
-    if ids.dtype.kind in "iu":
-        if ids.size and int(ids.max()) > np.iinfo(np.int64).max:
-            raise ValueError(
-                f"Ids of {name} should be below 2**63, but got {ids.max()}. Convert "
-                "them to strings."
-            )
-        return ids.astype(np.int64, copy=False)
-    if ids.dtype.kind == "O":
-        _check_not_missing(name, [_is_missing(value) for value in ids])
-        kinds = sorted({type(value).__name__ for value in ids})
-        if len(kinds) > 1:
-            raise ValueError(
-                f"Ids of {name} are of several kinds: {', '.join(kinds)}. Convert them "
-                "to one."
-            )
-        return ids.astype(str) if kinds == ["str"] else ids
-    _check_not_missing(name, ids != ids)
-    return ids
-
-
-def _is_missing(value: Any) -> bool:
-    try:
-        return value is None or bool(value != value)
-    except TypeError:  # pandas.NA is neither equal to itself nor unequal
-        return True
-
-
-def _check_not_missing(name: str, missing: Any) -> None:
-    lines = np.flatnonzero(missing)
-    if lines.size:
-        others = _and_others(len(lines) - 1)
-        raise ValueError(
-            f"An id of {name} is missing in line {lines[0]} (from 0){others} of the "
-            "table. Drop such lines."
-        )
-
-
-def _and_others(n: int) -> str:
-    if n == 0:
-        return ""
-    return " and 1 other" if n == 1 else f" and {n} others"
 
 
 def _check_ratings(values: Any) -> Array:
@@ -573,7 +488,7 @@ def _check_ratings(values: Any) -> Array:
 
 
 def _to_number(line: int, value: Any) -> float:
-    if _is_missing(value):
+    if is_missing(value):
         return np.nan
     try:
         return float(value)
