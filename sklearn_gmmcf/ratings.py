@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
 
@@ -13,6 +13,8 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_gmmcf._feature_tables import FeatureTable
+from sklearn_gmmcf._ids import Ids, and_others, check_ids, check_not_missing, is_missing
 from sklearn_gmmcf._sklearn import DocumentationLinks, StrOptions, fit_context
 from sklearn_gmmcf._typing import Array
 
@@ -24,7 +26,6 @@ _CHANGED = (
     "The table changed between its two readings. A function that is passed as a table "
     "should open it anew each time that it is called."
 )
-_KINDS = {"i": "integers", "u": "integers", "U": "strings", "f": "floats"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +64,16 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
 
     The encoder changes the number of rows, so use it before a Pipeline, not in it.
 
+    Tables of features describe users and items. Features of users become columns of
+    the matrix, after the items; `covariates_` are their indices. Features of items
+    become `column_features_`. Numbers and bools are standardized, text and categories
+    become one column of 0 and 1 for each category, and missing values stay missing. A
+    text is one category: for several words in one text, such as the genres
+    "Action|Comedy", pass one column of bools for each word, which pandas makes by
+    ``frame["genres"].str.get_dummies("|")``. Items of `item_features` without ratings
+    have a column too, so that they can be predicted from their features. Users without
+    ratings have a row only where `encode` is asked for it.
+
     Parameters
     ----------
     user, item, rating : str, default='user', 'item' and 'rating'
@@ -79,13 +90,35 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
     rating_range : tuple (low, high) or None, default=None
         `decode` clips predictions to this range.
 
+    user_features : frame or None, default=None
+        Features of users: a pandas, polars or pyarrow frame with one row for each
+        user. The column of ids has the name `user`; in pandas, the index may have it
+        instead. All other columns are features.
+
+    item_features : frame or None, default=None
+        Features of items, with ids in the column or index `item`.
+
     Attributes
     ----------
     users_ : ndarray of shape (n_users,)
         Ids of the users of the table that was fitted, sorted.
 
     items_ : ndarray of shape (n_items,)
-        Ids of the items, sorted: one for each column.
+        Ids of the items, sorted: one for each of the first columns.
+
+    covariates_ : ndarray of shape (n_user_features,)
+        Indices of the columns with features of users, which follow the items. Empty
+        without `user_features`.
+
+    column_features_ : ndarray of shape (n_columns, n_item_features) or None
+        Features of the columns: NaN where missing, and for covariates. None without
+        `item_features`.
+
+    user_feature_names_ : ndarray of shape (n_user_features,)
+        Names of the features of users; with "_" and the category for categories.
+
+    item_feature_names_ : ndarray of shape (n_item_features,)
+        Names of the features of items.
 
     See Also
     --------
@@ -95,7 +128,10 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
     -----
     Ids may be integers, strings, or anything else that sorts, all of one kind. Ratings
     are float64, or float32 if the table has float32. A rating of 0 is stored, and is an
-    observation.
+    observation, and so are the zeros among the features of users.
+
+    Means and standard deviations of features are those of all known values in the
+    table of features. A feature without variation is 0.
 
     Examples
     --------
@@ -123,6 +159,26 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
       user    item  rating
     0  eve   Alien     3.5
     1  eve  Brazil     3.0
+
+    With features, also of an item without ratings:
+
+    >>> user_features = pd.DataFrame({"user": ["ann", "bob"], "age": [20, 40]})
+    >>> item_features = pd.DataFrame(
+    ...     {"item": ["Alien", "Brazil", "Cujo"], "kind": ["horror", None, "horror"]}
+    ... )
+    >>> encoder = RatingsEncoder(
+    ...     user_features=user_features, item_features=item_features
+    ... )
+    >>> X, users = encoder.fit_encode(table)
+    >>> encoder.get_feature_names_out().tolist()
+    ['Alien', 'Brazil', 'Cujo', 'age']
+    >>> X.toarray()
+    array([[ 5.,  4.,  0., -1.],
+           [ 2.,  0.,  0.,  1.]])
+    >>> encoder.covariates_
+    array([3])
+    >>> encoder.item_feature_names_.tolist(), encoder.column_features_.tolist()
+    (['kind_horror'], [[1.0], [nan], [1.0], [nan]])
     """
 
     _parameter_constraints: dict[str, Any] = {
@@ -132,6 +188,8 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         "duplicates": [StrOptions({"error", "mean", "last"})],
         "unknown_items": [StrOptions({"error", "ignore"})],
         "rating_range": [tuple, list, None],
+        "user_features": "no_validation",
+        "item_features": "no_validation",
     }
 
     def __init__(
@@ -143,6 +201,8 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         duplicates: str = "error",
         unknown_items: str = "error",
         rating_range: tuple[float, float] | None = None,
+        user_features: Any = None,
+        item_features: Any = None,
     ) -> None:
         self.user = user
         self.item = item
@@ -150,6 +210,8 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         self.duplicates = duplicates
         self.unknown_items = unknown_items
         self.rating_range = rating_range
+        self.user_features = user_features
+        self.item_features = item_features
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, ratings: Any, y: Any = None) -> RatingsEncoder:
@@ -170,7 +232,8 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         Raises
         ------
         ValueError
-            If the table cannot be read, or holds ratings that are not finite.
+            If a table cannot be read, or holds ratings that are not finite, columns
+            that are no features, or features of one id twice.
         """
         self._learn(ratings)
         return self
@@ -186,46 +249,111 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
 
         Returns
         -------
-        X : csr_array of shape (n_users, n_items)
-            The ratings.
+        X : csr_array of shape (n_users, n_items + n_user_features)
+            The ratings, and the features of users.
         users : ndarray of shape (n_users,)
             `users_`, the ids of its rows.
 
         Raises
         ------
         ValueError
-            If the table cannot be read, holds ratings that are not finite, or, unless
-            `duplicates` says otherwise, rates an item twice.
+            As `fit` does, or if the table, unless `duplicates` says otherwise, rates
+            an item twice.
         """
         census = self._learn(ratings)
-        return self._fill(ratings, census), census.users
+        X = self._fill(ratings, census)
+        return self._add_covariates(X, census.users, self._user_table), census.users
 
-    def encode(self, ratings: Any) -> tuple[sparse.csr_array, Array]:
+    def encode(
+        self, ratings: Any = None, *, users: Any = None, user_features: Any = None
+    ) -> tuple[sparse.csr_array, Array]:
         """Make the matrix of a table, whose users need not have been fitted.
 
         Parameters
         ----------
-        ratings : frame, tuple of three array-likes, or callable
-            The table.
+        ratings : frame, tuple of three array-likes, callable or None, default=None
+            The table. None stands for a table without ratings, of `users`.
+        users : array-like of ids or None, default=None
+            Users that have a row even if the table has no rating of theirs.
+        user_features : frame or None, default=None
+            Features of further users, or new ones of known users, in the columns of
+            the `user_features` that were fitted. It gives rows to no user by itself.
 
         Returns
         -------
-        X : csr_array of shape (n_users, n_items)
-            The ratings, a row for each user of this table.
+        X : csr_array of shape (n_users, n_items + n_user_features)
+            The ratings, a row for each user of this table and of `users`, and the
+            features of these users.
         users : ndarray of shape (n_users,)
             The ids of its rows, sorted.
 
         Raises
         ------
         ValueError
-            For unknown items and for duplicates, if they are errors, and for a table
-            that cannot be read.
+            For unknown items and for duplicates, if they are errors, for tables that
+            cannot be read, and for categories of `user_features` that were not fitted.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sklearn_gmmcf.ratings import RatingsEncoder
+        >>> features = pd.DataFrame({"user": ["ann", "bob"], "age": [20, 40]})
+        >>> encoder = RatingsEncoder(user_features=features)
+        >>> encoder = encoder.fit((["ann", "bob"], ["Alien", "Alien"], [5, 2]))
+        >>> new = pd.DataFrame({"user": ["eve"], "age": [30]})
+        >>> X, users = encoder.encode(users=["bob", "eve"], user_features=new)
+        >>> X.toarray(), X.nnz
+        (array([[0., 1.],
+               [0., 0.]]), 2)
         """
         check_is_fitted(self)
+        table = self._user_table
+        if user_features is not None:
+            if table is None:
+                raise ValueError(
+                    "user_features cannot be encoded, as none were fitted. Pass "
+                    "RatingsEncoder(user_features=...) a table, and fit again."
+                )
+            table = table.update(user_features, self.user)
+        if ratings is None:
+            ratings = tuple  # a function that makes no table
         census = self._count(ratings, self.items_)
+        if users is not None:
+            census = _add_users(census, check_ids("users", users))
         if not census.users.size:
-            raise ValueError("The table has no rating to encode.")
-        return self._fill(ratings, census), census.users
+            raise ValueError(
+                "The table has no rating to encode. Pass users=... for rows of users "
+                "without ratings."
+            )
+        X = self._fill(ratings, census)
+        return self._add_covariates(X, census.users, table), census.users
+
+    def get_feature_names_out(self, input_features: Any = None) -> Array:
+        """Get the names of the columns of the matrix: items, then features of users.
+
+        Parameters
+        ----------
+        input_features : Ignored
+            Present for API consistency by convention.
+
+        Returns
+        -------
+        names : ndarray of shape (n_items + n_user_features,)
+            The ids as strings, and `user_feature_names_`.
+
+        Raises
+        ------
+        ValueError
+            If a feature of users has the name of an item.
+        """
+        check_is_fitted(self)
+        items = [str(item) for item in self.items_]
+        for name in set(items).intersection(self.user_feature_names_):
+            raise ValueError(
+                f"Item {name} has the name of a feature of users. Rename the column "
+                "of user_features, and fit again."
+            )
+        return np.array([*items, *self.user_feature_names_], dtype=object)
 
     def decode(self, users: Any, items: Any, values: Any, std: Any = None) -> Any:
         """Make a table of predictions, with the ids of users and items.
@@ -236,7 +364,7 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
             Ids of users, one for each row of `values`.
         items : array-like of shape (n,), (n, m) or (m,)
             Indices of columns, in the shape of `values` or one row for all. Predictions
-            with index -1 are left out.
+            with index -1 are left out, and so are columns with features of users.
         values : array-like of shape (n,) or (n, m)
             Predicted ratings: from `complete` with entries, from `recommend`, or the
             completed matrix with ``items=range(m)``.
@@ -256,7 +384,7 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         """
         check_is_fitted(self)
         users, items, values = self._check_predictions(users, items, values, std)
-        selected = items >= 0
+        selected = (items >= 0) & (items < len(self.items_))
         columns = items[selected]
         values = values[selected]
         if self.rating_range is not None:
@@ -296,29 +424,74 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
                 f"std should have the shape of values, {values.shape}, but got "
                 f"{np.shape(std)}."
             )
-        outside = items[(items < -1) | (items >= len(self.items_))]
+        n_columns = len(self.items_) + len(self.covariates_)
+        outside = items[(items < -1) | (items >= n_columns)]
         if outside.size:
             raise ValueError(
-                f"items should be column indices below {len(self.items_)}, or -1 for "
-                f"none, but got {outside[0]}."
+                f"items should be column indices below {n_columns}, or -1 for none, "
+                f"but got {outside[0]}."
             )
         return users[:, None] if values.ndim == 2 else users, items, values
 
     def _learn(self, ratings: Any) -> _Census:
         if self.rating_range is not None:
             check_rating_range(self.rating_range)
+        user_table = _learn_features("user_features", self.user_features, self.user)
+        item_table = _learn_features("item_features", self.item_features, self.item)
         census = self._count(ratings, None)
         if not census.users.size:
             raise ValueError("The table has no rating to learn from.")
+        if user_table is not None:
+            user_table.check_overlap(census.users)
+        if item_table is not None:
+            item_table.check_overlap(census.items)
+            items = np.union1d(census.items, item_table.ids)
+            census = replace(census, items=items)
         self.users_ = census.users
         self.items_ = census.items
         self._backend = census.backend
+        self._learn_columns(user_table, item_table)
         return census
+
+    def _learn_columns(
+        self, user_table: FeatureTable | None, item_table: FeatureTable | None
+    ) -> None:
+        """Set the attributes of covariates and of column features."""
+        self._user_table = user_table
+        self.user_feature_names_ = _get_names(user_table)
+        self.item_feature_names_ = _get_names(item_table)
+        n_items = len(self.items_)
+        n_columns = n_items + len(self.user_feature_names_)
+        self.covariates_ = np.arange(n_items, n_columns)
+        self.column_features_ = None
+        if item_table is not None:
+            shape = n_columns, len(self.item_feature_names_)
+            self.column_features_ = np.full(shape, np.nan)
+            self.column_features_[:n_items] = item_table.align(self.items_)
+
+    def _add_covariates(
+        self, X: sparse.csr_array, users: Array, table: FeatureTable | None
+    ) -> sparse.csr_array:
+        """The matrix with features of its users, of which zeros are stored too."""
+        if table is None:
+            return X
+        values = table.align(users)
+        known = ~np.isnan(values)
+        counts = known.sum(axis=1)
+        columns = np.broadcast_to(self.covariates_, values.shape)[known]
+        ends = np.repeat(X.indptr[1:], counts)
+        data = np.insert(X.data, ends, values[known])
+        index_dtype = _get_index_dtype(len(data))
+        indices = np.insert(X.indices.astype(index_dtype, copy=False), ends, columns)
+        indptr = X.indptr.astype(index_dtype)
+        indptr[1:] += np.cumsum(counts, dtype=index_dtype)
+        shape = len(users), X.shape[1] + values.shape[1]
+        return sparse.csr_array((data, indices, indptr), shape=shape)
 
     def _count(self, ratings: Any, known_items: Array | None) -> _Census:
         """Read a table once; a user of whom all items are unknown keeps a row."""
-        users, counts = _Ids("users"), np.zeros(0, dtype=np.int64)
-        items = _Ids("items", known_items)
+        users, counts = Ids("users"), np.zeros(0, dtype=np.int64)
+        items = Ids("items", known_items)
         backend = None
         for table in self._read_tables(ratings):
             backend = table.backend
@@ -338,9 +511,9 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
 
     def _fill(self, ratings: Any, census: _Census) -> sparse.csr_array:
         """Read a table a second time, into the matrix."""
-        users, items = _Ids("users", census.users), _Ids("items", census.items)
+        users, items = Ids("users", census.users), Ids("items", census.items)
         n_entries = int(census.counts.sum())
-        index_dtype = np.int32 if n_entries < 2**31 else np.int64
+        index_dtype = _get_index_dtype(n_entries)
         indptr = np.zeros(len(census.users) + 1, dtype=index_dtype)
         np.cumsum(census.counts, out=indptr[1:])
         indices = np.empty(n_entries, dtype=index_dtype)
@@ -361,7 +534,9 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
             indices[targets] = columns[known][order]
             data[targets] = values[order]
             free += added
-        if data is None or (free < indptr[1:]).any():
+        if data is None:
+            data = np.empty(0)
+        if (free < indptr[1:]).any():
             raise ValueError(_CHANGED)
         indptr = self._resolve_duplicates(indptr, indices, data, census)
         n_entries = indptr[-1]
@@ -416,13 +591,13 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         sizes = np.diff(np.append(firsts, len(values)))
         return columns[firsts], np.add.reduceat(values, firsts) / sizes
 
-    def _find_columns(self, items: _Ids, ids: Array) -> tuple[Array, Array]:
+    def _find_columns(self, items: Ids, ids: Array) -> tuple[Array, Array]:
         """Columns of items, and whether the items are known."""
         columns, known = items.find(ids)
         if self.unknown_items == "error" and not known.all():
             unknown = np.unique(ids[~known])
             raise ValueError(
-                f"fit has not seen item {unknown[0]}{_and_others(len(unknown) - 1)} of "
+                f"fit has not seen item {unknown[0]}{and_others(len(unknown) - 1)} of "
                 "this table. Pass unknown_items='ignore' to leave out ratings of "
                 "unknown items, or fit again."
             )
@@ -440,7 +615,7 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
                     f"(users, items, ratings), but got {type(table).__name__}. Pass an "
                     "iterator of tables as a function that makes it."
                 )
-            users, items = _check_ids("users", table[0]), _check_ids("items", table[1])
+            users, items = check_ids("users", table[0]), check_ids("items", table[1])
             values = _check_ratings(table[2])
             if not len(users) == len(items) == len(values):
                 raise ValueError(
@@ -460,95 +635,31 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
             columns.append(frame.get_column(name))
         ids = []
         for name, series in zip(("users", "items"), columns, strict=False):
-            _check_not_missing(name, series.is_null().to_numpy())
-            ids.append(_check_ids(name, series.to_numpy()))
+            check_not_missing(name, series.is_null().to_numpy())
+            ids.append(check_ids(name, series.to_numpy()))
         ratings = _check_ratings(columns[2].to_numpy())
         return _Table(ids[0], ids[1], ratings, frame.implementation)
 
 
-class _Ids:
-    """Sorted ids, of users or of items, all of one kind."""
-
-    def __init__(self, name: str, ids: Array | None = None) -> None:
-        self.name = name
-        self.sorted = np.empty(0, dtype=np.int64) if ids is None else ids
-
-    def add(self, ids: Array) -> None:
-        """Add ids, which must be sorted."""
-        if not ids.size:  # an empty array has no kind of ids
-            return
-        if self.sorted.size:
-            self._check_kind(ids)
-            ids = np.union1d(self.sorted, ids)
-        self.sorted = ids
-
-    def find(self, ids: Array) -> tuple[Array, Array]:
-        """Indices (n,) of ids, and whether each of them is there."""
-        if not self.sorted.size or not ids.size:
-            return np.zeros(len(ids), dtype=np.intp), np.zeros(len(ids), dtype=bool)
-        self._check_kind(ids)
-        indices = np.searchsorted(self.sorted, ids)
-        indices[indices == len(self.sorted)] = 0
-        return indices, self.sorted[indices] == ids
-
-    def _check_kind(self, ids: Array) -> None:
-        if ids.size and ids.dtype.kind != self.sorted.dtype.kind:
-            raise ValueError(
-                f"Ids of {self.name} are {_describe(ids)} here, but were "
-                f"{_describe(self.sorted)} before. Convert them to one kind."
-            )
+def _add_users(census: _Census, ids: Array) -> _Census:
+    """A census with further users, of whom the table may have no lines."""
+    users = Ids("users", census.users)
+    users.add(np.unique(ids))
+    counts = np.zeros(len(users.sorted), dtype=np.int64)
+    counts[users.find(census.users)[0]] = census.counts
+    return replace(census, users=users.sorted, counts=counts)
 
 
-def _describe(ids: Array) -> str:
-    return _KINDS.get(ids.dtype.kind, str(ids.dtype))
+def _get_index_dtype(n_entries: int) -> type[np.signedinteger[Any]]:
+    return np.int32 if n_entries < 2**31 else np.int64
 
 
-def _check_ids(name: str, ids: Any) -> Array:
-    """Ids that sort, none of them missing: integers as int64, strings as strings."""
-    ids = np.asarray(ids)
-    if ids.ndim != 1:
-        raise ValueError(f"Ids of {name} should be 1d, but got {ids.ndim}d.")
-    if ids.dtype.kind in "iu":
-        if ids.size and int(ids.max()) > np.iinfo(np.int64).max:
-            raise ValueError(
-                f"Ids of {name} should be below 2**63, but got {ids.max()}. Convert "
-                "them to strings."
-            )
-        return ids.astype(np.int64, copy=False)
-    if ids.dtype.kind == "O":
-        _check_not_missing(name, [_is_missing(value) for value in ids])
-        kinds = sorted({type(value).__name__ for value in ids})
-        if len(kinds) > 1:
-            raise ValueError(
-                f"Ids of {name} are of several kinds: {', '.join(kinds)}. Convert them "
-                "to one."
-            )
-        return ids.astype(str) if kinds == ["str"] else ids
-    _check_not_missing(name, ids != ids)
-    return ids
+def _learn_features(role: str, frame: Any, id_name: Any) -> FeatureTable | None:
+    return None if frame is None else FeatureTable.learn(role, frame, id_name)
 
 
-def _is_missing(value: Any) -> bool:
-    try:
-        return value is None or bool(value != value)
-    except TypeError:  # pandas.NA is neither equal to itself nor unequal
-        return True
-
-
-def _check_not_missing(name: str, missing: Any) -> None:
-    lines = np.flatnonzero(missing)
-    if lines.size:
-        others = _and_others(len(lines) - 1)
-        raise ValueError(
-            f"An id of {name} is missing in line {lines[0]} (from 0){others} of the "
-            "table. Drop such lines."
-        )
-
-
-def _and_others(n: int) -> str:
-    if n == 0:
-        return ""
-    return " and 1 other" if n == 1 else f" and {n} others"
+def _get_names(table: FeatureTable | None) -> Array:
+    return np.empty(0, dtype=object) if table is None else table.feature_names
 
 
 def _check_ratings(values: Any) -> Array:
@@ -573,7 +684,7 @@ def _check_ratings(values: Any) -> Array:
 
 
 def _to_number(line: int, value: Any) -> float:
-    if _is_missing(value):
+    if is_missing(value):
         return np.nan
     try:
         return float(value)

@@ -397,7 +397,15 @@ MUTATIONS = {
     "ratings.py": [
         # Predictions are clipped, and the index of a column is below their number.
         ("values = np.clip(values, *check", "_ = (values, *check", "ratings"),
-        ("(items >= len(self.items_))", "(items > len(self.items_))", "ratings"),
+        ("(items >= n_columns)", "(items > n_columns)", "ratings_features"),
+        # Covariates are no items. Users without ratings have rows where asked for.
+        (" & (items < len(self.items_))", "", "ratings_features"),
+        ("known = ~np.isnan(values)", "known = np.nan_to_num(values) != 0",
+         "ratings_features"),
+        ("self.column_features_[:n_items] =", "self.column_features_[-n_items:] =",
+         "ratings_features"),
+        ("counts[users.find(census.users)[0]] =", "counts[: len(census.counts)] =",
+         "ratings_features"),
         # Duplicates give their mean, or the last of them.
         ("np.add.reduceat(values, firsts) / sizes", "np.add.reduceat(values, firsts)",
          "ratings"),
@@ -405,6 +413,21 @@ MUTATIONS = {
         # One unknown item among known ones, and a table that grows, are errors.
         ("and not known.all()", "and not known.any()", "ratings"),
         (" or (free + added > indptr[1:]).any():", ":", "ratings"),
+    ],
+    "_feature_tables.py": [
+        # Numbers are standardized; missing categories are missing, known zeros stay.
+        ("known.std()))", "known.std() ** 2))", "ratings_features"),
+        ("(self.std or 1.0)", "(self.std + 1e-9)", "ratings_features"),
+        ("known = np.sort(values[", "known = (values[", "ratings_features"),
+        ("features[row] = np.nan", "features[row] = 0.0", "ratings_features"),
+        ("> _MAX_CATEGORIES:", ">= _MAX_CATEGORIES:", "ratings_features"),
+        # Rows follow their ids; a later row takes the place of an earlier one.
+        ("return ids, values[order]", "return ids, values", "ratings_features"),
+        ("self.values[rows[known]]", "self.values[rows[known] - 1]",
+         "ratings_features"),
+        ("merged[everyone.find(ids)[0]] = values", "merged[everyone.find(ids)[0][:0]] "
+         "= values[:0]", "ratings_features"),
+        ("index.name == id_name", "True", "ratings_features"),
     ],
     "plotting/_calibration.py": [
         # The band of coverages and the intervals have two sides.

@@ -10,7 +10,7 @@ import sklearn_gmmcf
 ROOT = Path(sklearn_gmmcf.__file__).parent
 # Floors from the ground up; rooms of one floor may use each other without a cycle.
 FLOORS = [
-    {"_typing", "_sklearn", "_progress", "_warnings"},
+    {"_typing", "_sklearn", "_progress", "_warnings", "_ids"},
     {"_executors"},
     {"data"},
     {"covariance", "_lloyd"},
@@ -20,7 +20,7 @@ FLOORS = [
     {"_base"},
     {"_mixture", "_kmeans"},
     {"__init__"},
-    {"_held_out", "ratings"},
+    {"_held_out", "_feature_tables", "ratings"},
     {"datasets", "model_selection", "testing"},
     {"plotting"},
 ]
