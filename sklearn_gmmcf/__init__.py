@@ -3,6 +3,7 @@
 from sklearn_gmmcf._kmeans import KMeansMixture
 from sklearn_gmmcf._mixture import MaskedGaussianMixture
 from sklearn_gmmcf._warnings import (
+    ConstantCovariatesWarning,
     DataWarning,
     FewRowsWarning,
     RegularizationWarning,
@@ -13,6 +14,7 @@ from sklearn_gmmcf._warnings import (
 
 __version__ = "0.1.0"
 __all__ = [
+    "ConstantCovariatesWarning",
     "DataWarning",
     "FewRowsWarning",
     "KMeansMixture",

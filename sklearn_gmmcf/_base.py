@@ -34,6 +34,7 @@ from sklearn_gmmcf._warnings import UnobservedColumnsWarning, warn_user
 from sklearn_gmmcf.covariance import Family
 from sklearn_gmmcf.covariance._reviews import Review
 from sklearn_gmmcf.data import Blocks, Columns, Observed, RowArray
+from sklearn_gmmcf.data._column_features import find_columns
 from sklearn_gmmcf.data._dask import to_memory
 
 
@@ -626,6 +627,14 @@ class BaseObservedMixture(
             raise ValueError(
                 f"{purpose} continues a fit with another covariance_type than "
                 f"{self.covariance_type!r}. Set it back, or {way_out}."
+            )
+        covariates = getattr(self, "covariates", None)
+        names = getattr(self, "feature_names_in_", None)
+        chosen = find_columns(covariates, names, self.n_features_in_)
+        if not np.array_equal(chosen, self._model.columns.covariates):
+            raise ValueError(
+                f"{purpose} continues a fit with other covariates than {covariates!r}. "
+                f"Set them back, or {way_out}."
             )
         n_factors, fitted = (
             getattr(each, "n_factors", None) for each in (family, self._model.family)

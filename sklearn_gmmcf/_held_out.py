@@ -14,10 +14,10 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import _get_feature_names
 
 from sklearn_gmmcf._base import BaseObservedMixture
 from sklearn_gmmcf._mixture import MaskedGaussianMixture
+from sklearn_gmmcf._sklearn import get_feature_names
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.data._column_features import check_column_features, find_columns
 from sklearn_gmmcf.data._entries import (
@@ -165,7 +165,7 @@ def get_covariates(steps: list[Any], X: Any) -> Array:
     covariates = getattr(steps[-1], "covariates", None)
     names = getattr(steps[-1], "feature_names_in_", None)
     if names is None:
-        names = _get_feature_names(X)
+        names = get_feature_names(X)
     return find_columns(covariates, names, np.shape(X)[1])
 
 
@@ -173,7 +173,7 @@ def use_positions(estimator: Any, X: Any) -> Any:
     """A clone whose last step needs no names of the columns of X."""
     estimator = clone(estimator)
     steps = get_steps(estimator)
-    names = _get_feature_names(X)
+    names = get_feature_names(X)
     if names is None or not isinstance(steps[-1], MaskedGaussianMixture):
         return estimator
     last, n_columns = steps[-1], len(names)

@@ -7,6 +7,7 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.parallel import _get_threadpool_controller as threadpool_controller
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+from sklearn.utils.validation import _get_feature_names as get_feature_names
 
 _DOCUMENTATION = "https://sklearn-gmmcf.readthedocs.io/en/stable/"
 
@@ -29,6 +30,7 @@ __all__ = [
     "StrOptions",
     "check_sample_weight",
     "fit_context",
+    "get_feature_names",
     "get_output_container",
     "threadpool_controller",
     "validate_params",

@@ -54,6 +54,14 @@ class UnlikeUnitsWarning(DataWarning):
     """
 
 
+class ConstantCovariatesWarning(DataWarning):
+    """Some covariates have the same value in all their observed entries.
+
+    They tell nothing of the rows. In a sparse matrix an entry that is not stored is
+    missing, so that zeros of covariates must be stored.
+    """
+
+
 def warn_user(message: str | Warning, category: type[Warning] | None = None) -> None:
     """Warn at the line of the user that called into this package.
 

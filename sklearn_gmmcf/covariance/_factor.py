@@ -54,6 +54,7 @@ from sklearn_gmmcf.covariance._family import (
     draw_labels,
     to_responsibilities,
 )
+from sklearn_gmmcf.covariance._reviews import Review, review_covariates
 from sklearn_gmmcf.covariance._triangles import (
     add_packed_outer,
     double_off_diagonal,
@@ -62,7 +63,7 @@ from sklearn_gmmcf.covariance._triangles import (
     packed_outer,
     unpack,
 )
-from sklearn_gmmcf.data import Block, Columns, Observed, limit_to_working_memory
+from sklearn_gmmcf.data import Block, Blocks, Columns, Observed, limit_to_working_memory
 
 # Numbers that a block may hold for its rows.
 _BLOCK_NUMBERS = 2**23
@@ -148,7 +149,13 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         init: UserInit,
     ) -> FactorParameters:
         features = learn_features(data, self.mask_rank)
-        single = start_loadings(data, self.n_factors, features, self.min_variance)
+        single = start_loadings(
+            data,
+            self.n_factors,
+            features,
+            self.min_variance,
+            self._choose_priors(data.columns),
+        )
         if n_components == 1:
             return single
         responsibilities = init_responsibilities(row_noise(single, data))
@@ -216,37 +223,36 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         n_components, n_pairs = len(p.weights), n_packed(r)
         evidence = collect_evidence(p, block)
         given = None if responsibilities is None else responsibilities(block.rows)
-        log_likelihood = 0.0
-        sizes, entries, residuals = np.zeros((3, n_components))
-        n_features = p.features.n_row_features
-        extended = np.vstack([np.ones(len(block.weights)), evidence.features])
-        feature_factors = np.zeros((n_components, r, 1 + n_features))
-        feature_moments = np.zeros((n_components, 1 + n_features, 1 + n_features))
+        n, n_features = len(block.weights), 1 + p.features.n_row_features
+        log_likelihood, (sizes, entries, residuals) = 0.0, np.zeros((3, n_components))
+        described = np.vstack([np.ones(n), evidence.features])
+        feature_factors = np.zeros((n_components, r, n_features))
+        feature_moments = np.zeros((n_components, n_features, n_features))
         factor_moments = np.zeros((n_components, n_pairs))
         # Sums over components of c (z, 1) (z, 1)^T, and the weights of the rows.
-        scaled = np.zeros((n_pairs + r + 2, len(block.weights)))
+        scaled = np.empty((n_pairs + r + 2, n))
         scaled[-1] = block.weights
-        for rows in swept_together(len(block.weights), r):
-            weights = block.weights[rows]
+        for rows in swept_together(n, r):
+            weights, features = block.weights[rows], described[:, rows]
             posterior = infer(p, evidence, rows)
             shares = posterior.log_joint
             log_likelihood += float(weights @ to_responsibilities(shares))
             shares = weights * (shares if given is None else given[:, rows])
+            means, moments = posterior.means, posterior.to_moments()
             sizes += shares.sum(axis=1)
             entries += shares @ block.counts[rows]
-            moments = posterior.to_moments()
-            for k, share in enumerate(shares):
-                means, pairs = posterior.means[k], moments[k]
-                weighted = share * extended[:, rows]
-                feature_factors[k] += means @ weighted.T
-                feature_moments[k] += weighted @ extended[:, rows].T
-                factor_moments[k] += pairs @ share
-                residuals[k] += share @ expected_residuals(evidence, rows, means, pairs)
-                c = share / p.scales[k]
-                scaled[:n_pairs, rows] += c * pairs
-                scaled[n_pairs:-2, rows] += c * means
-                scaled[-2, rows] += c
-        by_mask = block.mask.collect(scaled)
+            weighted = np.swapaxes(shares[:, None] * features, 1, 2)
+            feature_factors += means @ weighted
+            feature_moments += features @ weighted
+            factor_moments += (moments @ shares[:, :, None])[:, :, 0]
+            residuals += [
+                share @ expected_residuals(evidence, rows, *factors)
+                for share, *factors in zip(shares, means, moments, strict=True)
+            ]
+            c = shares / p.scales[:, None]
+            scaled[:n_pairs, rows] = np.einsum("kn,kqn->qn", c, moments)
+            scaled[n_pairs:-2, rows] = np.einsum("kn,kqn->qn", c, means)
+            scaled[-2, rows] = c.sum(axis=0)
         return FactorStatistics(
             log_likelihood=log_likelihood,
             weight=float(block.weights.sum()),
@@ -256,16 +262,13 @@ class Factor(Family[FactorParameters, FactorStatistics]):
             feature_factors=feature_factors,
             feature_moments=feature_moments,
             factor_moments=factor_moments,
-            column_weights=by_mask[-1],
-            column_squares=block.squares.collect(scaled[-2:-1])[0],
-            column_factors=block.values.collect(scaled[n_pairs:-1]),
-            column_moments=by_mask[:-1],
+            **_sum_columns(block, scaled, n_pairs),
         )
 
     def maximize(
         self, statistics: FactorStatistics, parameters: FactorParameters
     ) -> FactorParameters:
-        priors = self._choose_priors(parameters)
+        priors = self._choose_priors(parameters.columns)
         p = maximize_columns(statistics, parameters, priors.noise, self.online)
         p = maximize_rows(statistics, p, priors)
         if len(p.weights) == 1:
@@ -275,11 +278,11 @@ class Factor(Family[FactorParameters, FactorStatistics]):
     def accelerate(
         self, statistics: FactorStatistics, parameters: FactorParameters
     ) -> FactorParameters:
-        priors = self._choose_priors(parameters)
+        priors = self._choose_priors(parameters.columns)
         return improve_basis(statistics, parameters, priors)
 
-    def _choose_priors(self, p: FactorParameters) -> Priors:
-        return self.priors or choose_priors(int(p.columns.known.sum()))
+    def _choose_priors(self, columns: Columns) -> Priors:
+        return self.priors or choose_priors(int(columns.known.sum()))
 
     def backtrack(self, parameters: FactorParameters) -> FactorParameters | None:
         # Scales and columns, both taken from one pass, may overshoot together; columns
@@ -290,7 +293,15 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         return replace(parameters, scales=scales, previous_scales=None)
 
     def log_prior(self, parameters: FactorParameters) -> float:
-        return log_prior(parameters, self._choose_priors(parameters))
+        return log_prior(parameters, self._choose_priors(parameters.columns))
+
+    def review(
+        self,
+        parameters: FactorParameters,
+        statistics: FactorStatistics | None,
+        data: Blocks,
+    ) -> Review:
+        return review_covariates(data.columns)
 
     def conditional(
         self, parameters: FactorParameters, block: Block, rows: Array, columns: Array
@@ -497,6 +508,17 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         """Expected factors of the rows (n, r), arranged as in `attributes`."""
         order, signs = _arrange(parameters)
         return self._mix(parameters, block).means[order].T * signs
+
+
+def _sum_columns(block: Block, scaled: Array, n_pairs: int) -> dict[str, Array]:
+    """The statistics of the columns."""
+    by_mask = block.mask.collect(scaled)
+    return {
+        "column_weights": by_mask[-1],
+        "column_squares": block.squares.collect(scaled[-2:-1])[0],
+        "column_factors": block.values.collect(scaled[n_pairs:-1]),
+        "column_moments": by_mask[:-1],
+    }
 
 
 def _count_parameters(n_components: int, r: int, d: int) -> int:

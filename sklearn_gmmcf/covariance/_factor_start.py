@@ -15,11 +15,11 @@ from sklearn_gmmcf.covariance._factor_inference import (
     infer,
     swept_together,
 )
-from sklearn_gmmcf.covariance._factor_step import choose_priors
+from sklearn_gmmcf.covariance._factor_step import Priors
 from sklearn_gmmcf.covariance._family import NEGLIGIBLE
 from sklearn_gmmcf.covariance._subspace import find_directions
 from sklearn_gmmcf.covariance._triangles import diagonal_indices, n_packed
-from sklearn_gmmcf.data import Block, Observed, observe
+from sklearn_gmmcf.data import Block, Columns, Observed, observe
 
 # Lower bound on noise variances, relative to the unit of the column, by the dtype of X.
 # Without it the likelihood is unbounded: a column may be fitted exactly, and a
@@ -40,7 +40,11 @@ _SPREAD = 1e-6
 
 
 def start_loadings(
-    data: Observed, n_factors: int, features: Features, min_variance: float
+    data: Observed,
+    n_factors: int,
+    features: Features,
+    min_variance: float,
+    priors: Priors,
 ) -> FactorParameters:
     """One component, whose loadings span the leading singular vectors of residuals.
 
@@ -52,42 +56,23 @@ def start_loadings(
     known, units = columns.known, columns.wide_units
     counts, squares, offset_square = _totals(data)
     least = min_variance / np.max(units[known]) ** 2
-    variance = max(squares.sum() / counts.sum(), least)
-    if variance == 0:
-        raise ValueError(
-            "The noise variance of every column is zero: no column varies. "
-            "Increase min_variance, or choose another covariance_type."
-        )
+    variance = _check_variance(max(squares.sum() / counts.sum(), least))
     smallest = MIN_NOISE[data.dtype.char] * variance
     unit = np.sqrt(max(offset_square, smallest))
     loadings = np.zeros((r + 1, len(known)))
     loadings[0] = unit
-    n_directions = min(r - 1, int(known.sum()))
-    if n_directions:
-        directions, strengths = find_directions(
-            data,
-            partial(_covary, units),
-            1 / np.sqrt(counts + _DAMPING),
-            n_directions,
-            _PASSES,
-        )
-        shares = counts / counts.sum()
-        sizes = np.sqrt(directions**2 @ shares)
-        scales = np.sqrt(variance / (8 * n_directions)) / sizes
-        scales *= len(strengths) * strengths / max(strengths.sum(), NEGLIGIBLE)
-        loadings[1 : 1 + len(scales)] = scales[:, None] * directions
+    if r > 1:
+        directions = _find_loadings(data, counts, variance, r - 1)
+        loadings[1 : 1 + len(directions)] = directions
     prior_mean = np.zeros(r + 1)
     prior_mean[0] = unit
     prior_mean[-1] = (columns.center / units)[known].mean()
     spreads = np.zeros((n_packed(r + 1), len(known)))
     spread = _SPREAD / _PRECISION * variance * units**2
     spreads[diagonal_indices(r + 1)] = spread
-    priors = choose_priors(int(known.sum()))
     noise = 0.5 * (squares + priors.noise * variance)
     noise /= np.maximum(counts + priors.noise, NEGLIGIBLE)
-    tails = np.minimum(_TAIL_NOISE * (columns.tails - 1), _MAX_TAIL_NOISE)
-    floor = np.maximum(smallest, tails) * units**2
-    floor = _check_range(np.maximum(min_variance, floor), units)
+    floor = _find_floor(columns, smallest, min_variance)
     return FactorParameters(
         weights=np.ones(1),
         loadings=loadings * units,
@@ -109,6 +94,41 @@ def start_loadings(
         column_slopes=np.zeros((r + 1, len(features.columns))),
         column_slope_precisions=np.ones(len(features.columns)),
     )
+
+
+def _check_variance(variance: float) -> float:
+    if variance > 0:
+        return variance
+    raise ValueError(
+        "The noise variance of every column is zero: no column varies. "
+        "Increase min_variance, or choose another covariance_type."
+    )
+
+
+def _find_floor(columns: Columns, smallest: float, min_variance: float) -> Array:
+    """Floor under the noise of each column, (d,)."""
+    tails = np.minimum(_TAIL_NOISE * (columns.tails - 1), _MAX_TAIL_NOISE)
+    units = columns.wide_units
+    floor = np.maximum(min_variance, np.maximum(smallest, tails) * units**2)
+    return _check_range(floor, units)
+
+
+def _find_loadings(
+    data: Observed, counts: Array, variance: float, n_directions: int
+) -> Array:
+    """Loadings on at most so many factors, which explain an eighth of the variance."""
+    n_directions = min(n_directions, int(data.columns.known.sum()))
+    directions, strengths = find_directions(
+        data,
+        partial(_covary, data.columns.wide_units),
+        1 / np.sqrt(counts + _DAMPING),
+        n_directions,
+        _PASSES,
+    )
+    sizes = np.sqrt(directions**2 @ counts / counts.sum())
+    scales = np.sqrt(variance / (8 * n_directions)) / sizes
+    scales *= len(strengths) * strengths / max(strengths.sum(), NEGLIGIBLE)
+    return scales[:, None] * directions
 
 
 def row_noise(p: FactorParameters, data: Observed) -> Observed:

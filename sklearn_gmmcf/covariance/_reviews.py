@@ -8,6 +8,7 @@ import numpy as np
 
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._warnings import (
+    ConstantCovariatesWarning,
     DataWarning,
     FewRowsWarning,
     RegularizationWarning,
@@ -61,6 +62,19 @@ def review_regularization(
                 "(StandardScaler)"
             ),
             np.flatnonzero(varied)[near[small[0]]],
+        )
+
+
+def review_covariates(columns: Columns) -> Review:
+    """Review the covariates that do not vary."""
+    constant = columns.covariates[columns.variances[columns.covariates] == 0]
+    if constant.size:
+        yield (
+            ConstantCovariatesWarning(
+                f"{constant.size} of the covariates have no two values, so that they "
+                "tell nothing (in sparse X zeros of covariates must be stored)"
+            ),
+            constant,
         )
 
 

@@ -67,12 +67,7 @@ def observe(
         X, weights = X[weights > 0], weights[weights > 0]
     values = X.data if is_sparse else X
     mapped = is_mapped(values)
-    if mapped:
-        observed: Any = LazyMask(values, missing_values)
-        some, every = any_and_all_observed(values, missing_values)
-    else:
-        observed = is_observed(values, missing_values)
-        some, every = observed.any(), observed.all()
+    observed, some, every = _find_observed(values, missing_values, mapped)
     if columns is None and not anchored and not some:
         raise_nothing_observed(X.shape, missing_values)
     options: dict[str, Any] = {
@@ -96,3 +91,14 @@ def observe(
     if columns is None and not anchored and not data.columns.known.any():
         raise_nothing_observed(X.shape, missing_values)  # but covariates
     return data
+
+
+def _find_observed(
+    values: Array, missing_values: float, mapped: bool
+) -> tuple[Any, bool, bool]:
+    """Which values are observed, and whether some and all of them are."""
+    if mapped:
+        mask = LazyMask(values, missing_values)
+        return mask, *any_and_all_observed(values, missing_values)
+    observed = is_observed(values, missing_values)
+    return observed, bool(observed.any()), bool(observed.all())

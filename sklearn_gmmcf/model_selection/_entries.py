@@ -6,9 +6,8 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import _get_feature_names
 
-from sklearn_gmmcf._sklearn import Interval, validate_params
+from sklearn_gmmcf._sklearn import Interval, get_feature_names, validate_params
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.data._column_features import find_columns
 from sklearn_gmmcf.data._entries import hide_at_random, list_entries
@@ -114,7 +113,7 @@ def hide_entries(
 
 
 def _find_covariates(covariates: Any, X: Any) -> Array:
-    return find_columns(covariates, _get_feature_names(X), np.shape(X)[1])
+    return find_columns(covariates, get_feature_names(X), np.shape(X)[1])
 
 
 def to_entries(
