@@ -235,9 +235,9 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         for rows in swept_together(n, r):
             weights, features = block.weights[rows], described[:, rows]
             posterior = infer(p, evidence, rows)
-            shares = posterior.log_joint
-            log_likelihood += float(weights @ to_responsibilities(shares))
-            shares = weights * (shares if given is None else given[:, rows])
+            own = posterior.log_joint
+            log_likelihood += float(weights @ to_responsibilities(own))
+            shares = weights * (own if given is None else given[:, rows])
             means, moments = posterior.means, posterior.to_moments()
             sizes += shares.sum(axis=1)
             entries += shares @ block.counts[rows]

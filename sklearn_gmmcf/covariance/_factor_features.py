@@ -59,7 +59,6 @@ class Features:
     row_regression: Array
     row_covariance: Array  # (Q, Q), of the features of rows, covariates last
     columns: Array  # (Q', d), features of columns
-    blind_columns: Array  # the same, the mask's as predicted for a new column
 
     @property
     def n_row_features(self) -> int:
@@ -103,16 +102,14 @@ def learn_features(data: Observed, mask_rank: int | str) -> Features:
         # Without missing entries the mask tells nothing.
         together, n_mask = together[n_mask:], 0
         of_mask = _no_mask_features(len(columns.known))
-    blind = together.copy()
-    if n_mask:
-        _, means, slopes = _regress(together, counts, n_mask)
-        gaps = together[n_mask:] - means[n_mask:, None]
-        blind[:n_mask] = means[:n_mask, None] + slopes @ gaps
+    # The mask of a column without observations is predicted by its known features.
+    _, _, slopes = _regress(together, columns.known.astype(np.float64), n_mask)
+    unknown = columns.modeled & ~columns.known
+    together[:n_mask, unknown] = slopes @ together[n_mask:, unknown]
     features = replace(
         of_mask,
         row_regression=np.zeros((n_mask, len(columns.covariates))),
-        columns=np.where(columns.known, together, blind),
-        blind_columns=blind,
+        columns=together,
     )
     described = np.hstack(list(data.map(partial(_describe_rows, features))))
     covariance, _, slopes = _regress(described[1:], described[0], n_mask)
@@ -160,7 +157,6 @@ def _no_mask_features(d: int) -> Features:
         row_regression=np.empty((0, 0)),
         row_covariance=np.empty((0, 0)),
         columns=np.empty((0, d)),
-        blind_columns=np.empty((0, d)),
     )
 
 

@@ -56,7 +56,6 @@ class FactorParameters:
     covariances: Array  # (K, r, r)
     prior_mean: Array  # (r + 1,), of loadings in units of their columns, not centered
     prior_precision: Array  # (r + 1,), of loadings in units of their columns
-    entry_gap: float  # mean distance of entries from their priors' predictions
     columns: Columns
     floor: Array  # (d,), under the noise
     features: Features
@@ -101,16 +100,7 @@ class FactorParameters:
     @cached_property
     def column_priors(self) -> Array:
         """Prior means of the loadings, centered, (r + 1, d)."""
-        means = self.center_priors(self.features.columns)
-        # Entries lie where rows like the columns, and in columns of many entries. So
-        # will the entries of new columns, of whose mask nothing is known.
-        gaps = self.entry_gap * self.columns.wide_units
-        means[-1] += np.where(self.columns.known, 0.0, gaps)
-        return means
-
-    def center_priors(self, features: Array) -> Array:
-        """Prior means of loadings by features of the columns, centered, (r + 1, d)."""
-        means = self.prior_mean[:, None] + self.column_slopes @ features
+        means = self.prior_mean[:, None] + self.column_slopes @ self.features.columns
         means *= self.columns.wide_units
         means[-1] -= self.columns.center
         return means

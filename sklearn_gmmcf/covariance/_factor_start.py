@@ -84,7 +84,6 @@ def start_loadings(
         covariances=np.eye(r)[None],
         prior_mean=prior_mean,
         prior_precision=np.full(r + 1, _PRECISION / variance),
-        entry_gap=0.0,
         columns=columns,
         floor=floor,
         features=features,

@@ -121,17 +121,7 @@ def maximize_columns(
             limit = _MAX_ONLINE_PRECISION / p.pooled_noise
             precision = np.minimum(precision, limit)
         p = replace(p, prior_precision=precision)
-    return replace(p, entry_gap=_average_gap(statistics, p))
-
-
-def _average_gap(statistics: FactorStatistics, p: FactorParameters) -> float:
-    """Mean residual of the entries, in units, if their columns were new."""
-    known = p.columns.known
-    sums = statistics.column_moments[-len(p.loadings) :]  # of (z, 1)
-    priors = p.center_priors(p.features.blind_columns)
-    explained = np.einsum("qd,qd->d", priors, sums)
-    residuals = (statistics.column_factors[-1] - explained) / p.columns.wide_units
-    return float(residuals[known].sum() / sums[-1, known].sum())
+    return p
 
 
 def _maximize_column_slopes(p: FactorParameters) -> FactorParameters:
