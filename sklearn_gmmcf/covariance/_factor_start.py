@@ -28,7 +28,7 @@ MIN_NOISE = {"d": 1e-6, "f": 3e-4}
 # The same for columns with heavy tails, for each unit of excess kurtosis over 3, and at
 # most: factors that explained the rare values of a nearly constant column exactly would
 # extrapolate in the row's other columns.
-_TAIL_NOISE, _MAX_TAIL_NOISE = 0.01, 0.1
+_TAIL_NOISE, _MAX_TAIL_NOISE = 0.02, 0.05
 # Subspace iterations, and the entries by which rows and columns are damped.
 _PASSES = 5
 _DAMPING = 5.0

@@ -145,11 +145,11 @@ def learn_columns(
 
 
 def _learn_tails(counts: Array, squares: Array, fourths: Array) -> Array:
-    """Kurtosis over that of normal entries, where it is more by two standard errors."""
+    """Kurtosis over that of normal entries, where it is more by four standard errors."""
     tails = np.ones(len(counts))
     usable = (squares > 0) & (fourths > 0) & np.isfinite(fourths)
     n, squares = counts[usable], squares[usable]
-    kurtosis = fourths[usable] / squares * (n / squares) - 2 * np.sqrt(24 / n)
+    kurtosis = fourths[usable] / squares * (n / squares) - 4 * np.sqrt(24 / n)
     tails[usable] = np.maximum(kurtosis / 3, 1.0)
     return tails
 
