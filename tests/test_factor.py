@@ -33,6 +33,7 @@ from sklearn_gmmcf.covariance import (
     _factor_start,
     _factor_step,
 )
+from sklearn_gmmcf.covariance._factor_features import Features
 from sklearn_gmmcf.covariance._factor_inference import FactorParameters
 from sklearn_gmmcf.data import _dense, _sparse, observe
 from sklearn_gmmcf.datasets import make_ratings
@@ -90,7 +91,9 @@ def spd(rng, *shape):
     return roots @ np.swapaxes(roots, -1, -2) / shape[-1] + 0.2 * np.eye(shape[-1])
 
 
-def drawn_parameters(X, n_components, r=2, seed=0, spread=0.3, row_weights=None):
+def drawn_parameters(
+    X, n_components, r=2, seed=0, spread=0.3, row_weights=None, features=True
+):
     """A random model in the terms of the oracles, far from any fit."""
     rng = np.random.default_rng(seed)
     d = X.shape[1]
@@ -98,6 +101,7 @@ def drawn_parameters(X, n_components, r=2, seed=0, spread=0.3, row_weights=None)
     loadings[:, -1] += 3 + np.arange(d)
     prior_mean = np.zeros(r + 1)
     prior_mean[[0, -1]] = 0.5, 4.0
+    known = ~np.isnan(X).all(axis=0)
     p = SimpleNamespace(
         weights=rng.dirichlet(np.full(n_components, 5.0)),
         loadings=loadings,
@@ -108,29 +112,75 @@ def drawn_parameters(X, n_components, r=2, seed=0, spread=0.3, row_weights=None)
         covariances=spd(rng, n_components, r),
         prior_mean=prior_mean,
         prior_precision=rng.uniform(0.5, 3, r + 1),
-        known=~np.isnan(X).all(axis=0),
-        units=oracles.column_units(X, row_weights),
+        known=known,
+        units=oracles.wide_units(X, row_weights),
     )
     if n_components == 1:
         p.scales[:], p.factor_means[:], p.covariances[:] = 1, 0, np.eye(r)
+    for name, value in drawn_features(rng, known, r, 2 if features else 0).items():
+        setattr(p, name, value)
     return p
+
+
+def drawn_features(rng, known, r, n_directions):
+    """Two directions of the mask, and a feature of columns beside these, or none."""
+    d, n_rows = len(known), n_directions + bool(n_directions)
+    n_columns = 2 * n_directions
+    return {
+        "mask_directions": rng.standard_normal((n_directions, d)) * known,
+        "mask_centers": rng.standard_normal(n_rows),
+        "mask_factors": rng.uniform(0.3, 1, n_rows),
+        "covariates": np.empty(0, dtype=np.intp),
+        "covariate_means": np.empty(0),
+        "covariate_scales": np.empty(0),
+        "row_regression": np.empty((n_rows, 0)),
+        "row_covariance": spd(rng, n_rows) if n_rows else np.empty((0, 0)),
+        "row_slopes": 0.5 * rng.standard_normal((r, n_rows)),
+        "row_slope_variances": rng.uniform(0.01, 0.2, (r, n_rows)),
+        "row_slope_precisions": rng.uniform(1, 5, n_rows),
+        "column_features": rng.standard_normal((d, n_columns)),
+        "blind_features": rng.standard_normal((d, n_columns)),
+        "column_slopes": 0.5 * rng.standard_normal((r + 1, n_columns)),
+        "column_slope_precisions": rng.uniform(1, 5, n_columns),
+        "entry_gap": rng.standard_normal(),
+    }
+
+
+# Fields of the library's features, and their names in the oracles.
+FEATURES = {
+    "directions": "mask_directions",
+    "centers": "mask_centers",
+    "factors": "mask_factors",
+    "row_regression": "row_regression",
+    "row_covariance": "row_covariance",
+}
+SLOPES = [
+    "row_slopes",
+    "row_slope_variances",
+    "row_slope_precisions",
+    "column_slopes",
+    "column_slope_precisions",
+    "entry_gap",
+]
+SAME = ["weights", "noise", "scales", "covariances", "prior_mean", "prior_precision"]
+SAME += ["factor_means", *SLOPES]
 
 
 def to_library(p, columns):
     lower = np.tril_indices(p.loadings.shape[1])
     loadings = p.loadings.T.copy()
     loadings[-1] -= columns.center
+    features = Features(
+        **{ours: getattr(p, theirs) for ours, theirs in FEATURES.items()},
+        columns=p.column_features.T,
+        blind_columns=p.blind_features.T,
+    )
     return FactorParameters(
-        weights=p.weights,
+        **{name: getattr(p, name) for name in SAME},
         loadings=loadings,
         loading_spreads=np.array([V[lower] for V in p.spreads]).T.copy(),
         loading_log_dets=np.linalg.slogdet(p.spreads)[1],
-        noise=p.noise,
-        scales=p.scales,
-        factor_means=p.factor_means,
-        covariances=p.covariances,
-        prior_mean=p.prior_mean,
-        prior_precision=p.prior_precision,
+        features=features,
         columns=columns,
         floor=np.full(len(p.noise), 1e-12),
     )
@@ -145,15 +195,20 @@ def from_library(parameters):
         spreads[:, i, j] = spreads[:, j, i] = packed
     loadings = parameters.loadings.T.copy()
     loadings[:, -1] += parameters.columns.center
-    names = ("weights", "noise", "scales", "covariances")
-    names += ("prior_mean", "prior_precision")
+    columns, features = parameters.columns, parameters.features
+    covariates = columns.covariates
     return SimpleNamespace(
-        **{name: getattr(parameters, name) for name in names},
-        factor_means=parameters.factor_means,
+        **{name: getattr(parameters, name) for name in SAME},
+        **{theirs: getattr(features, ours) for ours, theirs in FEATURES.items()},
+        column_features=features.columns.T,
+        blind_features=features.blind_columns.T,
+        covariates=covariates,
+        covariate_means=columns.center[covariates],
+        covariate_scales=np.sqrt(columns.variances[covariates]),
         loadings=loadings,
         spreads=spreads,
-        known=parameters.columns.known,
-        units=parameters.columns.units,
+        known=columns.known,
+        units=columns.wide_units,
     )
 
 
@@ -196,7 +251,10 @@ class TestDensity:
         ours = with_model(p, X).score_samples(X)
 
         def integrand(z, row, k):
-            value = norm.pdf(z, p.factor_means[k, 0], np.sqrt(p.covariances[k, 0, 0]))
+            variance = p.covariances[k, 0, 0]
+            mean, error = oracles.factor_prior(row, p, k)
+            value = norm.pdf(z, mean[0], np.sqrt(variance))
+            value *= np.exp(-0.5 * error[0] / variance)
             for j in np.flatnonzero(~np.isnan(row)):
                 variance = p.scales[k] * p.noise[j]
                 mean = p.loadings[j] @ [z, 1]
@@ -229,6 +287,7 @@ class TestDensity:
     def test_is_exact_for_known_loadings(self, n_components):
         X = with_odd_rows()
         p = drawn_parameters(X, n_components, spread=1e-14)
+        p.row_slope_variances[:] = 1e-14
         ours = with_model(p, X).score_samples(X)
         for i, row in enumerate(X):
             o = ~np.isnan(row)
@@ -239,7 +298,7 @@ class TestDensity:
                 np.log(p.weights[k])
                 + multivariate_normal.logpdf(
                     row[o],
-                    W @ p.factor_means[k] + p.loadings[o, -1],
+                    W @ oracles.factor_prior(row, p, k)[0] + p.loadings[o, -1],
                     W @ p.covariances[k] @ W.T + p.scales[k] * np.diag(noise),
                 )
                 for k in range(n_components)
@@ -290,7 +349,7 @@ class TestStep:
         X = with_odd_rows(25, 5)
         p = drawn_parameters(X, n_components)
         X = by * X
-        p.units = oracles.column_units(X)
+        p.units = oracles.wide_units(X)
         assert p.units.max() > 1e6 * p.units.min()
         p.loadings *= by[:, None]
         p.spreads *= by[:, None, None] ** 2
@@ -1139,7 +1198,7 @@ class TestAttributes:
     @pytest.mark.parametrize("n_components", [1, 3])
     def test_describe_the_model(self, n_components):
         X = with_odd_rows()
-        p = drawn_parameters(X, n_components, r=3, spread=1e-14)
+        p = drawn_parameters(X, n_components, r=3, spread=1e-14, features=False)
         mixture = with_model(p, X)
         W = mixture.components_
         np.testing.assert_allclose(mixture.intercept_, p.loadings[:, -1])
@@ -1264,7 +1323,7 @@ class TestWarmStart:
         warm = factor(2, warm_start=True).fit(X)
         p = from_library(warm._model.parameters)
         warm.set_params(max_iter=1).fit(Y)
-        p.units = oracles.column_units(Y)
+        p.units = oracles.wide_units(Y)
         objective = oracles.factor_objective(Y, p, np.ones(len(Y))) / len(Y)
         assert warm.lower_bounds_ == [pytest.approx(objective, rel=1e-10)]
 
