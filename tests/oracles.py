@@ -253,8 +253,7 @@ def full_completion(responsibilities, filled, rest):
 # prior means of the factors by row_slopes (r, Q), known up to row_slope_variances
 # (r, Q), with prior precisions row_slope_precisions (Q,). column_features (d, Q') move
 # the prior means of the loadings by column_slopes (r + 1, Q'), of the strengths
-# column_slope_precisions (Q',). A new column would have blind_features (d, Q') and lie
-# entry_gap units higher.
+# column_slope_precisions (Q',).
 
 
 def column_units(X, row_weights=None):
@@ -295,7 +294,7 @@ def column_units(X, row_weights=None):
 
 
 def wide_units(X, row_weights=None):
-    """Units, wider by the root of the kurtosis over 3, beyond two standard errors."""
+    """Units, wider by the root of the kurtosis over 3, beyond four standard errors."""
     row_weights = np.ones(len(X)) if row_weights is None else row_weights
     units = column_units(X, row_weights)
     for j in range(X.shape[1]):
@@ -306,7 +305,7 @@ def wide_units(X, row_weights=None):
         gaps = np.array(x) - np.average(x, weights=weights)
         variance = np.average(gaps**2, weights=weights)
         kurtosis = np.average((gaps / np.sqrt(variance)) ** 4, weights=weights)
-        tail = (kurtosis - 2 * np.sqrt(24 / sum(weights))) / 3
+        tail = (kurtosis - 4 * np.sqrt(24 / sum(weights))) / 3
         units[j] *= np.sqrt(max(tail, 1.0))
     return units
 
@@ -364,8 +363,6 @@ def loading_prior(p, j):
     prior = p.prior_mean.copy()
     for q, feature in enumerate(p.column_features[j]):
         prior += p.column_slopes[:, q] * feature
-    if not p.known[j]:
-        prior[-1] += p.entry_gap
     return p.units[j] * prior
 
 
@@ -526,7 +523,9 @@ def factor_loading_prior(p, relative, spreads):
     H = np.linalg.inv(slope_precision(p))
     slopes, strengths = p.column_slopes.copy(), p.column_slope_precisions.copy()
     for a in range(q):
-        crossed = [(relative[j, a] - prior_mean[a]) * p.column_features[j] for j in known]
+        crossed = [
+            (relative[j, a] - prior_mean[a]) * p.column_features[j] for j in known
+        ]
         slopes[a] = H @ sum(crossed)
     for f in range(len(strengths)):
         square = sum(p.prior_precision * slopes[:, f] ** 2) + q * H[f, f]
@@ -543,19 +542,6 @@ def factor_loading_prior(p, relative, spreads):
         "column_slopes": slopes,
         "column_slope_precisions": strengths,
     }
-
-
-def factor_entry_gap(X, p, shares, moments, scales):
-    """How many units entries lie above the predictions for a new column, on average."""
-    gap, total = 0.0, 0.0
-    for i, row in enumerate(X):
-        for j in factor_columns(row, p):
-            prior = p.prior_mean + p.column_slopes @ p.blind_features[j]
-            for k, share in enumerate(shares[i]):
-                expected = p.units[j] * prior @ moments[i, k, -1]
-                gap += share / scales[k] * (row[j] - expected) / p.units[j]
-                total += share / scales[k]
-    return gap / total
 
 
 def factor_residual(row, p, moment):
@@ -644,7 +630,6 @@ def factor_m_step(X, p, shares, moments, n_column_steps):
     columns = p
     for _ in range(n_column_steps):
         columns = factor_column_step(X, columns, shares, moments)
-    columns.entry_gap = factor_entry_gap(X, columns, shares, moments, p.scales)
     names = ("factor_means", "row_slopes", "row_slope_variances")
     names += ("row_slope_precisions",)
     if len(p.weights) == 1:
