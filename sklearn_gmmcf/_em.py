@@ -70,6 +70,7 @@ def run_em(
     max_iter: int,
     tol: float,
     lower_bound: float = -np.inf,
+    earlier: Any = None,
     watch: Callable[[int, float, Any], bool] | None = None,
 ) -> EMResult:
     """Iterate E- and M-step until the objective changes by less than ``tol``.
@@ -78,12 +79,15 @@ def run_em(
     three passes). If the objective decreased, the family may undo its last step; the
     loop continues from there.
 
-    ``lower_bound`` is the bound of an earlier run that this one continues. ``watch`` is
-    called with the number of each iteration, the change, and the new parameters; it
-    ends the run by returning True.
+    ``lower_bound`` is the bound of an earlier run that this one continues, and
+    ``earlier`` its last statistics, if it was on the same data. ``watch`` is called
+    with the number of each iteration, the change, and the new parameters; it ends the
+    run by returning True.
     """
     bounds = [lower_bound]  # of an earlier run, then those that the run went on from
-    accepted, result = None, parameters
+    accepted, result = earlier, parameters
+    if earlier is not None:
+        parameters = family.accelerate(earlier, parameters)
     for n_iter in range(1, max_iter + 1):
         statistics = data.total(partial(family.accumulate, parameters))
         objective = statistics.log_likelihood + family.log_prior(parameters)
@@ -91,7 +95,8 @@ def run_em(
         change = lower_bound - previous
         fallback = family.backtrack(parameters) if change < 0 else None
         if fallback is not None:
-            parameters = result = fallback
+            # The result stays in step with the accepted statistics.
+            parameters, result = fallback, family.backtrack(result)
             lower_bound, converged = previous, False
         else:
             bounds.append(lower_bound)

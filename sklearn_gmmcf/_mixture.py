@@ -24,7 +24,7 @@ from sklearn_gmmcf._typing import Responsibilities
 from sklearn_gmmcf._warnings import warn_user
 from sklearn_gmmcf.covariance import FAMILIES, Family, UserInit
 from sklearn_gmmcf.covariance._family import check_shape
-from sklearn_gmmcf.data import Blocks, Observed, RowArray
+from sklearn_gmmcf.data import Blocks, Columns, Observed, RowArray
 
 # Parameters of the estimator that are options of a family.
 _FAMILY_OPTIONS = (
@@ -484,15 +484,14 @@ class MaskedGaussianMixture(BaseObservedMixture):
             earlier=None if previous is None else previous.columns,
         )
         if previous is None:
-            starts = self._starts(family, data)
-            lower_bound = -np.inf
+            starts, continued = self._starts(family, data), {}
         else:
             earlier = previous.parameters, previous.columns
             starts = [partial(family.recenter, *earlier, data.columns)]
-            lower_bound = self.lower_bound_
+            continued = self._continued_run(data.columns)
         progress = Progress(self, X, len(starts), self.max_iter)
         runs = [
-            self._run(family, data, start, lower_bound, progress, number)
+            self._run(family, data, start, continued, progress, number)
             for number, start in enumerate(starts)
         ]
         best = max(runs, key=lambda run: run.lower_bound)
@@ -526,12 +525,22 @@ class MaskedGaussianMixture(BaseObservedMixture):
             ConvergenceWarning,
         )
 
+    def _continued_run(self, columns: Columns) -> dict[str, Any]:
+        """The run that warm_start continues, as options of `run_em`."""
+        # Statistics of other data would be about other centers.
+        same = np.array_equal(self._model.columns.center, columns.center)
+        running = self._running if same else None
+        return {
+            "lower_bound": self.lower_bound_,
+            "earlier": None if running is None else running.statistics,
+        }
+
     def _run(
         self,
         family: Family[Any, Any],
         data: Blocks,
         start: Callable[[], Any],
-        lower_bound: float,
+        continued: dict[str, Any],
         progress: Progress,
         number: int,
     ) -> EMResult:
@@ -551,8 +560,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
             data,
             max_iter=self.max_iter,
             tol=self.tol,
-            lower_bound=lower_bound,
             watch=watch,
+            **continued,
         )
         messages.end(run.converged, run.lower_bound)
         progress.end()

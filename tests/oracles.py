@@ -246,6 +246,14 @@ def full_completion(responsibilities, filled, rest):
 # their spreads (d, r + 1, r + 1), noise (d,) and known (d,); prior_mean (r + 1,) and
 # prior_precision (r + 1,), which hold in units of the columns (d,): a column's loadings
 # and the root of its noise are divided by its unit before priors see them.
+#
+# Its features of rows are the mask's, by mask_directions (q, d), mask_centers (q + 1,)
+# and mask_factors (q + 1,), none of them if all are empty, and covariates (p,), the
+# columns of X with covariate_means and covariate_scales. The features (Q,) move the
+# prior means of the factors by row_slopes (r, Q), known up to row_slope_variances
+# (r, Q), with prior precisions row_slope_precisions (Q,). column_features (d, Q') move
+# the prior means of the loadings by column_slopes (r + 1, Q'), of the strengths
+# column_slope_precisions (Q',).
 
 
 def column_units(X, row_weights=None):
@@ -285,6 +293,23 @@ def column_units(X, row_weights=None):
     return units
 
 
+def wide_units(X, row_weights=None):
+    """Units, wider by the root of the kurtosis over 3, beyond four standard errors."""
+    row_weights = np.ones(len(X)) if row_weights is None else row_weights
+    units = column_units(X, row_weights)
+    for j in range(X.shape[1]):
+        x = [value for value in X[:, j] if not np.isnan(value)]
+        weights = [w for w, v in zip(row_weights, X[:, j], strict=True) if v == v]
+        if not x or max(x) == min(x):
+            continue
+        gaps = np.array(x) - np.average(x, weights=weights)
+        variance = np.average(gaps**2, weights=weights)
+        kurtosis = np.average((gaps / np.sqrt(variance)) ** 4, weights=weights)
+        tail = (kurtosis - 4 * np.sqrt(24 / sum(weights))) / 3
+        units[j] *= np.sqrt(max(tail, 1.0))
+    return units
+
+
 def factor_columns(row, p):
     """Columns of a row that are observed and known."""
     return np.flatnonzero(~np.isnan(row) & p.known)
@@ -295,6 +320,52 @@ def factor_second_moment(p, j):
     return p.spreads[j] + np.outer(p.loadings[j], p.loadings[j])
 
 
+def row_features(row, p):
+    """Features of a row: the mask's, and its covariates."""
+    known = np.zeros(len(p.covariates))
+    for a, j in enumerate(p.covariates):
+        if not np.isnan(row[j]) and p.covariate_scales[a] > 0:
+            known[a] = (row[j] - p.covariate_means[a]) / p.covariate_scales[a]
+    if not len(p.mask_centers):
+        return known
+    observed = factor_columns(row, p)
+    n = len(observed)
+    if n:
+        raw = [
+            sum(direction[j] for j in observed) / np.sqrt(n + 5)
+            for direction in p.mask_directions
+        ]
+        raw.append(np.log(1 + n))
+        by_mask = [
+            (value - center) * factor
+            for value, center, factor in zip(
+                raw, p.mask_centers, p.mask_factors, strict=True
+            )
+        ]
+    else:
+        by_mask = [slopes @ known for slopes in p.row_regression]
+    return np.array([*by_mask, *known])
+
+
+def factor_prior(row, p, k):
+    """Prior mean of a row's factors under a type, and its expected squared error."""
+    f = row_features(row, p)
+    mean = p.factor_means[k].copy()
+    error = np.zeros(len(mean))
+    for factor, q in np.ndindex(*p.row_slopes.shape):
+        mean[factor] += p.row_slopes[factor, q] * f[q]
+        error[factor] += p.row_slope_variances[factor, q] * f[q] ** 2
+    return mean, error
+
+
+def loading_prior(p, j):
+    """Prior mean of the loadings of a column, in the units of the data."""
+    prior = p.prior_mean.copy()
+    for q, feature in enumerate(p.column_features[j]):
+        prior += p.column_slopes[:, q] * feature
+    return p.units[j] * prior
+
+
 def factor_posterior(row, p, k):
     """Log-density bound of a row under a type, mean and covariance of its factors.
 
@@ -302,8 +373,9 @@ def factor_posterior(row, p, k):
     """
     r = p.factor_means.shape[1]
     P = np.linalg.inv(p.covariances[k])
-    h = P @ p.factor_means[k]
-    c = 0.5 * (np.linalg.slogdet(P)[1] - p.factor_means[k] @ h)
+    prior, error = factor_prior(row, p, k)
+    h = P @ prior
+    c = 0.5 * (np.linalg.slogdet(P)[1] - prior @ h - np.diag(P) @ error)
     for j in factor_columns(row, p):
         S, variance = factor_second_moment(p, j), p.scales[k] * p.noise[j]
         P = P + S[:r, :r] / variance
@@ -341,16 +413,55 @@ def factor_pool(noise):
     return len(noise) / sum(1 / noise)
 
 
-def factor_objective(X, p, row_weights, noise=10, scale=50, factor_mean=5, spread=20):
+def factor_prior_strengths(d):
+    """Entries behind the noise and rows behind the covariances, for d known columns."""
+    return min(max(d / 30, 10), 30), min(max(d, 20), 100)
+
+
+def slope_precision(p):
+    """Inverse posterior covariance of a loading's slopes, times its precision."""
+    precision = np.diag(p.column_slope_precisions).astype(float)
+    for j in np.flatnonzero(p.known):
+        precision += np.outer(p.column_features[j], p.column_features[j])
+    return precision
+
+
+def slope_divergence(p):
+    """Expected divergence of the slopes of factors and loadings from their priors.
+
+    Those of loadings also make the prior means of the loadings uncertain.
+    """
+    total = 0.0
+    for a, q in np.ndindex(*p.row_slopes.shape):
+        ratio = p.row_slope_precisions[q] * p.row_slope_variances[a, q]
+        square = p.row_slope_precisions[q] * p.row_slopes[a, q] ** 2
+        total += 0.5 * (ratio + square - 1 - np.log(ratio))
+    if not p.column_features.shape[1]:
+        return total
+    H = np.linalg.inv(slope_precision(p))
+    prior = np.diag(p.column_slope_precisions)
+    for alpha, slopes in zip(p.prior_precision, p.column_slopes, strict=True):
+        covariance, precision = H / alpha, alpha * prior
+        total += 0.5 * (np.trace(precision @ covariance) - len(slopes))
+        total += 0.5 * slopes @ precision @ slopes
+        total -= 0.5 * np.linalg.slogdet(precision @ covariance)[1]
+        for j in np.flatnonzero(p.known):
+            g = p.column_features[j]
+            total += 0.5 * alpha * g @ covariance @ g
+    return total
+
+
+def factor_objective(X, p, row_weights, scale=50, factor_mean=5):
     """Weighted bounds of the rows, less divergences, plus log-priors; not by row."""
+    noise, spread = factor_prior_strengths(p.known.sum())
     joint, _, _ = factor_e_step(X, p)
-    total = row_weights @ logsumexp(joint, axis=1)
+    total = row_weights @ logsumexp(joint, axis=1) - slope_divergence(p)
     alpha = np.diag(p.prior_precision)
     q = len(alpha)
     relative = p.noise / p.units**2
     pool = factor_pool(relative[p.known])
     for j in np.flatnonzero(p.known):
-        pull = p.loadings[j] / p.units[j] - p.prior_mean
+        pull = (p.loadings[j] - loading_prior(p, j)) / p.units[j]
         V = p.spreads[j] / p.units[j] ** 2
         total -= 0.5 * (np.trace(alpha @ V) + pull @ alpha @ pull - q)
         total += 0.5 * np.linalg.slogdet(alpha @ V)[1]
@@ -369,8 +480,9 @@ def factor_objective(X, p, row_weights, noise=10, scale=50, factor_mean=5, sprea
     return total
 
 
-def factor_column_step(X, p, shares, moments, noise=10):
+def factor_column_step(X, p, shares, moments):
     """Loadings and their spreads, then noise, then the prior of the loadings."""
+    noise, _ = factor_prior_strengths(p.known.sum())
     d, q = p.loadings.shape
     loadings, spreads = np.empty((d, q)), np.empty((d, q, q))
     new_noise = np.empty(d)
@@ -387,24 +499,49 @@ def factor_column_step(X, p, shares, moments, noise=10):
                 square += share / p.scales[k] * X[i, j] ** 2
         alpha = np.diag(p.prior_precision) / p.units[j] ** 2
         spreads[j] = np.linalg.inv(alpha + S / p.noise[j])
-        pull = alpha @ (p.units[j] * p.prior_mean)
+        pull = alpha @ loading_prior(p, j)
         loadings[j] = spreads[j] @ (pull + t / p.noise[j])
         second = spreads[j] + np.outer(loadings[j], loadings[j])
         residual = square - 2 * loadings[j] @ t + np.trace(second @ S)
         new_noise[j] = (residual + noise * pool * p.units[j] ** 2) / (count + noise)
-    prior_mean = np.zeros(q)
     relative = loadings / p.units[:, None]
-    prior_mean[[0, -1]] = relative[p.known][:, [0, -1]].mean(axis=0)
-    squares = (relative - prior_mean) ** 2
-    squares += [np.diag(V) / u**2 for V, u in zip(spreads, p.units, strict=True)]
-    changed = {
-        "loadings": loadings,
-        "spreads": spreads,
-        "noise": new_noise,
-        "prior_mean": prior_mean,
-        "prior_precision": 1 / squares[p.known].mean(axis=0),
-    }
+    changed = {"loadings": loadings, "spreads": spreads, "noise": new_noise}
+    changed |= factor_loading_prior(p, relative, spreads)
     return type(p)(**vars(p) | changed)
+
+
+def factor_loading_prior(p, relative, spreads):
+    """Prior means, then slopes, their strengths, and precisions of the loadings."""
+    known = np.flatnonzero(p.known)
+    q = len(p.prior_mean)
+    prior_mean = np.zeros(q)
+    for a in (0, -1):
+        unexplained = [
+            relative[j, a] - p.column_slopes[a] @ p.column_features[j] for j in known
+        ]
+        prior_mean[a] = np.mean(unexplained)
+    H = np.linalg.inv(slope_precision(p))
+    slopes, strengths = p.column_slopes.copy(), p.column_slope_precisions.copy()
+    for a in range(q):
+        crossed = [
+            (relative[j, a] - prior_mean[a]) * p.column_features[j] for j in known
+        ]
+        slopes[a] = H @ sum(crossed)
+    for f in range(len(strengths)):
+        square = sum(p.prior_precision * slopes[:, f] ** 2) + q * H[f, f]
+        strengths[f] = min(max(q / square, 1e-3), 1e8)
+    squares = np.zeros(q)
+    for a in range(q):
+        for j in known:
+            gap = relative[j, a] - prior_mean[a] - slopes[a] @ p.column_features[j]
+            squares[a] += gap**2 + spreads[j, a, a] / p.units[j] ** 2
+        squares[a] += sum(strengths * slopes[a] ** 2)
+    return {
+        "prior_mean": prior_mean,
+        "prior_precision": len(known) / squares,
+        "column_slopes": slopes,
+        "column_slope_precisions": strengths,
+    }
 
 
 def factor_residual(row, p, moment):
@@ -417,43 +554,90 @@ def factor_residual(row, p, moment):
     return residual
 
 
-def factor_type_step(X, p, shares, moments, scale=50, factor_mean=5, spread=20):
-    """Weights, scales, factor means and covariances of the types."""
+def factor_row_step(X, p, shares, moments, factor_mean=5):
+    """Slopes of the factors on features of rows and mean factors, twice in turn."""
     n_components, r = p.factor_means.shape
+    f = np.array([row_features(row, p) for row in X])
+    means, slopes = p.factor_means.copy(), p.row_slopes.copy()
+    Q = f.shape[1]
+    precisions = [np.linalg.inv(C) for C in p.covariances]
     sizes = shares.sum(axis=0)
-    scales, factor_means = np.empty(n_components), np.empty((n_components, r))
-    covariances = np.empty((n_components, r, r))
-    for k in range(n_components):
-        residual, count = 0.0, 0.0
-        for i, row in enumerate(X):
-            residual += shares[i, k] * factor_residual(row, p, moments[i, k])
-            count += shares[i, k] * len(factor_columns(row, p))
-        scales[k] = (residual + scale) / (count + scale)
-        factors = np.tensordot(shares[:, k], moments[:, k], 1)  # (r + 1, r + 1)
-        mean = factor_means[k] = factors[:r, r] / (sizes[k] + factor_mean)
-        about = factors[:r, :r] + sizes[k] * np.outer(mean, mean)
-        about -= np.outer(mean, factors[r, :r]) + np.outer(factors[:r, r], mean)
-        about += factor_mean * np.outer(mean, mean) + spread * np.eye(r)
-        covariances[k] = about / (sizes[k] + spread)
+    for _ in range(2):
+        # sum_k P_k b F_k + b diag(tau) = sum_k P_k S_k, for all of b at once.
+        system = np.kron(np.eye(r), np.diag(p.row_slope_precisions))
+        right = np.zeros((r, Q))
+        for k, i in np.ndindex(n_components, len(X)):
+            gap = moments[i, k, :r, r] - means[k]
+            right += shares[i, k] * np.outer(precisions[k] @ gap, f[i])
+            system += shares[i, k] * np.kron(precisions[k], np.outer(f[i], f[i]))
+        slopes = np.linalg.solve(system, right.ravel()).reshape(r, Q)
+        if n_components == 1:
+            continue
+        for k in range(n_components):
+            gaps = [moments[i, k, :r, r] - slopes @ f[i] for i in range(len(X))]
+            means[k] = shares[:, k] @ np.array(gaps) / (sizes[k] + factor_mean)
+    variances = np.empty((r, Q))
+    strengths = np.empty(Q)
+    for q in range(Q):
+        for a in range(r):
+            information = sum(
+                shares[i, k] * precisions[k][a, a] * f[i, q] ** 2
+                for k, i in np.ndindex(n_components, len(X))
+            )
+            variances[a, q] = 1 / (information + p.row_slope_precisions[q])
+        strengths[q] = r / sum(slopes[:, q] ** 2 + variances[:, q])
     changed = {
-        "weights": (sizes + 1) / (sizes.sum() + n_components),
-        "scales": scales,
-        "factor_means": factor_means,
-        "covariances": covariances,
+        "factor_means": means,
+        "row_slopes": slopes,
+        "row_slope_variances": variances,
+        "row_slope_precisions": np.clip(strengths, 1e-3, 1e8),
     }
     return type(p)(**vars(p) | changed)
 
 
+def factor_type_step(X, p, shares, moments, scale=50, factor_mean=5):
+    """Weights, scales, and covariances of the types about the new prior means."""
+    n_components, r = p.factor_means.shape
+    _, spread = factor_prior_strengths(p.known.sum())
+    sizes = shares.sum(axis=0)
+    scales = np.empty(n_components)
+    covariances = np.empty((n_components, r, r))
+    rows = factor_row_step(X, p, shares, moments, factor_mean)
+    for k in range(n_components):
+        residual, count = 0.0, 0.0
+        about = factor_mean * np.outer(rows.factor_means[k], rows.factor_means[k])
+        about += spread * np.eye(r)
+        for i, row in enumerate(X):
+            residual += shares[i, k] * factor_residual(row, p, moments[i, k])
+            count += shares[i, k] * len(factor_columns(row, p))
+            prior, error = factor_prior(row, rows, k)
+            mean = moments[i, k, :r, r]
+            gap = moments[i, k, :r, :r] - np.outer(mean, mean)
+            gap += np.outer(mean - prior, mean - prior) + np.diag(error)
+            about += shares[i, k] * gap
+        scales[k] = (residual + scale) / (count + scale)
+        covariances[k] = about / (sizes[k] + spread)
+    changed = {
+        "weights": (sizes + 1) / (sizes.sum() + n_components),
+        "scales": scales,
+        "covariances": covariances,
+    }
+    return type(p)(**vars(rows) | changed)
+
+
 def factor_m_step(X, p, shares, moments, n_column_steps):
-    """The columns' part several times, and the types' part by the old columns."""
+    """The columns' part several times, and the rows' and types' by the old columns."""
     columns = p
     for _ in range(n_column_steps):
         columns = factor_column_step(X, columns, shares, moments)
+    names = ("factor_means", "row_slopes", "row_slope_variances")
+    names += ("row_slope_precisions",)
     if len(p.weights) == 1:
-        return columns
-    types = vars(factor_type_step(X, p, shares, moments))
-    kept = ("weights", "scales", "factor_means", "covariances")
-    return type(p)(**vars(columns) | {name: types[name] for name in kept})
+        changed = vars(factor_row_step(X, p, shares, moments))
+    else:
+        changed = vars(factor_type_step(X, p, shares, moments))
+        names += ("weights", "scales", "covariances")
+    return type(p)(**vars(columns) | {name: changed[name] for name in names})
 
 
 def factor_conditionals(X, p):
@@ -481,15 +665,20 @@ def factor_completion(X, p):
 
 
 def factor_covariance(p, k):
-    """Covariance of the rows of a type; each entry has loadings of its own, (d, d)."""
+    """Covariance of the rows of a type; each entry has loadings of its own, (d, d).
+
+    Rows vary in their features, too.
+    """
     r = p.factor_means.shape[1]
     moment = np.outer(np.append(p.factor_means[k], 1), np.append(p.factor_means[k], 1))
-    moment[:r, :r] += p.covariances[k]
+    factors = p.covariances[k] + p.row_slopes @ p.row_covariance @ p.row_slopes.T
+    factors += np.diag(p.row_slope_variances @ np.diag(p.row_covariance))
+    moment[:r, :r] += factors
     d = len(p.noise)
     covariance = np.empty((d, d))
     for i in range(d):
         for j in range(d):
-            covariance[i, j] = p.loadings[i, :r] @ p.covariances[k] @ p.loadings[j, :r]
+            covariance[i, j] = p.loadings[i, :r] @ factors @ p.loadings[j, :r]
         covariance[i, i] += p.scales[k] * p.noise[i] + np.sum(p.spreads[i] * moment)
     return covariance
 

@@ -71,8 +71,9 @@ class ColumnTotals:
     counts: Array  # (d,)
     means: Array  # (d,), 0 without entries
     squares: Array  # (d,), weighted sums of squares about the means
-    cubes: Array  # (d,), of third powers
-    fourths: Array  # (d,), of fourth powers
+    # (d,), of third and fourth powers in units of `find_spreads`, lest they overflow
+    cubes: Array
+    fourths: Array
 
     def __add__(self, other: ColumnTotals) -> ColumnTotals:
         """The totals of the rows of both (Chan, Golub and LeVeque 1983; Pebay 2008)."""
@@ -80,14 +81,30 @@ class ColumnTotals:
         b = np.divide(other.counts, counts, out=np.zeros_like(counts), where=counts > 0)
         a = 1 - b
         gaps = other.means - self.means
+        means = self.means + gaps * b
         squares = self.squares + other.squares + gaps**2 * b * self.counts
-        cubes = self.cubes + other.cubes + gaps**3 * b * self.counts * (a - b)
-        cubes += 3 * gaps * (a * other.squares - b * self.squares)
-        fourths = self.fourths + other.fourths
+        spreads = find_spreads(counts, squares)
+        own, others = (
+            find_spreads(each.counts, each.squares) / spreads for each in (self, other)
+        )
+        gaps = gaps / spreads
+        cubes = self.cubes * own**3 + other.cubes * others**3
+        fourths = self.fourths * own**4 + other.fourths * others**4
+        fourths += 4 * gaps * (a * other.cubes * others**3 - b * self.cubes * own**3)
+        # Sums of squares, in these units.
+        mine, theirs = self.counts * own**2, other.counts * others**2
+        cubes += gaps**3 * b * self.counts * (a - b)
+        cubes += 3 * gaps * (a * theirs - b * mine)
         fourths += gaps**4 * b * self.counts * (1 - 3 * a * b)
-        fourths += 6 * gaps**2 * (a**2 * other.squares + b**2 * self.squares)
-        fourths += 4 * gaps * (a * other.cubes - b * self.cubes)
-        return ColumnTotals(counts, self.means + gaps * b, squares, cubes, fourths)
+        fourths += 6 * gaps**2 * (a**2 * theirs + b**2 * mine)
+        return ColumnTotals(counts, means, squares, cubes, fourths)
+
+
+def find_spreads(counts: Array, squares: Array) -> Array:
+    """Standard deviations of columns about their means; 1 of columns without."""
+    usable = (counts > 0) & (squares > 0)
+    variances = np.divide(squares, counts, out=np.ones_like(counts), where=usable)
+    return np.sqrt(variances)
 
 
 def learn_columns(
@@ -147,9 +164,9 @@ def learn_columns(
 def _learn_tails(counts: Array, squares: Array, fourths: Array) -> Array:
     """Kurtosis over that of normal entries, where it is more by four standard errors."""
     tails = np.ones(len(counts))
-    usable = (squares > 0) & (fourths > 0) & np.isfinite(fourths)
-    n, squares = counts[usable], squares[usable]
-    kurtosis = fourths[usable] / squares * (n / squares) - 4 * np.sqrt(24 / n)
+    usable = (counts > 0) & (squares > 0)
+    n = counts[usable]
+    kurtosis = fourths[usable] / n - 4 * np.sqrt(24 / n)
     tails[usable] = np.maximum(kurtosis / 3, 1.0)
     return tails
 

@@ -14,7 +14,7 @@ from sklearn_gmmcf.data._blocks import (
     Block,
     limit_to_working_memory,
 )
-from sklearn_gmmcf.data._columns import ColumnTotals
+from sklearn_gmmcf.data._columns import ColumnTotals, find_spreads
 from sklearn_gmmcf.data._observed import Observed
 from sklearn_gmmcf.data._patterns import Pattern
 from sklearn_gmmcf.data._products import AllOnes, Dense, Matrix, one_hot
@@ -90,9 +90,10 @@ class DenseObserved(Observed):
         values -= means
         if self.observed is not None:
             values[~observed] = 0.0
-        squares = values**2
-        powers = (squares, squares * values, squares**2)
-        return ColumnTotals(counts, means, *(weights @ power for power in powers))
+        squares = weights @ values**2
+        values /= find_spreads(counts, squares)
+        powers = values**3, values**4
+        return ColumnTotals(counts, means, squares, *(weights @ p for p in powers))
 
     def _read_columns(self, rows: slice, columns: Array) -> tuple[Array, Array]:
         values = self.raw[rows][:, columns]

@@ -15,7 +15,7 @@ from sklearn_gmmcf.data._blocks import (
     Block,
     limit_to_working_memory,
 )
-from sklearn_gmmcf.data._columns import ColumnTotals
+from sklearn_gmmcf.data._columns import ColumnTotals, find_spreads
 from sklearn_gmmcf.data._observed import Observed
 from sklearn_gmmcf.data._patterns import Pattern
 from sklearn_gmmcf.data._products import Matrix, Sparse, compressed
@@ -94,11 +94,11 @@ class SparseObserved(Observed):
         sums = np.bincount(indices, weights * values, minlength=d)
         means = np.divide(sums, counts, out=np.zeros(d), where=counts > 0)
         values = values - means[indices]
-        powers: list[Array] = []
-        for _ in range(3):
-            weights = weights * values if powers else weights * values**2
-            powers.append(np.bincount(indices, weights, minlength=d))
-        return ColumnTotals(counts, means, *powers)
+        squares = np.bincount(indices, weights * values**2, minlength=d)
+        values /= find_spreads(counts, squares)[indices]
+        cubes = np.bincount(indices, weights * values**3, minlength=d)
+        fourths = np.bincount(indices, weights * values**4, minlength=d)
+        return ColumnTotals(counts, means, squares, cubes, fourths)
 
     def _read_columns(self, rows: slice, columns: Array) -> tuple[Array, Array]:
         stored = self.raw[rows][:, columns].tocoo()
