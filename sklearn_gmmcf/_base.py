@@ -32,6 +32,7 @@ from sklearn_gmmcf._validation import (
 )
 from sklearn_gmmcf._warnings import UnobservedColumnsWarning, warn_user
 from sklearn_gmmcf.covariance import Family
+from sklearn_gmmcf.covariance._reviews import Review
 from sklearn_gmmcf.data import Blocks, Columns, Observed, RowArray
 from sklearn_gmmcf.data._dask import to_memory
 
@@ -619,10 +620,8 @@ class BaseObservedMixture(
                 f"{n_factors} now. Set it back, or {way_out}."
             )
 
-    def _review(self, statistics: Any, data: Blocks) -> None:
-        """Warn of what the data cannot tell of the fitted model."""
-        model = self._model
-        reviews = model.family.review(model.parameters, statistics, data)
+    def _warn_of(self, reviews: Review) -> None:
+        """Warn of what the data cannot tell, and of which columns."""
         for warning, columns in reviews:
             listed = f": {self._list_columns(columns)}." if len(columns) else "."
             warn_user(type(warning)(f"{warning}{listed}"))

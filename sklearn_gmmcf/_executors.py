@@ -53,7 +53,7 @@ class _OneBlasThread:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        visit: _Visit | None = _Visit()
+        visit = _Visit()
         try:
             with self._lock:
                 if not self._inside:
@@ -64,7 +64,7 @@ class _OneBlasThread:
                 _set_threads([(library, 1) for library, _ in self._found])
             yield
         finally:
-            visit = None
+            del visit
             with self._lock:
                 if not self._inside:
                     _set_threads(self._found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
@@ -30,6 +31,7 @@ from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._warnings import warn_user
 from sklearn_gmmcf.covariance import Spherical
 from sklearn_gmmcf.covariance._family import check_shape
+from sklearn_gmmcf.covariance._reviews import review_units
 from sklearn_gmmcf.data import Blocks, RowArray
 from sklearn_gmmcf.data._dask import to_memory
 
@@ -249,11 +251,11 @@ class KMeansMixture(BaseObservedMixture):
         parameters = family.from_clusters(
             data, best.labels, best.centers, best.distances
         )
-        self._running = RunningStatistics(
-            _sum_clusters(family, parameters, data, best.labels), n_batches
-        )
+        statistics = _sum_clusters(family, parameters, data, best.labels)
+        self._running = RunningStatistics(statistics, n_batches)
+        parameters = replace(parameters, counts=statistics.counts)
         self._set_model(Model(family, parameters, data.columns), best.inertia)
-        self._review(None, data)
+        self._warn_of(review_units(data.columns))
         self.cluster_centers_ = self.means_
         self.inertia_ = best.inertia
         self.n_iter_ = best.n_iter

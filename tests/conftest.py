@@ -6,6 +6,10 @@ from hypothesis import settings
 
 # Tests draw, too, and need no screen for it.
 os.environ.setdefault("MPLBACKEND", "Agg")
+# On data this small, threads of BLAS and OpenMP mostly wait for each other. Numpy reads
+# this when it is imported, later.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # No test times anything, and a run repeats the one before.
 settings.register_profile("default", deadline=None, derandomize=True)

@@ -193,7 +193,12 @@ def make_lines(delimiter, header):
 
 
 @pytest.mark.parametrize(
-    ("delimiter", "header"), [(",", "user,item,rating"), (";", ""), ("\t", "a\tb\tc")]
+    ("delimiter", "header"),
+    [
+        (";", ""),
+        pytest.param(",", "user,item,rating", marks=pytest.mark.slow),
+        pytest.param("\t", "a\tb\tc", marks=pytest.mark.slow),
+    ],
 )
 def test_upload(app, delimiter, header):
     lines = make_lines(delimiter, header)

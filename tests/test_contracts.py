@@ -18,7 +18,7 @@ from sklearn_gmmcf._starts import (
     start_responsibilities,
 )
 from sklearn_gmmcf.data import observe
-from tests.made import clusters, estimators, start, to_sparse
+from tests.made import EXACT_TYPES, clusters, estimators, start, to_sparse
 
 TYPES = ["spherical", "diag"]
 
@@ -32,6 +32,28 @@ def test_warm_start_prior_of_a_column_that_is_not_observed_anew():
     warm = MaskedGaussianMixture(mean_precision_prior=2, warm_start=True)
     warm.fit(X).fit(later)
     np.testing.assert_allclose(warm.means_[0, 2], np.nanmean(X[:, 2]))
+
+
+@pytest.mark.parametrize("covariance_type", EXACT_TYPES)
+def test_warm_start_on_data_centered_elsewhere(covariance_type):
+    X, Y = clusters(seed=0), clusters(seed=1) + 3
+    params = {
+        "n_components": 2,
+        "covariance_type": covariance_type,
+        "mean_precision_prior": 2,
+    }
+    warm = MaskedGaussianMixture(**params, warm_start=True, random_state=0).fit(X)
+    cold = MaskedGaussianMixture(
+        **params,
+        max_iter=2,
+        tol=0,
+        weights_init=warm.weights_,
+        means_init=warm.means_,
+        precisions_init=warm.precisions_,
+    ).fit(Y)
+    warm.set_params(max_iter=2, tol=0).fit(Y)
+    np.testing.assert_allclose(warm.means_, cold.means_)
+    np.testing.assert_allclose(warm.lower_bounds_, cold.lower_bounds_)
 
 
 def test_warm_start_of_a_converged_fit_stops_at_once():

@@ -171,7 +171,7 @@ class TestToyData:
             MaskedGaussianMixture(
                 n_components,
                 tol=1e-8,
-                n_init=10,
+                n_init=4,
                 reg_covar=0,
                 max_iter=1000,
                 random_state=0,

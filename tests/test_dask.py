@@ -31,6 +31,8 @@ ESTIMATORS = [
     ),
     KMeansMixture(3, n_init=2, random_state=0),
 ]
+# Every estimator on dense data, and one on sparse.
+STORED = [*((e, np.array) for e in ESTIMATORS), (ESTIMATORS[0], to_sparse)]
 CHUNKS = (70, 60, 100, 10)
 
 
@@ -72,6 +74,11 @@ def one_thread():
         yield
 
 
+def name_parameter(parameter):
+    """Name a test by an estimator or a function, alike in every process."""
+    return getattr(parameter, "__name__", str(parameter)[:55])
+
+
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("make", [np.array, to_sparse])
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: str(e)[:55])
@@ -88,8 +95,7 @@ def test_fits_as_in_memory(estimator, make):
 
 
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize("make", [np.array, to_sparse])
-@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: str(e)[:55])
+@pytest.mark.parametrize(("estimator", "make"), STORED, ids=name_parameter)
 def test_all_else_as_in_memory(estimator, make):
     X = make(clusters(240, 6))
     in_chunks = in_dask(X)
@@ -190,8 +196,7 @@ def test_batches_and_warm_start():
     )
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: str(e)[:55])
-@pytest.mark.parametrize("make", [np.array, to_sparse])
+@pytest.mark.parametrize(("estimator", "make"), STORED, ids=name_parameter)
 def test_starts_use_a_seeded_sample(estimator, make, monkeypatch):
     for module in ("_mixture", "_kmeans"):
         monkeypatch.setattr(f"sklearn_gmmcf.{module}.start_rows", lambda K: 30)

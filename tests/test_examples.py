@@ -31,6 +31,7 @@ def errors(printed):
     }
 
 
+@pytest.mark.slow
 def test_complete_ratings():
     printed = run("complete_ratings.py")
     rmse = errors(printed)

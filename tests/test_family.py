@@ -30,7 +30,6 @@ from tests.made import TYPES, start
 INSTANCES = [
     Spherical(reg_covar=1e-6),
     Spherical(mean_precision_prior=3.0),
-    Diagonal(),
     Diagonal(mean_precision_prior=2.0),
     Diagonal(min_effective_count=12.0),
     Tied(),

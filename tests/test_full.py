@@ -373,8 +373,11 @@ class TestErrors:
         hidden = np.isnan(X) & ~np.isnan(truth)
         assert hidden.sum(axis=0)[[0, 3]].min() >= 5
         params = {"covariance_type": covariance_type, "random_state": 0}
-        with pytest.raises(ValueError, match=r"component 0 is singular.*reg_covar"):
-            fit(X, reg_covar=0, **params)
+        # Elimination bears the singular covariance: what others determine is exact.
+        completed, std = fit(X, reg_covar=0, **params).complete(X, return_std=True)
+        np.testing.assert_allclose(completed[hidden], truth[hidden], atol=1e-9)
+        assert (std[hidden] > 0).all()
+        assert (std[hidden] < 1e-5).all()
         for way_out in ({"reg_covar": 1e-4}, {"reg_covar": 0, "min_variance": 1e-4}):
             mixture = fit(X, **way_out, **params)
             completed, std = mixture.complete(X, return_std=True)
@@ -497,7 +500,7 @@ def extended_log_density(row, covariance):
 
 
 @pytest.mark.parametrize(
-    ("condition", "tolerance"), [(1e4, 1e-10), (1e7, 1e-7), (1e9, 1e-6), (1e12, 1e-3)]
+    ("condition", "tolerance"), [(1e4, 1e-10), (1e7, 1e-7), (1e9, 1e-6), (1e12, 1e-4)]
 )
 def test_ill_conditioned_covariances(condition, tolerance):
     # Five columns that almost agree.
@@ -517,7 +520,11 @@ def test_ill_conditioned_covariances(condition, tolerance):
     # The covariance that the given precisions have after rounding.
     covariance = mixture.covariances_[0]
     expected = [extended_log_density(row, covariance) for row in X]
-    np.testing.assert_allclose(mixture.score_samples(X), expected, rtol=tolerance)
+    eigenvalues = np.linalg.eigvalsh(covariance)
+    atol = 50 * np.finfo(float).eps * eigenvalues[-1] / eigenvalues[0]
+    np.testing.assert_allclose(
+        mixture.score_samples(X), expected, rtol=tolerance, atol=atol
+    )
     completed = mixture.transform(X)
     nonempty = ~np.isnan(X).all(axis=1)
     agreed = np.nanmean(X[nonempty], axis=1, keepdims=True)

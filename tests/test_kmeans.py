@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_gmmcf import (
@@ -206,3 +207,15 @@ def test_pickled_clusters_take_batches():
         expected = kmeans.partial_fit(batch).means_
         np.testing.assert_array_equal(loaded.partial_fit(batch).means_, expected)
         assert np.isfinite(kmeans.score(X))
+
+
+@pytest.mark.parametrize("make", [np.array, to_sparse])
+def test_size_of_the_blocks_does_not_matter(make):
+    X = make(clusters(200, 4))
+    whole = KMeansMixture(3, random_state=0).fit(X)
+    with config_context(working_memory=0.02):  # some 40 rows at a time
+        parts = KMeansMixture(3, random_state=0).fit(X)
+    np.testing.assert_allclose(parts.cluster_centers_, whole.cluster_centers_)
+    np.testing.assert_allclose(parts.covariances_, whole.covariances_)
+    np.testing.assert_array_equal(parts.labels_, whole.labels_)
+    assert parts.inertia_ == pytest.approx(whole.inertia_)

@@ -13,6 +13,7 @@ from sklearn_gmmcf import (
     MaskedGaussianMixture,
     UnobservedColumnsWarning,
 )
+from sklearn_gmmcf.data import _rule
 from tests.made import clusters, estimators, to_sparse
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -60,6 +61,16 @@ def test_mapped_data_give_the_same_numbers(estimator, make, fill, tmp_path):
         np.testing.assert_array_equal(
             getattr(found, name)(mapped), getattr(expected, name)(given)
         )
+
+
+@pytest.mark.parametrize("n_observed", [0, 2])
+def test_mapped_data_are_looked_at_in_pieces(n_observed, tmp_path, monkeypatch):
+    monkeypatch.setattr(_rule, "_READ_BYTES", 8 * 6 * 50)
+    X = clusters(300, 6, missing=0.0)
+    X[:50, n_observed:] = np.nan  # only in the first piece
+    expected = MaskedGaussianMixture(2, random_state=0).fit(X)
+    found = MaskedGaussianMixture(2, random_state=0).fit(in_file(X, tmp_path))
+    np.testing.assert_array_equal(found.transform(X), expected.transform(X))
 
 
 @pytest.mark.parametrize("make", [np.array, to_sparse])

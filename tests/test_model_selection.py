@@ -116,9 +116,9 @@ class TestHideEntries:
         X = clusters(6, 4, missing=0.2)
         X[1, 1:] = np.nan
         counts = np.zeros(X.shape)
-        for seed in range(3000):
+        for seed in range(1500):
             _, (rows, columns, _) = hide_entries(X, 0.3, seed, allow_empty_rows=True)
-            counts[rows, columns] += 1 / 3000
+            counts[rows, columns] += 1 / 1500
         share = len(rows) / len(observed(X))
         np.testing.assert_allclose(counts[~np.isnan(X)], share, atol=0.05)
         assert (counts[np.isnan(X)] == 0).all()
@@ -694,6 +694,7 @@ class TestFoldsOfEntries:
             predicted = est.complete(matrix, entries=(users[test], items[test]))
             assert scores["test_score"][fold] == -rmse(ratings[test], predicted)
 
+    @pytest.mark.slow
     def test_movielens(self, data_file):
         table = pd.read_csv(data_file("ml-latest-small/ratings.csv.gz"))
         users, items = (pd.factorize(table[name])[0] for name in ("userId", "movieId"))

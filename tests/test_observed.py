@@ -7,6 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from scipy import sparse
 
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
@@ -113,10 +114,9 @@ class TestRepresentations:
         assert_same_results(fit_all(np.asfortranarray(X)), expected)
 
 
-@pytest.mark.parametrize("keep", [False, True])
 @pytest.mark.parametrize("kind", ["dense", "csr"])
-@given(X=tables(every_column=False))
-def test_block_products_equal_plain_sums(kind, keep, X):
+@given(X=tables(every_column=False), keep=st.booleans())
+def test_block_products_equal_plain_sums(kind, X, keep):
     rng = np.random.default_rng(0)
     data = observe(X if kind == "dense" else to_sparse(X), keep=keep)
     known = ~np.isnan(X).all(axis=0)
@@ -328,3 +328,13 @@ def test_rows_that_agree_but_for_digits():
     groups, first = observe(X).row_groups()
     assert len(first) == len(np.unique(X))
     np.testing.assert_array_equal(X[first][groups], X)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+@pytest.mark.parametrize("make", [np.array, to_sparse])
+def test_centers_are_weighted_means(make, missing):
+    X = clusters(60, 4, missing=missing)
+    weights = np.random.default_rng(0).uniform(0.2, 3, 60)
+    expected = [np.average(x[~np.isnan(x)], weights=weights[~np.isnan(x)]) for x in X.T]
+    center = observe(make(X), weights=weights).columns.center
+    np.testing.assert_allclose(center, expected)

@@ -11,7 +11,7 @@ divides by observed entries.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,11 @@ from sklearn_gmmcf.covariance._reviews import (
     Review,
     review_regularization,
     review_units,
+)
+from sklearn_gmmcf.covariance._shrinkage import (
+    measure_divergence,
+    predict_variances,
+    shrink_variances,
 )
 from sklearn_gmmcf.data import Block, Blocks, Columns, Observed, one_hot
 
@@ -74,6 +79,9 @@ class DiagonalParameters:
     weights: Array  # (K,)
     means: Array  # (K, d), centered
     variances: Array  # (K, d) or (K, 1)
+    units: Array  # (d,), of the columns
+    # (K, d), entries that means and variances rest on; None where the user gave them
+    counts: Array | None = None
     precisions: Array = field(init=False, repr=False)  # as variances
     scaled_means: Array = field(init=False, repr=False)  # (K, d), mean * precision
     half_norms: Array = field(init=False, repr=False)  # (K, d), mean^2 * precision / 2
@@ -81,29 +89,31 @@ class DiagonalParameters:
     cancellation: Array = field(init=False, repr=False)  # (K,), largest of half_norms
 
     def __post_init__(self) -> None:
-        precisions = 1 / self.variances
-        scaled_means = self.means * precisions
-        derived = {
-            "precisions": precisions,
-            "scaled_means": scaled_means,
-            "half_norms": 0.5 * self.means * scaled_means,
-            "half_logs": 0.5 * np.log(self.variances),
-            "cancellation": _cancellation(self.means, self.variances),
-        }
+        with np.errstate(all="ignore"):  # a variance of zero is refused later
+            precisions = 1 / self.variances
+            scaled_means = self.means * precisions
+            derived = {
+                "precisions": precisions,
+                "scaled_means": scaled_means,
+                "half_norms": 0.5 * self.means * scaled_means,
+                "half_logs": 0.5 * np.log(self.variances),
+                "cancellation": _cancellation(self.means, self.variances),
+            }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.weights, self.means, self.variances)
+        names = [f.name for f in fields(self) if f.init]
+        return type(self), tuple(getattr(self, name) for name in names)
 
     def masked(self, components: Array) -> DiagonalParameters:
         """The same with standard normal components in place of these (K,)."""
         if not components.any():
             return self
-        return DiagonalParameters(
-            self.weights,
-            np.where(components[:, None], 0.0, self.means),
-            np.where(components[:, None], 1.0, self.variances),
+        return replace(
+            self,
+            means=np.where(components[:, None], 0.0, self.means),
+            variances=np.where(components[:, None], 1.0, self.variances),
         )
 
 
@@ -122,6 +132,10 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
     mean_precision_prior : float, default=0.0
         Strength that pulls means to the mean of their column, as this many further
         observations there would.
+
+    covariance_precision_prior : float, default=0.0
+        Strength that pulls variances to a common one, in units of their columns, as
+        this many further observations would.
 
     min_effective_count : float, default=0.0
         A mean of a column is estimated anew only where the responsibilities over the
@@ -145,10 +159,12 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
     """
 
     init_names = ("weights", "means", "precisions")
+    conditional_is_predictive = True
 
     reg_covar: float = 0.0
     min_variance: float = 0.0
     mean_precision_prior: float = 0.0
+    covariance_precision_prior: float = 0.0
     min_effective_count: float = 0.0
 
     def start(
@@ -158,23 +174,24 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
         init_responsibilities: InitResponsibilities,
         init: UserInit,
     ) -> DiagonalParameters:
-        if not init.is_complete:
-            statistics, means, variances = self.estimate(
-                data, n_components, init_responsibilities(data)
-            )
-            weights = statistics.sizes / statistics.sizes.sum()
+        changes: dict[str, Any] = {}
         if init.weights is not None:
-            weights = init.weights
+            changes["weights"] = init.weights
         if init.means is not None:
-            means = init.centered_means(data.columns)
+            changes["means"] = init.centered_means(data.columns)
         if init.precisions is not None:
-            variances = 1 / init.precisions.reshape(len(init.precisions), -1)
-        return _checked(weights, means, variances)
+            changes["variances"] = 1 / init.precisions.reshape(n_components, -1)
+        if init.is_complete:
+            return _checked(**changes, units=data.columns.units)
+        _, parameters = self.estimate(data, n_components, init_responsibilities(data))
+        if init.means is not None or init.precisions is not None:
+            changes["counts"] = None
+        return _checked(**_init_values(parameters) | changes)
 
     def estimate(
         self, data: Observed, n_components: int, responsibilities: Responsibilities
-    ) -> tuple[DiagonalStatistics, Array, Array]:
-        """Statistics under responsibilities, and the means and variances they make.
+    ) -> tuple[DiagonalStatistics, DiagonalParameters]:
+        """Statistics under responsibilities, and the parameters that they make.
 
         A column that a component does not observe has mean and variance of all rows.
         """
@@ -187,13 +204,13 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
             )
 
         pooled = self._pool(data, n_components)
-        statistics = sum_about(pooled[0], np.zeros(n_components, dtype=bool))
-        means, variances = self._estimate(statistics, *pooled)
-        ill_conditioned = _cancellation(means, variances) > data.max_cancellation
+        statistics = sum_about(pooled.means, np.zeros(n_components, dtype=bool))
+        parameters = self._estimate(statistics, pooled)
+        ill_conditioned = parameters.cancellation > data.max_cancellation
         if ill_conditioned.any():
-            statistics = sum_about(means, ill_conditioned)
-            means, variances = self._estimate(statistics, *pooled)
-        return statistics, means, variances
+            statistics = sum_about(parameters.means, ill_conditioned)
+            parameters = self._estimate(statistics, pooled)
+        return statistics, parameters
 
     def check_precisions(
         self, precisions: Array, n_components: int, n_columns: int
@@ -208,6 +225,12 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
 
     def _precisions_shape(self, n_components: int, n_columns: int) -> tuple[int, ...]:
         return n_components, n_columns
+
+    def recenter(
+        self, parameters: DiagonalParameters, old: Columns, new: Columns
+    ) -> DiagonalParameters:
+        moved = super().recenter(parameters, old, new)
+        return replace(moved, units=new.units)
 
     def add_columns(
         self,
@@ -266,16 +289,19 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
     def maximize(
         self, statistics: DiagonalStatistics, parameters: DiagonalParameters
     ) -> DiagonalParameters:
-        means, variances = self._estimate(
-            statistics, parameters.means, parameters.variances
-        )
-        return _checked(statistics.sizes / statistics.sizes.sum(), means, variances)
+        return _checked(**_init_values(self._estimate(statistics, parameters)))
 
     def log_prior(self, parameters: DiagonalParameters) -> float:
-        if self.mean_precision_prior == 0:
-            return 0.0
-        penalties = parameters.half_norms
-        return -self.mean_precision_prior * float(penalties.sum())
+        p, value = parameters, 0.0
+        if self.mean_precision_prior > 0:
+            value -= self.mean_precision_prior * float(p.half_norms.sum())
+        if self.covariance_precision_prior > 0:
+            known = self._known(p)
+            divergence = measure_divergence(
+                p.variances[:, known], self._pool_units(p)[known]
+            )
+            value -= self.covariance_precision_prior * divergence
+        return value
 
     def review(
         self,
@@ -291,9 +317,25 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
     def conditional(
         self, parameters: DiagonalParameters, block: Block, rows: Array, columns: Array
     ) -> tuple[Array, Array]:
-        p = parameters
-        variances = np.broadcast_to(p.variances, p.means.shape)
-        return p.means[:, columns], variances[:, columns]
+        variances = self._predict_variances(parameters)
+        return parameters.means[:, columns], variances[:, columns]
+
+    def _predict_variances(self, p: DiagonalParameters) -> Array:
+        """Variances (K, d) of missing entries."""
+        if p.counts is None:
+            return np.broadcast_to(p.variances, p.means.shape)
+        # The variance of an unknown column is uncertain enough.
+        variances = np.array(np.broadcast_to(p.variances, p.means.shape))
+        known = p.counts.sum(axis=0) > 0
+        own = p.variances.shape == p.means.shape
+        variances[:, known] = predict_variances(
+            p.variances[:, known] if own else p.variances,
+            p.counts[:, known],
+            p.units[known],
+            self.mean_precision_prior,
+            self.covariance_precision_prior,
+        )
+        return variances
 
     def complete_rows(
         self, parameters: DiagonalParameters, block: Block, *, with_variance: bool
@@ -303,9 +345,7 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
         means = responsibilities.T @ parameters.means
         if not with_variance:
             return means, None
-        variances = responsibilities.T @ np.broadcast_to(
-            parameters.variances, parameters.means.shape
-        )
+        variances = responsibilities.T @ self._predict_variances(parameters)
         for share, mean in zip(responsibilities, parameters.means, strict=True):
             variances += share[:, None] * (mean - means) ** 2
         return means, variances
@@ -370,17 +410,17 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
         return block.squares.collect(weighted)
 
     def _estimate(
-        self, statistics: DiagonalStatistics, means: Array, variances: Array
-    ) -> tuple[Array, Array]:
-        """Means and variances; too little evidence leaves them as passed."""
+        self, statistics: DiagonalStatistics, before: DiagonalParameters
+    ) -> DiagonalParameters:
+        """Parameters; too little evidence leaves means and variances as before."""
         kappa, origin = self.mean_precision_prior, statistics.origin
         counts, sums = statistics.counts, statistics.sums
         occupied = (statistics.sizes > NEGLIGIBLE)[:, None]
         learned = occupied & (counts >= self.min_effective_count)
         learned &= counts + kappa > NEGLIGIBLE
-        shifts = means - origin
+        shifts = before.means - origin
         np.divide(sums - kappa * origin, counts + kappa, out=shifts, where=learned)
-        means = np.where(learned, origin + shifts, means)
+        means = np.where(learned, origin + shifts, before.means)
         # S2 - 2 shift S1 + shift^2 S0 about the origin, and the prior of learned means.
         residuals = statistics.squares - self._pool_columns(
             shifts * (2 * sums - shifts * counts)
@@ -388,19 +428,56 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
         scales = statistics.squares + self._pool_columns(shifts**2 * counts)
         residuals[residuals <= _ROUNDING * scales] = 0.0
         residuals += self._pool_columns(kappa * learned * means**2)
-        counts = self._pool_columns(counts)
-        learned = occupied & (counts > NEGLIGIBLE)
-        variances = np.divide(residuals, counts, out=variances.copy(), where=learned)
+        parameters = replace(
+            before,
+            weights=statistics.sizes / statistics.sizes.sum(),
+            means=means,
+            counts=counts,
+        )
+        return self._estimate_variances(
+            parameters, residuals, self._pool_columns(counts), occupied
+        )
+
+    def _estimate_variances(
+        self, p: DiagonalParameters, residuals: Array, counts: Array, occupied: Array
+    ) -> DiagonalParameters:
+        """The parameters with variances of residual sums and counts (K, d or 1)."""
+        variances = np.maximum(p.variances, NEGLIGIBLE)
+        strength = self.covariance_precision_prior
+        if strength > 0:
+            known = self._known(p)
+            learned = np.broadcast_to(known, counts.shape)
+            variances[:, known] = shrink_variances(
+                residuals[:, known],
+                counts[:, known],
+                variances[:, known],
+                self._pool_units(p)[known],
+                strength,
+            )
+        else:
+            learned = occupied & (counts > NEGLIGIBLE)
+            variances = np.divide(residuals, counts, out=variances, where=learned)
         variances[learned] += self.reg_covar
-        return means, np.maximum(variances, self.min_variance)
+        variances = np.maximum(variances, self.min_variance)
+        return replace(p, variances=variances)
+
+    def _known(self, p: DiagonalParameters) -> Array:
+        """Which of the pooled columns have observed entries."""
+        if p.counts is None:
+            return np.ones(p.variances.shape[1], dtype=bool)
+        return self._pool_columns(p.counts).sum(axis=0) > 0
+
+    def _pool_units(self, p: DiagonalParameters) -> Array:
+        """Units of the pooled columns."""
+        return p.units
 
     def _pool_columns(self, terms: Array) -> Array:
         """Sum (K, d) terms over the columns that share a variance."""
         return terms
 
-    def _pool(self, data: Blocks, n_components: int) -> tuple[Array, Array]:
-        """Means and variances of all rows, for each component to start from."""
-        means = np.zeros((1, data.shape[1]))
+    def _pool(self, data: Blocks, n_components: int) -> DiagonalParameters:
+        """Parameters of all rows, for each component to start from."""
+        means, units = np.zeros((1, data.shape[1])), data.columns.units
         nothing = np.array([False])
         statistics = data.total(
             lambda block: self._sum(
@@ -408,19 +485,23 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
             )
         )
         within = statistics.squares.sum() / statistics.counts.sum()
-        _, variances = self._estimate(
-            statistics, means, np.full_like(statistics.squares, within)
-        )
+        variances = np.full_like(statistics.squares, max(within, NEGLIGIBLE))
+        first = DiagonalParameters(np.ones(1), means, variances, units)
+        pooled = self._estimate(statistics, first)
+        variances = pooled.variances
         unknown = ~data.columns.known
         if variances.shape == means.shape and unknown.any():
             # An unknown column's entry is as uncertain as one of any column.
             center = data.columns.center
             offsets = center - center[unknown][0]
             spread = statistics.squares + statistics.counts * offsets**2
+            variances = variances.copy()
             variances[:, unknown] = spread.sum() / statistics.counts.sum()
-        return (
-            np.repeat(means, n_components, axis=0),
-            np.repeat(variances, n_components, axis=0),
+        return replace(
+            pooled,
+            weights=np.full(n_components, 1 / n_components),
+            means=np.repeat(means, n_components, axis=0),
+            variances=np.repeat(variances, n_components, axis=0),
         )
 
 
@@ -491,21 +572,36 @@ class Spherical(Diagonal):
             np.bincount(labels, data.weights * terms, minlength=len(centers))[:, None]
             for terms in (np.ones(len(labels)), row_counts, distances)
         )
-        _, variances = self._pool(data, len(centers))
+        pooled = self._pool(data, len(centers))
+        variances = pooled.variances.copy()
         observed = counts > 0
         np.divide(residuals, counts, out=variances, where=observed)
         variances[observed] += self.reg_covar
         variances = np.maximum(variances, self.min_variance)
-        return _checked(sizes[:, 0] / sizes.sum(), centers, variances)
+        return _checked(sizes[:, 0] / sizes.sum(), centers, variances, pooled.units)
 
     def _sum_squares(self, block: Block, weighted: Array) -> Array:
         return weighted @ block.squared_norms[:, None]
+
+    def _pool_units(self, p: DiagonalParameters) -> Array:
+        return np.ones(1)
 
     def _pool_columns(self, terms: Array) -> Array:
         return terms.sum(axis=1, keepdims=True)
 
 
-def _checked(weights: Array, means: Array, variances: Array) -> DiagonalParameters:
+def _init_values(parameters: DiagonalParameters) -> dict[str, Any]:
+    """Arguments that make the same parameters."""
+    return {f.name: getattr(parameters, f.name) for f in fields(parameters) if f.init}
+
+
+def _checked(
+    weights: Array,
+    means: Array,
+    variances: Array,
+    units: Array,
+    counts: Array | None = None,
+) -> DiagonalParameters:
     """Parameters, if every variance is positive."""
     positive = variances > NEGLIGIBLE
     if not positive.all():
@@ -518,7 +614,7 @@ def _checked(weights: Array, means: Array, variances: Array) -> DiagonalParamete
             "or too small to be squared. Increase reg_covar or min_variance, decrease "
             "n_components, or scale the data."
         )
-    return DiagonalParameters(weights, means, variances)
+    return DiagonalParameters(weights, means, variances, units, counts)
 
 
 def _cancellation(means: Array, variances: Array) -> Array:

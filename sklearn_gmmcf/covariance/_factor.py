@@ -116,6 +116,8 @@ class Factor(Family[FactorParameters, FactorStatistics]):
 
     init_names = ("weights",)
     log_joint_is_bound = True
+    conditional_is_predictive = True
+    start_is_seeded = False
     unknown_columns = "the mean of the other columns and the row's offset from it"
 
     n_factors: int = 10

@@ -5,11 +5,12 @@ without the intercept :math:`a_0`, the evidence of a row about its factors is
 
 .. math::
     A_i &= \sum_{j \in O_i} E[w_j w_j^T] / \psi_j, \quad
-    b_i = \sum_{j \in O_i} (x_{ij} \bar w_j - E[w_j a_{j0}]) / \psi_j \\
+    b_i = \sum_{j \in O_i} (d_{ij} \bar w_j - \mathrm{cov}[w_j, a_{j0}]) / \psi_j \\
     P_{ik} &= \Lambda_k^{-1} + A_i / s_k, \quad
     \bar z_{ik} = P_{ik}^{-1} (\Lambda_k^{-1} \nu_k + b_i / s_k)
 
-where A, b are products with the mask and the values, made once for all components.
+with :math:`d_{ij} = x_{ij} - \bar a_{j0}`, where A, b are products with the mask and
+the values, made once for all components.
 
 Symmetric matrices are packed as in `_triangles`; with Q = r (r + 1) / 2 the triangle of
 a (r + 1, r + 1) matrix has the one of z first, then z, then 1.
@@ -64,20 +65,18 @@ class FactorParameters:
         return len(self.loadings) - 1
 
     @cached_property
-    def loading_moments(self) -> Array:
-        """Second moments of the loadings, (Q + r + 1, d)."""
-        return self.loading_spreads + packed_outer(self.loadings)
-
-    @cached_property
     def mask_weights(self) -> Array:
-        """Weights of a block's mask: A, shift of b and e, log of noise."""
+        """Weights of a block's mask: A, shifts of b and e, log of noise."""
+        n_pairs = n_packed(self.n_factors)
+        moments = self.loading_spreads.copy()
+        moments[:n_pairs] += packed_outer(self.loadings[:-1])
         log_noise = LOG_2_PI + np.log(self.noise)
-        return _for_products(np.vstack([self.loading_moments / self.noise, log_noise]))
+        return _for_products(np.vstack([moments / self.noise, log_noise]))
 
     @cached_property
     def value_weights(self) -> Array:
-        """Weights of a block's values: b and e."""
-        return _for_products(self.loadings / self.noise)
+        """Weights of a block's residuals from the intercepts: b."""
+        return _for_products(self.loadings[:-1] / self.noise)
 
     @cached_property
     def precisions(self) -> Array:
@@ -148,12 +147,12 @@ def collect_evidence(p: FactorParameters, block: Block) -> Evidence:
     r = p.n_factors
     n_pairs = n_packed(r)
     by_mask = block.mask.project(p.mask_weights)
-    by_value = block.values.project(p.value_weights)
-    squares = block.squares.project(1 / p.noise[None])[0] - 2 * by_value[r]
+    # Squares of residuals need all digits: x^2 - 2 x a + a^2 would cancel.
+    residuals, squares = block.centered_at(p.loadings[-1])
     return Evidence(
         precisions=by_mask[:n_pairs],
-        shifts=by_value[:r] - by_mask[n_pairs : n_pairs + r],
-        squares=squares + by_mask[n_pairs + r],
+        shifts=residuals.project(p.value_weights) - by_mask[n_pairs : n_pairs + r],
+        squares=squares.project(1 / p.noise[None])[0] + by_mask[n_pairs + r],
         log_noise=by_mask[-1],
         counts=block.counts,
     )

@@ -29,6 +29,8 @@ NEGLIGIBLE = 1e-290
 SHARED = {"shared": True}
 
 LOG_2_PI = float(np.log(2 * np.pi))
+# Below any log-density that can be told from others.
+_MIN_LOG_DENSITY = -1e290
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +138,10 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
     init_names: ClassVar[tuple[str, ...]] = ()
     #: Whether `log_joint` is a lower bound of the log-density.
     log_joint_is_bound: ClassVar[bool] = False
+    #: Whether `conditional` adds the uncertainty of the parameters to the variances.
+    conditional_is_predictive: ClassVar[bool] = False
+    #: Whether the start depends on a seed; if not, further starts would be the same.
+    start_is_seeded: ClassVar[bool] = True
     #: How it completes columns that were never observed, for a warning.
     unknown_columns: ClassVar[str] = "the mean of all observed entries"
 
@@ -381,6 +387,8 @@ def to_responsibilities(log_joint: Array) -> Array:
     log_density : ndarray of shape (n,)
         Log-density of each row.
     """
+    # Of a row so far away that its density underflows everywhere, nothing is known.
+    np.maximum(log_joint, _MIN_LOG_DENSITY, out=log_joint)
     peak = log_joint.max(axis=0)
     log_joint -= peak
     np.exp(log_joint, out=log_joint)

@@ -130,10 +130,10 @@ class Full(Family[FullParameters, FullStatistics]):
         init_responsibilities: InitResponsibilities,
         init: UserInit,
     ) -> FullParameters:
-        _, _, spread = Diagonal().estimate(
+        _, single = Diagonal().estimate(
             data, 1, lambda rows: np.ones((1, rows.stop - rows.start))
         )
-        variances = spread[0]
+        variances = single.variances[0]
         if not init.is_complete:
             weights, means, covariances = self._estimate_start(
                 data, n_components, init_responsibilities(data), variances
@@ -385,9 +385,8 @@ class Full(Family[FullParameters, FullStatistics]):
         A missing entry stands at its component's mean, with the variance there.
         """
         diagonal = Diagonal(self.reg_covar, self.min_variance)
-        statistics, means, variances = diagonal.estimate(
-            data, n_components, responsibilities
-        )
+        statistics, components = diagonal.estimate(data, n_components, responsibilities)
+        means, variances = components.means, components.variances
         sizes, counts = statistics.sizes, statistics.counts
 
         def scatter(block: Block) -> Array:

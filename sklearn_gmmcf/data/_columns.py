@@ -12,6 +12,8 @@ from sklearn_gmmcf._typing import Array
 # freedom: five times the variance of normal entries, as entries have heavier tails and
 # columns of one unit differ a little, too.
 _SAMPLING_VARIANCE = 2.5
+# A deviation this small relative to the mean is a rounding error.
+_ROUNDING = 16 * float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +61,14 @@ def learn_columns(
         Columns known earlier stay as they are, so that statistics about them add up.
     """
     counts, known = totals.counts, totals.counts > 0
-    variances = np.divide(
-        totals.squares, counts, out=np.zeros_like(counts), where=known
+    # Equal values leave the rounding error of their mean.
+    squares = np.where(
+        totals.squares > counts * (_ROUNDING * totals.means) ** 2, totals.squares, 0.0
     )
+    variances = np.divide(squares, counts, out=np.zeros_like(counts), where=known)
     overall = np.average(totals.means, weights=counts) if known.any() else 0.0
     center = np.where(known, totals.means, overall)
-    units = learn_units(counts, totals.squares)
+    units = learn_units(counts, squares)
     if earlier is not None:
         kept = earlier.known if anchored else earlier.known & ~known
         if anchored:
