@@ -8,11 +8,11 @@ unchanged code, where they must pass, and then on one mutation at a time, where 
 them must fail. Mutations that survive, because no test failed, are listed at the end,
 and the exit status is 1.
 
-A mutation is a tuple of a file, a text in one of its lines, the replacement, and the
-tests that should notice (files or node ids, separated by spaces). The text must occur
-exactly once in the file. Where it does not, as after a refactoring, an error names all
-such mutations before anything runs. A mutation should change results; it should neither
-prevent the import nor change only speed or rounding.
+A mutation is a text in a line of a file, its replacement, and the tests that should
+notice: the name of a module, which may be followed by words for pytest's option -k. The
+text must occur exactly once in the file. Where it does not, as after a refactoring, an
+error names all such mutations before anything runs. A mutation should change results;
+it should neither prevent the import nor change only speed or rounding.
 """
 
 import os
@@ -26,38 +26,412 @@ ROOT = Path(__file__).parents[1]
 LIMIT = 1200  # seconds; a mutation that never ends counts as noticed
 NOT_COPIED = (".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "_build")
 
-RATINGS, PROGRESS = "sklearn_gmmcf/ratings.py", "sklearn_gmmcf/_progress.py"
-PLOT = "sklearn_gmmcf/plotting/"
-T_RATINGS, T_PROGRESS = "tests/test_ratings.py", "tests/test_progress.py"
-T_PLOT = "tests/test_plotting.py"
-
 # fmt: off
-MUTATIONS = [
-    # Predictions are clipped, and the index of a column is below their number.
-    (RATINGS, "values = np.clip(values, *check", "_ = (values, *check", T_RATINGS),
-    (RATINGS, "(items >= len(self.items_))", "(items > len(self.items_))", T_RATINGS),
-    # Duplicates give their mean, or the last of them.
-    (RATINGS, "sums / sizes", "sums", T_RATINGS),
-    (RATINGS, "np.delete(values, again)", "np.delete(values, again + 1)", T_RATINGS),
-    # One unknown item among known ones, and a table that grows, are errors.
-    (RATINGS, "and not known.all()", "and not known.any()", T_RATINGS),
-    (RATINGS, " or (free + added > indptr[1:]).any():", ":", T_RATINGS),
-    # The band of coverages and the intervals have two sides.
-    (PLOT + "_calibration.py", "(1 - _BAND) / 2", "1 - _BAND", T_PLOT),
-    (PLOT + "_calibration.py", "ppf((1 + nominal) / 2)", "ppf(nominal)", T_PLOT),
-    # The standard error over folds; the best criterion is the lowest.
-    (PLOT + "_selection.py", "np.sqrt(n_folds - 1)", "np.sqrt(n_folds)", T_PLOT),
-    (PLOT + "_selection.py", "else one < other", "else one > other", T_PLOT),
-    # The start with the highest objective is drawn as the kept one.
-    (PLOT + "_convergence.py", "np.argmax([", "np.argmin([", T_PLOT),
-    # Axes and angle of an ellipse.
-    (PLOT + "_common.py", "widths = 2 * np.sqrt(", "widths = np.sqrt(", T_PLOT),
-    (PLOT + "_common.py", "arctan2(axes[1, 1],", "arctan2(-axes[1, 1],", T_PLOT),
-    # A callback stops a run; messages have intervals, and details from verbose=2 on.
-    (PROGRESS, "return bool(task.call_on", "return not (task.call_on", T_PROGRESS),
-    (PROGRESS, "% self.interval == 0", "% self.interval == 1", T_PROGRESS),
-    (PROGRESS, "if self.verbose > 1", "if self.verbose > 0", T_PROGRESS),
-]
+MUTATIONS = {
+    "data/_rule.py": [
+        # Which entries are observed, and which data are refused.
+        ("observed = _differ(values, missing_values)", "observed = ~np.isnan(values)",
+         "observed: sentinel"),
+        ("return max(largest, -np.fmin", "return max(largest, np.fmin",
+         "observed: overflow"),
+        ("(np.diff(columns) == 0)", "(np.diff(columns) >= 0)", "observed: stale_flag"),
+        ("every = every and bool(", "every = bool(", "memory: in_pieces"),
+    ],
+    "data/_products.py": [
+        # Products of masks and of weights of any scale.
+        ("W.sum(axis=1)[:, None]", "W.mean(axis=1)[:, None]",
+         "against_sklearn: gaussian_mixture"),
+        ("product.astype(np.float64) * scale", "product.astype(np.float64)",
+         "family: check_single_precision"),
+        ("(R / scale).astype(dtype), scale", "R.astype(dtype), 1.0",
+         "diagonal: scale_of_the_weights"),
+    ],
+    "data/_blocks.py": [
+        # Centers of columns: of weighted rows, of a fit that goes on, of a later batch.
+        ("where=known & ~earlier.known)", "where=known)", "partial_fit: plain_loop"),
+        ("np.where(~known & earlier.known,", "np.where(earlier.known,",
+         "contracts: centered_elsewhere"),
+        ("        known = known | earlier", "        known = known & earlier",
+         "mixture: other_columns"),
+        ("directions[:, self.columns.known] =", "directions[:, :] =",
+         "family: check_unobserved"),
+    ],
+    "data/_dense.py": [
+        ("                counts += weights.sum()", "                counts += 1",
+         "observed: weighted_means"),
+        # Columns that the fit never saw, and equal rows.
+        ("else self.observed & known", "else self.observed",
+         "family: check_unobserved"),
+        (" + (observed * by_mask).sum(axis=1)", "", "observed: row_groups"),
+        # Residuals from points far off; norms in double precision.
+        ("residuals[~self._observed] = 0.0", "residuals[:, :0] = 0.0",
+         "kmeans: mixture_of"),
+        ("return Dense(residuals), Dense(", "return Dense(self._values), Dense(",
+         "diagonal: FarFrom"),
+        (", values, values, dtype=np.float64)", ", values, values)",
+         "contracts: squared_norms"),
+    ],
+    "data/_sparse.py": [
+        ("weights *= self.raw.data", "weights = self.raw.data",
+         "observed: weighted_means"),
+        ("if not known.all() and self._has", "if known.all() and self._has",
+         "family: check_unobserved"),
+        ("values - point[self._pattern[0]]", "values - point.mean()",
+         "diagonal: FarFrom"),
+        ("np.square(values, dtype=np.float64)", "np.square(values)",
+         "contracts: squared_norms"),
+        # The entry itself, not the next one.
+        ("indices[middle[open_]] < columns", "indices[middle[open_]] <= columns",
+         "observed: lookup"),
+    ],
+    "data/_observed.py": [
+        # Entries and rows find their blocks, and blocks their patterns.
+        ("inside = order[slice(", "inside = np.arange(len(order))[slice(",
+         "family: check_blocks"),
+        ("*(array[rows] for array in", "*(array[: len(array)] for array in",
+         "kmeans: blocks"),
+        ("self._patterns[rows.start] = groups", "self._patterns[0] = groups",
+         "family: check_blocks"),
+    ],
+    "data/_patterns.py": [
+        ("np.ascontiguousarray(np.packbits(observed, axis=1))",
+         "np.packbits(observed, axis=1)", "family: check_containers"),
+    ],
+    "data/_entries.py": [
+        # Hidden entries of frames, of sparse matrices, of rows that would be empty.
+        ("keep[hidden_rows] = False", "keep[hidden_rows[1:]] = False",
+         "model_selection: test_frames"),
+        ("stored = coo.row.astype(np.intp) * Z.shape[1]",
+         "stored = coo.row.astype(np.intp) * Z.shape[0]",
+         "model_selection: TestInAPipeline"),
+        ("[: len(n_hidden)] == n_hidden", "[: len(n_hidden)] == n_hidden + 1",
+         "model_selection: test_hidden_entries"),
+        ("np.where(stored[nearest] == wanted,", "np.where(stored[nearest] >= 0,",
+         "model_selection: TestStepsThatMixARow"),
+    ],
+    "data/_dask.py": [
+        # Chunks of Dask arrays.
+        ("in_chunk[0] = in_chunk[0] - chunk.start", "in_chunk[0] = in_chunk[0]",
+         "dask: all_else"),
+        ("rest = sums[len(sums) // 2 * 2 :]", "rest = []", "dask: chunks_without"),
+        ("self.weights = weights[weights > 0]", "self.weights = weights",
+         "dask: fits_as"),
+        ("together, self.weights[chosen],", "together, None,", "dask: fits_as"),
+    ],
+    "covariance/_diagonal.py": [
+        # Densities, statistics and M-step of diagonal covariances.
+        ("(shifts * self.counts - 2 * self.sums)", "(shifts * self.counts)",
+         "partial_fit: far_from_the_center"),
+        ("-= 0.5 * LOG_2_PI * block.counts", "-= 0.5 * LOG_2_PI * block.shape[1]",
+         "diagonal: log_density"),
+        ("= -squares.project(half_precisions)",
+         "= -squares.project(2 * half_precisions)", "diagonal: FarFrom"),
+        ("variances += share[:, None] * (mean - means) ** 2", "pass",
+         "family: check_completions"),
+        ("mean + scale * rng.standard", "mean + scale**2 * rng.standard",
+         "family: check_sample"),
+        ("2 * n_components * n_columns + n_components - 1",
+         "2 * n_components * n_columns + n_components",
+         "against_sklearn: gaussian_mixture"),
+        ("weighted = responsibilities * block.weights", "weighted = responsibilities",
+         "diagonal: one_step"),
+        ("np.divide(sums - kappa * origin, counts", "np.divide(sums, counts",
+         "diagonal: test_prior"),
+        ("kappa * learned * means**2", "kappa * means**2", "diagonal: hardly_sees"),
+        ("(counts >= self.min_effective_count)", "(counts >= 0)",
+         "diagonal: TestKeptValues"),
+        ("variances[learned] += self.reg_covar", "variances += self.reg_covar",
+         "diagonal: loses_all_rows"),
+        ("residuals[residuals <= _ROUNDING * scales]",
+         "residuals[residuals <= 0 * scales]", "contracts: rounding_of_a_step"),
+        ("entries * parameters.variances", "0 * entries", "partial_fit: one_value"),
+        ("means = init.centered_means(data.columns)", "means = init.means",
+         "diagonal: one_step"),
+        ("statistics.counts * offsets**2", "0 * offsets**2", "mixture: as_uncertain"),
+        ("np.bincount(labels, data.weights * terms,", "np.bincount(labels, terms,",
+         "kmeans: mixture_of"),
+    ],
+    "covariance/_full.py": [
+        # Statistics and M-step of full covariances, and their priors.
+        ("moves = other.origin - self.origin", "moves = self.origin - other.origin",
+         "partial_fit: plain_loop"),
+        ("            joint *= weights", "            weights = 1.0", "full: one_step"),
+        ("scaled = residuals * np.sqrt(joint[k])", "scaled = residuals * joint[k]",
+         "full: one_step"),
+        ("solved_weights[k] += joint[k].sum()", "solved_weights[k] += len(joint[k])",
+         "full: one_step"),
+        ("statistics.moments - _outer(shifts * sizes, shifts)",
+         "statistics.moments - _outer(shifts, shifts)", "full: one_step"),
+        ("moments += _outer(sizes * (averages - means), averages - means)", "pass",
+         "full: one_step"),
+        ("means[kept] = parameters.means[kept]", "pass", "full: loses_all_rows"),
+        ("_diagonals(self.reg_covar * shares)",
+         "_diagonals(self.reg_covar + 0 * shares)", "full: observing_rows"),
+        ("(moments + strength * common) / (rows + strength)",
+         "(moments + strength * common) / rows", "full: prior_of_covariances"),
+        ("common = np.linalg.inv(precisions.mean(axis=0))",
+         "common = np.linalg.inv(precisions).mean(axis=0)",
+         "full: prior_of_covariances"),
+        ("n_rows * np.diag(variances), sizes + n_rows",
+         "n_rows * np.diag(variances), sizes", "full: prior_of_covariances"),
+        ("np.maximum(values, self.min_variance)", "values + self.min_variance",
+         "full: floor_under"),
+        ("n_columns * (n_columns + 1) // 2", "n_columns * n_columns",
+         "full: number_of_parameters"),
+        ("common = -np.linalg.slogdet(", "common = np.linalg.slogdet(",
+         "family: check_objective"),
+        ("rng.standard_normal((size, d)) @ factor.T",
+         "rng.standard_normal((size, d)) @ factor", "family: check_sample"),
+        ("return drawn[:, positions, columns]",
+         "return drawn[:, 0 * positions, columns]", "family: check_draws"),
+    ],
+    "covariance/_conditioning.py": [
+        # Conditional moments of missing entries.
+        ("quadratic -= gain", "quadratic += gain", "full: conditional"),
+        ("bool(parameters.well_conditioned[c]) and", "True and",
+         "full: ill_conditioned"),
+        ("np.maximum(variances, _ROUNDING * marginal)", "variances",
+         "full: others_determine"),
+        ("return own - across @ inverses @ np.swapaxes(across, 1, 2)", "return own",
+         "full: moments_in_each_way"),
+        ("weights = weights.sum(keepdims=True)", "weights = weights[:1]",
+         "full: one_step"),
+    ],
+    "covariance/_triangles.py": [
+        ("return lower + np.tril(lower, -1).T", "return lower + np.tril(lower).T",
+         "full: one_step"),
+        ("np.where(first == second, 1.0, 2.0)", "np.where(first == second, 2.0, 1.0)",
+         "factor: TestCompletion"),
+    ],
+    "covariance/_factor_inference.py": [
+        # Latent factors of rows.
+        ("system[-1] += counts * np.log(scale) +", "system[-1] += np.log(scale) +",
+         "factor: TestDensity"),
+        ("residuals -= 2 * np.einsum(", "residuals -= np.einsum(", "factor: TestStep"),
+        ("means[-1] -= self.columns.center", "means[-1] -= 0", "factor: TestStep"),
+        ("return self.loading_spreads + packed_outer(self.loadings)",
+         "return packed_outer(self.loadings)", "factor: TestDensity"),
+    ],
+    "covariance/_factor.py": [
+        # Sums over rows, and completions and draws from their factors.
+        ("scaled[-1] = block.weights", "scaled[-1] = 1.0", "factor: TestStep"),
+        ("log_likelihood += float(weights @", "log_likelihood = float(weights @",
+         "factor: in_pieces"),
+        ("c = share / p.scales[k]", "c = share", "factor: TestStep"),
+        ("loadings[-1] += old.center - new.center",
+         "loadings[-1] += new.center - old.center", "family: check_warm_start"),
+        ("same = np.array_equal(old.center, new.center)", "same = False",
+         "factor: TestWarmStart"),
+        ("scales[rows] = p.scales @ shares", "scales[rows] = 1.0",
+         "factor: TestCompletion"),
+        ("values[chunk] += loadings[-1, j]", "values[chunk] += p.loadings[-1, j]",
+         "factor: TestDraws"),
+        ("p.scales[k] * p.noise + spreads", "p.scales[k] * p.noise",
+         "factor: TestDraws"),
+        ("p.scales[component] * p.noise[columns] + spreads",
+         "p.scales[component] * p.noise[columns]", "factor: TestCovariance"),
+        ("(r + n_packed(r)) - r - r * r", "(r + n_packed(r)) - r",
+         "factor: TestCriteria"),
+        ("np.argsort(-sizes[1:],", "np.argsort(sizes[1:],", "factor: order"),
+        ("data.columns.known & (statistics.column_weights == 0)",
+         "data.columns.known & (statistics.column_weights < 0)", "dask: outside"),
+    ],
+    "covariance/_factor_start.py": [
+        # Loadings span the leading directions; types differ by their noise.
+        ("return sums / (block.counts + _DAMPING)",
+         "return sums / (block.shape[1] + _DAMPING)", "factor: spans"),
+        ("U *= block.weights / (block", "U *= 1.0 / (block", "factor: spans"),
+        ("block.values.collect(U) - block.mask.collect(U * offsets)",
+         "block.values.collect(U)", "factor: spans"),
+        ("np.log(damped / (block.counts[rows] + _DAMPING))", "np.log(damped)",
+         "factor: noise_of_rows"),
+    ],
+    "covariance/_factor_step.py": [
+        # Loadings, noise and components, their bounds and priors.
+        ("np.maximum((residuals + pooled) / counts, p.floor)",
+         "(residuals + pooled) / counts", "factor: floor_under"),
+        ("prior_mean[0] = loadings[0, known].mean()",
+         "prior_mean[0] = loadings[0].mean()", "factor: TestStep"),
+        ("np.minimum(precision, limit)", "precision", "partial_fit: streams_end"),
+        ("np.sum(precision * squares, axis=0) + q",
+         "np.sum(precision * squares, axis=0)", "factor: TestStep"),
+        ("counts = (sizes + priors.mean)[:, None, None]",
+         "counts = sizes[:, None, None]", "factor: TestStep"),
+        ("np.clip(scales, max(1 / _MAX_SCALE, floor), _MAX_SCALE)",
+         "np.maximum(scales, max(1 / _MAX_SCALE, floor))", "factor: has_bounds"),
+        ("value += priors.weight * np.sum", "value -= priors.weight * np.sum",
+         "factor: TestStart"),
+        ("previous_scales=p.scales,", "previous_scales=None,", "factor: backtracks"),
+    ],
+    "covariance/_family.py": [
+        # The defaults of a family.
+        ("size=(n_draws, cumulative.shape[1])", "size=(n_draws, 1)",
+         "family: check_draws"),
+        ("spread = variances + (means - mean) ** 2", "spread = variances + means**2",
+         "family: check_completions"),
+        ("np.sqrt(variances)[labels, entries] * noise",
+         "variances[labels, entries] * noise", "family: check_draws"),
+        ("log_joint -= logsumexp(log_joint, axis=0)", "pass",
+         "family: check_entry_densities"),
+        ("means[:, ~old.known] = 0.0", "pass", "contracts: unobserved_column"),
+        ("return peak + np.log(scale)", "return np.log(scale)",
+         "diagonal: log_density"),
+    ],
+    "_em.py": [
+        # Iterations: convergence per row or entry, and batches that are forgotten.
+        ("floor = (self.n_batches + 2) **", "floor = (self.n_batches + 1) **",
+         "partial_fit: plain_loop"),
+        ("max(min(n_together, rows / floor), n_rows)", "min(n_together, rows / floor)",
+         "partial_fit: plain_loop"),
+        ("self.statistics.aligned(batch).scaled(", "self.statistics.scaled(",
+         "partial_fit: plain_loop"),
+        ("abs(change) < tol *", "change < tol *", "contracts: fall_of_the_objective"),
+        ("(statistics.size / statistics.weight)", "1", "factor: change_of_an_entry"),
+        ("            accepted = statistics",
+         "            accepted = accepted or statistics", "partial_fit: backtracked"),
+    ],
+    "_lloyd.py": [
+        # Lloyd's iterations, as in scikit-learn.
+        ("block.mask.project(centers**2) -", "(centers**2).sum(axis=1)[:, None] -",
+         "kmeans: plain_loop"),
+        ("return np.maximum(distances, 0.0, out=distances)", "return distances",
+         "contracts: not_negative"),
+        ("np.lexsort((groups, -distances))", "np.lexsort((groups, distances))",
+         "against_sklearn: relocates"),
+        ("labels[groups == groups[row]] = cluster", "labels[row] = cluster",
+         "contracts: equal_rows_together"),
+        ("out=centers.copy(), where=", "out=np.zeros_like(centers), where=",
+         "contracts: without_distance"),
+        ("np.mean(squares[known] / counts[known])",
+         "squares[known].sum() / counts[known].sum()", "contracts: tol_is_relative"),
+    ],
+    "_starts.py": [
+        # Drawn rows are distinct, distant, have entries, and are drawn by weight.
+        ("remaining[chosen[-1]] = 0.0", "remaining[0] = 0.0", "contracts: distinct"),
+        ("potentials = masses * closest[first]", "potentials = closest[first]",
+         "contracts: by_weight"),
+        ("np.argmin(distances @ data.weights)", "np.argmin(distances.sum(axis=1))",
+         "contracts: by_weight"),
+        ("closest = distances[best]", "closest = distances[0]",
+         "contracts: are_distant"),
+        ("data.weights * (counts > 0)", "data.weights", "contracts: have_entries"),
+    ],
+    "_model.py": [
+        # Questions to a model: units, blocks, observed entries.
+        ("int(self.columns.known.sum())", "len(self.columns.known)",
+         "factor: TestCriteria"),
+        ("block.restore(std, value=0.0)", "pass", "family: check_observed_entries"),
+        ("values[missing] - self.columns.center[j]", "values[missing]",
+         "model_selection: TestScoreEntries"),
+        ("block.restore(ranked, value=-np.inf)", "block.restore(ranked, value=0.0)",
+         "recommend: sort_of"),
+        ("rows[inside] - block.rows.start, columns[inside]",
+         "rows[inside], columns[inside]", "family: check_draws"),
+        ("return completions[:, back]", "return completions", "family: check_draws"),
+        ("room = n - (array[surplus] > nth[surplus])",
+         "room = n - 0 * (array[surplus] > 0)", "recommend: largest"),
+    ],
+    "_base.py": [
+        # Criteria and weights; a fit that fails changes nothing.
+        ("np.average(log_density, weights=weights)", "np.average(log_density)",
+         "family: check_weights"),
+        ("+ 2 * self._model.n_parameters", "+ self._model.n_parameters",
+         "against_sklearn: gaussian_mixture"),
+        ("self.bic(X) + 2 * entr(", "self.bic(X) - 2 * entr(",
+         "model_selection: test_icl"),
+        ("            anchored=True,", "            anchored=False,",
+         "partial_fit: plain_loop"),
+        ("            vars(self).clear()", "            pass", "mixture: failed_fit"),
+    ],
+    "_validation.py": [
+        # Indices within X, weights that are not negative, two rows at least.
+        ("(indices >= bound)]", "(indices > bound)]", "mixture: bad_entries"),
+        ("ensure_non_negative=True", "ensure_non_negative=False",
+         "contracts: negative_weights"),
+        ("if X.shape[0] < min_rows:", "if X.shape[0] + 1 < min_rows:",
+         "dask: unusable"),
+    ],
+    "_mixture.py": [
+        ("best = max(runs, key=lambda run: run.lower_bound)", "best = runs[0]",
+         "mixture: best_of_several"),
+    ],
+    "model_selection/_scorers.py": [
+        # Higher scores are better.
+        ("np.sqrt(np.mean((predicted - true) ** 2))",
+         "np.mean((predicted - true) ** 2)", "model_selection: named_metrics"),
+        ("value if self.greater_is_better else -value",
+         "-value if self.greater_is_better else value",
+         "model_selection: callable_metrics"),
+        ("-float(last.aic(", "-float(last.bic(", "model_selection: test_criteria"),
+    ],
+    "model_selection/_search.py": [
+        ("/ np.sqrt(n_splits - 1)", "/ np.sqrt(n_splits)",
+         "model_selection: test_rule"),
+        ("simplest[np.argmax(means[simplest])]", "simplest[0]",
+         "model_selection: test_rule"),
+    ],
+    "model_selection/_regressor.py": [
+        ("return predicted[inverse]", "return predicted",
+         "model_selection: TestEntryRegressor"),
+        ("undo_steps(before, self._build(rows, columns, predicted))",
+         "self._build(rows, columns, predicted)",
+         "model_selection: TestEntryRegressor"),
+    ],
+    "model_selection/_cross_validation.py": [
+        ("cv = KFold(cv, shuffle=True, random_state=0)", "cv = KFold(cv)",
+         "model_selection: folds_and_scorers"),
+    ],
+    "_held_out.py": [
+        # Steps do not see the truth, and are undone from the last.
+        ("    Z = apply_steps(transforms, X)",
+         "    Z = apply_steps(transforms, X_hidden)",
+         "model_selection: TestInAPipeline"),
+        ("changed = np.abs(found - expected)", "changed = (found - expected)",
+         "model_selection: TestStepsThatMixARow"),
+        ("for step in reversed(steps):", "for step in steps:",
+         "model_selection: undone_from_the_last"),
+        ('getattr(steps[-1], "missing_values", np.nan)',
+         'getattr(steps[0], "missing_values", np.nan)',
+         "model_selection: other_missing_values"),
+    ],
+    "ratings.py": [
+        # Predictions are clipped, and the index of a column is below their number.
+        ("values = np.clip(values, *check", "_ = (values, *check", "ratings"),
+        ("(items >= len(self.items_))", "(items > len(self.items_))", "ratings"),
+        # Duplicates give their mean, or the last of them.
+        ("np.add.reduceat(values, firsts) / sizes", "np.add.reduceat(values, firsts)",
+         "ratings"),
+        ("np.delete(values, repeats)", "np.delete(values, repeats + 1)", "ratings"),
+        # One unknown item among known ones, and a table that grows, are errors.
+        ("and not known.all()", "and not known.any()", "ratings"),
+        (" or (free + added > indptr[1:]).any():", ":", "ratings"),
+    ],
+    "plotting/_calibration.py": [
+        # The band of coverages and the intervals have two sides.
+        ("(1 - _BAND) / 2", "1 - _BAND", "plotting"),
+        ("ppf((1 + nominal) / 2)", "ppf(nominal)", "plotting"),
+    ],
+    "plotting/_selection.py": [
+        # The standard error over folds; the best criterion is the lowest.
+        ("np.sqrt(n_folds - 1)", "np.sqrt(n_folds)", "plotting"),
+        ("sign = 1 if self.greater_is_better else -1", "sign = 1", "plotting"),
+    ],
+    "plotting/_convergence.py": [
+        # The start with the highest objective is drawn as the kept one.
+        ("np.argmax([", "np.argmin([", "plotting"),
+    ],
+    "plotting/_common.py": [
+        # Axes and angle of an ellipse.
+        ("widths = 2 * np.sqrt(", "widths = np.sqrt(", "plotting"),
+        ("arctan2(axes[1, 1],", "arctan2(-axes[1, 1],", "plotting"),
+    ],
+    "_progress.py": [
+        # A callback stops a run; messages have intervals, and details from 2 on.
+        ("return bool(task.call_on", "return not (task.call_on", "progress"),
+        ("% self.interval == 0", "% self.interval == 1", "progress"),
+        ("if self.verbose > 1", "if self.verbose > 0", "progress"),
+    ],
+}
 # fmt: on
 
 
@@ -73,7 +447,9 @@ def mutate(path, text, replacement):
 
 def run_tests(copy, tests):
     """Whether a test fails in the copy, and the output of pytest."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n0", *tests.split()]
+    module, _, words = tests.partition(": ")
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n0"]
+    command += [f"tests/test_{module}.py", *(("-k", words) if words else ())]
     # A stale bytecode file could hide a mutation of the same length.
     env = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     options = {"cwd": copy, "env": env, "timeout": LIMIT, "text": True}
@@ -87,7 +463,12 @@ def run_tests(copy, tests):
 
 
 def main(words):
-    chosen = [m for m in MUTATIONS if not words or any(word in m[0] for word in words)]
+    chosen = [
+        (f"sklearn_gmmcf/{file}", *mutation)
+        for file, mutations in MUTATIONS.items()
+        for mutation in mutations
+        if not words or any(word in file for word in words)
+    ]
     survivors = []
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "tree"

@@ -345,6 +345,22 @@ def test_rounding_is_no_variance(seed, covariance_type):
         ).fit(X)
 
 
+def test_rounding_of_a_step_is_no_variance():
+    # Rows near their mean are not summed about it: differences leave some rounding.
+    for seed in range(20):
+        rows = np.random.default_rng(seed).standard_normal((2, 3)) + [[0.0], [10.0]]
+        mixture = MaskedGaussianMixture(
+            2,
+            weights_init=[0.5, 0.5],
+            means_init=rows + 0.1,
+            precisions_init=[100.0, 100.0],
+            reg_covar=0,
+            max_iter=1,
+        )
+        with pytest.raises(ValueError, match="is zero"):
+            mixture.fit(np.repeat(rows, 7, axis=0))
+
+
 @pytest.mark.filterwarnings("ignore::sklearn_gmmcf.UnobservedColumnsWarning")
 def test_warm_start_of_an_unobserved_column():
     X, Y = clusters(seed=0), clusters(seed=1) + 3

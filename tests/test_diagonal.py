@@ -152,6 +152,16 @@ class TestKeptValues:
         np.testing.assert_allclose(kept.means_, [[0.1, 2], [9.1, 4]], atol=1e-3)
         residuals = np.sum((X[3:, 0] - 9.1) ** 2) + (7 - 4) ** 2
         assert kept.covariances_[1] == pytest.approx(residuals / 4, rel=1e-3)
+        # A kept mean has no prior; the learned one has, at the mean of its column.
+        pulled = fit(
+            X, **first, max_iter=1, min_effective_count=1.5, mean_precision_prior=2
+        )
+        center = X[:, 0].mean()
+        mean = (3 * 9.1 + 2 * center) / 5
+        np.testing.assert_allclose(pulled.means_[1], [mean, 4], atol=1e-3)
+        residuals = np.sum((X[3:, 0] - mean) ** 2) + (7 - 4) ** 2
+        residuals += 2 * (mean - center) ** 2
+        assert pulled.covariances_[1] == pytest.approx(residuals / 4, rel=1e-3)
 
     @pytest.mark.parametrize("covariance_type", TYPES)
     @pytest.mark.parametrize("kappa", [0.0, 1.0])
@@ -283,6 +293,32 @@ class TestFarFromTheColumnMean:
         np.testing.assert_allclose(mixture.covariances_, 1, atol=0.1)
         _, std = mixture.complete(make(X), return_std=True)
         np.testing.assert_allclose(std[np.isnan(X) & nonempty[:, None]], 1, atol=0.1)
+
+    @pytest.mark.parametrize("make", [np.array, to_sparse])
+    @pytest.mark.parametrize("covariance_type", TYPES)
+    def test_prior(self, covariance_type, make):
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((240, 3)) + 3e4 * (np.arange(240) % 2)[:, None]
+        X[rng.random(X.shape) < 0.2] = np.nan
+        weights, means = np.array([0.5, 0.5]), np.repeat([[0.0], [3e4]], 3, axis=1)
+        variances = np.ones((2, 3))
+        mixture = fit(
+            make(X),
+            n_components=2,
+            covariance_type=covariance_type,
+            weights_init=weights,
+            means_init=means,
+            precisions_init=variances if covariance_type == "diag" else [1.0, 1.0],
+            max_iter=1,
+            reg_covar=0,
+            mean_precision_prior=2.5,
+        )
+        responsibilities, _ = oracles.e_step(X, weights, means, variances)
+        expected = oracles.m_step(
+            X, responsibilities, means, covariance_type == "spherical", kappa=2.5
+        )
+        for ours, theirs in zip(plain_parameters(mixture), expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-9)
 
     @pytest.mark.parametrize("make", [np.array, to_sparse])
     @pytest.mark.parametrize(("dtype", "scale"), [(np.float32, 1e4), (np.float64, 1e8)])

@@ -471,18 +471,19 @@ def test_min_variance_is_a_floor_under_eigenvalues():
     np.testing.assert_allclose(floored.covariances_[0], expected)
 
 
-def test_component_that_loses_all_rows():
+@pytest.mark.parametrize("kappa", [0.0, 1.0])
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_component_that_loses_all_rows(covariance_type, kappa):
     X = correlated(30, 3, n_components=1)
-    for covariance_type in TYPES:
-        first = start(X, 2, covariance_type)
-        first["means_init"][1] = 1e6
-        mixture = fit(X, **first, max_iter=5)
-        assert mixture.weights_.tolist() == [1.0, 0.0]
-        np.testing.assert_allclose(mixture.means_[1], 1e6)
-        if covariance_type == "full":
-            np.testing.assert_allclose(
-                mixture.covariances_[1], np.linalg.inv(first["precisions_init"][1])
-            )
+    first = start(X, 2, covariance_type)
+    first["means_init"][1] = 1e6
+    mixture = fit(X, **first, max_iter=5, mean_precision_prior=kappa)
+    assert mixture.weights_.tolist() == [1.0, 0.0]
+    np.testing.assert_allclose(mixture.means_[1], 1e6)
+    if covariance_type == "full":
+        np.testing.assert_allclose(
+            mixture.covariances_[1], np.linalg.inv(first["precisions_init"][1])
+        )
 
 
 def extended_log_density(row, covariance):

@@ -433,11 +433,12 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         return loadings.T @ p.covariances[component] @ loadings + np.diag(noise)
 
     def n_parameters(self, parameters: FactorParameters, n_columns: int) -> int:
+        # More factors than the columns can tell apart are switched off, and no number
+        # of them goes beyond the covariance matrices that 'full' has.
         n_components, r = parameters.factor_means.shape
-        if n_components == 1:
-            return (r + 2) * n_columns - r * (r - 1) // 2
-        n_moments = n_components * (r + n_packed(r)) - r - r * r
-        return 2 * (n_components - 1) + (r + 2) * n_columns + n_moments
+        counts = (_count_parameters(n_components, q + 1, n_columns) for q in range(r))
+        n_moments = n_components * (n_columns + n_packed(n_columns))
+        return min(max(counts), n_moments + n_components - 1)
 
     def attributes(
         self, parameters: FactorParameters, columns: Columns
@@ -462,6 +463,14 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         """Expected factors of the rows (n, r), arranged as in `attributes`."""
         order, signs = _arrange(parameters)
         return self._mix(parameters, block).means[order].T * signs
+
+
+def _count_parameters(n_components: int, r: int, d: int) -> int:
+    """Free parameters of r factors, up to what another basis of these would give."""
+    if n_components == 1:
+        return (r + 2) * d - r * (r - 1) // 2
+    n_moments = n_components * (r + n_packed(r)) - r - r * r
+    return 2 * (n_components - 1) + (r + 2) * d + n_moments
 
 
 def _arrange(p: FactorParameters) -> tuple[Array, Array]:
