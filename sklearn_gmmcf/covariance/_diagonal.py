@@ -336,6 +336,8 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
             p.units[known],
             self.mean_precision_prior,
             self.covariance_precision_prior,
+            self.reg_covar,
+            self.min_variance,
         )
         return variances
 

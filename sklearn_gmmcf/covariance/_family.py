@@ -346,9 +346,10 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
         log_joint, means, variances = self.conditional_joint(
             parameters, block, rows, columns
         )
+        floor_log_density(log_joint)
         log_joint -= logsumexp(log_joint, axis=0)
-        terms = log_normal(values - means, variances)
-        return logsumexp(log_joint[:, rows] + terms, axis=0)
+        terms = log_joint[:, rows] + log_normal(values - means, variances)
+        return logsumexp(floor_log_density(terms), axis=0)
 
     def draw_shared(
         self, parameters: ParametersT, n_draws: int, rng: np.random.RandomState
@@ -387,14 +388,22 @@ def to_responsibilities(log_joint: Array) -> Array:
     log_density : ndarray of shape (n,)
         Log-density of each row.
     """
-    # Of a row so far away that its density underflows everywhere, nothing is known.
-    np.maximum(log_joint, _MIN_LOG_DENSITY, out=log_joint)
+    floor_log_density(log_joint)
     peak = log_joint.max(axis=0)
     log_joint -= peak
     np.exp(log_joint, out=log_joint)
     scale = log_joint.sum(axis=0)
     log_joint /= scale
     return peak + np.log(scale)
+
+
+def floor_log_density(log_density: Array) -> Array:
+    """Make log-densities finite, in place.
+
+    Of a row so far away that its density underflows everywhere, or that its squares
+    overflow, nothing is known.
+    """
+    return np.fmax(log_density, _MIN_LOG_DENSITY, out=log_density)
 
 
 def chunks(length: int, size: int) -> Iterator[slice]:

@@ -296,7 +296,8 @@ class Full(Family[FullParameters, FullStatistics]):
                 log_joint[k, batch.rows] = conditional.log_density
                 means[k, chosen] = p.means[k][here[0]] + conditional.residuals[here]
                 if variances is not None:
-                    spread = np.empty_like(batch.values)
+                    # The square of a small number in single precision may be 0 there.
+                    spread = np.empty(batch.values.shape)
                     batch.missing.put(
                         spread, missing_variances(p, k, batch, conditional)
                     )

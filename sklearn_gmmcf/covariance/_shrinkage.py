@@ -75,6 +75,8 @@ def predict_variances(
     units: Array,
     mean_strength: float,
     variance_strength: float,
+    reg_covar: float,
+    min_variance: float,
 ) -> Array:
     """Variances (K, d) of new entries, given that means and variances are uncertain.
 
@@ -91,6 +93,9 @@ def predict_variances(
     units : ndarray of shape (d,)
     mean_strength, variance_strength : float
         Entries of the priors that the means and variances were fitted with.
+    reg_covar, min_variance : float
+        Added to the variances, and the floor under them. They come from no entry, and
+        in units of a column they may exceed by far what its entries tell of others.
     """
     mean_strength = mean_strength or 1.0
     counts, units = np.minimum(counts, _MAX_ENTRIES), _relative(units)
@@ -103,8 +108,9 @@ def predict_variances(
         units = np.ones(1)
     if n_entries.sum() <= _ROUNDING * variance_strength:
         return variances * (1 + 1 / (counts + mean_strength))  # all is the prior's
-    prior = variance_strength * units**2 * _pool_variance(variances, units)
-    residuals = np.maximum(variances * (n_entries + variance_strength) - prior, 0.0)
+    fitted = np.where(variances > min_variance, variances - reg_covar, 0.0)
+    prior = variance_strength * units**2 * _pool_variance(fitted, units)
+    residuals = np.maximum(fitted * (n_entries + variance_strength) - prior, 0.0)
     # Weights may add up to less than one row.
     total_freedom = max(freedom.sum(), 0.5 * n_entries.sum())
     pooled = units**2 * (residuals / units**2).sum() / total_freedom
@@ -112,5 +118,6 @@ def predict_variances(
     columns /= freedom.sum(axis=0) + _PREDICTIVE_ENTRIES
     predicted = residuals + _PREDICTIVE_ENTRIES * columns
     predicted /= freedom + _PREDICTIVE_ENTRIES
+    predicted = np.maximum(predicted + reg_covar, min_variance)
     predicted = np.maximum(predicted, _MIN_SHARE * variances)
     return predicted * (1 + 1 / (counts + mean_strength))
