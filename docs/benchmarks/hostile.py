@@ -31,7 +31,8 @@ from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
 
 KINDS = ("spherical", "diag", "tied", "full", "factor", "kmeans")
 DENSE = ("c", "fortran", "strided", "readonly", "mapped", "list")
-SPARSE = [f"{form}_{kind}" for form in ("csr", "csc", "coo") for kind in ("array", "matrix")]  # fmt: skip
+FORMATS = ("csr", "csc", "coo")
+SPARSE = [f"{form}_{kind}" for form in FORMATS for kind in ("array", "matrix")]
 # An objective that falls by more is a defect, relative to 1 + its magnitude.
 FALL = {"f": 1e-4, "d": 1e-7}
 # Share of the smallest variance from which reg_covar may lower the objective.
@@ -179,8 +180,7 @@ def draw_options(rng, kind, n):
     if kind == "factor":
         return options | {"n_factors": int(rng.choice([1, 2, 5, 10]))}
     options["mean_precision_prior"] = float(rng.choice([0, 0, 1, 30]))
-    if kind in ("tied", "full"):
-        options["covariance_precision_prior"] = float(rng.choice([0, 0, 1, 100]))
+    options["covariance_precision_prior"] = float(rng.choice([0, 0, 1, 100]))
     return options
 
 
@@ -264,7 +264,7 @@ def _contain(rng, values, observed, dtype, container, marker, path):
 def examine(case):
     """The outcome of an input."""
     outcome = Outcome()
-    before = [_contents(table) for table in case.tables]
+    before = [get_contents(table) for table in case.tables]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -292,12 +292,12 @@ def examine(case):
             place = f"{Path(warning.filename).name}:{warning.lineno}"
             outcome.defects[f"{name} in {place}"] = str(warning.message)[:100]
         outcome.warned.add(name)
-    if before != [_contents(table) for table in case.tables]:
+    if before != [get_contents(table) for table in case.tables]:
         outcome.defects["input changed"] = ""
     return outcome
 
 
-def _contents(table):
+def get_contents(table):
     """The bytes of a table and its weights."""
     X = table.X
     if sparse.issparse(X):
@@ -343,7 +343,9 @@ def _learn_and_ask(case, defects):
             defects[f"{name} not finite"] = f"{(~np.isfinite(answer)).sum()} numbers"
     for name in ("transform", "complete", "draws"):
         kept = answers[name][..., observed].astype(asked.values.dtype)
-        if not np.array_equal(kept, np.broadcast_to(asked.values[observed], kept.shape)):
+        if not np.array_equal(
+            kept, np.broadcast_to(asked.values[observed], kept.shape)
+        ):
             defects[f"observed entries changed by {name}"] = ""
     if not np.allclose(answers["pickle"], answers["transform"], equal_nan=True):
         gap = np.abs(answers["pickle"] - answers["transform"]).max()
@@ -364,9 +366,9 @@ def _check_attributes(estimator, defects):
         # Without an iteration there is no objective.
         if not name.endswith("_") or name.startswith("lower_bound"):
             continue
-        if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-            if not np.isfinite(value).all():
-                defects[f"{name} not finite"] = ""
+        is_float = isinstance(value, np.ndarray) and value.dtype.kind == "f"
+        if is_float and not np.isfinite(value).all():
+            defects[f"{name} not finite"] = ""
 
 
 def _check_objective(estimator, table, defects):
