@@ -35,6 +35,11 @@ FORMATS = ("csr", "csc", "coo")
 SPARSE = [f"{form}_{kind}" for form in FORMATS for kind in ("array", "matrix")]
 # An objective that falls by more is a defect, relative to 1 + its magnitude.
 FALL = {"f": 1e-4, "d": 1e-7}
+EPS = np.finfo(float).eps
+# Rounding errors of a fall that the condition of a covariance may multiply.
+ROUNDINGS = 10
+# Share of the root of a floor under variances below which a deviation is 0.
+ZERO = 1e-10
 # Share of the smallest variance from which reg_covar may lower the objective.
 NEGLIGIBLE_SHARE = 1e-4
 # A shorter message says no way out.
@@ -356,9 +361,13 @@ def _learn_and_ask(case, defects):
         defects["entries differ from the matrix"] = f"by {gap:.3g}"
     # A floor under variances leaves no entry certain. 'factor' has one of its own.
     options = case.traits["options"]
-    floor = max(options["reg_covar"], options["min_variance"])
-    if (floor > 0 or case.traits["kind"] == "factor") and (std[entries] <= 0).any():
-        defects["std of 0"] = f"{(std[entries] <= 0).sum()} of {len(truth)} entries"
+    is_factor = case.traits["kind"] == "factor"
+    floor = options["min_variance"]
+    if not is_factor:
+        floor = max(floor, options["reg_covar"])
+    certain = std[entries] <= ZERO * np.sqrt(floor)
+    if (floor > 0 or is_factor) and certain.any():
+        defects["std of 0"] = f"{certain.sum()} of {len(truth)} entries"
 
 
 def _check_attributes(estimator, defects):
@@ -380,8 +389,20 @@ def _check_objective(estimator, table, defects):
         weights = table.weights
         total = len(table.values) if weights is None else weights.sum()
         falls = -np.diff(bounds) / (1 + 1 / total + np.abs(bounds[:-1]))
-        if falls.max() > FALL.get(table.values.dtype.char, FALL["d"]):
+        limit = FALL.get(table.values.dtype.char, FALL["d"])
+        if falls.max() > max(limit, _measure_rounding(estimator)):
             defects["objective falls"] = f"by {falls.max():.3g} at {falls.argmax() + 1}"
+
+
+def _measure_rounding(estimator):
+    """Rounding error of the objective, by the condition of the correlations."""
+    if estimator.covariance_type not in ("tied", "full"):
+        return 0.0
+    covariances = estimator.covariances_
+    scales = np.sqrt(np.diagonal(covariances, axis1=-2, axis2=-1))
+    values = np.linalg.eigvalsh(covariances / scales[..., None] / scales[..., None, :])
+    condition = np.max(values[..., -1] / np.maximum(values[..., 0], EPS))
+    return ROUNDINGS * EPS * condition
 
 
 def _is_regularized(estimator):
@@ -423,6 +444,7 @@ def report(outcomes):
         if outcome.name == "refused":
             start = re.sub(r"[-\d.e+]*\d", "#", outcome.refusal)[:60]
             groups["refused"][start].append((kind, index, ""))
+    print("\nNumbers in lines of their own are inputs; --only repeats one.")
     for title, members in groups.items():
         print(f"\n{title}")
         for text, found in sorted(members.items(), key=lambda m: -len(m[1])):
