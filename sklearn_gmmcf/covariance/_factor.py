@@ -28,6 +28,7 @@ from sklearn_gmmcf._typing import Array, Responsibilities
 from sklearn_gmmcf.covariance._factor_inference import (
     SWEEP_BYTES,
     FactorParameters,
+    check_precision,
     collect_evidence,
     expected_residuals,
     infer,
@@ -251,9 +252,10 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         self, statistics: FactorStatistics, parameters: FactorParameters
     ) -> FactorParameters:
         p = maximize_columns(statistics, parameters, self.priors.noise, self.online)
-        if len(p.weights) == 1:
-            return p
-        return maximize_components(statistics, p, self.priors)
+        if len(p.weights) > 1:
+            p = maximize_components(statistics, p, self.priors)
+        check_precision(p)
+        return p
 
     def backtrack(self, parameters: FactorParameters) -> FactorParameters | None:
         # Scales and columns, both taken from one pass, may overshoot together; columns

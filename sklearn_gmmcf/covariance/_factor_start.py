@@ -14,7 +14,7 @@ from sklearn_gmmcf.covariance._factor_inference import (
     infer,
     swept_together,
 )
-from sklearn_gmmcf.covariance._family import NEGLIGIBLE
+from sklearn_gmmcf.covariance._family import NEGLIGIBLE, check_in_range
 from sklearn_gmmcf.covariance._triangles import diagonal_indices, n_packed
 from sklearn_gmmcf.data import Block, Observed, observe
 
@@ -164,6 +164,7 @@ def _leading_directions(
     values = np.ones(n_directions)
     for _ in range(_PASSES):
         products = data.total(partial(_covary, directions * scale, data.columns.units))
+        check_in_range(products)
         basis, triangle = np.linalg.qr((products * scale)[:, known].T)
         rotation, squares, _ = np.linalg.svd(triangle)
         directions[:, known], values = (basis @ rotation).T, np.sqrt(squares)

@@ -8,9 +8,15 @@ import numpy as np
 
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance._factor_inference import SWEEP_BYTES, FactorParameters
-from sklearn_gmmcf.covariance._family import NEGLIGIBLE, Statistics, chunks
+from sklearn_gmmcf.covariance._family import (
+    NEGLIGIBLE,
+    Statistics,
+    check_in_range,
+    chunks,
+)
 from sklearn_gmmcf.covariance._triangles import (
     diagonal_indices,
+    lift_eigenvalues,
     n_packed,
     sweep,
     unpack,
@@ -21,6 +27,9 @@ _MAX_SCALE = 100.0
 # Loadings, their prior and the noise are improved this often on the same statistics:
 # it costs little beside the E-step, and saves more than half of the passes.
 _COLUMN_STEPS = 3
+# Floor under the eigenvalues of covariances of factors, which are about 1. Below it a
+# difference of second moments is a rounding error.
+_MIN_COVARIANCE = 1e-8
 # Largest precision of the prior in online EM, in units of the noise's precision: a
 # factor that few rows do not support would be switched off for good.
 _MAX_ONLINE_PRECISION = 1.0
@@ -149,6 +158,8 @@ def maximize_components(
     covariances += counts * means[:, :, None] * means[:, None]
     covariances += priors.covariance * np.eye(r)
     covariances /= (sizes + priors.covariance)[:, None, None]
+    check_in_range(covariances)
+    covariances = lift_eigenvalues(covariances, _MIN_COVARIANCE)
     scales = statistics.residuals + priors.scale
     scales /= statistics.entries + priors.scale
     # The floor holds for a component's share of the pooled noise, too: below it the

@@ -95,13 +95,14 @@ def one_hot(labels: Array, n_components: int) -> Array:
     return (labels == np.arange(n_components)[:, None]).astype(np.float64)
 
 
-def _to_range(R: Array, dtype: np.dtype[Any]) -> tuple[Array, float | None]:
-    """R in this dtype, and a factor: weights of any scale must survive float32."""
+def _to_range(R: Array, dtype: np.dtype[Any]) -> tuple[Array, Array | None]:
+    """R in this dtype, and factors: weights of any scale must survive float32."""
     if R.dtype == dtype:
         return R, None
-    scale = float(np.abs(R).max()) or 1.0
+    scale = np.abs(R).max(axis=1, keepdims=True)
+    scale[scale == 0] = 1.0
     return (R / scale).astype(dtype), scale
 
 
-def _rescale(product: Array, scale: float | None) -> Array:
+def _rescale(product: Array, scale: Array | None) -> Array:
     return product if scale is None else product.astype(np.float64) * scale

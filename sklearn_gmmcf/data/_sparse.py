@@ -91,11 +91,11 @@ class SparseObserved(Observed):
         entries = slice(indptr[0], indptr[-1])
         indices, values = self.raw.indices[entries], self.raw.data[entries]
         weights = np.repeat(self.weights[rows], np.diff(indptr))
-        counts = np.bincount(indices, weights, minlength=d)
-        sums = np.bincount(indices, weights * values, minlength=d)
+        counts = _sum_by(indices, weights, d)
+        sums = _sum_by(indices, weights * values, d)
         means = np.divide(sums, counts, out=np.zeros(d), where=counts > 0)
         weights *= (values - means[indices]) ** 2
-        squares = np.bincount(indices, weights, minlength=d)
+        squares = _sum_by(indices, weights, d)
         return ColumnTotals(counts, means, squares)
 
     def gather(self, rows: Array) -> Array:
@@ -168,8 +168,8 @@ class _SparseBlock(Block):
         indices, _, d = self._pattern
         flat_indices = self._repeat(labels.astype(np.intp) * d) + indices
         weights = self._repeat(self.weights)
-        counts = np.bincount(flat_indices, weights, minlength=n_labels * d)
-        sums = np.bincount(flat_indices, weights * self._values, minlength=n_labels * d)
+        counts = _sum_by(flat_indices, weights, n_labels * d)
+        sums = _sum_by(flat_indices, weights * self._values, n_labels * d)
         return counts.reshape(n_labels, d), sums.reshape(n_labels, d)
 
     def dense(self) -> tuple[Array, Array]:
@@ -194,7 +194,7 @@ class _SparseBlock(Block):
         owners, indices, values = self._raw_entries()
         values = values - self._data.columns.center[indices]
         terms = values * by_value[indices] + by_mask[indices]
-        return np.bincount(owners, terms, minlength=self.shape[0])
+        return _sum_by(owners, terms, self.shape[0])
 
     def missing(self) -> tuple[Array, Array]:
         missing = np.ones(self.shape)
@@ -208,6 +208,12 @@ class _SparseBlock(Block):
     def restore(self, completed: Array, value: float | None = None) -> None:
         owners, indices, values = self._raw_entries()
         completed[owners, indices] = values if value is None else value
+
+
+def _sum_by(labels: Array, terms: Array, n_labels: int) -> Array:
+    """Sums of the terms with each label, (n_labels,)."""
+    sums = np.bincount(labels, terms, minlength=n_labels)
+    return sums.astype(np.float64, copy=False)  # no terms are counted in integers
 
 
 def filter_entries(X: sparse.csr_array, keep: Array) -> sparse.csr_array:
