@@ -319,3 +319,31 @@ def fit_weighted(X, weights, covariance_type):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return mixture.fit(X, sample_weight=weights)
+
+
+@pytest.mark.parametrize("covariance_type", ["spherical", "diag"])
+def test_an_outlier_hides_no_variance_of_the_others(covariance_type):
+    # About the common mean, the others' squares are rounding errors beside its square.
+    X = np.random.default_rng(0).standard_normal((200, 2))
+    X[0] = 1e11
+    mixture = fit(X, covariance_type=covariance_type, init_params="random")
+    bounds = np.array(mixture.lower_bounds_)
+    assert (np.diff(bounds) >= -1e-7 * np.abs(bounds[1:])).all()
+    others = mixture.weights_.argmax()
+    np.testing.assert_allclose(mixture.means_[others], X[1:].mean(axis=0), atol=1e-3)
+    variances = X[1:].var(axis=0)
+    if covariance_type == "spherical":
+        variances = variances.mean()
+    np.testing.assert_allclose(mixture.covariances_[others], variances, rtol=1e-3)
+
+
+def test_columns_whose_counts_are_lost_in_single_precision_have_a_variance():
+    X = np.full((20, 2), np.nan, dtype=np.float32)
+    X[:10, 0], X[10:, 1] = 3.0, 5.0
+    weights = np.repeat([1e200, 1e100], 10)
+    mixture = MaskedGaussianMixture(covariance_type="full", reg_covar=0.01)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        mixture.fit(X, sample_weight=weights)
+    _, std = mixture.complete(X, return_std=True)
+    assert (std[np.isnan(X)] >= 0.09).all()

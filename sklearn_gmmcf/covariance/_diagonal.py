@@ -432,7 +432,10 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
             shifts * (2 * sums - shifts * counts)
         )
         scales = statistics.squares + self._pool_columns(shifts**2 * counts)
-        residuals[residuals <= _ROUNDING * scales] = 0.0
+        # Rounding may hide as much, until a later pass takes the sums about the means.
+        residuals = np.maximum(residuals, _ROUNDING * scales)
+        zeros = self._pool_columns(counts * (_ROUNDING * means) ** 2)
+        residuals[residuals <= zeros] = 0.0
         residuals += self._pool_columns(kappa * learned * means**2)
         parameters = replace(
             before,
@@ -492,7 +495,8 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
             )
         )
         within = statistics.squares.sum() / statistics.counts.sum()
-        variances = np.full_like(statistics.squares, max(within, NEGLIGIBLE))
+        within = max(within + self.reg_covar, self.min_variance, NEGLIGIBLE)
+        variances = np.full_like(statistics.squares, within)
         first = DiagonalParameters(np.ones(1), means, variances, units)
         pooled = self._estimate(statistics, first)
         variances = pooled.variances
