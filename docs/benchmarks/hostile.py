@@ -403,8 +403,11 @@ def _measure_rounding(estimator):
         means, covariances = estimator.factor_means_, estimator.factor_covariances_
         solved = np.linalg.solve(covariances, means[:, :, None])[:, :, 0]
         return ROUNDINGS * EPS * np.max(np.sum(means * solved, axis=1))
-    if estimator.covariance_type not in ("tied", "full"):
-        return 0.0
+    if estimator.covariance_type in ("spherical", "diag"):
+        # Sums about the common mean lose the variance of a component far from it.
+        variances = estimator.covariances_.reshape(len(estimator.means_), -1)
+        offsets = estimator.means_ - estimator.weights_ @ estimator.means_
+        return ROUNDINGS * EPS * np.max(offsets**2 / variances)
     covariances = estimator.covariances_
     scales = np.sqrt(np.diagonal(covariances, axis1=-2, axis2=-1))
     values = np.linalg.eigvalsh(covariances / scales[..., None] / scales[..., None, :])

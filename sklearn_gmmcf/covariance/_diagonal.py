@@ -432,10 +432,7 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
             shifts * (2 * sums - shifts * counts)
         )
         scales = statistics.squares + self._pool_columns(shifts**2 * counts)
-        # Rounding may hide as much, until a later pass takes the sums about the means.
-        residuals = np.maximum(residuals, _ROUNDING * scales)
-        zeros = self._pool_columns(counts * (_ROUNDING * means) ** 2)
-        residuals[residuals <= zeros] = 0.0
+        residuals[residuals <= _ROUNDING * scales] = 0.0
         residuals += self._pool_columns(kappa * learned * means**2)
         parameters = replace(
             before,
