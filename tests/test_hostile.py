@@ -8,8 +8,11 @@ from types import FunctionType
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from sklearn_gmmcf import MaskedGaussianMixture
+from sklearn_gmmcf.covariance._triangles import lift_eigenvalues
+from tests.made import TYPES, to_sparse
 
 SCRIPTS = Path(__file__).parents[1] / "docs/benchmarks"
 if not SCRIPTS.exists():
@@ -193,3 +196,151 @@ def test_objectives_that_fall_are_defects(hostile, case, monkeypatch, last, defe
     monkeypatch.setattr(MaskedGaussianMixture, "fit", fit_and_fall)
     (found,) = hostile.examine(case).defects
     assert found.startswith(defect)
+
+
+# Faults that hostile inputs have found.
+
+
+def fit(X, n_components=2, **options):
+    options = {"max_iter": 50, "tol": 0, "random_state": 0} | options
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return MaskedGaussianMixture(n_components, **options).fit(X)
+
+
+def with_missing(n=60, d=5):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, d)) + 3.0 * rng.integers(2, size=(n, 1))
+    X[rng.random((n, d)) < 0.3] = np.nan
+    return X
+
+
+@pytest.mark.parametrize(
+    ("covariance_type", "units", "strength"),
+    [("diag", [1e-6, 1e-6, 1, 1, 1e3], 20), ("full", [0.1, 0.1, 1, 1, 3], 100)],
+)
+def test_objective_rises_where_min_variance_and_a_prior_meet(
+    covariance_type, units, strength
+):
+    # The first columns lie below the floor, or near it.
+    mixture = fit(
+        with_missing() * units,
+        covariance_type=covariance_type,
+        reg_covar=0,
+        min_variance=0.01,
+        covariance_precision_prior=strength,
+    )
+    bounds = np.array(mixture.lower_bounds_)
+    assert (np.diff(bounds) >= -1e-10 * np.abs(bounds[1:])).all()
+
+
+@pytest.mark.parametrize("outlying", range(4))
+def test_floor_of_eigenvalues_is_exact_beside_large_ones(outlying):
+    rng = np.random.default_rng(0)
+    roots = rng.standard_normal((4, 8))
+    roots[:, 1] = 0.0  # the last column has nothing of its own
+    roots[3] = roots[0] + roots[2]
+    units = np.ones(4)
+    units[outlying] = 2.0**30
+    matrix = (roots @ roots.T) * units * units[:, None]
+    lifted = lift_eigenvalues(matrix[None], 0.01)[0]
+    # The large eigenvalue stays, so that the determinant is that of the rest, which is
+    # the Schur complement of the large column up to 2^-30.
+    rest = np.delete(np.arange(4), outlying)
+    across = matrix[rest, outlying]
+    small = matrix[np.ix_(rest, rest)]
+    small = small - np.outer(across, across) / matrix[outlying, outlying]
+    expected = np.maximum(np.linalg.eigvalsh(small), 0.01)
+    across = lifted[rest, outlying]
+    found = lifted[np.ix_(rest, rest)]
+    found = found - np.outer(across, across) / lifted[outlying, outlying]
+    np.testing.assert_allclose(np.linalg.eigvalsh(found), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_a_batch_without_entries_changes_nothing(covariance_type):
+    X = with_missing()
+    mixture = fit(X, covariance_type=covariance_type)
+    before = mixture.transform(X)
+    mixture.partial_fit(sparse.csr_array((3, 5)))
+    np.testing.assert_allclose(mixture.transform(X), before, rtol=0.3)
+
+
+@pytest.mark.parametrize("covariance_type", ["diag", "tied", "full"])
+def test_unknown_columns_beside_constant_ones_have_a_variance(covariance_type):
+    X = np.where(np.arange(4) < 3, 1.0, np.nan) * np.ones((10, 1))
+    for options in ({"reg_covar": 0.01}, {"reg_covar": 0, "min_variance": 0.01}):
+        mixture = fit(X, 1, covariance_type=covariance_type, **options)
+        _, std = mixture.complete(X, return_std=True)
+        np.testing.assert_allclose(std[:, 3], 0.1, rtol=0.1)
+
+
+@pytest.mark.parametrize("scale", [1e-100, 1e-157, 1e-200])
+def test_units_whose_squares_underflow_leave_std_finite(scale):
+    X = with_missing() * scale
+    mixture = fit(X, covariance_type="diag", min_variance=0.01)
+    _, std = mixture.complete(X, return_std=True)
+    np.testing.assert_allclose(std[np.isnan(X)], 0.1, rtol=0.1)
+
+
+@pytest.mark.parametrize("size", [1e10, 1e11, 1e12, 1e14])
+def test_factor_refuses_a_batch_beyond_the_digits_of_its_noise(size):
+    X = with_missing()
+    mixture = fit(X, covariance_type="factor", n_factors=2)
+    batch = X[:20].copy()
+    batch[0] *= size
+    before = mixture.transform(X)
+    with pytest.raises(ValueError, match=r"[Rr]emove outlying values, scale the"):
+        mixture.partial_fit(batch)
+    np.testing.assert_array_equal(mixture.transform(X), before)
+
+
+@pytest.mark.parametrize("covariance_type", ["spherical", "diag"])
+def test_weights_far_apart_leave_means_within_the_data(covariance_type):
+    # In single precision the counts of the second cluster were 0 beside the first's.
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 3))
+    X[20:] = 1e4 + 0.1 * X[20:]
+    X[[1, 21], [0, 1]] = np.nan
+    weights = np.repeat([1e200, 1e130], 20)
+    mixture = fit_weighted(X.astype(np.float32), weights, covariance_type)
+    expected = fit_weighted(X, weights, covariance_type)
+    np.testing.assert_allclose(mixture.means_, expected.means_, atol=1e-2)
+
+
+def fit_weighted(X, weights, covariance_type):
+    mixture = MaskedGaussianMixture(
+        2,
+        covariance_type=covariance_type,
+        mean_precision_prior=30,
+        means_init=X[[0, -1]],
+        random_state=0,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return mixture.fit(X, sample_weight=weights)
+
+
+def test_columns_whose_counts_are_lost_in_single_precision_have_a_variance():
+    X = np.full((20, 2), np.nan, dtype=np.float32)
+    X[:10, 0], X[10:, 1] = 3.0, 5.0
+    weights = np.repeat([1e200, 1e100], 10)
+    mixture = MaskedGaussianMixture(covariance_type="full", reg_covar=0.01)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        mixture.fit(X, sample_weight=weights)
+    _, std = mixture.complete(X, return_std=True)
+    assert (std[np.isnan(X)] >= 0.09).all()
+
+
+@pytest.mark.parametrize("make", [np.asarray, to_sparse])
+def test_squares_that_underflow_in_single_precision(make):
+    X = with_missing()
+    options = {"covariance_type": "diag", "reg_covar": 0, "max_iter": 10}
+    expected = fit(X, **options, covariance_precision_prior=10)
+    tiny = (1e-27 * X).astype(np.float32)
+    found = fit(make(tiny), **options, covariance_precision_prior=10)
+    np.testing.assert_allclose(1e27 * found.means_, expected.means_, atol=1e-3)
+    np.testing.assert_allclose(
+        1e54 * found.covariances_, expected.covariances_, rtol=1e-3
+    )

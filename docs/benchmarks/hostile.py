@@ -36,7 +36,7 @@ SPARSE = [f"{form}_{kind}" for form in FORMATS for kind in ("array", "matrix")]
 # An objective that falls by more is a defect, relative to 1 + its magnitude.
 FALL = {"f": 1e-4, "d": 1e-7}
 EPS = np.finfo(float).eps
-# Rounding errors of a fall that the condition of a covariance may multiply.
+# Rounding errors of a fall, for each unit of what multiplies them.
 ROUNDINGS = 10
 # Share of the root of a floor under variances below which a deviation is 0.
 ZERO = 1e-10
@@ -384,20 +384,30 @@ def _check_objective(estimator, table, defects):
     bounds = np.array(getattr(estimator, "lower_bounds_", []))
     if not np.isfinite(bounds).all():
         defects["lower_bounds_ not finite"] = ""
-    elif len(bounds) > 1 and not _is_regularized(estimator):
+    elif len(bounds) > 1 and _regularized_share(estimator) < NEGLIGIBLE_SHARE:
         # Terms of priors do not count by row.
         weights = table.weights
         total = len(table.values) if weights is None else weights.sum()
         falls = -np.diff(bounds) / (1 + 1 / total + np.abs(bounds[:-1]))
         limit = FALL.get(table.values.dtype.char, FALL["d"])
-        if falls.max() > max(limit, _measure_rounding(estimator)):
+        limit = max(limit, _measure_rounding(estimator))
+        # Where the last step began at the maximum, reg_covar leads away from it.
+        limit += _regularized_share(estimator) * table.values.shape[1]
+        if falls.max() > limit:
             defects["objective falls"] = f"by {falls.max():.3g} at {falls.argmax() + 1}"
 
 
 def _measure_rounding(estimator):
-    """Rounding error of the objective, by the condition of the correlations."""
-    if estimator.covariance_type not in ("tied", "full"):
-        return 0.0
+    """Rounding error of the objective, by the numbers that it is a difference of."""
+    if estimator.covariance_type == "factor":
+        means, covariances = estimator.factor_means_, estimator.factor_covariances_
+        solved = np.linalg.solve(covariances, means[:, :, None])[:, :, 0]
+        return ROUNDINGS * EPS * np.max(np.sum(means * solved, axis=1))
+    if estimator.covariance_type in ("spherical", "diag"):
+        # Sums about the common mean lose the variance of a component far from it.
+        variances = estimator.covariances_.reshape(len(estimator.means_), -1)
+        offsets = estimator.means_ - estimator.weights_ @ estimator.means_
+        return ROUNDINGS * EPS * np.max(offsets**2 / variances)
     covariances = estimator.covariances_
     scales = np.sqrt(np.diagonal(covariances, axis1=-2, axis2=-1))
     values = np.linalg.eigvalsh(covariances / scales[..., None] / scales[..., None, :])
@@ -405,18 +415,19 @@ def _measure_rounding(estimator):
     return ROUNDINGS * EPS * condition
 
 
-def _is_regularized(estimator):
-    """Whether reg_covar is large enough to lower the objective.
+def _regularized_share(estimator):
+    """Share of reg_covar in the smallest variance, by which it lowers the objective.
 
     It is added after the M-step, so that variances lie above the maximum of the
     objective by this much. `min_variance` moves them to the maximum on its bound.
     """
     if estimator.covariance_type == "factor":
-        return False
+        return 0.0
     variances = estimator.covariances_
     if estimator.covariance_type in ("tied", "full"):
-        variances = np.linalg.eigvalsh(variances)
-    return estimator.reg_covar > NEGLIGIBLE_SHARE * variances.min()
+        precisions = estimator.precisions_
+        variances = 1 / np.diagonal(precisions, axis1=-2, axis2=-1)
+    return estimator.reg_covar / variances.min()
 
 
 def run(seed, index):

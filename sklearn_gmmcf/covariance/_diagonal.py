@@ -492,7 +492,8 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
             )
         )
         within = statistics.squares.sum() / statistics.counts.sum()
-        variances = np.full_like(statistics.squares, max(within, NEGLIGIBLE))
+        within = max(within + self.reg_covar, self.min_variance, NEGLIGIBLE)
+        variances = np.full_like(statistics.squares, within)
         first = DiagonalParameters(np.ones(1), means, variances, units)
         pooled = self._estimate(statistics, first)
         variances = pooled.variances

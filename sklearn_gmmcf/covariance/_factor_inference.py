@@ -154,10 +154,11 @@ def check_precision(p: FactorParameters) -> None:
     """Refuse parameters under which factors of rows would be rounding errors."""
     evidence = unpack(p.mask_weights[: n_packed(p.n_factors)].sum(axis=1)[:, None])[0]
     check_in_range(evidence)
-    ratio = np.max(np.einsum("kij,ij->k", p.covariances, evidence) / p.scales)
+    moments = p.covariances + p.factor_means[:, :, None] * p.factor_means[:, None]
+    ratio = np.max(np.einsum("kij,ij->k", moments, evidence) / p.scales)
     if not ratio < _MAX_RATIO:
         raise ValueError(
-            f"The factors have {ratio:.1g} times the variance of the noise, more than "
+            f"The factors have {ratio:.1g} times the square of the noise, more than "
             "floating-point numbers tell apart. Remove outlying values, scale the "
             "columns (StandardScaler), or increase min_variance."
         )

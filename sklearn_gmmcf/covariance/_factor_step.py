@@ -27,9 +27,10 @@ _MAX_SCALE = 100.0
 # Loadings, their prior and the noise are improved this often on the same statistics:
 # it costs little beside the E-step, and saves more than half of the passes.
 _COLUMN_STEPS = 3
-# Floor under the eigenvalues of covariances of factors, which are about 1. Below it a
-# difference of second moments is a rounding error.
+# Floors under the eigenvalues of covariances of factors, which are about 1, and their
+# shares in the trace. Below these a difference of second moments is a rounding error.
 _MIN_COVARIANCE = 1e-8
+_MIN_SHARE = 1e-13
 # Largest precision of the prior in online EM, in units of the noise's precision: a
 # factor that few rows do not support would be switched off for good.
 _MAX_ONLINE_PRECISION = 1.0
@@ -159,7 +160,9 @@ def maximize_components(
     covariances += priors.covariance * np.eye(r)
     covariances /= (sizes + priors.covariance)[:, None, None]
     check_in_range(covariances)
-    covariances = lift_eigenvalues(covariances, _MIN_COVARIANCE)
+    traces = np.trace(covariances, axis1=1, axis2=2)
+    floors = np.maximum(_MIN_COVARIANCE, _MIN_SHARE * traces)
+    covariances = lift_eigenvalues(covariances, floors[:, None])
     scales = statistics.residuals + priors.scale
     scales /= statistics.entries + priors.scale
     # The floor holds for a component's share of the pooled noise, too: below it the

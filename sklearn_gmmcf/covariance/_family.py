@@ -435,9 +435,9 @@ def check_in_range(*sums: Array) -> None:
     """Refuse sums over rows that are not finite."""
     if not all(np.isfinite(array).all() for array in sums):
         raise ValueError(
-            "Sums over the rows left the range of floating-point numbers. Scale the "
-            "columns (StandardScaler), and keep sample_weight within a few orders of "
-            "magnitude."
+            "Sums over the rows left the range of floating-point numbers. Remove "
+            "outlying values, scale the columns (StandardScaler), and keep "
+            "sample_weight within a few orders of magnitude."
         )
 
 

@@ -448,13 +448,9 @@ class Full(Family[FullParameters, FullStatistics]):
         if strength == 0 or len(sizes) == 1:
             covariances[learned] = moments / rows + ridge
             return self._floor(covariances)
-        precisions = precisions_from(
-            whiten(covariances)[1]
-        )  # a start's may be singular
-        for step in range(_COMMON_STEPS):
-            if step > 0:
-                precisions = np.linalg.inv(covariances)
-            common = np.linalg.inv(precisions.mean(axis=0))
+        for _ in range(_COMMON_STEPS):
+            precisions = _invert(covariances)
+            common = _invert(precisions.mean(axis=0, keepdims=True))
             pulled = (moments + strength * common) / (rows + strength)
             covariances[learned] = pulled + ridge
             covariances = self._floor(covariances)
@@ -527,6 +523,11 @@ def _outer(first: Array, second: Array) -> Array:
 
 def _symmetric(matrices: Array) -> Array:
     return (matrices + np.swapaxes(matrices, 1, 2)) / 2
+
+
+def _invert(covariances: Array) -> Array:
+    """Inverses (K, d, d) of covariances, of which none may be singular."""
+    return precisions_from(whiten(covariances)[1])
 
 
 class _RowEntries:

@@ -84,8 +84,8 @@ def _order(triangles: Array) -> int:
     return int(np.sqrt(2 * len(triangles)))
 
 
-def lift_eigenvalues(matrices: Array, floor: float) -> Array:
-    """Symmetric matrices (n, q, q) with eigenvalues below the floor lifted to it."""
+def lift_eigenvalues(matrices: Array, floor: Array | float) -> Array:
+    """Symmetric matrices (n, q, q) with eigenvalues of at least floors (n, 1)."""
     # With the largest variances first, rounding errors stay small beside the smallest
     # eigenvalues, too.
     order = np.argsort(-np.diagonal(matrices, axis1=1, axis2=2), axis=1, kind="stable")

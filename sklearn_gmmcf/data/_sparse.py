@@ -150,7 +150,8 @@ class _SparseBlock(Block):
 
     @cached_property
     def squares(self) -> Matrix:
-        return Sparse(self._values * self._values, *self._pattern)
+        squares = np.square(self._values, dtype=self._data.squares_dtype)
+        return Sparse(squares, *self._pattern)
 
     def _repeat(self, row_array: Array) -> Array:
         """The rows' numbers at each of their entries."""
