@@ -146,4 +146,6 @@ def mean_variance(data: Blocks) -> float:
 
     counts, squares = data.total(sums)
     known = counts > 0
+    if not known.any():  # weights that are lost in single precision
+        return 0.0
     return float(np.mean(squares[known] / counts[known]))

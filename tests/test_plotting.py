@@ -1,6 +1,7 @@
 """Displays: the artists show the values that the mixtures return."""
 
 import ast
+import inspect
 import re
 import sys
 import tracemalloc
@@ -862,3 +863,19 @@ def test_kept_start_that_did_not_converge():
     display = ConvergenceDisplay.from_estimator(mixture)
     labels = [text.get_text() for text in display.legend_.get_texts()]
     assert labels == ["kept, not converged"]
+
+
+def test_all_displays_take_the_estimator_and_then_the_data():
+    for display in (
+        CalibrationDisplay,
+        CompletionDisplay,
+        MixtureDisplay,
+        ModelSelectionDisplay,
+        TypesDisplay,
+    ):
+        name = "from_estimator"
+        if display is ModelSelectionDisplay:
+            name = "from_estimators"
+        first, second = list(inspect.signature(getattr(display, name)).parameters)[:2]
+        assert first.startswith("estimator")
+        assert second == "X"

@@ -33,6 +33,7 @@ from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance._family import (
     LOG_2_PI,
     NEGLIGIBLE,
+    check_in_range,
     chunks,
     log_weights,
     to_responsibilities,
@@ -220,6 +221,7 @@ def unexplained_covariance(
     In whitened coordinates its eigenvalues lie between 0 and weight, a range that the
     rounding errors of an ill-conditioned S could leave.
     """
+    check_in_range(inverses)
     L = parameters.cholesky[k % len(parameters.cholesky)]
     values, vectors = np.linalg.eigh(weight * np.eye(len(L)) - L.T @ inverses @ L)
     roots = L @ (vectors * np.sqrt(np.maximum(values, 0.0)))

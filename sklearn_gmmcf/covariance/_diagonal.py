@@ -295,8 +295,8 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
         p, value = parameters, 0.0
         if self.mean_precision_prior > 0:
             value -= self.mean_precision_prior * float(p.half_norms.sum())
-        if self.covariance_precision_prior > 0:
-            known = self._known(p)
+        known = self._known(p)
+        if self.covariance_precision_prior > 0 and known.any():
             divergence = measure_divergence(
                 p.variances[:, known], self._pool_units(p)[known]
             )
@@ -327,6 +327,8 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
         # The variance of an unknown column is uncertain enough.
         variances = np.array(np.broadcast_to(p.variances, p.means.shape))
         known = p.counts.sum(axis=0) > 0
+        if not known.any():
+            return variances
         own = p.variances.shape == p.means.shape
         variances[:, known] = predict_variances(
             p.variances[:, known] if own else p.variances,
@@ -416,7 +418,9 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
     ) -> DiagonalParameters:
         """Parameters; too little evidence leaves means and variances as before."""
         kappa, origin = self.mean_precision_prior, statistics.origin
-        counts, sums = statistics.counts, statistics.sums
+        counts = statistics.counts
+        # Counts of smaller weights may have been lost in single precision.
+        sums = np.where(counts > NEGLIGIBLE, statistics.sums, 0.0)
         occupied = (statistics.sizes > NEGLIGIBLE)[:, None]
         learned = occupied & (counts >= self.min_effective_count)
         learned &= counts + kappa > NEGLIGIBLE
@@ -446,8 +450,8 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
         """The parameters with variances of residual sums and counts (K, d or 1)."""
         variances = np.maximum(p.variances, NEGLIGIBLE)
         strength = self.covariance_precision_prior
-        if strength > 0:
-            known = self._known(p)
+        known = self._known(p)
+        if strength > 0 and known.any():
             learned = np.broadcast_to(known, counts.shape)
             variances[:, known] = shrink_variances(
                 residuals[:, known],
@@ -455,6 +459,7 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
                 variances[:, known],
                 self._pool_units(p)[known],
                 strength,
+                self.min_variance,
             )
         else:
             learned = occupied & (counts > NEGLIGIBLE)
@@ -487,7 +492,8 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
             )
         )
         within = statistics.squares.sum() / statistics.counts.sum()
-        variances = np.full_like(statistics.squares, max(within, NEGLIGIBLE))
+        within = max(within + self.reg_covar, self.min_variance, NEGLIGIBLE)
+        variances = np.full_like(statistics.squares, within)
         first = DiagonalParameters(np.ones(1), means, variances, units)
         pooled = self._estimate(statistics, first)
         variances = pooled.variances
@@ -498,7 +504,10 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
             offsets = center - center[unknown][0]
             spread = statistics.squares + statistics.counts * offsets**2
             variances = variances.copy()
-            variances[:, unknown] = spread.sum() / statistics.counts.sum()
+            variances[:, unknown] = max(
+                spread.sum() / statistics.counts.sum() + self.reg_covar,
+                self.min_variance,
+            )
         return replace(
             pooled,
             weights=np.full(n_components, 1 / n_components),

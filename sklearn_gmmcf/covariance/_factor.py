@@ -29,6 +29,7 @@ from sklearn_gmmcf.covariance._factor_features import learn_features
 from sklearn_gmmcf.covariance._factor_inference import (
     SWEEP_BYTES,
     FactorParameters,
+    check_precision,
     collect_evidence,
     expected_residuals,
     infer,
@@ -271,9 +272,10 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         priors = self._choose_priors(parameters.columns)
         p = maximize_columns(statistics, parameters, priors.noise, self.online)
         p = maximize_rows(statistics, p, priors)
-        if len(p.weights) == 1:
-            return p
-        return maximize_components(statistics, p, priors)
+        if len(p.weights) > 1:
+            p = maximize_components(statistics, p, priors)
+        check_precision(p)
+        return p
 
     def accelerate(
         self, statistics: FactorStatistics, parameters: FactorParameters

@@ -27,7 +27,12 @@ import numpy as np
 
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance._factor_features import Features
-from sklearn_gmmcf.covariance._family import LOG_2_PI, chunks, log_weights
+from sklearn_gmmcf.covariance._family import (
+    LOG_2_PI,
+    check_in_range,
+    chunks,
+    log_weights,
+)
 from sklearn_gmmcf.covariance._triangles import (
     add_packed_outer,
     multiplicities,
@@ -35,11 +40,14 @@ from sklearn_gmmcf.covariance._triangles import (
     pack,
     packed_outer,
     sweep,
+    unpack,
 )
 from sklearn_gmmcf.data import Block, Columns
 
 # Systems that are swept together should stay in the cache.
 SWEEP_BYTES = 2**22
+# Precision of the noise in units of the factors' precision, where digits end.
+_MAX_RATIO = 1 / float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +187,22 @@ class Posterior:
         for covariance, mean in zip(self.covariances, self.means, strict=True):
             add_packed_outer(covariance, mean)
         return self.covariances
+
+
+def check_precision(p: FactorParameters) -> None:
+    """Refuse parameters under which factors of rows would be rounding errors."""
+    spreads = (p.loading_spreads[: n_packed(p.n_factors)] / p.noise).sum(axis=1)
+    evidence = unpack(spreads[:, None])[0]
+    evidence += (p.loadings[:-1] / p.noise) @ p.loadings[:-1].T
+    check_in_range(evidence)
+    moments = p.covariances + p.factor_means[:, :, None] * p.factor_means[:, None]
+    ratio = np.max(np.einsum("kij,ij->k", moments, evidence) / p.scales)
+    if not ratio < _MAX_RATIO:
+        raise ValueError(
+            f"The factors have {ratio:.1g} times the square of the noise, more than "
+            "floating-point numbers tell apart. Remove outlying values, scale the "
+            "columns (StandardScaler), or increase min_variance."
+        )
 
 
 def collect_evidence(p: FactorParameters, block: Block) -> Evidence:

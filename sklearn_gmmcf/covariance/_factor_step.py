@@ -10,9 +10,15 @@ from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance._factor_basis import change_basis, find_basis
 from sklearn_gmmcf.covariance._factor_features import learn_strengths, solve_slopes
 from sklearn_gmmcf.covariance._factor_inference import SWEEP_BYTES, FactorParameters
-from sklearn_gmmcf.covariance._family import NEGLIGIBLE, Statistics, chunks
+from sklearn_gmmcf.covariance._family import (
+    NEGLIGIBLE,
+    Statistics,
+    check_in_range,
+    chunks,
+)
 from sklearn_gmmcf.covariance._triangles import (
     diagonal_indices,
+    lift_eigenvalues,
     n_packed,
     sweep,
     unpack,
@@ -25,6 +31,10 @@ _MAX_SCALE = 100.0
 _COLUMN_STEPS = 3
 # Mean factors and slopes are improved this often in turn.
 _ROW_STEPS = 2
+# Floors under the eigenvalues of covariances of factors, which are about 1, and their
+# shares in the trace. Below these a difference of second moments is a rounding error.
+_MIN_COVARIANCE = 1e-8
+_MIN_SHARE = 1e-13
 # Largest precision of the prior in online EM, in units of the noise's precision: a
 # factor that few rows do not support would be switched off for good.
 _MAX_ONLINE_PRECISION = 1.0
@@ -209,6 +219,10 @@ def maximize_components(
     covariances += priors.mean * means[:, :, None] * means[:, None]
     covariances += priors.covariance * np.eye(r)
     covariances /= (sizes + priors.covariance)[:, None, None]
+    check_in_range(covariances)
+    traces = np.trace(covariances, axis1=1, axis2=2)
+    floors = np.maximum(_MIN_COVARIANCE, _MIN_SHARE * traces)
+    covariances = lift_eigenvalues(covariances, floors[:, None])
     scales = statistics.residuals + priors.scale
     scales /= statistics.entries + priors.scale
     # The floor holds for a component's share of the pooled noise, too: below it the

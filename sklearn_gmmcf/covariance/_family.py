@@ -446,6 +446,16 @@ def log_normal(residuals: Array, variances: Array) -> Array:
     return -0.5 * (residuals**2 / variances + np.log(2 * np.pi * variances))
 
 
+def check_in_range(*sums: Array) -> None:
+    """Refuse sums over rows that are not finite."""
+    if not all(np.isfinite(array).all() for array in sums):
+        raise ValueError(
+            "Sums over the rows left the range of floating-point numbers. Remove "
+            "outlying values, scale the columns (StandardScaler), and keep "
+            "sample_weight within a few orders of magnitude."
+        )
+
+
 def check_shape(name: str, value: Array, shape: tuple[int, ...]) -> None:
     """Refuse a parameter of another shape."""
     if value.shape != shape:

@@ -41,6 +41,7 @@ from sklearn_gmmcf.covariance._family import (
     InitResponsibilities,
     Statistics,
     UserInit,
+    check_in_range,
     check_shape,
     draw_labels,
     log_weights,
@@ -51,6 +52,7 @@ from sklearn_gmmcf.covariance._reviews import (
     review_regularization,
     review_rows,
 )
+from sklearn_gmmcf.covariance._triangles import lift_eigenvalues
 from sklearn_gmmcf.data import Block, Blocks, Columns, Observed
 
 # Strength of the prior of uncorrelated columns, in units of the prior of a common
@@ -425,6 +427,7 @@ class Full(Family[FullParameters, FullStatistics]):
         moments = statistics.moments - _outer(shifts * sizes, shifts)
         moments += _outer(sizes * (averages - means), averages - means)
         moments += kappa * _outer(means, means)
+        check_in_range(means, moments)
         return means, moments
 
     def _divide(
@@ -445,16 +448,13 @@ class Full(Family[FullParameters, FullStatistics]):
         if strength == 0 or len(sizes) == 1:
             covariances[learned] = moments / rows + ridge
             return self._floor(covariances)
-        precisions = precisions_from(
-            whiten(covariances)[1]
-        )  # a start's may be singular
-        for step in range(_COMMON_STEPS):
-            if step > 0:
-                precisions = np.linalg.inv(covariances)
-            common = np.linalg.inv(precisions.mean(axis=0))
+        for _ in range(_COMMON_STEPS):
+            precisions = _invert(covariances)
+            common = _invert(precisions.mean(axis=0, keepdims=True))
             pulled = (moments + strength * common) / (rows + strength)
             covariances[learned] = pulled + ridge
-        return self._floor(covariances)
+            covariances = self._floor(covariances)
+        return covariances
 
     def _add_uncorrelated(
         self, moments: Array, sizes: Array, variances: Array
@@ -469,11 +469,7 @@ class Full(Family[FullParameters, FullStatistics]):
         """Covariances with eigenvalues of at least min_variance."""
         covariances = _symmetric(covariances)
         if self.min_variance > 0:
-            values, vectors = np.linalg.eigh(covariances)
-            values = np.maximum(values, self.min_variance)
-            covariances = _symmetric(
-                (vectors * values[:, None]) @ np.swapaxes(vectors, 1, 2)
-            )
+            covariances = lift_eigenvalues(covariances, self.min_variance)
         return covariances
 
 
@@ -527,6 +523,11 @@ def _outer(first: Array, second: Array) -> Array:
 
 def _symmetric(matrices: Array) -> Array:
     return (matrices + np.swapaxes(matrices, 1, 2)) / 2
+
+
+def _invert(covariances: Array) -> Array:
+    """Inverses (K, d, d) of covariances, of which none may be singular."""
+    return precisions_from(whiten(covariances)[1])
 
 
 class _RowEntries:

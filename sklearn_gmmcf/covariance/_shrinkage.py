@@ -21,24 +21,47 @@ from sklearn_gmmcf._typing import Array
 _STEPS = 10
 # Entries of the pooled variance in the predictive variance of an entry.
 _PREDICTIVE_ENTRIES = 30.0
+# Units are taken to be at most so far from their geometric mean.
+_MAX_RELATIVE_UNIT = 1e40
+# More entries leave no uncertainty; the sums of larger weights might overflow.
+_MAX_ENTRIES = 1e12
+# Share of the prior's entries below which the weights of all others are nothing.
+_ROUNDING = 1e-10
 # Of a variance that is all but the prior's, rounding may leave no residual sum.
 _MIN_SHARE = 1e-3
 
 
 def shrink_variances(
-    residuals: Array, counts: Array, variances: Array, units: Array, strength: float
+    residuals: Array,
+    counts: Array,
+    variances: Array,
+    units: Array,
+    strength: float,
+    floor: float,
 ) -> Array:
-    """Variances (K, q) of residual sums and counts (K, q), from variances before."""
+    """Variances (K, q) of residual sums and counts (K, q), from variances before.
+
+    They are the best of those above the floor.
+    """
+    units = _relative(units)
     for _ in range(_STEPS):
         common = _pool_variance(variances, units) * units**2
         variances = (residuals + strength * common) / (counts + strength)
+        variances = np.maximum(variances, floor)
     return variances
 
 
 def measure_divergence(variances: Array, units: Array) -> float:
     """Sum of the divergences of the common variance from the variances."""
+    units = _relative(units)
     ratios = _pool_variance(variances, units) * units**2 / variances
     return 0.5 * float(np.sum(ratios - 1 - np.log(ratios)))
+
+
+def _relative(units: Array) -> Array:
+    """Units divided by their geometric mean, so that they can be squared."""
+    relative = units / np.exp(np.log(units).mean())
+    return np.clip(relative, 1 / _MAX_RELATIVE_UNIT, _MAX_RELATIVE_UNIT)
 
 
 def _pool_variance(variances: Array, units: Array) -> float:
@@ -75,6 +98,7 @@ def predict_variances(
         in units of a column they may exceed by far what its entries tell of others.
     """
     mean_strength = mean_strength or 1.0
+    counts, units = np.minimum(counts, _MAX_ENTRIES), _relative(units)
     freedom = counts - counts / (counts + mean_strength)
     n_entries = counts
     if variances.shape[1] == 1:
@@ -82,6 +106,8 @@ def predict_variances(
             sums.sum(axis=1, keepdims=True) for sums in (counts, freedom)
         )
         units = np.ones(1)
+    if n_entries.sum() <= _ROUNDING * variance_strength:
+        return variances * (1 + 1 / (counts + mean_strength))  # all is the prior's
     fitted = np.where(variances > min_variance, variances - reg_covar, 0.0)
     prior = variance_strength * units**2 * _pool_variance(fitted, units)
     residuals = np.maximum(fitted * (n_entries + variance_strength) - prior, 0.0)

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.covariance._family import check_in_range
 from sklearn_gmmcf.data import Block, Observed
 
 
@@ -38,6 +39,7 @@ def find_directions(
     values = np.ones(n_directions)
     for _ in range(n_passes):
         products = data.total(partial(covary, directions * scale))
+        check_in_range(products)
         basis, triangle = np.linalg.qr((products * scale)[:, known].T)
         rotation, squares, _ = np.linalg.svd(triangle)
         directions[:, known], values = (basis @ rotation).T, np.sqrt(squares)

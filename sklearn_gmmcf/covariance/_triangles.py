@@ -84,6 +84,20 @@ def _order(triangles: Array) -> int:
     return int(np.sqrt(2 * len(triangles)))
 
 
+def lift_eigenvalues(matrices: Array, floor: Array | float) -> Array:
+    """Symmetric matrices (n, q, q) with eigenvalues of at least floors (n, 1)."""
+    # With the largest variances first, rounding errors stay small beside the smallest
+    # eigenvalues, too.
+    order = np.argsort(-np.diagonal(matrices, axis1=1, axis2=2), axis=1, kind="stable")
+    descending = np.take_along_axis(matrices, order[:, :, None], axis=1)
+    descending = np.take_along_axis(descending, order[:, None], axis=2)
+    values, sorted_vectors = np.linalg.eigh(descending)
+    vectors = np.empty_like(sorted_vectors)
+    np.put_along_axis(vectors, order[:, :, None], sorted_vectors, axis=1)
+    roots = vectors * np.sqrt(np.maximum(floor - values, 0.0))[:, None]
+    return matrices + roots @ np.swapaxes(roots, 1, 2)
+
+
 class Systems:
     """The (q, q) systems of a pattern's rows, in some of their columns."""
 

@@ -15,6 +15,8 @@ from sklearn_gmmcf._typing import Array
 # freedom: five times the variance of normal entries, as entries have heavier tails and
 # columns of one unit differ a little, too.
 _SAMPLING_VARIANCE = 2.5
+# Degrees of freedom that leave nothing to chance; squares of more might overflow.
+_MAX_FREEDOM = 1e12
 # A deviation this small relative to the mean is a rounding error.
 _ROUNDING = 16 * float(np.finfo(np.float64).eps)
 
@@ -185,6 +187,7 @@ def learn_units(counts: Array, squares: Array) -> Array:
         return np.full(len(counts), np.sqrt(pooled))
     n = counts[usable] - 1
     logs = 0.5 * np.log(squares[usable] / n)
+    n = np.minimum(n, _MAX_FREEDOM)
     sampling = _SAMPLING_VARIANCE / n
     weights = 1 / sampling
     mean = np.average(logs, weights=weights)

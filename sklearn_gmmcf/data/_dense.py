@@ -140,7 +140,7 @@ class _DenseBlock(Block):
 
     @cached_property
     def squares(self) -> Matrix:
-        return Dense(self._values * self._values)
+        return Dense(np.square(self._values, dtype=self._data.squares_dtype))
 
     def centered_at(self, point: Array) -> tuple[Matrix, Matrix]:
         residuals = self._residuals(point)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from functools import reduce
+from functools import cached_property, reduce
 from itertools import pairwise
 from operator import add
 from typing import Any
@@ -19,6 +19,8 @@ from sklearn_gmmcf.data._patterns import Pattern, group_rows
 # Blocks are grouped into this many slabs and summed slab by slab, so that the order of
 # summation, and thus rounding, does not depend on n_jobs.
 _SLABS = 16
+# Variance of a column below which squares of its values lose digits in float32.
+_MIN_VARIANCE = 1e-30
 # A block is cut further where more entries of it are asked for.
 _MAX_ENTRIES = 2**18
 
@@ -89,6 +91,13 @@ class Observed(Blocks):
     def max_cancellation(self) -> float:
         """See `Block`."""
         return float(np.finfo(self.dtype).eps ** -0.5)
+
+    @cached_property
+    def squares_dtype(self) -> np.dtype[Any]:
+        """Double precision where squares would underflow in that of the data."""
+        variances = self.columns.variances
+        lost = (variances > 0) & (variances < _MIN_VARIANCE)
+        return np.dtype(np.float64) if lost.any() else self.dtype
 
     def __iter__(self) -> Iterator[Block]:
         return self.blocks()

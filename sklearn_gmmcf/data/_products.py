@@ -35,8 +35,8 @@ class Dense:
 
     def project(self, W: Array, *, in_double: bool = False) -> Array:
         array = self.array.astype(np.float64, copy=False) if in_double else self.array
-        product = W.astype(array.dtype, copy=False) @ array.T
-        return product.astype(np.float64, copy=False)
+        W, scale = _to_range(W, array.dtype)
+        return _rescale(W @ array.T, scale)
 
     def collect(self, R: Array) -> Array:
         R, scale = _to_range(R, self.array.dtype)
@@ -55,9 +55,9 @@ class Sparse:
 
     # scipy multiplies fastest by C-ordered (d, K) and (n, K); all else here is (K, n).
     def project(self, W: Array, *, in_double: bool = False) -> Array:
-        dtype = np.float64 if in_double else self.array.dtype
-        product = self.array @ np.asarray(W.T, dtype=dtype, order="C")
-        return product.T.astype(np.float64, order="C")
+        W, scale = _to_range(W, np.dtype(np.float64) if in_double else self.array.dtype)
+        product = (self.array @ np.asarray(W.T, order="C")).T
+        return np.ascontiguousarray(_rescale(product, scale))
 
     def collect(self, R: Array) -> Array:
         R, scale = _to_range(R, self.array.dtype)
@@ -95,13 +95,14 @@ def one_hot(labels: Array, n_components: int) -> Array:
     return (labels == np.arange(n_components)[:, None]).astype(np.float64)
 
 
-def _to_range(R: Array, dtype: np.dtype[Any]) -> tuple[Array, float | None]:
-    """R in this dtype, and a factor: weights of any scale must survive float32."""
+def _to_range(R: Array, dtype: np.dtype[Any]) -> tuple[Array, Array | None]:
+    """R in this dtype, and factors: numbers of any scale must survive float32."""
     if R.dtype == dtype:
         return R, None
-    scale = float(np.abs(R).max()) or 1.0
+    # Powers of two divide without rounding.
+    scale = np.exp2(np.frexp(np.abs(R).max(axis=1, keepdims=True))[1])
     return (R / scale).astype(dtype), scale
 
 
-def _rescale(product: Array, scale: float | None) -> Array:
+def _rescale(product: Array, scale: Array | None) -> Array:
     return product if scale is None else product.astype(np.float64) * scale

@@ -90,14 +90,14 @@ class SparseObserved(Observed):
         entries = slice(indptr[0], indptr[-1])
         indices, values = self.raw.indices[entries], self.raw.data[entries]
         weights = np.repeat(self.weights[rows], np.diff(indptr))
-        counts = np.bincount(indices, weights, minlength=d)
-        sums = np.bincount(indices, weights * values, minlength=d)
+        counts = _sum_by(indices, weights, d)
+        sums = _sum_by(indices, weights * values, d)
         means = np.divide(sums, counts, out=np.zeros(d), where=counts > 0)
         values = values - means[indices]
-        squares = np.bincount(indices, weights * values**2, minlength=d)
+        squares = _sum_by(indices, weights * values**2, d)
         values /= find_spreads(counts, squares)[indices]
-        cubes = np.bincount(indices, weights * values**3, minlength=d)
-        fourths = np.bincount(indices, weights * values**4, minlength=d)
+        cubes = _sum_by(indices, weights * values**3, d)
+        fourths = _sum_by(indices, weights * values**4, d)
         return ColumnTotals(counts, means, squares, cubes, fourths)
 
     def _read_columns(self, rows: slice, columns: Array) -> tuple[Array, Array]:
@@ -163,7 +163,8 @@ class _SparseBlock(Block):
 
     @cached_property
     def squares(self) -> Matrix:
-        return Sparse(self._values * self._values, *self._pattern)
+        squares = np.square(self._values, dtype=self._data.squares_dtype)
+        return Sparse(squares, *self._pattern)
 
     def _repeat(self, row_array: Array) -> Array:
         """The rows' numbers at each of their entries."""
@@ -181,8 +182,8 @@ class _SparseBlock(Block):
         indices, _, d = self._pattern
         flat_indices = self._repeat(labels.astype(np.intp) * d) + indices
         weights = self._repeat(self.weights)
-        counts = np.bincount(flat_indices, weights, minlength=n_labels * d)
-        sums = np.bincount(flat_indices, weights * self._values, minlength=n_labels * d)
+        counts = _sum_by(flat_indices, weights, n_labels * d)
+        sums = _sum_by(flat_indices, weights * self._values, n_labels * d)
         return counts.reshape(n_labels, d), sums.reshape(n_labels, d)
 
     def dense(self) -> tuple[Array, Array]:
@@ -207,7 +208,7 @@ class _SparseBlock(Block):
         owners, indices, values = self._raw_entries()
         values = values - self._data.columns.center[indices]
         terms = values * by_value[indices] + by_mask[indices]
-        return np.bincount(owners, terms, minlength=self.shape[0])
+        return _sum_by(owners, terms, self.shape[0])
 
     def missing(self) -> tuple[Array, Array]:
         missing = np.ones(self.shape)
@@ -223,6 +224,12 @@ class _SparseBlock(Block):
         covariates = self._data.columns.covariates
         completed[:, covariates] = np.nan if value is None else value
         completed[owners, indices] = values if value is None else value
+
+
+def _sum_by(labels: Array, terms: Array, n_labels: int) -> Array:
+    """Sums of the terms with each label, (n_labels,)."""
+    sums = np.bincount(labels, terms, minlength=n_labels)
+    return sums.astype(np.float64, copy=False)  # no terms are counted in integers
 
 
 def filter_entries(X: sparse.csr_array, keep: Array) -> sparse.csr_array:
