@@ -221,10 +221,10 @@ class Factor(Family[FactorParameters, FactorStatistics]):
     ) -> FactorStatistics:
         """Statistics of a block, under its own responsibilities or these."""
         p, r = parameters, parameters.n_factors
-        n_components, n_pairs = len(p.weights), n_packed(r)
+        n_components, n_pairs, n = len(p.weights), n_packed(r), len(block.weights)
         evidence = collect_evidence(p, block)
         given = None if responsibilities is None else responsibilities(block.rows)
-        n, n_features = len(block.weights), 1 + p.features.n_row_features
+        n_features = 1 + p.features.n_row_features
         log_likelihood, (sizes, entries, residuals) = 0.0, np.zeros((3, n_components))
         described = np.vstack([np.ones(n), evidence.features])
         feature_factors = np.zeros((n_components, r, n_features))
@@ -251,9 +251,7 @@ class Factor(Family[FactorParameters, FactorStatistics]):
                 for share, *factors in zip(shares, means, moments, strict=True)
             ]
             c = shares / p.scales[:, None]
-            scaled[:n_pairs, rows] = np.einsum("kn,kqn->qn", c, moments)
-            scaled[n_pairs:-2, rows] = np.einsum("kn,kqn->qn", c, means)
-            scaled[-2, rows] = c.sum(axis=0)
+            scaled[:-1, rows] = _sum_components(c, moments, means)
         return FactorStatistics(
             log_likelihood=log_likelihood,
             weight=float(block.weights.sum()),
@@ -510,6 +508,12 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         """Expected factors of the rows (n, r), arranged as in `attributes`."""
         order, signs = _arrange(parameters)
         return self._mix(parameters, block).means[order].T * signs
+
+
+def _sum_components(shares: Array, moments: Array, means: Array) -> Array:
+    """Shares (K, n) times moments, means and 1, summed over components."""
+    sums = [np.einsum("kn,kqn->qn", shares, each) for each in (moments, means)]
+    return np.vstack([*sums, shares.sum(axis=0)])
 
 
 def _sum_columns(block: Block, scaled: Array, n_pairs: int) -> dict[str, Array]:

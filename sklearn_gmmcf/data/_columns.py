@@ -164,7 +164,7 @@ def learn_columns(
 
 
 def _learn_tails(counts: Array, squares: Array, fourths: Array) -> Array:
-    """Kurtosis over that of normal entries, where it is more by four standard errors."""
+    """Kurtosis over the normal one, where it is more by four standard errors."""
     tails = np.ones(len(counts))
     usable = (counts > 0) & (squares > 0)
     n = counts[usable]
