@@ -41,12 +41,9 @@ class OneSided(Factor):
         p = super().start(*args)
         r, d = len(p.loadings) - 1, len(p.noise)
         if self.side == "rows":
-            features = replace(
-                p.features, columns=np.empty((0, d)), blind_columns=np.empty((0, d))
-            )
             return replace(
                 p,
-                features=features,
+                features=replace(p.features, columns=np.empty((0, d))),
                 column_slopes=np.empty((r + 1, 0)),
                 column_slope_precisions=np.empty(0),
             )
