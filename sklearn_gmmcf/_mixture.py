@@ -91,8 +91,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         and `recommend` leaves them out. In sparse X zeros of covariates must be stored.
         'factor' only.
 
-    column_features : array-like, sparse matrix or DataFrame of shape \
-            (n_features, n_column_features), default=None
+    column_features : {array-like, sparse matrix} of shape (n_features, n_column_features), default=None
         Features of the columns, such as the genres of an item, NaN where missing: they
         inform the columns' loadings, so that columns without observations are
         completed by them. One row for each column of X (of covariates ignored); the
