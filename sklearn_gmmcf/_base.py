@@ -317,9 +317,9 @@ class BaseObservedMixture(
         --------
         >>> import numpy as np
         >>> from sklearn_gmmcf import MaskedGaussianMixture
-        >>> X = np.array([[5, 1, 4, 2], [5, 1, np.nan, np.nan], [1, 5, 2, 4]])
+        >>> X = [[5, 1, 4, 2], [4, 1, np.nan, np.nan], [1, 5, 2, 4], [2, 4, 1, 5]]
         >>> mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
-        >>> items, values = mixture.recommend(X[[1]], n_items=1)
+        >>> items, values = mixture.recommend(X[1:2], n_items=1)
         >>> items, values
         (array([[2]]), array([[4.]]))
         """
@@ -442,11 +442,11 @@ class BaseObservedMixture(
         --------
         >>> import numpy as np
         >>> from sklearn_gmmcf import MaskedGaussianMixture
-        >>> X = np.array([[1, 2], [2, 4.1], [3, 5.9], [4, np.nan]])
+        >>> X = np.array([[1, 2], [2, 4.1], [3, 5.9], [4, 8.2], [5, np.nan]])
         >>> mixture = MaskedGaussianMixture(covariance_type="full", max_iter=1000)
         >>> draws = mixture.fit(X).sample_completions(X, 20, random_state=0)
         >>> draws.shape
-        (20, 4, 2)
+        (20, 5, 2)
 
         The mean of the second column, pooled:
 
