@@ -455,7 +455,7 @@ class BaseObservedMixture(
         >>> between = estimates.var(ddof=1)
         >>> std_error = np.sqrt(within + (1 + 1 / 20) * between)
         >>> print(f"{estimates.mean():.1f} +- {std_error:.1f}")
-        5.0 +- 1.3
+        6.1 +- 1.4
         """
         data = self._open(X)
         if not isinstance(data, Observed):
