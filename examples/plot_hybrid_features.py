@@ -4,7 +4,9 @@ Features help where ratings are few
 
 A new user has rated nothing yet, but has answered some questions. Put the answers into
 further columns of the matrix: they load on the same factors as the ratings, and allow
-recommendations from the first minute. How fast does this advantage fade?
+recommendations from the first minute. How fast does this advantage fade? (Features that
+need not be completed are better passed as covariates:
+:ref:`sphx_glr_gallery_plot_features.py`.)
 """
 
 import matplotlib.pyplot as plt
@@ -71,5 +73,5 @@ for n, *pair in zip(n_rated, alone, hybrid, strict=True):
     print(f"{n:3d} ratings: {pair[0]:.3f} alone, {pair[1]:.3f} with features")
 
 # %%
-# ``examples/hybrid_features.py`` does the same with genres and years of MovieLens, and
-# chooses the weight of the features by folds of the ratings.
+# ``docs/benchmarks/hybrid_features.py`` does the same with genres and years of
+# MovieLens, and chooses the weight of the features by folds of the ratings.

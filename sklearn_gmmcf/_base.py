@@ -318,9 +318,9 @@ class BaseObservedMixture(
         --------
         >>> import numpy as np
         >>> from sklearn_gmmcf import MaskedGaussianMixture
-        >>> X = np.array([[5, 1, 4, 2], [5, 1, np.nan, np.nan], [1, 5, 2, 4]])
+        >>> X = [[5, 1, 4, 2], [4, 1, np.nan, np.nan], [1, 5, 2, 4], [2, 4, 1, 5]]
         >>> mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
-        >>> items, values = mixture.recommend(X[[1]], n_items=1)
+        >>> items, values = mixture.recommend(X[1:2], n_items=1)
         >>> items, values
         (array([[2]]), array([[4.]]))
         """
@@ -443,11 +443,11 @@ class BaseObservedMixture(
         --------
         >>> import numpy as np
         >>> from sklearn_gmmcf import MaskedGaussianMixture
-        >>> X = np.array([[1, 2], [2, 4.1], [3, 5.9], [4, np.nan]])
+        >>> X = np.array([[1, 2], [2, 4.1], [3, 5.9], [4, 8.2], [5, np.nan]])
         >>> mixture = MaskedGaussianMixture(covariance_type="full", max_iter=1000)
         >>> draws = mixture.fit(X).sample_completions(X, 20, random_state=0)
         >>> draws.shape
-        (20, 4, 2)
+        (20, 5, 2)
 
         The mean of the second column, pooled:
 
@@ -456,7 +456,7 @@ class BaseObservedMixture(
         >>> between = estimates.var(ddof=1)
         >>> std_error = np.sqrt(within + (1 + 1 / 20) * between)
         >>> print(f"{estimates.mean():.1f} +- {std_error:.1f}")
-        5.0 +- 1.3
+        6.1 +- 1.4
         """
         data = self._open(X)
         if not isinstance(data, Observed):

@@ -91,8 +91,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         and `recommend` leaves them out. In sparse X zeros of covariates must be stored.
         'factor' only.
 
-    column_features : array-like, sparse matrix or DataFrame of shape \
-            (n_features, n_column_features), default=None
+    column_features : {array-like, sparse matrix} of shape (n_features, n_column_features), default=None
         Features of the columns, such as the genres of an item, NaN where missing: they
         inform the columns' loadings, so that columns without observations are
         completed by them. One row for each column of X (of covariates ignored); the
@@ -162,8 +161,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
         Seeds the starts and `sample`.
 
     warm_start : bool, default=False
-        Continue from the fit before, with one run. `n_components`, `covariance_type`
-        and `n_factors` must be the same.
+        Continue from the fit before, with one run. `n_components`, `covariance_type`,
+        `n_factors` and `covariates` must be the same.
 
     n_jobs : int, default=None
         Number of threads that work on blocks of rows, as in joblib: None is 1, -1 is
@@ -184,7 +183,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     means_ : ndarray of shape (n_components, n_features)
         Means. A column never observed has the mean of all observed entries; with
-        'factor', the mean of the columns' prior.
+        'factor', the mean of its prior, which `column_features` inform. Covariates have
+        the mean of their observed entries.
 
     covariances_ : ndarray
         Variances or covariance matrices; not for 'factor', where
@@ -204,27 +204,29 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     components_ : ndarray of shape (n_factors, n_features)
         Loadings w of the columns on the factors ('factor' only, as the next six; see
-        Notes). The first factor is the row's offset; the others are sorted by the size
-        of their loadings, and the largest loading of each is positive, both in units
-        of the columns.
+        Notes), 0 for covariates. The first factor is the row's offset; the others are
+        sorted by the size of their loadings, and the largest loading of each is
+        positive, both in units of the columns.
 
     intercept_ : ndarray of shape (n_features,)
         Intercepts :math:`a_0` of the columns.
 
     noise_variance_ : ndarray of shape (n_features,)
-        Noise variances :math:`\psi` of the columns.
+        Noise variances :math:`\psi` of the columns; for covariates the variances of
+        their observed entries.
 
     noise_scale_ : ndarray of shape (n_components,)
         Scales s of the noise of the components.
 
     factor_means_ : ndarray of shape (n_components, n_factors)
-        Mean factors :math:`\nu` of the components.
+        Mean factors :math:`\nu` of the components, for rows of average features.
 
     factor_covariances_ : ndarray of shape (n_components, n_factors, n_factors)
-        Covariances :math:`\Lambda` of the factors within the components.
+        Covariances :math:`\Lambda` of the factors within the components, given the
+        features of the row.
 
     factor_precision_ : ndarray of shape (n_factors,)
-        Prior precisions :math:`\alpha` of the loadings.
+        Prior precisions :math:`\alpha` of the loadings, in units of the columns.
 
     converged_ : bool
         Whether the best run reached `tol`.
@@ -279,17 +281,44 @@ class MaskedGaussianMixture(BaseObservedMixture):
     2010), and a posterior whose variance counts in all predictions: an item that was
     rated twice is shrunk, not fitted. The standard deviation of a completed entry
     combines the uncertainty of the row's factors, the uncertainty of the column's
-    loadings, and the noise of a single entry. Further priors are fixed: the noise of a
-    column is pulled to the noise of all columns by 10 entries, the noise scale of a
-    type to 1 by 50 entries, its mean factors to 0 by 5 rows and their covariance to 1
-    by 20 rows, its weight by one row. With one component :math:`\nu = 0, \Lambda = I, s = 1`.
+    loadings, and the noise of a single entry. Each column is measured in its own unit,
+    so that a column in other units changes nothing but itself.
+
+    Further priors have fixed strengths. The noise of a column is pulled to the noise of
+    all columns by a thirtieth as many entries as there are columns (10 to 30), the
+    noise scale of a type to 1 by 50 entries, its mean factors to 0 by 5 rows, their
+    covariance to 1 by as many rows as there are columns (20 to 100), and its weight to
+    1 / K by one row. With one component :math:`\nu = 0, \Lambda = I, s = 1`.
+    :class:`~sklearn_gmmcf.covariance.Priors` holds these strengths.
 
     EM maximizes an evidence lower bound; `score_samples` is the bound of a row,
     somewhat lower than its log-density. So compare 'factor' with other families by the
     error of hidden entries, not by `score` or `bic`. The noise variance of a column is
-    at least 1e-6 times the variance of the data (3e-4 in single precision), and the
-    scale of a type's noise from 0.01 to 100, and not below that floor for a column of
-    usual noise: without bounds, a type could leave the others no noise at all.
+    at least 1e-6 times the variance of the data (3e-4 in single precision), and more in
+    columns of heavy tails, such as nearly constant ones: factors that explained their
+    rare values exactly would extrapolate. The scale of a type's noise is from 0.01 to
+    100, and not below that floor for a column of usual noise: without bounds, a type
+    could leave the others no noise at all.
+
+    **What is known of rows and columns.** With 'factor' the prior means of a row's
+    factors and of a column's loadings :math:`a_j = (w_j, a_{j0})` are linear in
+    features of the row and of the column,
+
+    .. math::
+        z_i | k \sim N(\nu_k + B f_i, \Lambda_k), \quad
+        a_j \sim N(m + C g_j, \mathrm{diag}(1 / \alpha))
+
+    with slopes B and C whose priors are learned. Features are where row and column
+    lie in the space of the mask, that is, which entries they show (`mask_rank` leading
+    directions of it), the logarithm of the number of their observed entries, and the
+    `covariates` of the row and the `column_features`. All are standardized; missing
+    ones count as their mean. The directions of the mask are found before the first
+    pass, from the data of `fit` or the first batch of `partial_fit`, and stay; the
+    features of new rows follow from the entries that these show. Where rows choose
+    what they show, as users choose what they rate, that tells much about both; where
+    entries are missing completely at random, the slopes shrink towards 0. A row
+    without observed entries is completed by its covariates, and a column without any by
+    its column features. Without missing entries the mask has no features.
 
     **Few rows.** With `covariance_precision_prior` :math:`\lambda`, EM maximizes the
     objective less
@@ -299,10 +328,16 @@ class MaskedGaussianMixture(BaseObservedMixture):
         + \tfrac{\lambda}{100} \, KL(N(0, D) | N(0, \Sigma_k)) \right]
 
     in the covariances and in S, the covariance matrix that all components share; D are
-    the variances of the columns. ('tied': the second term, once.) So a component of
-    few rows borrows its correlations from the others, and a few components too many do
-    little harm. Terms that do not depend on the parameters are left out of
-    `lower_bound_`.
+    the variances of the columns. ('tied': the second term, once. 'spherical' and
+    'diag': the first term for each variance, with a common variance in units of the
+    columns.) So a component of few rows borrows its correlations from the others, and a
+    few components too many do little harm. Terms that do not depend on the parameters
+    are left out of `lower_bound_`.
+
+    With 'spherical' and 'diag' a column of few entries has an uncertain mean and
+    variance in each component. Completions, `score_entries` and draws allow for both:
+    they use the posterior predictive variance, which rests on 30 entries of the
+    variance of its column beside its own, and these on 30 entries of all columns.
 
     On few rows maximum likelihood underestimates its uncertainty, the more so the more
     parameters a covariance type has: `docs/benchmarks/full_covariances.py` shows 90 %
@@ -612,8 +647,9 @@ class MaskedGaussianMixture(BaseObservedMixture):
         Sums are about the center of each column, which stays where the first batch that
         shows the column put it; there `mean_precision_prior` pulls means.
 
-        The first batch decides which components online EM can find. Let it be large, or
-        `n_init` be more than one. With 'factor' few rows would switch factors off for
+        The first batch decides which components online EM can find, and with 'factor'
+        the directions of the mask. Let it be large, or `n_init` be more than one
+        ('factor' has one start). With 'factor' few rows would switch factors off for
         good, so without `fit` none is: the prior precision of the loadings is at most
         the precision of the noise.
 

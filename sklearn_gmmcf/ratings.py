@@ -149,7 +149,7 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
     >>> predicted, std = mixture.complete(X, entries=(rows, columns), return_std=True)
     >>> encoder.decode(users[rows], columns, predicted, std).round(1)
       user    item  rating  std
-    0  bob  Brazil     4.0  1.2
+    0  bob  Brazil     4.0  1.9
 
     A new user:
 

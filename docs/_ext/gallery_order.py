@@ -8,6 +8,7 @@ ORDER = [
     "plot_course.py",
     "plot_recommend.py",
     "plot_choose_k.py",
+    "plot_features.py",
     "plot_hybrid_features.py",
     "plot_impute_table.py",
     "plot_multiple_imputation.py",

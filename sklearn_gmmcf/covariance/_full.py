@@ -111,7 +111,7 @@ class Full(Family[FullParameters, FullStatistics]):
     >>> import numpy as np
     >>> from sklearn_gmmcf import MaskedGaussianMixture
     >>> from sklearn_gmmcf.covariance import Full
-    >>> X = np.array([[1, 2], [2, 4.1], [3, 5.9], [4, np.nan]])
+    >>> X = np.array([[1, 2], [2, 4.1], [3, 5.9], [4, 8.2], [5, np.nan]])
     >>> mixture = MaskedGaussianMixture(covariance_type=Full(reg_covar=0.1))
     >>> mixture.fit(X).covariances_.shape
     (1, 2, 2)

@@ -92,7 +92,7 @@ def cross_validate_entries(
     >>> mixture = MaskedGaussianMixture(4, random_state=0)
     >>> scores = cross_validate_entries(mixture, X, scoring=["rmse", "mae"])
     >>> print((-scores["test_rmse"]).round(2))
-    [0.49 0.54 0.5  0.51 0.5 ]
+    [0.49 0.5  0.5  0.51 0.5 ]
     """
     missing_values = get_missing_values(get_steps(estimator))
     covariates = get_covariates(get_steps(estimator), X)
