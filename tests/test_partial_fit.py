@@ -182,9 +182,7 @@ def test_factor_batch_equals_a_plain_loop():
     )
     found = from_library(mixture.partial_fit(batch)._model.parameters)
     for name, value in vars(expected).items():
-        np.testing.assert_allclose(
-            getattr(found, name), value, atol=1e-9, err_msg=name
-        )
+        np.testing.assert_allclose(getattr(found, name), value, atol=1e-9, err_msg=name)
 
 
 def test_batch_after_a_pass_that_backtracked():

@@ -87,7 +87,8 @@ def learn_features(data: Observed, mask_rank: int | str) -> Features:
     columns = data.columns
     n_known = int(columns.known.sum())
     rank = _MAX_DIRECTIONS if mask_rank == "auto" else int(mask_rank)
-    rank = min(rank, n_known - 1, data.shape[0] // 4)
+    # Weights count as repetition.
+    rank = min(rank, n_known - 1, int(data.weights.sum()) // 4)
     of_mask, of_columns = _no_mask_features(len(columns.known)), []
     if rank >= 1:
         counts = data.total(lambda block: block.mask.collect(block.weights[None]))[0]
@@ -125,8 +126,7 @@ def _regress(features: Array, weights: Array, n: int) -> tuple[Array, Array, Arr
     gaps = features - means[:, None]
     covariance = (gaps * weights) @ gaps.T / weights.sum()
     # As if that many cases more had shown no correlation.
-    n_cases = weights.sum() ** 2 / (weights @ weights)
-    ridge = _REGRESSION_PRIOR / n_cases * np.eye(len(features) - n)
+    ridge = _REGRESSION_PRIOR / weights.sum() * np.eye(len(features) - n)
     slopes = np.linalg.solve(covariance[n:, n:] + ridge, covariance[n:, :n]).T
     return covariance, means, slopes
 
