@@ -429,6 +429,25 @@ class TestInert:
         assert errors[0] < 1.01 * errors[1]
 
 
+@pytest.mark.parametrize("level", [10, 100, 1000, -1000])
+@COMPONENTS
+def test_a_rare_column_far_from_the_others(n_components, level):
+    """Its level is not taken for a trait of the few rows that observe it."""
+    rng = np.random.default_rng(0)
+    factors, weights = rng.standard_normal((240, 2)), rng.standard_normal((2, 6))
+    truth = factors @ weights + 0.5 * rng.standard_normal((240, 6))
+    X = np.where(rng.random(truth.shape) < 0.3, np.nan, truth)
+    X[rng.random(240) < 0.95, 5] = np.nan
+    assert 5 <= (~np.isnan(X[:, 5])).sum() <= 20
+    hidden = np.isnan(X[:, 5])
+    errors = []
+    for shift in (0, level):
+        Y = X + shift * (np.arange(6) == 5)
+        completed = factor(n_components).fit_transform(Y)[hidden, 5] - shift
+        errors.append(np.sqrt(np.mean((completed - truth[hidden, 5]) ** 2)))
+    assert errors[1] < 1.25 * errors[0]
+
+
 class TestNumberOfParameters:
     def test_counts_the_slopes_that_the_prior_leaves_free(self):
         X, options = described(60)

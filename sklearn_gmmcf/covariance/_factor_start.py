@@ -78,7 +78,12 @@ def start_loadings(
         loadings[1 : 1 + len(scales)] = scales[:, None] * directions
     prior_mean = np.zeros(r + 1)
     prior_mean[0] = unit
-    prior_mean[-1] = (columns.center / units)[known].mean()
+    levels = (columns.center / units)[known]
+    prior_mean[-1] = levels.mean()
+    prior_precision = np.full(r + 1, _PRECISION / variance)
+    # Columns may lie farther from each other than their entries do.
+    gaps = np.average((levels - prior_mean[-1]) ** 2, weights=counts[known])
+    prior_precision[-1] = _PRECISION / max(variance, gaps)
     spreads = np.zeros((n_packed(r + 1), len(known)))
     spread = _SPREAD / _PRECISION * variance * units**2
     spreads[diagonal_indices(r + 1)] = spread
@@ -98,7 +103,7 @@ def start_loadings(
         factor_means=np.zeros((1, r)),
         covariances=np.eye(r)[None],
         prior_mean=prior_mean,
-        prior_precision=np.full(r + 1, _PRECISION / variance),
+        prior_precision=prior_precision,
         entry_gap=0.0,
         columns=columns,
         floor=floor,
