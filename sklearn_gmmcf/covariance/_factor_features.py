@@ -38,6 +38,8 @@ _PASSES = 6
 _MAX_DIRECTIONS = 60
 # A feature that varies by less than this, relative to its size, is constant.
 _MIN_SCALE = 1e-8
+# Bound on the mask's features of rows, in standard deviations.
+_MAX_FEATURE = 4.0
 # Rows or columns by which features of the mask are pulled to their means, where these
 # are predicted by other features.
 _REGRESSION_PRIOR = 10.0
@@ -64,15 +66,21 @@ class Features:
     def n_row_features(self) -> int:
         return len(self.row_covariance)
 
+    def describe_mask(self, projections: Array, counts: Array) -> Array:
+        """The mask's features of rows before they are scaled, (q + 1, n)."""
+        damped = projections / np.sqrt(counts + _ROW_DAMPING)
+        return np.vstack([damped, np.log1p(counts)])
+
     def describe_rows(self, projections: Array, block: Block) -> Array:
         """Features (Q, n) of rows, from products of the mask with W (q, n)."""
         if not len(self.centers):
             return block.covariates
         counts = block.counts
-        raw = np.vstack(
-            [projections / np.sqrt(counts + _ROW_DAMPING), np.log1p(counts)]
-        )
+        raw = self.describe_mask(projections, counts)
         features = (raw - self.centers[:, None]) * self.factors[:, None]
+        # Rows unlike the fitted ones, such as new rows that miss more, do not go beyond
+        # what these have taught.
+        np.clip(features, -_MAX_FEATURE, _MAX_FEATURE, out=features)
         empty = counts == 0
         features[:, empty] = self.row_regression @ block.covariates[:, empty]
         return np.vstack([features, block.covariates])
@@ -86,7 +94,8 @@ def learn_features(data: Observed, mask_rank: int | str) -> Features:
     columns = data.columns
     n_known = int(columns.known.sum())
     rank = _MAX_DIRECTIONS if mask_rank == "auto" else int(mask_rank)
-    rank = min(rank, n_known - 1, data.shape[0] // 4)
+    # Weights count as repetition.
+    rank = min(rank, n_known - 1, int(data.weights.sum()) // 4)
     of_mask, of_columns = _no_mask_features(len(columns.known)), []
     if rank >= 1:
         counts = data.total(lambda block: block.mask.collect(block.weights[None]))[0]
@@ -103,7 +112,8 @@ def learn_features(data: Observed, mask_rank: int | str) -> Features:
         together, n_mask = together[n_mask:], 0
         of_mask = _no_mask_features(len(columns.known))
     # The mask of a column without observations is predicted by its known features.
-    _, _, slopes = _regress(together, columns.known.astype(np.float64), n_mask)
+    described = np.vstack([np.ones(len(columns.known)), together])
+    slopes = _regress((described * columns.known) @ described.T, n_mask)[1]
     unknown = columns.modeled & ~columns.known
     together[:n_mask, unknown] = slopes @ together[n_mask:, unknown]
     features = replace(
@@ -111,21 +121,23 @@ def learn_features(data: Observed, mask_rank: int | str) -> Features:
         row_regression=np.zeros((n_mask, len(columns.covariates))),
         columns=together,
     )
-    described = np.hstack(list(data.map(partial(_describe_rows, features))))
-    covariance, _, slopes = _regress(described[1:], described[0], n_mask)
+    moments = data.total(partial(_sum_moments, features))
+    covariance, slopes = _regress(moments, n_mask)
     return replace(features, row_regression=slopes, row_covariance=covariance)
 
 
-def _regress(features: Array, weights: Array, n: int) -> tuple[Array, Array, Array]:
-    """Covariance and means of features, and slopes of the first n on the others."""
-    means = features @ weights / weights.sum()
-    gaps = features - means[:, None]
-    covariance = (gaps * weights) @ gaps.T / weights.sum()
+def _regress(moments: Array, n: int) -> tuple[Array, Array]:
+    """Covariance of features, and slopes of the first n of them on the others.
+
+    From the sums of the products of [1; features], which have mean 0.
+    """
+    size = moments[0, 0]
+    means = moments[0, 1:] / size
+    covariance = moments[1:, 1:] / size - np.outer(means, means)
     # As if that many cases more had shown no correlation.
-    n_cases = weights.sum() ** 2 / (weights @ weights)
-    ridge = _REGRESSION_PRIOR / n_cases * np.eye(len(features) - n)
+    ridge = _REGRESSION_PRIOR / size * np.eye(len(means) - n)
     slopes = np.linalg.solve(covariance[n:, n:] + ridge, covariance[n:, :n]).T
-    return covariance, means, slopes
+    return covariance, slopes
 
 
 def _learn_directions(data: Observed, rank: int, counts: Array) -> Features:
@@ -140,11 +152,10 @@ def _learn_directions(data: Observed, rank: int, counts: Array) -> Features:
         factors=np.ones(q + 1),
         row_regression=np.zeros((q + 1, len(data.columns.covariates))),
     )
-    described = np.hstack(list(data.map(partial(_describe_rows, raw))))
-    weights, features = described[0] / described[0].sum(), described[1 : q + 2]
-    centers = features @ weights
-    scales = np.sqrt((features - centers[:, None]) ** 2 @ weights)
-    factors = _reciprocals(scales, np.sqrt(features**2 @ weights))
+    sums = data.total(partial(_sum_powers, raw, np.zeros(q + 1)))
+    centers = sums[1] / sums[0]
+    squares = data.total(partial(_sum_powers, raw, centers))[2] / sums[0]
+    factors = _reciprocals(np.sqrt(squares), np.sqrt(sums[2] / sums[0]))
     return replace(raw, centers=centers, factors=factors)
 
 
@@ -165,6 +176,8 @@ def _standardize(features: Array, known: Array, described: Array) -> Array:
 
     They are 0 where missing, and in columns that are not described.
     """
+    largest = np.nanmax(np.abs(features), axis=1, keepdims=True, initial=0.0)
+    features = features / np.where(largest > 0, largest, 1.0)  # squares in range
     present = known & ~np.isnan(features)
     n = np.maximum(present.sum(axis=1, keepdims=True), 1)
     gaps = np.where(present, features, 0.0)
@@ -185,15 +198,32 @@ def _reciprocals(scales: Array, sizes: Array) -> Array:
 
 def _covary_mask(W: Array, block: Block) -> Array:
     """Products of directions (q, d) with the damped mask and back."""
-    U = block.mask.project(W) * (block.weights / (block.counts + _ROW_DAMPING))
+    U = block.mask.project(W, in_double=True) * (
+        block.weights / (block.counts + _ROW_DAMPING)
+    )
     return block.mask.collect(U)
 
 
-def _describe_rows(features: Features, block: Block) -> Array:
-    """Features of rows, below their weights; rows without entries have none."""
-    projections = block.mask.project(features.directions)
-    described = features.describe_rows(projections, block)
-    return np.vstack([block.weights * (block.counts > 0), described])
+def _sum_powers(features: Features, centers: Array, block: Block) -> Array:
+    """Weights, sums and squares of the mask's features of rows, (3, q + 1)."""
+    weights = block.weights * (block.counts > 0)
+    gaps = features.describe_mask(_project_mask(features, block), block.counts)
+    gaps -= centers[:, None]
+    return np.stack(
+        [np.full(len(gaps), weights.sum()), gaps @ weights, gaps**2 @ weights]
+    )
+
+
+def _sum_moments(features: Features, block: Block) -> Array:
+    """Sums of the products of [1; f] over rows with entries, (Q + 1, Q + 1)."""
+    described = features.describe_rows(_project_mask(features, block), block)
+    extended = np.vstack([np.ones(len(block.weights)), described])
+    return (extended * (block.weights * (block.counts > 0))) @ extended.T
+
+
+def _project_mask(features: Features, block: Block) -> Array:
+    # What rounding tells apart would be scaled to variance 1.
+    return block.mask.project(features.directions, in_double=True)
 
 
 def solve_slopes(

@@ -44,10 +44,21 @@ from sklearn_gmmcf.covariance._triangles import (
 )
 from sklearn_gmmcf.data import Block, Columns
 
+# Lower bound on noise variances, relative to the unit of the column, for each unit of
+# excess kurtosis over 3, and at most: factors that explained the rare values of a nearly
+# constant column exactly would extrapolate in the row's other columns.
+_TAIL_NOISE, _MAX_TAIL_NOISE = 0.02, 0.05
 # Systems that are swept together should stay in the cache.
 SWEEP_BYTES = 2**22
 # Precision of the noise in units of the factors' precision, where digits end.
 _MAX_RATIO = 1 / float(np.finfo(np.float64).eps)
+
+
+def find_floor(columns: Columns, min_noise: float, min_variance: float) -> Array:
+    """Floor under the noise of each column, (d,)."""
+    tails = np.minimum(_TAIL_NOISE * (columns.tails - 1), _MAX_TAIL_NOISE)
+    relative = np.maximum(min_noise, tails)
+    return np.maximum(min_variance, relative * columns.wide_units**2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +76,8 @@ class FactorParameters:
     prior_mean: Array  # (r + 1,), of loadings in units of their columns, not centered
     prior_precision: Array  # (r + 1,), of loadings in units of their columns
     columns: Columns
-    floor: Array  # (d,), under the noise
+    min_variance: float  # floor under the noise, in squared units of the data
+    min_noise: float  # the same, in squared units of the columns
     features: Features
     row_slopes: Array  # (r, Q), b
     row_slope_variances: Array  # (r, Q), v
@@ -74,6 +86,11 @@ class FactorParameters:
     column_slope_precisions: Array  # (Q,), lambda, relative to prior_precision
     # Scales before the last step, to which `backtrack` returns.
     previous_scales: Array | None = None
+
+    @cached_property
+    def floor(self) -> Array:
+        """Floor under the noise of each column, (d,)."""
+        return find_floor(self.columns, self.min_noise, self.min_variance)
 
     @property
     def n_factors(self) -> int:

@@ -12,6 +12,7 @@ from sklearn_gmmcf.covariance._factor_inference import (
     FactorParameters,
     collect_evidence,
     expected_residuals,
+    find_floor,
     infer,
     swept_together,
 )
@@ -19,16 +20,12 @@ from sklearn_gmmcf.covariance._factor_step import Priors
 from sklearn_gmmcf.covariance._family import NEGLIGIBLE
 from sklearn_gmmcf.covariance._subspace import find_directions
 from sklearn_gmmcf.covariance._triangles import diagonal_indices, n_packed
-from sklearn_gmmcf.data import Block, Columns, Observed, observe
+from sklearn_gmmcf.data import Block, Observed, observe
 
 # Lower bound on noise variances, relative to the unit of the column, by the dtype of X.
 # Without it the likelihood is unbounded: a column may be fitted exactly, and a
 # component's noise may grow to absorb the rest.
 MIN_NOISE = {"d": 1e-6, "f": 3e-4}
-# The same for columns with heavy tails, for each unit of excess kurtosis over 3, and at
-# most: factors that explained the rare values of a nearly constant column exactly would
-# extrapolate in the row's other columns.
-_TAIL_NOISE, _MAX_TAIL_NOISE = 0.02, 0.05
 # Subspace iterations, and the entries by which rows and columns are damped.
 _PASSES = 5
 _DAMPING = 5.0
@@ -66,13 +63,18 @@ def start_loadings(
         loadings[1 : 1 + len(directions)] = directions
     prior_mean = np.zeros(r + 1)
     prior_mean[0] = unit
-    prior_mean[-1] = (columns.center / units)[known].mean()
+    levels = (columns.center / units)[known]
+    prior_mean[-1] = levels.mean()
+    prior_precision = np.full(r + 1, _PRECISION / variance)
+    # Columns may lie farther from each other than their entries do.
+    gaps = np.average((levels - prior_mean[-1]) ** 2, weights=counts[known])
+    prior_precision[-1] = _PRECISION / max(variance, gaps)
     spreads = np.zeros((n_packed(r + 1), len(known)))
     spread = _SPREAD / _PRECISION * variance * units**2
     spreads[diagonal_indices(r + 1)] = spread
     noise = 0.5 * (squares + priors.noise * variance)
     noise /= np.maximum(counts + priors.noise, NEGLIGIBLE)
-    floor = _find_floor(columns, smallest, min_variance)
+    floor = _check_range(find_floor(columns, smallest, min_variance), units)
     return FactorParameters(
         weights=np.ones(1),
         loadings=loadings * units,
@@ -83,9 +85,10 @@ def start_loadings(
         factor_means=np.zeros((1, r)),
         covariances=np.eye(r)[None],
         prior_mean=prior_mean,
-        prior_precision=np.full(r + 1, _PRECISION / variance),
+        prior_precision=prior_precision,
         columns=columns,
-        floor=floor,
+        min_variance=min_variance,
+        min_noise=smallest,
         features=features,
         row_slopes=np.zeros((r, n_features)),
         row_slope_variances=np.full((r, n_features), _SPREAD),
@@ -102,14 +105,6 @@ def _check_variance(variance: float) -> float:
         "The noise variance of every column is zero: no column varies. "
         "Increase min_variance, or choose another covariance_type."
     )
-
-
-def _find_floor(columns: Columns, smallest: float, min_variance: float) -> Array:
-    """Floor under the noise of each column, (d,)."""
-    tails = np.minimum(_TAIL_NOISE * (columns.tails - 1), _MAX_TAIL_NOISE)
-    units = columns.wide_units
-    floor = np.maximum(min_variance, np.maximum(smallest, tails) * units**2)
-    return _check_range(floor, units)
 
 
 def _find_loadings(
