@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from functools import partial, wraps
 from numbers import Integral, Real
 from typing import Any, TypeVar
@@ -34,7 +35,7 @@ from sklearn_gmmcf._warnings import UnobservedColumnsWarning, warn_user
 from sklearn_gmmcf.covariance import Family
 from sklearn_gmmcf.covariance._reviews import Review
 from sklearn_gmmcf.data import Blocks, Columns, Observed, RowArray
-from sklearn_gmmcf.data._column_features import find_columns
+from sklearn_gmmcf.data._column_features import check_column_features, find_columns
 from sklearn_gmmcf.data._dask import to_memory
 
 
@@ -266,9 +267,11 @@ class BaseObservedMixture(
         if entries is None:
             results = model.complete_all(data, return_std)
         else:
+            rows, columns = check_entries(entries, data.shape)
+            self._check_modeled(columns)
             results = data.at_entries(
                 partial(model.complete_entries, return_std),
-                check_entries(entries, data.shape),
+                (rows, columns),
                 *([data.dtype] * (1 + return_std)),
             )
         return results if return_std else results[0]
@@ -469,6 +472,7 @@ class BaseObservedMixture(
         if entries is None:
             return self._model.draw(data, n_completions, rng)
         rows, columns = check_entries(entries, data.shape)
+        self._check_modeled(columns)
         return self._model.draw_entries(data, rows, columns, n_completions, rng)
 
     def sample(self, n_samples: int = 1) -> tuple[Array, Array]:
@@ -570,10 +574,13 @@ class BaseObservedMixture(
             )
         unknown = np.flatnonzero(~data.columns.known & data.columns.modeled)
         if unknown.size:
+            filling = family.unknown_columns
+            if data.columns.features is not None:
+                filling = "what their column_features predict"
             warn_user(
                 UnobservedColumnsWarning(
                     f"{unknown.size} column(s) without an observed entry are filled "
-                    f"with {family.unknown_columns}: {self._list_columns(unknown)}."
+                    f"with {filling}: {self._list_columns(unknown)}."
                 )
             )
         return data
@@ -628,22 +635,38 @@ class BaseObservedMixture(
                 f"{purpose} continues a fit with another covariance_type than "
                 f"{self.covariance_type!r}. Set it back, or {way_out}."
             )
-        covariates = getattr(self, "covariates", None)
+        for name in ("n_factors", "mask_rank"):
+            value, fitted = (
+                getattr(each, name, None) for each in (family, self._model.family)
+            )
+            if value != fitted:
+                raise ValueError(
+                    f"{purpose} continues a fit with {name}={fitted!r}, but {name} is "
+                    f"{value!r} now. Set it back, or {way_out}."
+                )
+        for name, same in self._compare_columns().items():
+            if not same:
+                raise ValueError(
+                    f"{purpose} continues a fit with other {name}. Set them back, or "
+                    f"{way_out}."
+                )
+
+    def _compare_columns(self) -> dict[str, bool]:
+        """Whether the user says of the columns as in the fit, by parameter."""
+        said, columns = self._describe_columns(), self._model.columns
         names = getattr(self, "feature_names_in_", None)
-        chosen = find_columns(covariates, names, self.n_features_in_)
-        if not np.array_equal(chosen, self._model.columns.covariates):
-            raise ValueError(
-                f"{purpose} continues a fit with other covariates than {covariates!r}. "
-                f"Set them back, or {way_out}."
-            )
-        n_factors, fitted = (
-            getattr(each, "n_factors", None) for each in (family, self._model.family)
+        covariates = find_columns(said.get("covariates"), names, self.n_features_in_)
+        features = check_column_features(
+            said.get("column_features"), names, self.n_features_in_
         )
-        if n_factors != fitted:
-            raise ValueError(
-                f"{purpose} continues a fit with n_factors={fitted}, but n_factors is "
-                f"{n_factors} now. Set it back, or {way_out}."
-            )
+        if features is None or columns.features is None:
+            same = features is columns.features
+        else:
+            same = np.array_equal(features, columns.features, equal_nan=True)
+        return {
+            "covariates": np.array_equal(covariates, columns.covariates),
+            "column_features": same,
+        }
 
     def _warn_of(self, reviews: Review) -> None:
         """Warn of what the data cannot tell, and of which columns."""
@@ -659,10 +682,8 @@ class BaseObservedMixture(
             setattr(self, name, value)
 
     def _check_finite(self, model: Model, objective: float) -> None:
-        arrays = [
-            v for v in vars(model.parameters).values() if isinstance(v, np.ndarray)
-        ]
-        if np.isfinite(objective) and all(np.isfinite(array).all() for array in arrays):
+        numbers = [np.asarray(objective), *_list_arrays(model.parameters)]
+        if all(np.isfinite(each).all() for each in numbers):
             return
         units = model.columns.units[model.columns.known]
         raise ValueError(
@@ -671,6 +692,17 @@ class BaseObservedMixture(
             "them (StandardScaler), and keep sample_weight within a few orders of "
             "magnitude."
         )
+
+
+def _list_arrays(parameters: Any) -> list[Array]:
+    """The arrays of parameters, and of those that they hold; columns aside."""
+    arrays = []
+    for value in vars(parameters).values():
+        if isinstance(value, np.ndarray):
+            arrays.append(value)
+        elif is_dataclass(value) and not isinstance(value, Columns):
+            arrays += _list_arrays(value)
+    return arrays
 
 
 Fit = TypeVar("Fit", bound=Callable[..., Any])

@@ -396,7 +396,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
             Interval(Integral, 0, None, closed="left"),
             StrOptions({"auto"}),
         ],
-        "covariates": ["array-like", None],
+        "covariates": ["array-like", str, Integral, None],
         "column_features": ["array-like", "sparse matrix", None],
         "missing_values": [Interval(Real, None, None, closed="neither"), "nan"],
         "tol": [Interval(Real, 0.0, None, closed="left")],
@@ -552,11 +552,11 @@ class MaskedGaussianMixture(BaseObservedMixture):
         if best.converged or not 0 < self.max_iter == best.n_iter:
             return
         warn_user(
-            f"EM did not converge in max_iter={self.max_iter} iterations: its last "
-            f"step changed the objective by {_last_change(best):.3g} per row, with "
-            f"tol={self.tol:g}. Increase max_iter; if that change is too small to "
-            "matter, increase tol; if components compete for the same rows, "
-            "decrease n_components or try other starts (n_init, init_params).",
+            f"EM did not converge in max_iter={self.max_iter} iterations"
+            f"{_describe_change(best)} (tol={self.tol:g}). Increase max_iter; if the "
+            "objective changes too little to matter, increase tol; if components "
+            "compete for the same rows, decrease n_components or try other starts "
+            "(n_init, init_params).",
             ConvergenceWarning,
         )
 
@@ -831,7 +831,10 @@ class MaskedGaussianMixture(BaseObservedMixture):
         return init
 
 
-def _last_change(run: EMResult) -> float:
-    """Change of the objective by the last step of a run."""
+def _describe_change(run: EMResult) -> str:
+    """The change of the objective by the last step of a run, for a message."""
     bounds = run.lower_bounds
-    return bounds[-1] - bounds[-2] if len(bounds) > 1 else np.inf
+    if len(bounds) < 2:
+        return ""
+    change = bounds[-1] - bounds[-2]
+    return f": its last step changed the objective by {change:.3g} per row"

@@ -45,8 +45,8 @@ from sklearn_gmmcf.covariance._triangles import (
 from sklearn_gmmcf.data import Block, Columns
 
 # Lower bound on noise variances, relative to the unit of the column, for each unit of
-# excess kurtosis over 3, and at most: factors that explained the rare values of a nearly
-# constant column exactly would extrapolate in the row's other columns.
+# excess kurtosis over 3, and at most: factors that explained the rare values of a
+# nearly constant column exactly would extrapolate in the row's other columns.
 _TAIL_NOISE, _MAX_TAIL_NOISE = 0.02, 0.05
 # Systems that are swept together should stay in the cache.
 SWEEP_BYTES = 2**22

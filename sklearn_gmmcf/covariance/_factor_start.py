@@ -58,17 +58,9 @@ def start_loadings(
     unit = np.sqrt(max(offset_square, smallest))
     loadings = np.zeros((r + 1, len(known)))
     loadings[0] = unit
-    if r > 1:
-        directions = _find_loadings(data, counts, variance, r - 1)
-        loadings[1 : 1 + len(directions)] = directions
-    prior_mean = np.zeros(r + 1)
+    _fill_directions(loadings[1:-1], data, counts, variance)
+    prior_mean, prior_precision = _start_prior(columns, counts, variance, r)
     prior_mean[0] = unit
-    levels = (columns.center / units)[known]
-    prior_mean[-1] = levels.mean()
-    prior_precision = np.full(r + 1, _PRECISION / variance)
-    # Columns may lie farther from each other than their entries do.
-    gaps = np.average((levels - prior_mean[-1]) ** 2, weights=counts[known])
-    prior_precision[-1] = _PRECISION / max(variance, gaps)
     spreads = np.zeros((n_packed(r + 1), len(known)))
     spread = _SPREAD / _PRECISION * variance * units**2
     spreads[diagonal_indices(r + 1)] = spread
@@ -107,11 +99,27 @@ def _check_variance(variance: float) -> float:
     )
 
 
-def _find_loadings(
-    data: Observed, counts: Array, variance: float, n_directions: int
-) -> Array:
-    """Loadings on at most so many factors, which explain an eighth of the variance."""
-    n_directions = min(n_directions, int(data.columns.known.sum()))
+def _start_prior(
+    columns: Columns, counts: Array, variance: float, r: int
+) -> tuple[Array, Array]:
+    """Means and precisions (r + 1,) of the prior of the loadings."""
+    levels = (columns.center / columns.wide_units)[columns.known]
+    mean = np.zeros(r + 1)
+    mean[-1] = levels.mean()
+    precision = np.full(r + 1, _PRECISION / variance)
+    # Columns may lie farther from each other than their entries do.
+    gaps = np.average((levels - mean[-1]) ** 2, weights=counts[columns.known])
+    precision[-1] = _PRECISION / max(variance, gaps)
+    return mean, precision
+
+
+def _fill_directions(
+    loadings: Array, data: Observed, counts: Array, variance: float
+) -> None:
+    """Fill loadings of factors that together explain an eighth of the variance."""
+    n_directions = min(len(loadings), int(data.columns.known.sum()))
+    if not n_directions:
+        return
     directions, strengths = find_directions(
         data,
         partial(_covary, data.columns.wide_units),
@@ -122,7 +130,7 @@ def _find_loadings(
     sizes = np.sqrt(directions**2 @ counts / counts.sum())
     scales = np.sqrt(variance / (8 * n_directions)) / sizes
     scales *= len(strengths) * strengths / max(strengths.sum(), NEGLIGIBLE)
-    return scales[:, None] * directions
+    loadings[: len(scales)] = scales[:, None] * directions
 
 
 def row_noise(p: FactorParameters, data: Observed) -> Observed:

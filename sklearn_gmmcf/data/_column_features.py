@@ -1,4 +1,4 @@
-"""What the user says of columns: which describe the row, and known features of them."""
+"""Checks of the columns that describe the row, and of known features of columns."""
 
 from __future__ import annotations
 
@@ -89,6 +89,11 @@ def check_column_features(
     """
     if features is None:
         return None
+    if isinstance(features, np.ma.MaskedArray):
+        raise ValueError(
+            "column_features is a numpy masked array, whose mask would be lost. Pass "
+            "column_features.filled(np.nan), of a float dtype, instead."
+        )
     if nw.dependencies.is_into_dataframe(features):
         table = _align(features, names, n_columns)
     else:

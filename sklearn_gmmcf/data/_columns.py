@@ -183,8 +183,11 @@ def learn_units(counts: Array, squares: Array) -> Array:
     """
     usable = (counts > 1) & (squares > 0)
     if not usable.any():  # weights may be small, or all values equal
-        pooled = squares.sum() / counts.sum() if squares.any() else 1.0
-        return np.full(len(counts), np.sqrt(pooled))
+        varied = squares > 0
+        units = np.ones(len(counts))
+        units[varied] = np.sqrt(squares[varied] / counts[varied])
+        units[~varied] = np.exp(np.log(units[varied]).mean()) if varied.any() else 1.0
+        return units
     n = counts[usable] - 1
     logs = 0.5 * np.log(squares[usable] / n)
     n = np.minimum(n, _MAX_FREEDOM)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from sklearn_gmmcf.data._entries import hide_at_random, list_entries
         "fraction": [Interval(Real, 0, 1, closed="right")],
         "random_state": ["random_state"],
         "missing_values": [Interval(Real, None, None, closed="neither"), "nan"],
-        "covariates": ["array-like", None],
+        "covariates": ["array-like", str, Integral, None],
         "allow_empty_rows": ["boolean"],
         "allow_empty_columns": ["boolean"],
     },

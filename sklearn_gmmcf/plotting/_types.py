@@ -265,8 +265,10 @@ class TypesDisplay:
         check_integer("n_items", n_items, 1)
         contrasts, levels = _contrast(mixture.means_, mixture.weights_)
         # Covariates are no items; they come last.
-        contrasts[:, ~mixture._model.columns.modeled] = -np.inf
-        order = np.argsort(-contrasts, axis=1, kind="stable")
+        modeled = mixture._model.columns.modeled
+        ranked = np.where(modeled, contrasts, -np.inf)
+        order = np.argsort(-ranked, axis=1, kind="stable")
+        n_items = min(n_items, int(modeled.sum()))
         map_parameters = _select_factors(mixture)
         if X is not None:
             if not map_parameters:
