@@ -142,7 +142,8 @@ def to_library(p, columns):
         loading_log_dets=np.linalg.slogdet(p.spreads)[1],
         features=features,
         columns=columns,
-        floor=np.full(len(p.noise), 1e-12),
+        min_variance=1e-12,
+        min_noise=0.0,
     )
 
 

@@ -20,7 +20,7 @@ from sklearn_gmmcf.covariance._factor_step import Priors
 from sklearn_gmmcf.covariance._family import NEGLIGIBLE
 from sklearn_gmmcf.covariance._subspace import find_directions
 from sklearn_gmmcf.covariance._triangles import diagonal_indices, n_packed
-from sklearn_gmmcf.data import Block, Observed, observe
+from sklearn_gmmcf.data import Block, Columns, Observed, observe
 
 # Lower bound on noise variances, relative to the unit of the column, by the dtype of X.
 # Without it the likelihood is unbounded: a column may be fitted exactly, and a
