@@ -337,7 +337,7 @@ def row_features(row, p):
         ]
         raw.append(np.log(1 + n))
         by_mask = [
-            (value - center) * factor
+            min(max((value - center) * factor, -4), 4)
             for value, center, factor in zip(
                 raw, p.mask_centers, p.mask_factors, strict=True
             )

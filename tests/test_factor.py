@@ -531,6 +531,28 @@ def test_units_of_columns(spread, weighted, make):
         np.testing.assert_allclose(columns.units[[0, 1, 3]], own, rtol=0.2)
 
 
+@pytest.mark.parametrize("make", [np.array, to_sparse])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("scale", [1e-90, 1.0, 1e90])
+def test_tails_of_columns(pieces, scale, weighted, make):
+    """Kurtosis, where it is surely more than of normal entries, in blocks too."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_t(3, (400, 7)) + 5 * np.arange(7)
+    X[:, 2] = rng.random(400) < 0.02  # nearly constant, and skewed
+    X[:, 3] = rng.standard_normal(400)
+    X[:, 4] = rng.exponential(size=400) ** 2
+    X[rng.random(X.shape) < 0.3] = np.nan
+    X[100:200] = np.nan
+    X[:, 5] = np.nan
+    X[:, 6] = 3.7
+    row_weights = rng.uniform(0.2, 3, 400) if weighted else None
+    columns = observe(make(X * scale), weights=row_weights).columns
+    expected = oracles.wide_units(X, row_weights)
+    np.testing.assert_allclose(columns.wide_units / scale, expected, rtol=1e-8)
+    assert columns.tails[[2, 4]].min() > 2
+    np.testing.assert_array_equal(columns.tails[[3, 5, 6]], 1)
+
+
 class TestUnitOfOneColumn:
     """Other columns do not notice it, and its own values and errors go with it."""
 

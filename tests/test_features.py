@@ -128,13 +128,29 @@ class TestFeaturesOfTheMask:
         variance = np.average((raw - mean) ** 2, axis=0, weights=weights)
         np.testing.assert_allclose(features.centers, mean)
         np.testing.assert_allclose(features.factors, 1 / np.sqrt(variance))
-        f = (raw - mean) / np.sqrt(variance)
+        f = np.clip((raw - mean) / np.sqrt(variance), -4, 4)
         f[4] = 0.0  # the row without entries
         block = next(iter(data))
         ours = features.describe_rows(block.mask.project(features.directions), block)
         np.testing.assert_allclose(ours.T, f, atol=1e-12)
         covariance = (f * np.array(weights)[:, None]).T @ f / sum(weights)
         np.testing.assert_allclose(features.row_covariance, covariance, atol=1e-12)
+
+    def test_of_rows_unlike_the_fitted_ones_are_bounded(self):
+        """New rows that miss more do not go beyond what these have taught."""
+        X = masked(200, 12)
+        X[~np.isnan(X).all(axis=1)] = np.nan_to_num(X[~np.isnan(X).all(axis=1)])
+        X[10:13, :5] = np.nan
+        mixture = factor(1, 3).fit(X)
+        p = from_library(mixture._model.parameters)
+        row = np.full(12, np.nan)
+        row[7] = 4.0
+        f = oracles.row_features(row, p)
+        assert np.abs(f).max() == 4
+        block = next(iter(observe(row[None], columns=mixture._model.columns)))
+        features = mixture._model.parameters.features
+        ours = features.describe_rows(block.mask.project(features.directions), block)
+        np.testing.assert_allclose(ours[:, 0], f, rtol=1e-9)
 
     @CONTAINERS
     def test_of_columns(self, make):

@@ -84,12 +84,14 @@ class DenseObserved(Observed):
             observed = self.observed[rows]
             values[~observed] = 0.0
             counts = weights @ observed.astype(np.float64)
-        means = np.divide(
-            weights @ values, counts, out=np.zeros(self.shape[1]), where=counts > 0
-        )
-        values -= means
-        if self.observed is not None:
-            values[~observed] = 0.0
+        means = np.zeros(self.shape[1])
+        for _ in range(2):  # equal values deviate by the rounding error of one mean
+            sums = weights @ values
+            step = np.divide(sums, counts, out=np.zeros_like(means), where=counts > 0)
+            means += step
+            values -= step
+            if self.observed is not None:
+                values[~observed] = 0.0
         squares = weights @ values**2
         values /= find_spreads(counts, squares)
         powers = values**3, values**4

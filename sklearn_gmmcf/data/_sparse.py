@@ -91,9 +91,12 @@ class SparseObserved(Observed):
         indices, values = self.raw.indices[entries], self.raw.data[entries]
         weights = np.repeat(self.weights[rows], np.diff(indptr))
         counts = _sum_by(indices, weights, d)
-        sums = _sum_by(indices, weights * values, d)
-        means = np.divide(sums, counts, out=np.zeros(d), where=counts > 0)
-        values = values - means[indices]
+        means = np.zeros(d)
+        for _ in range(2):  # equal values deviate by the rounding error of one mean
+            sums = _sum_by(indices, weights * values, d)
+            step = np.divide(sums, counts, out=np.zeros(d), where=counts > 0)
+            means += step
+            values = values - step[indices]
         squares = _sum_by(indices, weights * values**2, d)
         values /= find_spreads(counts, squares)[indices]
         cubes = _sum_by(indices, weights * values**3, d)
