@@ -471,7 +471,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
                 "decrease n_components or try other starts (n_init, init_params).",
                 ConvergenceWarning,
             )
-        objective = best.lower_bound if best.lower_bounds else 0.0
+        # The sum is finite if each is, and 0 without an iteration.
+        objective = sum(best.lower_bounds)
         self._set_model(Model(family, best.parameters, data.columns), objective)
         self._warn_of(family.review(best.parameters, best.statistics, data))
         self.converged_ = best.converged
