@@ -432,8 +432,10 @@ def _measure_rounding(estimator, table):
     covariances = estimator.covariances_
     scales = np.sqrt(np.diagonal(covariances, axis1=-2, axis2=-1))
     values = np.linalg.eigvalsh(covariances / scales[..., None] / scales[..., None, :])
-    condition = np.max(values[..., -1] / np.maximum(values[..., 0], EPS))
-    return ROUNDINGS * EPS * condition
+    ratio = np.max(values[..., -1] / np.maximum(values[..., 0], EPS))
+    if estimator.min_variance > 0:  # a floor under eigenvalues of any column
+        ratio = max(ratio, scales.max() ** 2 / estimator.min_variance)
+    return ROUNDINGS * EPS * ratio
 
 
 def _regularized_share(estimator):
