@@ -531,7 +531,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
         ]
         best = max(runs, key=lambda run: run.lower_bound)
         self._warn_without_convergence(best)
-        objective = best.lower_bound if best.lower_bounds else 0.0
+        # The sum is finite if each is, and 0 without an iteration.
+        objective = sum(best.lower_bounds)
         self._set_model(Model(family, best.parameters, data.columns), objective)
         self._warn_of(family.review(best.parameters, best.statistics, data))
         self.converged_ = best.converged

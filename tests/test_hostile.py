@@ -11,6 +11,7 @@ import pytest
 from scipy import sparse
 
 from sklearn_gmmcf import MaskedGaussianMixture
+from sklearn_gmmcf.covariance._factor_inference import Evidence, infer
 from sklearn_gmmcf.covariance._triangles import lift_eigenvalues
 from tests.made import TYPES, to_sparse
 
@@ -344,3 +345,42 @@ def test_squares_that_underflow_in_single_precision(make):
     np.testing.assert_allclose(
         1e54 * found.covariances_, expected.covariances_, rtol=1e-3
     )
+
+
+def test_a_prior_of_constant_columns_leaves_no_entry_certain():
+    X = np.full((30, 3), 5.0)
+    X[::2, 0] = X[:-1, 1] = np.nan
+    weights = np.ones(30)
+    weights[-1] = 1e-30  # the only row with column 1
+    mixture = MaskedGaussianMixture(
+        covariance_type="full", reg_covar=0.01, covariance_precision_prior=1e6
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        mixture.fit(X, sample_weight=weights)
+    _, std = mixture.complete(X, return_std=True)
+    assert (std[np.isnan(X)] >= 0.05).all()
+
+
+def test_a_floor_is_no_variance_of_entries():
+    # The first column lies below the floor, which is a huge variance in its units.
+    X = with_missing() * [1e-20, 1, 1, 1, 1]
+    options = {"covariance_type": "diag", "covariance_precision_prior": 10}
+    mixture = fit(X, **options, reg_covar=1e-12, min_variance=1e-8)
+    _, std = mixture.complete(X, return_std=True)
+    assert (std[:, 0] < 1e-3).all()
+    assert (std[:, 1:] < 3.0).all()
+
+
+def test_squares_of_factor_that_cancel_are_not_negative():
+    X = with_missing()
+    parameters = fit(X, 1, covariance_type="factor", n_factors=1)._model.parameters
+    # Factors explain all of the squares, but for rounding.
+    one, large = np.ones((1, 1)), 1e20
+    evidence = Evidence(
+        large * one, large * one, large * (1 - 1e-9) * one[0], one[0], one[0]
+    )
+    log_joint = infer(parameters, evidence, slice(0, 1)).log_joint[0, 0]
+    precision = parameters.precisions[0, 0, 0]
+    expected = -0.5 * (1.0 + np.log1p(large / precision))
+    np.testing.assert_allclose(log_joint, expected)

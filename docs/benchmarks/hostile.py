@@ -34,7 +34,10 @@ DENSE = ("c", "fortran", "strided", "readonly", "mapped", "list")
 FORMATS = ("csr", "csc", "coo")
 SPARSE = [f"{form}_{kind}" for form in FORMATS for kind in ("array", "matrix")]
 # An objective that falls by more is a defect, relative to 1 + its magnitude.
-FALL = {"f": 1e-4, "d": 1e-7}
+FALL = defaultdict(lambda: 1e-7, f=1e-4)
+TINY = np.finfo(float).tiny
+# Smaller values are denormal, and have few digits.
+MIN_MAGNITUDE = defaultdict(float, f=1e-37, d=1e-300)
 EPS = np.finfo(float).eps
 # Rounding errors of a fall, for each unit of what multiplies them.
 ROUNDINGS = 10
@@ -356,7 +359,12 @@ def _learn_and_ask(case, defects):
         gap = np.abs(answers["pickle"] - answers["transform"]).max()
         defects["pickled estimator completes otherwise"] = f"by {gap:.3g}"
     together = np.stack([completed[entries], std[entries]])
-    if not np.allclose(together, answers["entries"], rtol=1e-3, equal_nan=True):
+    # Means of the components add up, and deviations rest on their differences.
+    sizes = np.abs(estimator.means_).max(axis=0)[entries[1]]
+    rounding = ROUNDINGS * np.finfo(completed.dtype).eps * sizes
+    if not np.allclose(
+        together, answers["entries"], rtol=1e-3, atol=rounding, equal_nan=True
+    ):
         gap = np.abs(together - answers["entries"]).max()
         defects["entries differ from the matrix"] = f"by {gap:.3g}"
     # A floor under variances leaves no entry certain. 'factor' has one of its own.
@@ -366,7 +374,11 @@ def _learn_and_ask(case, defects):
     if not is_factor:
         floor = max(floor, options["reg_covar"])
     certain = std[entries] <= ZERO * np.sqrt(floor)
-    if (floor > 0 or is_factor) and certain.any():
+    is_in_range = (
+        not is_factor
+        or np.sqrt(estimator.noise_variance_.min()) > np.finfo(std.dtype).tiny
+    )
+    if (floor > 0 or is_factor) and is_in_range and certain.any():
         defects["std of 0"] = f"{certain.sum()} of {len(truth)} entries"
 
 
@@ -384,25 +396,34 @@ def _check_objective(estimator, table, defects):
     bounds = np.array(getattr(estimator, "lower_bounds_", []))
     if not np.isfinite(bounds).all():
         defects["lower_bounds_ not finite"] = ""
-    elif len(bounds) > 1 and _regularized_share(estimator) < NEGLIGIBLE_SHARE:
+    elif (
+        len(bounds) > 1
+        and _regularized_share(estimator) < NEGLIGIBLE_SHARE
+        and np.abs(table.values).max() > MIN_MAGNITUDE[table.values.dtype.char]
+    ):
         # Terms of priors do not count by row.
         weights = table.weights
         total = len(table.values) if weights is None else weights.sum()
         falls = -np.diff(bounds) / (1 + 1 / total + np.abs(bounds[:-1]))
-        limit = FALL.get(table.values.dtype.char, FALL["d"])
-        limit = max(limit, _measure_rounding(estimator))
+        limit = FALL[table.values.dtype.char]
+        limit = max(limit, _measure_rounding(estimator, table))
         # Where the last step began at the maximum, reg_covar leads away from it.
         limit += _regularized_share(estimator) * table.values.shape[1]
         if falls.max() > limit:
             defects["objective falls"] = f"by {falls.max():.3g} at {falls.argmax() + 1}"
 
 
-def _measure_rounding(estimator):
+def _measure_rounding(estimator, table):
     """Rounding error of the objective, by the numbers that it is a difference of."""
     if estimator.covariance_type == "factor":
         means, covariances = estimator.factor_means_, estimator.factor_covariances_
         solved = np.linalg.solve(covariances, means[:, :, None])[:, :, 0]
-        return ROUNDINGS * EPS * np.max(np.sum(means * solved, axis=1))
+        lengths = np.sum(means * solved, axis=1)
+        # Without rows, the prior pulls intercepts far from their columns.
+        weights = table.observed + TINY
+        centers = np.average(table.values.astype(float), axis=0, weights=weights)
+        squares = (estimator.intercept_ - centers) ** 2 / estimator.noise_variance_
+        return ROUNDINGS * EPS * max(lengths.max(), squares.max())
     if estimator.covariance_type in ("spherical", "diag"):
         # Sums about the common mean lose the variance of a component far from it.
         variances = estimator.covariances_.reshape(len(estimator.means_), -1)
@@ -411,8 +432,10 @@ def _measure_rounding(estimator):
     covariances = estimator.covariances_
     scales = np.sqrt(np.diagonal(covariances, axis1=-2, axis2=-1))
     values = np.linalg.eigvalsh(covariances / scales[..., None] / scales[..., None, :])
-    condition = np.max(values[..., -1] / np.maximum(values[..., 0], EPS))
-    return ROUNDINGS * EPS * condition
+    ratio = np.max(values[..., -1] / np.maximum(values[..., 0], EPS))
+    if estimator.min_variance > 0:  # a floor under eigenvalues of any column
+        ratio = max(ratio, scales.max() ** 2 / estimator.min_variance)
+    return ROUNDINGS * EPS * ratio
 
 
 def _regularized_share(estimator):

@@ -459,7 +459,7 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
                 variances[:, known],
                 self._pool_units(p)[known],
                 strength,
-                self.min_variance,
+                max(self.min_variance - self.reg_covar, 0.0),
             )
         else:
             learned = occupied & (counts > NEGLIGIBLE)

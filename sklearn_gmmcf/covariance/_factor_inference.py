@@ -259,13 +259,15 @@ def infer(p: FactorParameters, evidence: Evidence, rows: slice) -> Posterior:
         system[:n_pairs] += pack(precision)[:, None]
         np.divide(evidence.shifts[:, rows], scale, out=system[n_pairs:-1])
         system[n_pairs:-1] += pulls
-        system[-1] = evidence.squares[rows] / scale + evidence.log_noise[rows]
-        system[-1] += counts * np.log(scale) + p.log_dets[k]
+        system[-1] = evidence.squares[rows] / scale
         system[-1] += np.einsum("qn,qn->n", means, pulls)
-        system[-1] += np.diag(precision) @ evidence.prior_variances[:, rows]
-        # The border's corner loses the quadratic form of the factors' means.
+        # The border's corner loses the quadratic form of the factors' means. What is
+        # left are squares, which only rounding makes negative.
         log_joint[k] = sweep(system, r)
-        log_joint[k] += system[-1]
+        log_joint[k] += np.maximum(system[-1], 0.0)
+        log_joint[k] += np.diag(precision) @ evidence.prior_variances[:, rows]
+        log_joint[k] += evidence.log_noise[rows] + counts * np.log(scale)
+        log_joint[k] += p.log_dets[k]
         np.negative(system[:n_pairs], out=system[:n_pairs])
     log_joint *= -0.5
     log_joint += log_weights(p.weights)[:, None]

@@ -135,7 +135,10 @@ class Full(Family[FullParameters, FullStatistics]):
         _, single = Diagonal().estimate(
             data, 1, lambda rows: np.ones((1, rows.stop - rows.start))
         )
-        variances = single.variances[0]
+        # Of a prior with variances of 0, missing entries would become certain.
+        variances = np.maximum(
+            single.variances[0], max(self.reg_covar, self.min_variance)
+        )
         if not init.is_complete:
             weights, means, covariances = self._estimate_start(
                 data, n_components, init_responsibilities(data), variances

@@ -25,7 +25,8 @@ _PREDICTIVE_ENTRIES = 30.0
 _MAX_RELATIVE_UNIT = 1e40
 # More entries leave no uncertainty; the sums of larger weights might overflow.
 _MAX_ENTRIES = 1e12
-# Share of the prior's entries below which the weights of all others are nothing.
+# Share below which the weights of entries are nothing beside the prior's, and what a
+# variance is above its floor is rounding.
 _ROUNDING = 1e-10
 # Of a variance that is all but the prior's, rounding may leave no residual sum.
 _MIN_SHARE = 1e-3
@@ -108,7 +109,8 @@ def predict_variances(
         units = np.ones(1)
     if n_entries.sum() <= _ROUNDING * variance_strength:
         return variances * (1 + 1 / (counts + mean_strength))  # all is the prior's
-    fitted = np.where(variances > min_variance, variances - reg_covar, 0.0)
+    lifted = variances <= min_variance * (1 + _ROUNDING)
+    fitted = np.where(lifted, 0.0, variances - reg_covar)
     prior = variance_strength * units**2 * _pool_variance(fitted, units)
     residuals = np.maximum(fitted * (n_entries + variance_strength) - prior, 0.0)
     # Weights may add up to less than one row.
