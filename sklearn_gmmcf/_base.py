@@ -267,11 +267,9 @@ class BaseObservedMixture(
         if entries is None:
             results = model.complete_all(data, return_std)
         else:
-            rows, columns = check_entries(entries, data.shape)
-            self._check_modeled(columns)
             results = data.at_entries(
                 partial(model.complete_entries, return_std),
-                (rows, columns),
+                check_entries(entries, data.shape),
                 *([data.dtype] * (1 + return_std)),
             )
         return results if return_std else results[0]
@@ -472,7 +470,6 @@ class BaseObservedMixture(
         if entries is None:
             return self._model.draw(data, n_completions, rng)
         rows, columns = check_entries(entries, data.shape)
-        self._check_modeled(columns)
         return self._model.draw_entries(data, rows, columns, n_completions, rng)
 
     def sample(self, n_samples: int = 1) -> tuple[Array, Array]:

@@ -35,6 +35,9 @@ from sklearn_gmmcf.covariance._reviews import review_units
 from sklearn_gmmcf.data import Blocks, RowArray
 from sklearn_gmmcf.data._dask import to_memory
 
+# Relative difference of inertias that rounding makes.
+_ROUNDING = 1e-10
+
 
 class KMeansMixture(BaseObservedMixture):
     """K-means of data with missing entries, which hands back a mixture.
@@ -240,7 +243,9 @@ class KMeansMixture(BaseObservedMixture):
         progress = Progress(self, X, len(starts), self.max_iter)
         tolerance = self.tol * mean_variance(data) if self.tol > 0 else 0.0
         runs = [self._run(data, start, tolerance, progress) for start in starts]
-        best = min(runs, key=lambda run: run.inertia)
+        # Of runs that are equal but for rounding the first is kept.
+        limit = min(run.inertia for run in runs) * (1 + _ROUNDING)
+        best = next(run for run in runs if run.inertia <= limit)
         n_found = len(np.unique(best.labels))
         if n_found < self.n_components:
             warn_user(

@@ -296,8 +296,8 @@ class TestCovariates:
     @pytest.mark.parametrize(
         ("covariates", "message"),
         [
-            ("c", "'covariates' parameter .* must be an array-like or None"),
-            (2, "'covariates' parameter .* must be an array-like or None"),
+            ("c", r"list of columns, but got 'c'\. Pass \['c'\]"),
+            (2, r"list of columns, but got 2\. Pass \[2\]"),
             ([2, -6], "name column 2 of X more than once"),
             (["c", 2], "name column 2 of X more than once"),
             (["c", "q"], r"name the column 'q', which X has not.*'a', 'b'"),

@@ -378,7 +378,14 @@ def test_squares_of_factor_that_cancel_are_not_negative():
     # Factors explain all of the squares, but for rounding.
     one, large = np.ones((1, 1)), 1e20
     evidence = Evidence(
-        large * one, large * one, large * (1 - 1e-9) * one[0], one[0], one[0]
+        precisions=large * one,
+        shifts=large * one,
+        squares=large * (1 - 1e-9) * one[0],
+        log_noise=one[0],
+        counts=one[0],
+        features=0 * one,
+        prior_means=0 * one,
+        prior_variances=0 * one,
     )
     log_joint = infer(parameters, evidence, slice(0, 1)).log_joint[0, 0]
     precision = parameters.precisions[0, 0, 0]

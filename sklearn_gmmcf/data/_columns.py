@@ -87,14 +87,16 @@ class ColumnTotals:
         squares = self.squares + other.squares + gaps**2 * b * self.counts
         spreads = find_spreads(counts, squares)
         own, others = (
-            find_spreads(each.counts, each.squares) / spreads for each in (self, other)
+            np.where(each.squares > 0, find_spreads(each.counts, each.squares), 0.0)
+            / spreads
+            for each in (self, other)
         )
         gaps = gaps / spreads
         cubes = self.cubes * own**3 + other.cubes * others**3
         fourths = self.fourths * own**4 + other.fourths * others**4
         fourths += 4 * gaps * (a * other.cubes * others**3 - b * self.cubes * own**3)
         # Sums of squares, in these units.
-        mine, theirs = self.counts * own**2, other.counts * others**2
+        mine, theirs = (each.squares / spreads / spreads for each in (self, other))
         cubes += gaps**3 * b * self.counts * (a - b)
         cubes += 3 * gaps * (a * theirs - b * mine)
         fourths += gaps**4 * b * self.counts * (1 - 3 * a * b)
@@ -183,7 +185,7 @@ def learn_units(counts: Array, squares: Array) -> Array:
     """
     usable = (counts > 1) & (squares > 0)
     if not usable.any():  # weights may be small, or all values equal
-        varied = squares > 0
+        varied = (squares > 0) & (counts > 0)
         units = np.ones(len(counts))
         units[varied] = np.sqrt(squares[varied] / counts[varied])
         units[~varied] = np.exp(np.log(units[varied]).mean()) if varied.any() else 1.0
