@@ -73,5 +73,5 @@ for n, *pair in zip(n_rated, alone, hybrid, strict=True):
     print(f"{n:3d} ratings: {pair[0]:.3f} alone, {pair[1]:.3f} with features")
 
 # %%
-# ``docs/benchmarks/hybrid_features.py`` does the same with genres and years of
-# MovieLens, and chooses the weight of the features by folds of the ratings.
+# ``docs/benchmarks/hybrid_features.py`` takes genres and years of MovieLens, as
+# covariates.
