@@ -619,7 +619,11 @@ class TestLife:
         later = table(seed=1)
         warm.fit(later)
         assert warm._model.parameters.features is p.features
-        np.testing.assert_array_equal(warm._model.columns.covariates, COVARIATES)
+        columns = warm._model.columns
+        np.testing.assert_array_equal(columns.covariates, COVARIATES)
+        # Slopes hold in the units of the first fit.
+        expected = np.nanmean(table()[:, COVARIATES], axis=0)
+        np.testing.assert_allclose(columns.center[COVARIATES], expected)
         completed = warm.transform(later)
         np.testing.assert_array_equal(completed[:, COVARIATES], later[:, COVARIATES])
         assert np.isfinite(completed[:, MODELED]).all()

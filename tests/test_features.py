@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_gmmcf.covariance import Factor, Family
 from sklearn_gmmcf.covariance import _factor_features as features_module
 from sklearn_gmmcf.covariance import _factor_step as step_module
-from sklearn_gmmcf.covariance._factor_basis import change_basis
+from sklearn_gmmcf.covariance._factor_basis import change_basis, find_basis
 from sklearn_gmmcf.covariance._factor_features import learn_features, solve_slopes
 from sklearn_gmmcf.data import observe
 from sklearn_gmmcf.datasets import make_ratings
@@ -326,6 +326,38 @@ class TestObjective:
 
 
 class TestBasis:
+    @pytest.mark.parametrize("seed", range(3))
+    def test_suits_the_priors(self, seed):
+        """White factors, and loadings about their priors without correlation."""
+        X = with_odd_rows(unknown=[2])
+        p = drawn_parameters(X, 2, r=4, seed=seed)
+        parameters = to_library(p, observe(X).columns)
+        precision = spd(np.random.default_rng(seed), 4)
+        R = find_basis(parameters, precision)
+        # The offset is scaled alone.
+        assert R[0, 0] == pytest.approx(np.sqrt(precision[0, 0]))
+        assert (R[0, 1:] == 0).all()
+        assert (R[1:, 0] == 0).all()
+        inverse = np.linalg.inv(R)
+        white = inverse.T @ precision @ inverse
+        np.testing.assert_allclose(white[1:, 1:], np.eye(3), atol=1e-10)
+        changed = from_library(change_basis(parameters, R))
+        moments = np.diag(0.0 * changed.prior_precision)
+        for j in np.flatnonzero(p.known):
+            gap = (changed.loadings[j] - oracles.loading_prior(changed, j)) / p.units[j]
+            moments += changed.spreads[j] / p.units[j] ** 2 + np.outer(gap, gap)
+        slopes = changed.column_slopes
+        moments += slopes @ np.diag(p.column_slope_precisions) @ slopes.T
+        sizes = np.diag(moments)[1:-1]
+        np.testing.assert_allclose(
+            moments[1:-1, 1:-1], np.diag(sizes), atol=1e-10 * sizes.max()
+        )
+        assert (np.diff(sizes) < 0).all()
+        # Precisions follow the loadings to the new basis.
+        np.testing.assert_allclose(
+            changed.prior_precision, p.known.sum() / np.diag(moments)
+        )
+
     @COMPONENTS
     def test_changes_no_density_and_no_completion(self, n_components):
         X = with_odd_rows(unknown=[2])
@@ -450,18 +482,28 @@ class TestInert:
 def test_a_rare_column_far_from_the_others(n_components, level):
     """Its level is not taken for a trait of the few rows that observe it."""
     rng = np.random.default_rng(0)
-    factors, weights = rng.standard_normal((240, 2)), rng.standard_normal((2, 6))
-    truth = factors @ weights + 0.5 * rng.standard_normal((240, 6))
+    truth = rng.standard_normal((240, 2)) @ rng.standard_normal((2, 6))
+    truth += 0.5 * rng.standard_normal((240, 6))
     X = np.where(rng.random(truth.shape) < 0.3, np.nan, truth)
-    X[rng.random(240) < 0.95, 5] = np.nan
-    assert 5 <= (~np.isnan(X[:, 5])).sum() <= 20
-    hidden = np.isnan(X[:, 5])
+    hidden = ~np.isin(np.arange(240), [200, 220, 239])
+    X[hidden, 5] = np.nan
+    X[~hidden, 5] = truth[~hidden, 5]
     errors = []
     for shift in (0, level):
         Y = X + shift * (np.arange(6) == 5)
         completed = factor(n_components).fit_transform(Y)[hidden, 5] - shift
         errors.append(np.sqrt(np.mean((completed - truth[hidden, 5]) ** 2)))
-    assert errors[1] < 1.25 * errors[0]
+    assert errors[1] < 1.5 * errors[0]
+
+
+@pytest.mark.parametrize(
+    ("n_columns", "noise", "covariance"),
+    [(5, 10, 20), (20, 10, 20), (60, 10, 60), (450, 15, 100), (5000, 30, 100)],
+)
+def test_priors_grow_with_the_number_of_columns(n_columns, noise, covariance):
+    priors = step_module.choose_priors(n_columns)
+    assert (priors.noise, priors.covariance) == (noise, covariance)
+    assert oracles.factor_prior_strengths(n_columns) == (noise, covariance)
 
 
 class TestNumberOfParameters:
