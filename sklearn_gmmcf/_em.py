@@ -14,7 +14,7 @@ from sklearn_gmmcf.data import Blocks
 
 # The exponent of stepwise EM: from 0.5, which forgets the most, to 1 (Liang and Klein
 # 2009).
-_FORGETTING = 0.6
+_FORGETTING = 0.8
 
 
 class StartHistory(NamedTuple):
@@ -48,7 +48,7 @@ class RunningStatistics:
         """Add the statistics of a batch (stepwise EM).
 
         A batch of b rows enters the mean over N rows with the weight b / (N + b), or
-        (t + 2)^-0.6 after t batches if that is more, so that statistics of the first
+        (t + 2)^-0.8 after t batches if that is more, so that statistics of the first
         rows under the first parameters are forgotten. But it replaces no more rows than
         it has.
         """

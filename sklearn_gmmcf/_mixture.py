@@ -613,12 +613,12 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
         The first batch is fitted as `fit` does. Each further one is added to the
         running sums over rows from which the mixture is then estimated anew: one E-step
-        for the rows of the batch, none for those before. A batch of b rows gets the
-        weight b / (N + b) beside the N rows that these sums stand for; after t batches
-        (without `fit`) at least (t + 2)^-0.6, so that the first rows' statistics under
-        the first parameters are forgotten, but it never replaces more rows than it has.
-        So a batch of one row will do, and several passes over the same batches come
-        close to `fit`.
+        for the rows of the batch ('factor': three), none for those before. A batch of b
+        rows gets the weight b / (N + b) beside the N rows that these sums stand for;
+        after t batches (without `fit`) at least (t + 2)^-0.8, so that the first rows'
+        statistics under the first parameters are forgotten, but it never replaces more
+        rows than it has. So a batch of one row will do, and several passes over the
+        same batches come close to `fit`.
 
         Parameters
         ----------
@@ -682,18 +682,20 @@ class MaskedGaussianMixture(BaseObservedMixture):
         parameters = family.recenter(
             previous.parameters, previous.columns, data.columns
         )
-        batch = data.total(partial(family.accumulate, parameters))
-        if running is None:
-            running = RunningStatistics(batch, 1)
-        else:
+        if running is not None:
             new_columns = data.columns.known & ~previous.columns.known
             before = family.add_columns(running.statistics, parameters, new_columns)
-            running = replace(running, statistics=before).add(batch)
-        statistics = running.statistics
-        objective = statistics.log_likelihood + family.log_prior(parameters)
-        parameters = family.maximize(statistics, parameters)
+            running = replace(running, statistics=before)
+        for _ in range(family.n_batch_passes):
+            batch = data.total(partial(family.accumulate, parameters))
+            added = (
+                RunningStatistics(batch, 1) if running is None else running.add(batch)
+            )
+            statistics = added.statistics
+            objective = statistics.log_likelihood + family.log_prior(parameters)
+            parameters = family.maximize(statistics, parameters)
         self._set_model(Model(family, parameters, data.columns), objective)
-        self._running = running
+        self._running = added
         self.lower_bound_ = objective / statistics.weight
         return self
 

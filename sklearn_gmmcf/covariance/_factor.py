@@ -129,6 +129,7 @@ class Factor(Family[FactorParameters, FactorStatistics]):
     start_is_seeded = False
     takes_features = True
     n_judged_passes = 3
+    n_batch_passes = 3
     unknown_columns = "the mean of the other columns and the row's offset from it"
 
     n_factors: int = 10

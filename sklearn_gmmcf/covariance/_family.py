@@ -144,6 +144,8 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
     start_is_seeded: ClassVar[bool] = True
     #: Over how many passes `tol` judges the change of the objective.
     n_judged_passes: ClassVar[int] = 1
+    #: E- and M-steps that `partial_fit` makes with a batch, the sums before it kept.
+    n_batch_passes: ClassVar[int] = 1
     #: Whether it learns from covariates and from features of columns.
     takes_features: ClassVar[bool] = False
     #: How it completes columns that were never observed, for a warning.
