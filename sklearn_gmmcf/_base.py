@@ -546,10 +546,13 @@ class BaseObservedMixture(
         X: Any,
         sample_weight: Any,
         *,
-        family: Family[Any, Any],
+        make_family: Callable[[Blocks], Family[Any, Any]],
         earlier: Columns | None = None,
-    ) -> Blocks:
-        """Validate X in fit; `earlier` are the columns of a fit that is continued."""
+    ) -> tuple[Blocks, Family[Any, Any]]:
+        """Validate X in fit, and make the family for it.
+
+        `earlier` are the columns of a fit that is continued.
+        """
         data = open_data(
             self,
             X,
@@ -561,7 +564,6 @@ class BaseObservedMixture(
             keep=True,
             executor=threads(self.n_jobs),
             **self._describe_columns(),
-            **get_block_options(family),
         )
         n_rows = data.shape[0]
         if n_rows < self.n_components:
@@ -569,6 +571,7 @@ class BaseObservedMixture(
                 f"n_components={self.n_components} should be at most the number of "
                 f"rows with a positive weight, but X has n_samples={n_rows} of them."
             )
+        family = make_family(data)
         unknown = np.flatnonzero(~data.columns.known & data.columns.modeled)
         if unknown.size:
             filling = family.unknown_columns
@@ -580,7 +583,7 @@ class BaseObservedMixture(
                     f"with {filling}: {self._list_columns(unknown)}."
                 )
             )
-        return data
+        return data.in_blocks(**get_block_options(family)), family
 
     def _check_modeled(self, columns: Array) -> None:
         """Refuse entries of covariates, which have no density."""

@@ -238,7 +238,7 @@ class KMeansMixture(BaseObservedMixture):
     def _fit(self, X: Any, sample_weight: Any, n_batches: int | None) -> KMeansMixture:
         """Fit; `n_batches` goes into the running statistics."""
         family = self._make_family()
-        data = self._open_for_fit(X, sample_weight, family=family)
+        data, _ = self._open_for_fit(X, sample_weight, make_family=lambda data: family)
         starts = self._starts(data)
         progress = Progress(self, X, len(starts), self.max_iter)
         tolerance = self.tol * mean_variance(data) if self.tol > 0 else 0.0

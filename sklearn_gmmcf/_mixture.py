@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -23,11 +22,12 @@ from sklearn_gmmcf._starts import start_responsibilities, start_rows
 from sklearn_gmmcf._typing import Responsibilities
 from sklearn_gmmcf._warnings import warn_user
 from sklearn_gmmcf.covariance import FAMILIES, Family, UserInit
+from sklearn_gmmcf.covariance._choice import choose_family
 from sklearn_gmmcf.covariance._family import check_shape
 from sklearn_gmmcf.data import Blocks, Columns, Observed, RowArray
 
-# Parameters of the estimator that are options of a family.
-_FAMILY_OPTIONS = (
+# Parameters of the estimator that are options of families.
+_OPTIONS = {
     "reg_covar",
     "min_variance",
     "mean_precision_prior",
@@ -35,9 +35,7 @@ _FAMILY_OPTIONS = (
     "min_effective_count",
     "n_factors",
     "mask_rank",
-)
-# Options that a family ignores rather than refuses.
-_IGNORED_OPTIONS = {"factor": {"reg_covar"}}
+}
 
 
 class MaskedGaussianMixture(BaseObservedMixture):
@@ -65,14 +63,21 @@ class MaskedGaussianMixture(BaseObservedMixture):
     n_components : int, default=1
         Number of components K.
 
-    covariance_type : {'spherical', 'diag', 'tied', 'full', 'factor'} or Family, default='spherical'
+    covariance_type : {'auto', 'spherical', 'diag', 'tied', 'full', 'factor'} or Family, default='auto'
         One variance for each component; one for each component and column; one
         covariance matrix for all components; one for each component; or common factors,
         see Notes. With 'tied', 'full' and 'factor' a missing entry is completed given
         the observed entries of its row. The cost of 'tied' and 'full' grows with the
         cube of the number of columns that a row misses (or observes, if fewer), the
-        cost of 'factor' with the number of observed entries. For ratings take 'factor'.
-        An object of a :class:`~sklearn_gmmcf.covariance.Family` brings its own options.
+        cost of 'factor' with the number of observed entries.
+
+        'auto' takes 'factor' for more than 100 columns, where entries are missing for
+        fewer than five rows a column, and with `covariates` or `column_features`; else
+        'full'. The data of the first fit decide; see `covariance_type_`.
+
+        Parameters that the family has no use for are ignored. An object of a
+        :class:`~sklearn_gmmcf.covariance.Family` brings its own options, so that
+        parameters below that are options of families are ignored, too.
 
     n_factors : int, default=10
         Number of factors r of 'factor', the row's offset included. Factors that the
@@ -132,16 +137,16 @@ class MaskedGaussianMixture(BaseObservedMixture):
         First weights. Parts that are not given come from `init_params`.
 
     means_init : array-like of shape (n_components, n_features), default=None
-        First means. Not for 'factor'.
+        First means. 'factor' ignores them.
 
     precisions_init : array-like, default=None
         First precisions (inverse variances or covariance matrices), of the shape of
-        `precisions_`. Not for 'factor'.
+        `precisions_`. 'factor' ignores them.
 
     mean_precision_prior : float, default=0.0
         Strength :math:`\kappa` that pulls means to the mean of their column, as this
-        many further observations there would. 0 is maximum likelihood. Not for
-        'factor', whose priors are learned.
+        many further observations there would. 0 is maximum likelihood. 'factor', whose
+        priors are learned, ignores it.
 
     covariance_precision_prior : float, default=0.0
         Strength :math:`\lambda` that pulls the covariance matrices of 'full' to a
@@ -177,6 +182,9 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     Attributes
     ----------
+    covariance_type_ : str or Family
+        The `covariance_type` of the fit, which `partial_fit` and `warm_start` keep.
+
     weights_ : ndarray of shape (n_components,)
         Shares of the components. One that lost all its rows has weight 0 and keeps its
         mean and variance.
@@ -390,7 +398,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "covariance_type": [StrOptions(set(FAMILIES)), Family],
+        "covariance_type": [StrOptions({"auto", *FAMILIES}), Family],
         "n_factors": [Interval(Integral, 1, None, closed="left")],
         "mask_rank": [
             Interval(Integral, 0, None, closed="left"),
@@ -424,7 +432,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self,
         n_components: int = 1,
         *,
-        covariance_type: str | Family[Any, Any] = "spherical",
+        covariance_type: str | Family[Any, Any] = "auto",
         n_factors: int = 10,
         mask_rank: int | str = "auto",
         covariates: Any = None,
@@ -508,14 +516,18 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self, X: Any, sample_weight: Any, n_batches: int | None
     ) -> MaskedGaussianMixture:
         """Fit; `n_batches` goes into the running statistics."""
-        family = self._make_family()
-        if n_batches is not None:
-            family = family.for_partial_fit()
-        previous = self._previous_model(family)
-        data = self._open_for_fit(
+        previous = self._previous_model()
+        given = self.covariance_type if previous is None else self._continued_type()
+
+        def make_family(data: Blocks) -> Family[Any, Any]:
+            self.covariance_type_ = self._choose_type(data, given)
+            family = self._make_family(self.covariance_type_)
+            return family if n_batches is None else family.for_partial_fit()
+
+        data, family = self._open_for_fit(
             X,
             sample_weight,
-            family=family,
+            make_family=make_family,
             earlier=None if previous is None else previous.columns,
         )
         if previous is None:
@@ -673,7 +685,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         """
         if not hasattr(self, "_model"):
             return self._fit(X, sample_weight, n_batches=1)
-        family = self._make_family()
+        family = self._make_family(self._continued_type())
         self._check_continued(family, "partial_fit", "fit anew")
         data = self._open_batch(X, sample_weight)
         previous, running = self._model, self._running
@@ -731,47 +743,46 @@ class MaskedGaussianMixture(BaseObservedMixture):
         data, model = self._open(X), self._model
         if not hasattr(model.family, "row_factors"):
             raise ValueError(
-                f"covariance_type={self.covariance_type!r} has no latent factors. "
+                f"covariance_type={self.covariance_type_!r} has no latent factors. "
                 "Choose covariance_type='factor'."
             )
         n_factors = len(self.components_)
         width = RowArray((n_factors,), np.dtype(np.float64))
         return data.row_arrays(model.row_factors, width)[0]
 
-    def _make_family(self) -> Family[Any, Any]:
+    def _make_family(self, covariance_type: str | Family[Any, Any]) -> Family[Any, Any]:
         """The family with those of our parameters that are its options."""
-        if isinstance(self.covariance_type, Family):
-            self._check_options(_FAMILY_OPTIONS)
-            family = self.covariance_type
+        if isinstance(covariance_type, Family):
+            family = covariance_type
         else:
-            kind = FAMILIES[self.covariance_type]
+            kind = FAMILIES[covariance_type]
             names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-            options = [name for name in _FAMILY_OPTIONS if name in names]
-            ignored = _IGNORED_OPTIONS.get(self.covariance_type, set())
-            self._check_options(set(_FAMILY_OPTIONS) - set(options) - ignored)
-            family = kind(**{name: getattr(self, name) for name in options})
-        if not family.takes_features:
-            for name in ("covariates", "column_features"):
-                if getattr(self, name) is not None:
-                    self._raise_no_use(name, None)
-        for name in {field.name for field in fields(UserInit)} - set(family.init_names):
-            if getattr(self, f"{name}_init") is not None:
-                self._raise_no_use(f"{name}_init", None)
+            options = {name: getattr(self, name) for name in _OPTIONS & names}
+            family = kind(**options)
+        for name, value in self._describe_columns().items():
+            if value is not None and not family.takes_features:
+                raise ValueError(
+                    f"covariance_type={covariance_type!r} cannot learn from {name}. "
+                    f"Choose covariance_type='factor', or leave {name} at None."
+                )
         return family
 
-    def _check_options(self, unused: Iterable[str]) -> None:
-        """Refuse options that were set, but that the family has no use for."""
-        defaults = inspect.signature(type(self)).parameters
-        for name in unused:
-            value, default = getattr(self, name), defaults[name].default
-            if value != default:
-                self._raise_no_use(f"{name}={value!r}", default)
+    def _choose_type(
+        self, data: Blocks, covariance_type: str | Family[Any, Any]
+    ) -> str | Family[Any, Any]:
+        """The covariance type of a fit, from these data if it is 'auto'."""
+        if isinstance(covariance_type, Family) or covariance_type != "auto":
+            return covariance_type
+        columns = data.columns
+        if len(columns.covariates) or columns.features is not None:
+            return "factor"
+        return choose_family(data)
 
-    def _raise_no_use(self, option: str, default: Any) -> NoReturn:
-        raise ValueError(
-            f"covariance_type={self.covariance_type!r} has no use for {option}. "
-            f"Leave it at {default!r}, or choose another covariance_type."
-        )
+    def _continued_type(self) -> str | Family[Any, Any]:
+        """The covariance type that goes on where a fit is continued."""
+        kind = self.covariance_type
+        is_auto = isinstance(kind, str) and kind == "auto"
+        return self.covariance_type_ if is_auto else kind
 
     def _describe_columns(self) -> dict[str, Any]:
         return {
@@ -779,10 +790,11 @@ class MaskedGaussianMixture(BaseObservedMixture):
             "column_features": self.column_features,
         }
 
-    def _previous_model(self, family: Family[Any, Any]) -> Model | None:
+    def _previous_model(self) -> Model | None:
         """The fit that warm_start continues."""
         if not self.warm_start or not hasattr(self, "_model"):
             return None
+        family = self._make_family(self._continued_type())
         self._check_continued(family, "warm_start=True", "warm_start=False")
         return self._model
 
@@ -807,7 +819,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     def _check_init(self, family: Family[Any, Any], n_columns: int) -> UserInit:
         checked: dict[str, Any] = {}
-        for name in ("weights", "means", "precisions"):
+        for name in family.init_names:
             value = getattr(self, f"{name}_init")
             if value is not None:
                 checked[name] = check_array(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from sklearn import get_config
@@ -164,6 +164,10 @@ class Blocks(ABC):
         entries : sequence of ndarray of shape (m,)
             Rows, columns and further arrays.
         """
+
+    @abstractmethod
+    def in_blocks(self, needs_patterns: bool, max_rows: int | None) -> Self:
+        """The same data in the blocks that suit a family; see `Observed`."""
 
     @abstractmethod
     def sample(self, n_rows: int, rng: np.random.RandomState) -> Observed:

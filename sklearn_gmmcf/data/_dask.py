@@ -10,10 +10,11 @@ import operator
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
@@ -238,6 +239,12 @@ class Chunks(Blocks):
             for target, value in zip(targets, values, strict=True):
                 target[inside] = value
         return targets
+
+    def in_blocks(self, needs_patterns: bool, max_rows: int | None) -> Self:
+        options = {"needs_patterns": needs_patterns, "max_rows": max_rows}
+        other = copy(self)
+        other._reader = replace(self._reader, block_options=options)
+        return other
 
     def sample(self, n_rows: int, rng: np.random.RandomState) -> Observed:
         """Some rows that observe something; all rows if there are no more than these.

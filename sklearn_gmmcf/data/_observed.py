@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from functools import cached_property, reduce
 from itertools import pairwise
 from operator import add
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -162,6 +163,12 @@ class Observed(Blocks):
 
         self._each(work, self._slabs(touching=in_order))
         return targets
+
+    def in_blocks(self, needs_patterns: bool, max_rows: int | None) -> Self:
+        other = copy(self)
+        other.needs_patterns, other.max_rows = needs_patterns, max_rows
+        other._patterns = {}
+        return other
 
     def sample(self, n_rows: int, rng: np.random.RandomState) -> Observed:
         return self  # all of them

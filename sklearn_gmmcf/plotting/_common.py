@@ -149,7 +149,7 @@ def has_steps(estimator: Any) -> bool:
 
 def describe_mixture(mixture: BaseObservedMixture) -> str:
     """Covariance type and number of components, as a short label."""
-    kind = getattr(mixture, "covariance_type", "k-means")
+    kind = getattr(mixture, "covariance_type_", "k-means")
     kind = kind if isinstance(kind, str) else type(kind).__name__
     return f"{kind}, K = {len(mixture.weights_)}"
 

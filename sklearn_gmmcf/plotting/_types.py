@@ -579,7 +579,7 @@ def _measure_noise(mixture: BaseObservedMixture) -> Array:
     if hasattr(mixture, "noise_scale_"):
         return np.sqrt(mixture.noise_scale_ * mixture.noise_variance_.mean())
     variances = mixture.covariances_
-    kind = getattr(mixture, "covariance_type", "spherical")
+    kind = getattr(mixture, "covariance_type_", "spherical")
     if kind in ("full", "tied"):
         variances = np.diagonal(variances, axis1=-2, axis2=-1).mean(axis=-1)
     elif kind == "diag":
