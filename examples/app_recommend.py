@@ -97,7 +97,11 @@ def fit(data, n_types, kind):
     mixture = MaskedGaussianMixture(n_types, covariance_type=kind, random_state=0)
     mixture.set_callbacks(Progress()).fit(X).set_callbacks()
     # One component predicts the mean of the column.
-    means = MaskedGaussianMixture().fit(X).complete(X, entries=(rows, columns))
+    means = (
+        MaskedGaussianMixture(covariance_type="spherical")
+        .fit(X)
+        .complete(X, entries=(rows, columns))
+    )
     predicted, std = mixture.complete(X, entries=(rows, columns), return_std=True)
     rmse, baseline = (np.sqrt(np.mean((a - values) ** 2)) for a in (predicted, means))
     coverage = np.mean(abs(predicted - values) < QUANTILE * std)

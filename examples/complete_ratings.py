@@ -38,10 +38,16 @@ def report(name, mixture):
 
 
 # One component predicts the mean of the item.
-report("means of the items", MaskedGaussianMixture().fit(X))
+report("means of the items", MaskedGaussianMixture(covariance_type="spherical").fit(X))
 
 # A plain mixture: each user is of one type, and like all others of this type.
-plain = MaskedGaussianMixture(4, mean_precision_prior=1.0, max_iter=300, random_state=0)
+plain = MaskedGaussianMixture(
+    4,
+    covariance_type="spherical",
+    mean_precision_prior=1.0,
+    max_iter=300,
+    random_state=0,
+)
 report("four types", plain.fit(X))
 
 # Factors: each user has tastes of their own, and a type describes the usual tastes and

@@ -25,7 +25,7 @@ sizes = list(range(1, 9))
 
 grid = {"n_components": sizes, "random_state": range(3)}
 search = GridSearchCV(
-    MaskedGaussianMixture(),
+    MaskedGaussianMixture(covariance_type="spherical"),
     grid,
     scoring=completion_scorer("log_density"),
     refit=one_standard_error("n_components"),
@@ -35,7 +35,7 @@ search = GridSearchCV(
 # **BIC.** It evaluates the fitted rows, and penalizes parameters.
 
 fits = [
-    MaskedGaussianMixture(k, random_state=seed).fit(X)
+    MaskedGaussianMixture(k, covariance_type="spherical", random_state=seed).fit(X)
     for k in sizes
     for seed in range(3)
 ]

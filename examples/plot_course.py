@@ -35,8 +35,10 @@ def rmse(completed, entries):
 
 everything = np.ones_like(observed)
 models = {
-    "column means": MaskedGaussianMixture(1),
-    "12 spherical types": MaskedGaussianMixture(12, random_state=0),
+    "column means": MaskedGaussianMixture(1, covariance_type="spherical"),
+    "12 spherical types": MaskedGaussianMixture(
+        12, covariance_type="spherical", random_state=0
+    ),
     "4 types, 10 factors": MaskedGaussianMixture(
         4, covariance_type="factor", random_state=0
     ),

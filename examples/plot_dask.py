@@ -35,7 +35,7 @@ X = da.map_blocks(
     chunks=((20_000,) * 10, 6),
     dtype=float,
 )
-mixture = MaskedGaussianMixture(3, random_state=0).fit(X)
+mixture = MaskedGaussianMixture(3, covariance_type="spherical", random_state=0).fit(X)
 print(f"{X.shape[0]:,} rows, {mixture.n_iter_} iterations")
 
 # %%
@@ -49,7 +49,9 @@ print(completed[:2].compute().round(2))
 # The same data as one array in memory give the same mixture, except for the start of EM
 # and the iteration at which it stopped.
 
-together = MaskedGaussianMixture(3, random_state=0).fit(X.compute())
+together = MaskedGaussianMixture(3, covariance_type="spherical", random_state=0).fit(
+    X.compute()
+)
 figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
 for model, marker, label in [(mixture, "o", "Dask"), (together, "x", "one array")]:
     means = model.means_[np.argsort(model.means_[:, 0])]

@@ -28,7 +28,9 @@ missing = np.isnan(X)
 
 models = {
     "k-means": KMeansMixture(3, random_state=0, n_init=5),
-    "EM, spherical": MaskedGaussianMixture(3, random_state=0, n_init=5),
+    "EM, spherical": MaskedGaussianMixture(
+        3, covariance_type="spherical", random_state=0, n_init=5
+    ),
     "EM, full": MaskedGaussianMixture(
         3, covariance_type="full", random_state=0, n_init=5
     ),

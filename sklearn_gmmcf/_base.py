@@ -320,7 +320,9 @@ class BaseObservedMixture(
         >>> import numpy as np
         >>> from sklearn_gmmcf import MaskedGaussianMixture
         >>> X = [[5, 1, 4, 2], [4, 1, np.nan, np.nan], [1, 5, 2, 4], [2, 4, 1, 5]]
-        >>> mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
+        >>> mixture = MaskedGaussianMixture(
+        ...     2, covariance_type="spherical", random_state=0
+        ... ).fit(X)
         >>> items, values = mixture.recommend(X[1:2], n_items=1)
         >>> items, values
         (array([[2]]), array([[4.]]))

@@ -386,7 +386,9 @@ class MaskedGaussianMixture(BaseObservedMixture):
     >>> import numpy as np
     >>> from sklearn_gmmcf import MaskedGaussianMixture
     >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
-    >>> mixture = MaskedGaussianMixture(n_components=2, random_state=0).fit(X)
+    >>> mixture = MaskedGaussianMixture(
+    ...     n_components=2, covariance_type="spherical", random_state=0
+    ... ).fit(X)
     >>> mixture.transform(X).round(1)
     array([[1. , 2. ],
            [1. , 2. ],
@@ -679,7 +681,9 @@ class MaskedGaussianMixture(BaseObservedMixture):
         >>> import numpy as np
         >>> from sklearn_gmmcf import MaskedGaussianMixture
         >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
-        >>> mixture = MaskedGaussianMixture(n_components=2, random_state=0).fit(X)
+        >>> mixture = MaskedGaussianMixture(
+        ...     n_components=2, covariance_type="spherical", random_state=0
+        ... ).fit(X)
         >>> mixture.partial_fit([[1.0, 6.0]]).transform([[1.0, np.nan]]).round(1)
         array([[1. , 3.3]])
         """

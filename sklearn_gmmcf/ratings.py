@@ -144,7 +144,7 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
     ... )
     >>> encoder = RatingsEncoder(rating_range=(1, 5))
     >>> X, users = encoder.fit_encode(table)
-    >>> mixture = MaskedGaussianMixture().fit(X)
+    >>> mixture = MaskedGaussianMixture(covariance_type="spherical").fit(X)
     >>> rows, columns = [1], [1]
     >>> predicted, std = mixture.complete(X, entries=(rows, columns), return_std=True)
     >>> encoder.decode(users[rows], columns, predicted, std).round(1)

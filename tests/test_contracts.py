@@ -29,7 +29,9 @@ def test_warm_start_prior_of_a_column_that_is_not_observed_anew():
     X = clusters(spread=4)
     later = X.copy()
     later[:, 2] = np.nan
-    warm = MaskedGaussianMixture(mean_precision_prior=2, warm_start=True)
+    warm = MaskedGaussianMixture(
+        covariance_type="spherical", mean_precision_prior=2, warm_start=True
+    )
     warm.fit(X).fit(later)
     np.testing.assert_allclose(warm.means_[0, 2], np.nanmean(X[:, 2]))
 
@@ -58,9 +60,9 @@ def test_warm_start_on_data_centered_elsewhere(covariance_type):
 
 def test_warm_start_of_a_converged_fit_stops_at_once():
     X = clusters()
-    warm = MaskedGaussianMixture(3, warm_start=True, random_state=0, max_iter=500).fit(
-        X
-    )
+    warm = MaskedGaussianMixture(
+        3, covariance_type="spherical", warm_start=True, random_state=0, max_iter=500
+    ).fit(X)
     assert warm.fit(X).n_iter_ == 1
 
 
@@ -301,7 +303,11 @@ def test_draw_at_the_ends(uniform, drawn):
 def test_starts_are_those_of_kmeans(init_params, kmeans):
     X = clusters(300, 4, n_components=6, missing=0.2, spread=1)
     mixture = MaskedGaussianMixture(
-        6, init_params=init_params, random_state=0, max_iter=0
+        6,
+        covariance_type="spherical",
+        init_params=init_params,
+        random_state=0,
+        max_iter=0,
     ).fit(X)
     centers = KMeansMixture(6, random_state=0, **kmeans).fit(X).cluster_centers_
     np.testing.assert_allclose(mixture.means_, centers)
@@ -321,7 +327,11 @@ def test_a_fall_of_the_objective_is_no_convergence():
     X = clusters(missing=0)
     first = start(X, 3, "diag") | {"reg_covar": 20.0, "tol": 1e-3, "max_iter": 500}
     first["precisions_init"] = np.ones((3, 6))
-    first["means_init"] = MaskedGaussianMixture(3, random_state=0).fit(X).means_
+    first["means_init"] = (
+        MaskedGaussianMixture(3, covariance_type="spherical", random_state=0)
+        .fit(X)
+        .means_
+    )
     theirs, ours = (
         GaussianMixture(**first).fit(X),
         MaskedGaussianMixture(**first).fit(X),
@@ -331,7 +341,9 @@ def test_a_fall_of_the_objective_is_no_convergence():
 
 
 def test_tol_zero_never_converges():
-    mixture = MaskedGaussianMixture(tol=0, max_iter=5).fit(clusters())
+    mixture = MaskedGaussianMixture(covariance_type="spherical", tol=0, max_iter=5).fit(
+        clusters()
+    )
     assert mixture.lower_bounds_[-1] == mixture.lower_bounds_[-2]
     assert mixture.n_iter_ == 5
     assert not mixture.converged_
@@ -354,6 +366,7 @@ def test_rounding_of_a_step_is_no_variance():
         rows = np.random.default_rng(seed).standard_normal((2, 3)) + [[0.0], [10.0]]
         mixture = MaskedGaussianMixture(
             2,
+            covariance_type="spherical",
             weights_init=[0.5, 0.5],
             means_init=rows + 0.1,
             precisions_init=[100.0, 100.0],

@@ -77,7 +77,9 @@ def test_netflix_completion(ratings, data_file):
     missing = (ratings == 0) & (truth != 0)
     assert missing.sum() == 325_803
     assert np.sqrt(np.mean(errors[missing] ** 2)) == pytest.approx(0.9639, abs=5e-5)
-    column_means = MaskedGaussianMixture(missing_values=0).fit(ratings)
+    column_means = MaskedGaussianMixture(
+        covariance_type="spherical", missing_values=0
+    ).fit(ratings)
     errors = column_means.transform(ratings) - truth
     assert np.sqrt(np.mean(errors[missing] ** 2)) == pytest.approx(0.9610, abs=5e-5)
 
@@ -170,6 +172,7 @@ class TestToyData:
         bics = [
             MaskedGaussianMixture(
                 n_components,
+                covariance_type="spherical",
                 tol=1e-8,
                 n_init=4,
                 reg_covar=0,

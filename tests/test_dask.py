@@ -27,7 +27,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 ESTIMATORS = [
     *mixtures(3, max_iter=5, random_state=0),
     MaskedGaussianMixture(
-        3, init_params="random", n_init=2, max_iter=3, random_state=1
+        3,
+        covariance_type="spherical",
+        init_params="random",
+        n_init=2,
+        max_iter=3,
+        random_state=1,
     ),
     KMeansMixture(3, n_init=2, random_state=0),
 ]
@@ -143,7 +148,9 @@ def test_all_else_as_in_memory(estimator, make):
 
 def test_single_precision_stays():
     X = clusters(240, 6).astype(np.float32)
-    mixture = MaskedGaussianMixture(3, random_state=0, max_iter=5)
+    mixture = MaskedGaussianMixture(
+        3, covariance_type="spherical", random_state=0, max_iter=5
+    )
     expected, found = clone(mixture).fit(X), clone(mixture).fit(in_dask(X))
     assert_same_fit(found, expected, rtol=1e-5)
     assert found.transform(in_dask(X)).dtype == np.float32
@@ -156,7 +163,9 @@ def test_chunks_without_rows():
     some = in_dask(X)
     some = some[some[:, 0] > -10].compute_chunk_sizes()
     assert 0 in some.chunks[0]
-    mixture = MaskedGaussianMixture(3, random_state=0, max_iter=5)
+    mixture = MaskedGaussianMixture(
+        3, covariance_type="spherical", random_state=0, max_iter=5
+    )
     expected, found = clone(mixture).fit(some.compute()), clone(mixture).fit(some)
     assert_same_fit(found, expected)
     np.testing.assert_allclose(
@@ -170,7 +179,9 @@ def test_chunks_without_rows():
 def test_another_missing_value():
     X = clusters(240, 6)
     zeros = np.nan_to_num(X)
-    mixture = MaskedGaussianMixture(3, random_state=0, missing_values=0)
+    mixture = MaskedGaussianMixture(
+        3, covariance_type="spherical", random_state=0, missing_values=0
+    )
     expected = clone(mixture).fit(zeros)
     found = clone(mixture).fit(in_dask(zeros))
     assert_same_fit(found, expected)
@@ -181,7 +192,10 @@ def test_another_missing_value():
 
 def test_batches_and_warm_start():
     X = clusters(240, 6)
-    for mixture in (MaskedGaussianMixture(3, random_state=0), KMeansMixture(3)):
+    for mixture in (
+        MaskedGaussianMixture(3, covariance_type="spherical", random_state=0),
+        KMeansMixture(3),
+    ):
         mixture.set_params(random_state=0)
         expected, found = clone(mixture), clone(mixture)
         for rows in (slice(0, 130), slice(130, 240)):
@@ -190,7 +204,9 @@ def test_batches_and_warm_start():
             in_dask(X[130:], (100, 10))
         )
         assert_same_fit(found, expected)
-    mixture = MaskedGaussianMixture(3, random_state=0, warm_start=True, max_iter=2)
+    mixture = MaskedGaussianMixture(
+        3, covariance_type="spherical", random_state=0, warm_start=True, max_iter=2
+    )
     assert_same_fit(
         clone(mixture).fit(in_dask(X)).fit(in_dask(X)), clone(mixture).fit(X).fit(X)
     )
@@ -247,7 +263,9 @@ def test_the_sample_of_a_start_is_large_enough():
 def test_a_column_without_entries():
     X = clusters(240, 6)
     X[:, 2] = np.nan
-    mixture = MaskedGaussianMixture(3, random_state=0, max_iter=5)
+    mixture = MaskedGaussianMixture(
+        3, covariance_type="spherical", random_state=0, max_iter=5
+    )
     with pytest.warns(UnobservedColumnsWarning, match=r"1 column.*: 2\."):
         found = clone(mixture).fit(in_dask(X))
     with pytest.warns(UnobservedColumnsWarning):
@@ -256,7 +274,9 @@ def test_a_column_without_entries():
 
 def test_lazy_results_keep_the_model_that_made_them():
     X = in_dask(clusters(240, 6))
-    mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
+    mixture = MaskedGaussianMixture(2, covariance_type="spherical", random_state=0).fit(
+        X
+    )
     lazy, expected = mixture.transform(X), mixture.transform(X).compute()
     mixture.set_params(n_components=3, n_jobs=2).fit(X)
     np.testing.assert_array_equal(lazy, expected)
@@ -268,7 +288,7 @@ def test_lazy_results_keep_the_model_that_made_them():
 
 def test_unusable_arrays_are_refused():
     X = clusters(240, 6)
-    mixture = MaskedGaussianMixture(2, random_state=0)
+    mixture = MaskedGaussianMixture(2, covariance_type="spherical", random_state=0)
     with pytest.raises(NotFittedError):
         mixture.transform(in_dask(X))
     with pytest.raises(NotFittedError):
@@ -310,16 +330,18 @@ def test_blocks_that_store_an_entry_twice_are_refused():
 
     X = da.ones((20, 3), chunks=(10, 3)).map_blocks(twice, meta=np.empty((0, 0)))
     with pytest.raises(ValueError, match="more than one value at row 0, column 0"):
-        MaskedGaussianMixture().fit(X)
+        MaskedGaussianMixture(covariance_type="spherical").fit(X)
 
 
 @pytest.mark.parametrize("shape", [(60, 6), (40, 6), (50, 5), (50, 7)])
 def test_blocks_of_other_shapes_than_said_are_refused(shape):
     X = clusters(240, 6)
-    mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
+    mixture = MaskedGaussianMixture(2, covariance_type="spherical", random_state=0).fit(
+        X
+    )
     wrong = da.from_delayed(dask.delayed(X[:50]), shape, meta=np.empty((0, 0)))
     if shape[1] != 6:
-        mixture = MaskedGaussianMixture().fit(
+        mixture = MaskedGaussianMixture(covariance_type="spherical").fit(
             np.arange(20.0)[:, None] + np.arange(shape[1])
         )
     for method in (
@@ -334,7 +356,9 @@ def test_blocks_of_other_shapes_than_said_are_refused(shape):
 @pytest.mark.parametrize("output", ["pandas", "polars"])
 def test_frames_of_chunks_are_refused(output):
     X = in_dask(clusters(240, 6))
-    mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
+    mixture = MaskedGaussianMixture(2, covariance_type="spherical", random_state=0).fit(
+        X
+    )
     with (
         config_context(transform_output=output),
         pytest.raises(TypeError, match=f"{output}.*would load all.*'default'"),
@@ -348,7 +372,9 @@ def test_frames_of_chunks_are_refused(output):
 
 def test_a_missing_value_that_single_precision_does_not_hold():
     X = in_dask(np.nan_to_num(clusters(240, 6)).astype(np.float32))
-    mixture = MaskedGaussianMixture(2, random_state=0, missing_values=1e300).fit(X)
+    mixture = MaskedGaussianMixture(
+        2, covariance_type="spherical", random_state=0, missing_values=1e300
+    ).fit(X)
     np.testing.assert_array_equal(mixture.transform(X), X)
 
 
@@ -356,7 +382,10 @@ def test_a_missing_value_that_single_precision_does_not_hold():
     ("estimator", "n_passes"),
     [
         # A survey, the sample, and one pass for each iteration.
-        (MaskedGaussianMixture(2, max_iter=4, tol=0), 2 + 4),
+        (
+            MaskedGaussianMixture(2, covariance_type="spherical", max_iter=4, tol=0),
+            2 + 4,
+        ),
         # UserInit centers need no sample. In the end the distances to the last centers,
         # and three passes for variances and running sums.
         (KMeansMixture(2, init=np.eye(2, 6), max_iter=3, tol=0), 1 + 3 + 1 + 1 + 3),
@@ -386,13 +415,15 @@ def test_weights_of_one_are_not_sent(monkeypatch):
     )
     X = in_dask(clusters(240, 6))
     with dask.config.set(scheduler="synchronous"):
-        MaskedGaussianMixture(2, random_state=0).fit(X)
+        MaskedGaussianMixture(2, covariance_type="spherical", random_state=0).fit(X)
     assert {id(weights) for _, _, _, _, weights, *_ in sent} == {id(None)}
 
 
 def test_errors_tell_the_block():
     X = clusters(240, 6)
-    mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
+    mixture = MaskedGaussianMixture(2, covariance_type="spherical", random_state=0).fit(
+        X
+    )
     X[75, 0] = np.inf
     for method in (mixture.fit, lambda X: mixture.transform(X).compute()):
         with pytest.raises(
@@ -429,7 +460,9 @@ def test_parameters_may_be_large():
     X = clusters(240, 6)
     threshold = "distributed.admin.large-graph-warning-threshold"
     with dask.config.set({threshold: "1 B"}):
-        mixture = MaskedGaussianMixture(2, random_state=0).fit(in_dask(X))
+        mixture = MaskedGaussianMixture(
+            2, covariance_type="spherical", random_state=0
+        ).fit(in_dask(X))
         assert np.isfinite(mixture.score(in_dask(X)))
         assert np.isfinite(mixture.icl(in_dask(X)))
         weights = np.arange(240)
@@ -485,7 +518,9 @@ def test_a_killed_worker_changes_nothing_but_the_time(cluster):
     X = clusters(3000, 6)
     in_chunks = in_dask(X, [100] * 30).persist()
     distributed.wait(in_chunks)
-    mixture = MaskedGaussianMixture(3, random_state=0, max_iter=12, tol=0)
+    mixture = MaskedGaussianMixture(
+        3, covariance_type="spherical", random_state=0, max_iter=12, tol=0
+    )
     expected = clone(mixture).fit(X)
     before = pids(cluster)
     killer = Killer(min(before))
@@ -507,7 +542,9 @@ def test_data_larger_than_the_memory_of_a_worker(cluster, tmp_path):
         da.to_npy_stack(str(tmp_path), X)
     on_disk = da.from_npy_stack(str(tmp_path), mmap_mode=None)
     before = pids(cluster)
-    mixture = MaskedGaussianMixture(2, random_state=0, max_iter=2, init_params="random")
+    mixture = MaskedGaussianMixture(
+        2, covariance_type="spherical", random_state=0, max_iter=2, init_params="random"
+    )
     mixture.fit(on_disk)
     assert pids(cluster) == before  # none ran out of memory
     # The same rows again and again have the mean of these.

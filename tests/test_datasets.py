@@ -51,7 +51,9 @@ def test_types_without_factors_are_a_spherical_mixture():
     )
     np.testing.assert_array_equal(ratings.expected, ratings.type_means[ratings.types])
     assert ratings.tastes.shape == (2000, 0)
-    mixture = MaskedGaussianMixture(3, n_init=3, random_state=0).fit(ratings.data)
+    mixture = MaskedGaussianMixture(
+        3, covariance_type="spherical", n_init=3, random_state=0
+    ).fit(ratings.data)
     found = mixture.predict(ratings.data)
     order = [np.bincount(found[ratings.types == k]).argmax() for k in range(3)]
     np.testing.assert_allclose(mixture.covariances_, 0.25, rtol=0.03)

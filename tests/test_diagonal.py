@@ -193,7 +193,9 @@ class TestZeroVariance:
     def test_spherical_names_component(self):
         X = np.array([[0.3, 0.1]] * 3 + [[5, 5.0], [6, 6]])
         with pytest.raises(ValueError, match=r"component [01] is zero.*min_variance"):
-            MaskedGaussianMixture(2, reg_covar=0, random_state=0).fit(X)
+            MaskedGaussianMixture(
+                2, covariance_type="spherical", reg_covar=0, random_state=0
+            ).fit(X)
 
     def test_constant_column(self):
         X = np.array([[0.1, 1], [0.1, 2], [0.1, 4], [0.1, 7]])

@@ -20,7 +20,9 @@ from tests.made import clusters, to_sparse
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 ESTIMATORS = [
-    MaskedGaussianMixture(3, init_params="random", max_iter=2, n_init=2),
+    MaskedGaussianMixture(
+        3, covariance_type="spherical", init_params="random", max_iter=2, n_init=2
+    ),
     KMeansMixture(3, max_iter=4, n_init=2),
 ]
 

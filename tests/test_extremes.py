@@ -208,7 +208,9 @@ def test_starts_do_not_depend_on_units():
     X = clusters(300, 5, spread=1)
     for estimator in (
         KMeansMixture(4, random_state=3, max_iter=1),
-        MaskedGaussianMixture(4, max_iter=0, random_state=3, reg_covar=0),
+        MaskedGaussianMixture(
+            4, covariance_type="spherical", max_iter=0, random_state=3, reg_covar=0
+        ),
     ):
         means = fit(estimator, X).means_
         scaled = fit(estimator, X * 2.0**-60).means_

@@ -245,7 +245,10 @@ class TestUnits:
 def test_families_in_a_search():
     X = make_table()
     families = [Diagonal(reg_covar=0.1), Full(reg_covar=0.1), "spherical"]
-    search = GridSearchCV(MaskedGaussianMixture(), {"covariance_type": families})
+    search = GridSearchCV(
+        MaskedGaussianMixture(covariance_type="spherical"),
+        {"covariance_type": families},
+    )
     search.fit(X)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     assert search.best_params_["covariance_type"] in families

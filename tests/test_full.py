@@ -356,7 +356,7 @@ class TestDraws:
         )
 
     def test_number(self):
-        mixture = MaskedGaussianMixture().fit(correlated())
+        mixture = MaskedGaussianMixture(covariance_type="spherical").fit(correlated())
         with pytest.raises(ValueError, match="integer of at least 1"):
             mixture.sample_completions(correlated(), 0)
 

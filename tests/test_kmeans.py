@@ -89,6 +89,7 @@ def test_mixture_of_the_clusters():
     # The same face as a mixture by EM, from these very parameters.
     mixture = MaskedGaussianMixture(
         3,
+        covariance_type="spherical",
         weights_init=kmeans.weights_,
         means_init=kmeans.means_,
         precisions_init=kmeans.precisions_,
@@ -111,7 +112,9 @@ def test_mixture_of_the_clusters():
 def test_em_improves_on_the_clusters():
     X = clusters(300, 5, missing=0.4, spread=1.0)
     kmeans = KMeansMixture(3, random_state=0).fit(X)
-    mixture = MaskedGaussianMixture(3, random_state=0).fit(X)
+    mixture = MaskedGaussianMixture(3, covariance_type="spherical", random_state=0).fit(
+        X
+    )
     assert mixture.score(X) > kmeans.score(X)
 
 

@@ -68,8 +68,12 @@ def test_mapped_data_are_looked_at_in_pieces(n_observed, tmp_path, monkeypatch):
     monkeypatch.setattr(_rule, "_READ_BYTES", 8 * 6 * 50)
     X = clusters(300, 6, missing=0.0)
     X[:50, n_observed:] = np.nan  # only in the first piece
-    expected = MaskedGaussianMixture(2, random_state=0).fit(X)
-    found = MaskedGaussianMixture(2, random_state=0).fit(in_file(X, tmp_path))
+    expected = MaskedGaussianMixture(
+        2, covariance_type="spherical", random_state=0
+    ).fit(X)
+    found = MaskedGaussianMixture(2, covariance_type="spherical", random_state=0).fit(
+        in_file(X, tmp_path)
+    )
     np.testing.assert_array_equal(found.transform(X), expected.transform(X))
 
 
@@ -102,14 +106,16 @@ def test_mapped_data_are_checked(make, tmp_path):
         if match == "contains NaN" and make is to_sparse:
             given = in_file(sparse.csr_array(np.where(Y == 0, 1, Y)), tmp_path)
         with pytest.raises(ValueError, match=match):
-            MaskedGaussianMixture(missing_values=missing_values).fit(given)
+            MaskedGaussianMixture(
+                covariance_type="spherical", missing_values=missing_values
+            ).fit(given)
 
 
 @pytest.mark.parametrize("make", [np.array, to_sparse])
 @pytest.mark.parametrize(
     "estimator",
     [
-        MaskedGaussianMixture(2, max_iter=2),
+        MaskedGaussianMixture(2, covariance_type="spherical", max_iter=2),
         MaskedGaussianMixture(2, covariance_type="factor", n_factors=2, max_iter=2),
         KMeansMixture(2, max_iter=2),
     ],

@@ -47,7 +47,11 @@ class TestStarts:
 
         def means(seed):
             mixture = MaskedGaussianMixture(
-                5, init_params=init_params, random_state=seed, max_iter=0
+                5,
+                covariance_type="spherical",
+                init_params=init_params,
+                random_state=seed,
+                max_iter=0,
             )
             return mixture.fit(X).means_
 
@@ -98,9 +102,9 @@ class TestStarts:
 class TestIterations:
     def test_converged(self):
         X = clusters()
-        mixture = MaskedGaussianMixture(3, random_state=0, tol=1e-4, max_iter=500).fit(
-            X
-        )
+        mixture = MaskedGaussianMixture(
+            3, covariance_type="spherical", random_state=0, tol=1e-4, max_iter=500
+        ).fit(X)
         assert mixture.converged_
         assert mixture.n_iter_ == len(mixture.lower_bounds_)
         assert mixture.lower_bounds_[-1] == mixture.lower_bound_
@@ -110,9 +114,9 @@ class TestIterations:
 
     def test_not_converged(self):
         with pytest.warns(ConvergenceWarning, match="max_iter=2 iterations") as record:
-            mixture = MaskedGaussianMixture(3, max_iter=2, random_state=0).fit(
-                clusters()
-            )
+            mixture = MaskedGaussianMixture(
+                3, covariance_type="spherical", max_iter=2, random_state=0
+            ).fit(clusters())
         assert record[0].filename == __file__
         assert not mixture.converged_
 
@@ -120,19 +124,26 @@ class TestIterations:
         X = clusters(spread=4)
         later = X.copy()
         later[:, 2] = np.nan
-        warm = MaskedGaussianMixture(3, warm_start=True, random_state=0).fit(X)
+        warm = MaskedGaussianMixture(
+            3, covariance_type="spherical", warm_start=True, random_state=0
+        ).fit(X)
         before = warm.means_[:, 2]
         warm.fit(later)  # no warning: column 2 is known
         np.testing.assert_allclose(warm.means_[:, 2], before)
         assert warm.score(X) == pytest.approx(
-            MaskedGaussianMixture(3, random_state=0).fit(X).score(X), rel=0.01
+            MaskedGaussianMixture(3, covariance_type="spherical", random_state=0)
+            .fit(X)
+            .score(X),
+            rel=0.01,
         )
 
     @pytest.mark.parametrize(
         "change", [{"n_components": 2}, {"covariance_type": "diag"}]
     )
     def test_warm_start_refuses_another_model(self, change):
-        warm = MaskedGaussianMixture(3, warm_start=True, random_state=0).fit(clusters())
+        warm = MaskedGaussianMixture(
+            3, covariance_type="spherical", warm_start=True, random_state=0
+        ).fit(clusters())
         means = warm.means_
         with pytest.raises(ValueError, match=f"{next(iter(change))}.*warm_start=False"):
             warm.set_params(**change).fit(clusters())
@@ -145,7 +156,7 @@ class TestIterations:
 
 class TestCompletion:
     def test_no_entries(self):
-        mixture = MaskedGaussianMixture().fit(clusters())
+        mixture = MaskedGaussianMixture(covariance_type="spherical").fit(clusters())
         assert mixture.complete(clusters(), entries=([], [])).shape == (0,)
 
     @pytest.mark.parametrize(
@@ -160,7 +171,7 @@ class TestCompletion:
         ],
     )
     def test_bad_entries(self, entries, message):
-        mixture = MaskedGaussianMixture().fit(clusters())
+        mixture = MaskedGaussianMixture(covariance_type="spherical").fit(clusters())
         with pytest.raises(ValueError, match=message):
             mixture.complete(clusters(), entries=entries)
 
@@ -170,7 +181,7 @@ class TestCompletion:
             (np.arange(4.0), ([0, 1, 2, 2], [0, 1, 0, 1])), shape=(3, 2**21)
         )
         with pytest.warns(UnobservedColumnsWarning, match=r"2097150 column\(s\)"):
-            mixture = MaskedGaussianMixture().fit(X)
+            mixture = MaskedGaussianMixture(covariance_type="spherical").fit(X)
         tall = sparse.csr_array(([5.0], ([2**23], [1])), shape=shape)
         with pytest.raises(MemoryError, match=r"16777216.*entries=\(rows, columns\)"):
             mixture.transform(tall)
@@ -213,11 +224,13 @@ class TestUnobservedColumns:
         X[:5, 3] = 1.0
         weights = np.where(np.arange(len(X)) < 5, 0, 1)
         with pytest.warns(UnobservedColumnsWarning, match=": 3"):
-            weighted = MaskedGaussianMixture(2, random_state=0).fit(
-                X, sample_weight=weights
-            )
+            weighted = MaskedGaussianMixture(
+                2, covariance_type="spherical", random_state=0
+            ).fit(X, sample_weight=weights)
         with pytest.warns(UnobservedColumnsWarning, match=": 3"):
-            left_out = MaskedGaussianMixture(2, random_state=0).fit(X[5:])
+            left_out = MaskedGaussianMixture(
+                2, covariance_type="spherical", random_state=0
+            ).fit(X[5:])
         np.testing.assert_allclose(weighted.means_, left_out.means_)
 
 
@@ -340,7 +353,7 @@ class TestEcosystem:
     def test_grid_search_over_components_and_seeds(self, make):
         X = make(clusters(300, 8, n_components=3, missing=0.4, spread=3))
         search = GridSearchCV(
-            MaskedGaussianMixture(max_iter=500),
+            MaskedGaussianMixture(covariance_type="spherical", max_iter=500),
             {"n_components": [1, 2, 3, 4], "random_state": range(3)},
             cv=3,
         ).fit(X)
@@ -351,7 +364,9 @@ class TestEcosystem:
     def test_bic_finds_the_number_of_components(self):
         X = clusters(400, 8, n_components=3, missing=0.4, spread=3)
         bics = [
-            MaskedGaussianMixture(k, n_init=5, max_iter=500, random_state=0)
+            MaskedGaussianMixture(
+                k, covariance_type="spherical", n_init=5, max_iter=500, random_state=0
+            )
             .fit(X)
             .bic(X)
             for k in range(1, 6)
@@ -363,16 +378,18 @@ class TestEcosystem:
         X[np.random.default_rng(0).random(X.shape) < 0.2] = np.nan
         pipeline = make_pipeline(
             StandardScaler(),
-            MaskedGaussianMixture(4, max_iter=500, random_state=0),
+            MaskedGaussianMixture(
+                4, covariance_type="spherical", max_iter=500, random_state=0
+            ),
             LinearRegression(),
         )
         assert cross_val_score(pipeline, X, y).mean() > 0.35
 
     def test_pandas_output(self):
         X = pd.DataFrame(clusters(), columns=list("abcdef"), index=np.arange(200) + 7)
-        mixture = MaskedGaussianMixture(2, random_state=0).set_output(
-            transform="pandas"
-        )
+        mixture = MaskedGaussianMixture(
+            2, covariance_type="spherical", random_state=0
+        ).set_output(transform="pandas")
         completed = mixture.fit_transform(X)
         assert completed.columns.tolist() == list("abcdef")
         assert completed.index.equals(X.index)
@@ -404,17 +421,19 @@ class TestEcosystem:
         X[:, 3] = np.nan
         for call in ("fit", "fit_predict", "fit_transform"):
             with pytest.warns(UnobservedColumnsWarning) as record:
-                getattr(MaskedGaussianMixture(), call)(X)
+                getattr(MaskedGaussianMixture(covariance_type="spherical"), call)(X)
             assert record[0].filename == __file__
 
     @pytest.mark.parametrize("missing_values", [None, pd.NA, "nan"])
     def test_repr_of_invalid_parameters(self, missing_values):
-        mixture = MaskedGaussianMixture(missing_values=missing_values)
+        mixture = MaskedGaussianMixture(
+            covariance_type="spherical", missing_values=missing_values
+        )
         assert "MaskedGaussianMixture" in mixture._repr_html_()
 
     def test_sample_size(self):
         with pytest.raises(ValueError, match="integer of at least 1, but got 0"):
-            MaskedGaussianMixture().fit(clusters()).sample(0)
+            MaskedGaussianMixture(covariance_type="spherical").fit(clusters()).sample(0)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -290,7 +290,7 @@ class TestScoreEntries:
     def test_refusals(self):
         X = clusters()
         i, j = np.argwhere(np.isnan(X))[0]
-        est = MaskedGaussianMixture().fit(X)
+        est = MaskedGaussianMixture(covariance_type="spherical").fit(X)
         with pytest.raises(ValueError, match=r"Row 0, column 1 of X is observed"):
             est.score_entries(X, ([i, 0], [j, 1]), [1.0, 2])
         with pytest.raises(ValueError, match=r"shape \(2,\) for 1 entries"):
@@ -316,7 +316,10 @@ def test_icl_counts_clusters_where_bic_counts_gaussians():
     X[400:] += 20
     X[rng.random(X.shape) < 0.1] = np.nan
     fits = [
-        MaskedGaussianMixture(k, n_init=5, random_state=0).fit(X) for k in (1, 2, 3)
+        MaskedGaussianMixture(
+            k, covariance_type="spherical", n_init=5, random_state=0
+        ).fit(X)
+        for k in (1, 2, 3)
     ]
     assert np.argmin([fit.bic(X) for fit in fits]) == 2
     assert np.argmin([fit.icl(X) for fit in fits]) == 1
@@ -362,7 +365,9 @@ class TestCompletionScorer:
 
     def test_callable_metrics(self):
         X = correlated(100, 4)
-        est = MaskedGaussianMixture(2, random_state=0).fit(X)
+        est = MaskedGaussianMixture(2, covariance_type="spherical", random_state=0).fit(
+            X
+        )
         for sign, metric in ((-1, max_error), (1, r2_score)):
             scorer = completion_scorer(metric, greater_is_better=sign > 0)
             assert scorer(est, X) == pytest.approx(sign * by_hand(est, X, metric))
@@ -372,7 +377,9 @@ class TestCompletionScorer:
 
     def test_seed_pickle_and_bad_metric(self):
         X = correlated(100, 4)
-        est = MaskedGaussianMixture(2, random_state=0).fit(X)
+        est = MaskedGaussianMixture(2, covariance_type="spherical", random_state=0).fit(
+            X
+        )
         scorer = completion_scorer(random_state=3)
         assert scorer(est, X) == scorer(est, X)
         assert scorer(est, X) == pickle.loads(pickle.dumps(scorer))(est, X)
@@ -385,7 +392,9 @@ class TestCompletionScorer:
     @pytest.mark.parametrize("kind", FORMATS)
     def test_sparse_equals_dense(self, kind):
         X = np.round(clusters(100, 5))
-        est = MaskedGaussianMixture(2, random_state=0).fit(X)
+        est = MaskedGaussianMixture(2, covariance_type="spherical", random_state=0).fit(
+            X
+        )
         for metric in ("rmse", "mae", "log_density"):
             scorer = completion_scorer(metric)
             assert scorer(est, to_sparse(X, kind)) == pytest.approx(scorer(est, X))
@@ -397,7 +406,7 @@ class TestCompletionScorer:
             (rng.random(900), rng.integers(300_000, size=900), np.arange(0, 901, 3)),
             shape=(300, 300_000),
         )
-        est = MaskedGaussianMixture().fit(X)
+        est = MaskedGaussianMixture(covariance_type="spherical").fit(X)
         regressor = EntryRegressor(est, X.shape)
         tracemalloc.start()
         for metric in ("rmse", "log_density"):
@@ -426,7 +435,10 @@ class TestInAPipeline:
     def test_units_are_those_of_the_last_step(self):
         X = correlated(200, 4) * [1, 10, 100, 1000]
         train, test = X[:100], X[100:]
-        pipe = make_pipeline(StandardScaler(), MaskedGaussianMixture(2, random_state=0))
+        pipe = make_pipeline(
+            StandardScaler(),
+            MaskedGaussianMixture(2, covariance_type="spherical", random_state=0),
+        )
         pipe.fit(train)
         mean, std = np.nanmean(train, axis=0), np.nanstd(train, axis=0)
         hidden, (rows, columns, values) = hide_entries(test, 0.1, 0)
@@ -449,7 +461,8 @@ class TestInAPipeline:
     def test_in_other_shells(self):
         X = correlated(200, 4)
         inner = make_pipeline(
-            StandardScaler(), MaskedGaussianMixture(2, random_state=0)
+            StandardScaler(),
+            MaskedGaussianMixture(2, covariance_type="spherical", random_state=0),
         )
         score = completion_scorer()(inner.fit(X), X)
         for est in (
@@ -461,14 +474,19 @@ class TestInAPipeline:
 
     def test_steps_after_the_imputer(self):
         X = correlated(200, 4) * 10
-        plain = MaskedGaussianMixture(2, random_state=0).fit(X)
+        plain = MaskedGaussianMixture(
+            2, covariance_type="spherical", random_state=0
+        ).fit(X)
         pipe = make_pipeline(plain, FunctionTransformer(tenth))
         score = completion_scorer()(pipe.fit(X), X)
         assert score == pytest.approx(completion_scorer()(plain, X) / 10)
 
     def test_frames_between_the_steps(self):
         X = correlated(100, 4)
-        pipe = make_pipeline(StandardScaler(), MaskedGaussianMixture(2, random_state=0))
+        pipe = make_pipeline(
+            StandardScaler(),
+            MaskedGaussianMixture(2, covariance_type="spherical", random_state=0),
+        )
         score = completion_scorer()(pipe.fit(X), X)
         frame = pd.DataFrame(X, columns=list("abcd"))
         for output in ("pandas", "polars"):
@@ -478,11 +496,15 @@ class TestInAPipeline:
     def test_sparse(self):
         X = np.round(clusters(100, 5))
         assert (X == 0).any()
-        pipe = make_pipeline(MaxAbsScaler(), MaskedGaussianMixture(2, random_state=0))
+        pipe = make_pipeline(
+            MaxAbsScaler(),
+            MaskedGaussianMixture(2, covariance_type="spherical", random_state=0),
+        )
         dense = completion_scorer()(pipe.fit(X), X)
         assert completion_scorer()(pipe, to_sparse(X)) == pytest.approx(dense)
         dropping = make_pipeline(
-            FunctionTransformer(drop_zeros, accept_sparse=True), MaskedGaussianMixture()
+            FunctionTransformer(drop_zeros, accept_sparse=True),
+            MaskedGaussianMixture(covariance_type="spherical"),
         ).fit(to_sparse(X))
         with pytest.raises(ValueError, match="lose the entry in row"):
             completion_scorer(fraction=0.5)(dropping, to_sparse(X))
@@ -490,7 +512,8 @@ class TestInAPipeline:
     def test_columns_must_stay(self):
         X = correlated(100, 4)
         pipe = make_pipeline(
-            FunctionTransformer(lambda X: X[:, :2]), MaskedGaussianMixture()
+            FunctionTransformer(lambda X: X[:, :2]),
+            MaskedGaussianMixture(covariance_type="spherical"),
         ).fit(X)
         with pytest.raises(ValueError, match=r"\(100, 4\) leaves .* \(100, 2\)"):
             completion_scorer()(pipe, X)
@@ -511,7 +534,7 @@ class TestWithinScikitLearn:
     def test_grid_search(self, make):
         X = clusters(150, 6, n_components=3, missing=0.4, spread=4)
         search = GridSearchCV(
-            MaskedGaussianMixture(random_state=0),
+            MaskedGaussianMixture(covariance_type="spherical", random_state=0),
             {"n_components": [1, 3]},
             scoring=completion_scorer(),
             cv=KFold(3),
@@ -520,13 +543,20 @@ class TestWithinScikitLearn:
         assert search.best_params_ == {"n_components": 3}
         for k, n_components in enumerate([1, 3]):
             for fold, (train, test) in enumerate(KFold(3).split(X)):
-                est = MaskedGaussianMixture(n_components, random_state=0).fit(X[train])
+                est = MaskedGaussianMixture(
+                    n_components, covariance_type="spherical", random_state=0
+                ).fit(X[train])
                 found = search.cv_results_[f"split{fold}_test_score"][k]
                 assert found == pytest.approx(-by_hand(est, X[test], rmse))
 
     def test_search_over_families_seeds_and_scaling(self):
         X = correlated(400, 5) * [1, 10, 100, 1000, 10_000]
-        pipe = Pipeline([("scale", StandardScaler()), ("mix", MaskedGaussianMixture())])
+        pipe = Pipeline(
+            [
+                ("scale", StandardScaler()),
+                ("mix", MaskedGaussianMixture(covariance_type="spherical")),
+            ]
+        )
         grid = {
             "mix__n_components": [1, 2],
             "mix__covariance_type": ["spherical", "full"],
@@ -553,17 +583,24 @@ class TestWithinScikitLearn:
         every = np.arange(len(X))
         for scorer, name in ((bic_scorer, "bic"), (aic_scorer, "aic")):
             search = GridSearchCV(
-                MaskedGaussianMixture(random_state=0),
+                MaskedGaussianMixture(covariance_type="spherical", random_state=0),
                 {"n_components": [1, 3, 5]},
                 scoring=scorer,
                 cv=[(every, every)],
             ).fit(X)
             expected = [
-                -getattr(MaskedGaussianMixture(k, random_state=0).fit(X), name)(X)
+                -getattr(
+                    MaskedGaussianMixture(
+                        k, covariance_type="spherical", random_state=0
+                    ).fit(X),
+                    name,
+                )(X)
                 for k in (1, 3, 5)
             ]
             np.testing.assert_allclose(search.cv_results_["mean_test_score"], expected)
-            pipe = make_pipeline(StandardScaler(), MaskedGaussianMixture(2)).fit(X)
+            pipe = make_pipeline(
+                StandardScaler(), MaskedGaussianMixture(2, covariance_type="spherical")
+            ).fit(X)
             scaled = StandardScaler().fit_transform(X)
             assert scorer(pipe, X) == pytest.approx(-getattr(pipe[-1], name)(scaled))
 
@@ -609,7 +646,9 @@ def test_the_number_of_types_is_found(rule):
         ).data
         every = np.arange(X.shape[0])
         grid = {"n_components": [1, 2, 3, 4, 5, 6]}
-        est = MaskedGaussianMixture(n_init=3, random_state=0)
+        est = MaskedGaussianMixture(
+            covariance_type="spherical", n_init=3, random_state=0
+        )
         if rule == "bic":
             search = GridSearchCV(est, grid, scoring=bic_scorer, cv=[(every, every)])
             k = search.fit(X).best_params_["n_components"]
@@ -644,7 +683,9 @@ class TestFoldsOfEntries:
         for train, test in splits:
             matrix = np.full(X.shape, np.nan)
             matrix[tuple(pairs[train].T)] = X[tuple(pairs[train].T)]
-            est = MaskedGaussianMixture(n_components, random_state=0).fit(matrix)
+            est = MaskedGaussianMixture(
+                n_components, covariance_type="spherical", random_state=0
+            ).fit(matrix)
             rows, columns = pairs[test].T
             errors.append(est.transform(matrix)[rows, columns] - X[rows, columns])
         return errors
@@ -657,7 +698,7 @@ class TestFoldsOfEntries:
             given = pd.DataFrame(X)
         elif kind != "dense":
             given = to_sparse(X, kind)
-        est = MaskedGaussianMixture(2, random_state=0)
+        est = MaskedGaussianMixture(2, covariance_type="spherical", random_state=0)
         folds = KFold(5, shuffle=True, random_state=0)
         errors = self.expected(X, folds.split(observed(X)))
         scores = cross_validate_entries(est, given, scoring=["rmse", "mae"])
@@ -671,7 +712,7 @@ class TestFoldsOfEntries:
 
     def test_folds_and_scorers(self):
         X = clusters(60, 5)
-        est = MaskedGaussianMixture(2, random_state=0)
+        est = MaskedGaussianMixture(2, covariance_type="spherical", random_state=0)
         folds = KFold(3)
         expected = [
             -np.sqrt(np.mean(e**2)) for e in self.expected(X, folds.split(observed(X)))
@@ -705,7 +746,9 @@ class TestFoldsOfEntries:
         users, items, ratings = X.row[order], X.col[order], X.data[order]
         table = sparse.coo_array((ratings, (users, items)), shape=X.shape)
         scores = cross_validate_entries(
-            MaskedGaussianMixture(2, random_state=0), table, cv=4
+            MaskedGaussianMixture(2, covariance_type="spherical", random_state=0),
+            table,
+            cv=4,
         )
         for fold, (train, test) in enumerate(
             KFold(4, shuffle=True, random_state=0).split(ratings)
@@ -713,7 +756,9 @@ class TestFoldsOfEntries:
             matrix = sparse.csr_array(
                 (ratings[train], (users[train], items[train])), shape=X.shape
             )
-            est = MaskedGaussianMixture(2, random_state=0).fit(matrix)
+            est = MaskedGaussianMixture(
+                2, covariance_type="spherical", random_state=0
+            ).fit(matrix)
             predicted = est.complete(matrix, entries=(users[test], items[test]))
             assert scores["test_score"][fold] == -rmse(ratings[test], predicted)
 
@@ -783,7 +828,10 @@ class TestFoldsOfEntries:
 
     def test_sparse_pipelines_and_imputers(self):
         X = np.round(clusters(80, 5))
-        pipe = make_pipeline(MaxAbsScaler(), MaskedGaussianMixture(2, random_state=0))
+        pipe = make_pipeline(
+            MaxAbsScaler(),
+            MaskedGaussianMixture(2, covariance_type="spherical", random_state=0),
+        )
         dense, stored = (
             cross_validate_entries(pipe, given)["test_score"]
             for given in (X, to_sparse(X))
@@ -798,14 +846,19 @@ class TestEntryRegressor:
         X = clusters(100, 6, n_components=3, missing=0.3, spread=4)
         pairs, values = to_entries(to_sparse(X))
         search = GridSearchCV(
-            EntryRegressor(MaskedGaussianMixture(random_state=0), X.shape),
+            EntryRegressor(
+                MaskedGaussianMixture(covariance_type="spherical", random_state=0),
+                X.shape,
+            ),
             {"estimator__n_components": [1, 3]},
             scoring="neg_mean_absolute_error",
             cv=KFold(3, shuffle=True, random_state=0),
             n_jobs=2,
         ).fit(pairs, values)
         assert search.best_params_ == {"estimator__n_components": 3}
-        whole = MaskedGaussianMixture(3, random_state=0).fit(X)
+        whole = MaskedGaussianMixture(
+            3, covariance_type="spherical", random_state=0
+        ).fit(X)
         np.testing.assert_allclose(
             search.best_estimator_.estimator_.means_, whole.means_
         )
@@ -818,7 +871,10 @@ class TestEntryRegressor:
     def test_predictions(self, dense):
         X = np.round(clusters(50, 4)) + 3
         pairs, values = to_entries(X)
-        pipe = make_pipeline(MaxAbsScaler(), MaskedGaussianMixture(2, random_state=0))
+        pipe = make_pipeline(
+            MaxAbsScaler(),
+            MaskedGaussianMixture(2, covariance_type="spherical", random_state=0),
+        )
         regressor = EntryRegressor(pipe, X.shape, dense=dense).fit(pairs, values)
         np.testing.assert_allclose(regressor.predict(pairs), values)
         assert sparse.issparse(regressor.matrix_) != dense
@@ -834,7 +890,9 @@ class TestEntryRegressor:
     def test_steps_are_undone_from_the_last(self):
         X = correlated(60, 3) * [1, 10, 100]
         pipe = make_pipeline(
-            StandardScaler(), MinMaxScaler(), MaskedGaussianMixture(random_state=0)
+            StandardScaler(),
+            MinMaxScaler(),
+            MaskedGaussianMixture(covariance_type="spherical", random_state=0),
         )
         regressor = EntryRegressor(pipe, X.shape, dense=True).fit(*to_entries(X))
         missing = np.argwhere(np.isnan(X))
@@ -846,7 +904,7 @@ class TestEntryRegressor:
     def test_log_density_needs_entries_that_were_not_fitted(self, dense):
         X = np.array([[1.0, 2], [np.nan, 3], [4, -1]])
         pairs, values = to_entries(X, missing_values=np.nan)
-        est = MaskedGaussianMixture(missing_values=7)
+        est = MaskedGaussianMixture(covariance_type="spherical", missing_values=7)
         regressor = EntryRegressor(est, X.shape, dense=dense).fit(pairs, values)
         score = completion_scorer("log_density")
         with pytest.raises(ValueError, match=r"row 0, column 1 is observed in X"):
@@ -857,7 +915,7 @@ class TestEntryRegressor:
         assert score(regressor, [[1, 0]], [2.0]) == expected
 
     def test_refusals(self):
-        est = MaskedGaussianMixture()
+        est = MaskedGaussianMixture(covariance_type="spherical")
         regressor = EntryRegressor(est, (3, 2))
         with pytest.raises(ValueError, match=r"shape \(m, 2\).*but got \(2, 3\)"):
             regressor.fit(np.zeros((2, 3), dtype=int), [1.0, 2])
@@ -874,7 +932,9 @@ class TestEntryRegressor:
                 )
         with pytest.raises(ValueError, match="inconsistent numbers of samples"):
             regressor.fit([[0, 0], [1, 1]], [1.0, 2, 3])
-        pipe = make_pipeline(KNNImputer(), MaskedGaussianMixture())
+        pipe = make_pipeline(
+            KNNImputer(), MaskedGaussianMixture(covariance_type="spherical")
+        )
         regressor = EntryRegressor(pipe, (3, 2), dense=True)
         regressor.fit([[0, 0], [1, 1], [2, 1]], [1.0, 2, 3])
         with pytest.raises(ValueError, match="KNNImputer has no inverse_transform"):
@@ -926,13 +986,18 @@ class TestStepsThatMixARow:
 
     @pytest.mark.parametrize("metric", ["rmse", "log_density"])
     def test_before_the_mixture(self, metric):
-        steps = FunctionTransformer(self.center_rows), MaskedGaussianMixture()
+        steps = (
+            FunctionTransformer(self.center_rows),
+            MaskedGaussianMixture(covariance_type="spherical"),
+        )
         pipe = make_pipeline(*steps).fit(clusters())
         with pytest.raises(ValueError, match=r"column 0 leaves.*another value"):
             completion_scorer(metric)(pipe, clusters(seed=1))
 
     def test_after_the_mixture(self):
-        pipe = make_pipeline(MaskedGaussianMixture(), PCA()).fit(clusters())
+        pipe = make_pipeline(
+            MaskedGaussianMixture(covariance_type="spherical"), PCA()
+        ).fit(clusters())
         with pytest.raises(ValueError, match=r"leaves the steps.*PCA do not"):
             completion_scorer()(pipe, clusters(seed=1))
 
@@ -944,7 +1009,10 @@ class TestStepsThatMixARow:
         ],
     )
     def test_in_folds_of_entries(self, scoring, message):
-        steps = FunctionTransformer(self.center_rows), MaskedGaussianMixture()
+        steps = (
+            FunctionTransformer(self.center_rows),
+            MaskedGaussianMixture(covariance_type="spherical"),
+        )
         with pytest.raises(ValueError, match=message):
             cross_validate_entries(
                 make_pipeline(*steps), clusters(), scoring=scoring, error_score="raise"
@@ -962,10 +1030,12 @@ def test_entries_that_stay_missing_are_no_prediction():
 def test_missing_values_of_a_search_before_its_fit():
     X = clusters(60, 4)
     search = GridSearchCV(
-        MaskedGaussianMixture(missing_values=-1), {"n_components": [1]}, cv=2
+        MaskedGaussianMixture(covariance_type="spherical", missing_values=-1),
+        {"n_components": [1]},
+        cv=2,
     )
     marked = np.where(np.isnan(X), -1, X)
-    mixture = MaskedGaussianMixture()
+    mixture = MaskedGaussianMixture(covariance_type="spherical")
     np.testing.assert_allclose(
         cross_validate_entries(search, marked)["test_score"],
         cross_validate_entries(mixture, X)["test_score"],
@@ -988,7 +1058,7 @@ def test_hides_by_a_value_that_the_integers_do_not_hold(missing_values, dtype):
 class TestOneStandardErrorOfOddSearches:
     def test_candidates_without_the_parameter(self):
         search = GridSearchCV(
-            MaskedGaussianMixture(),
+            MaskedGaussianMixture(covariance_type="spherical"),
             [{"n_components": [1, 2]}, {"covariance_type": ["diag"]}],
             scoring=completion_scorer(),
             refit=one_standard_error("n_components"),
@@ -998,7 +1068,7 @@ class TestOneStandardErrorOfOddSearches:
 
     def test_several_metrics(self):
         search = GridSearchCV(
-            MaskedGaussianMixture(),
+            MaskedGaussianMixture(covariance_type="spherical"),
             {"n_components": [1, 2]},
             scoring={"a": completion_scorer("mae"), "b": completion_scorer()},
             refit=one_standard_error("n_components"),

@@ -340,7 +340,9 @@ def test_refusals_leave_the_model():
 
 def test_a_failed_step_leaves_the_model():
     X = np.array([[0.0], [1], [10], [11]])
-    mixture = MaskedGaussianMixture(2, reg_covar=0, random_state=0).partial_fit(X)
+    mixture = MaskedGaussianMixture(
+        2, covariance_type="spherical", reg_covar=0, random_state=0
+    ).partial_fit(X)
     before = vars(mixture).copy()
     with pytest.raises(ValueError, match="variance of component"):
         mixture.partial_fit(np.full((1000, 1), 1e-200), sample_weight=[1e300] * 1000)

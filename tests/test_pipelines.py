@@ -120,7 +120,9 @@ class TestBeforeAPredictor:
     def test_cross_validated_search(self, X, y):
         pipe = make_pipeline(
             StandardScaler(),
-            MaskedGaussianMixture(random_state=0, reg_covar=0.01),
+            MaskedGaussianMixture(
+                covariance_type="spherical", random_state=0, reg_covar=0.01
+            ),
             RandomForestClassifier(10, random_state=0),
         )
         grid = {
@@ -165,7 +167,10 @@ class TestInAColumnTransformer:
 
     def test_union_and_n_jobs(self, X):
         two = [
-            ("one", MaskedGaussianMixture(2, random_state=0)),
+            (
+                "one",
+                MaskedGaussianMixture(2, covariance_type="spherical", random_state=0),
+            ),
             ("two", KMeansMixture(2, random_state=0)),
         ]
         alone = FeatureUnion(two).fit(X).transform(X)
@@ -220,7 +225,7 @@ class TestMetadata:
     def test_sample_weight_in_a_search(self, X):
         weights = np.random.default_rng(0).uniform(0.1, 5, len(X))
         with config_context(enable_metadata_routing=True):
-            est = MaskedGaussianMixture(random_state=0)
+            est = MaskedGaussianMixture(covariance_type="spherical", random_state=0)
             est.set_fit_request(sample_weight=True).set_score_request(
                 sample_weight=True
             )
@@ -232,7 +237,7 @@ class TestMetadata:
         first, second = np.arange(60), np.arange(60, 120)
         scores = []
         for train, test in ((second, first), (first, second)):
-            est = MaskedGaussianMixture(random_state=0)
+            est = MaskedGaussianMixture(covariance_type="spherical", random_state=0)
             est.fit(X[train], sample_weight=weights[train])
             log_density = est.score_samples(X[test])
             scores.append(np.average(log_density, weights=weights[test]))

@@ -158,7 +158,7 @@ def test_mixtures_of_the_same_data_are_comparable():
     X = clusters(100)
     kmeans, em = fit_mixture("kmeans", X), fit_mixture("spherical", X)
     turned = MaskedGaussianMixture(
-        3, means_init=kmeans.means_[[2, 0, 1]], max_iter=0
+        3, covariance_type="spherical", means_init=kmeans.means_[[2, 0, 1]], max_iter=0
     ).fit(X)
     first = MixtureDisplay.from_estimator(kmeans, X)
     second = MixtureDisplay.from_estimator(turned, X, match=first)
@@ -240,7 +240,7 @@ def test_criteria_of_estimators():
 def test_scorers_of_estimators_are_higher_for_the_better():
     X, later = clusters(100), clusters(100, seed=1)
     mixtures = [
-        MaskedGaussianMixture(k, random_state=seed).fit(X)
+        MaskedGaussianMixture(k, covariance_type="spherical", random_state=seed).fit(X)
         for k in (1, 4)
         for seed in range(2)
     ]
@@ -254,7 +254,9 @@ def test_scorers_of_estimators_are_higher_for_the_better():
 def test_search_in_a_pipeline():
     X = np.nan_to_num(clusters(120))
     search = GridSearchCV(
-        make_pipeline(StandardScaler(), MaskedGaussianMixture()),
+        make_pipeline(
+            StandardScaler(), MaskedGaussianMixture(covariance_type="spherical")
+        ),
         {
             "maskedgaussianmixture__n_components": [1, 2, 3, 5],
             "maskedgaussianmixture__random_state": range(2),
@@ -579,9 +581,14 @@ def test_all_entries_of_a_sparse_matrix_are_hidden():
 
 def test_scaling_changes_no_coverage():
     X, later = np.nan_to_num(clusters(200)), clusters(100, seed=1)
-    plain = MaskedGaussianMixture(2, random_state=0, reg_covar=0).fit(X)
+    plain = MaskedGaussianMixture(
+        2, covariance_type="spherical", random_state=0, reg_covar=0
+    ).fit(X)
     pipe = make_pipeline(
-        MaxAbsScaler(), MaskedGaussianMixture(2, random_state=0, reg_covar=0)
+        MaxAbsScaler(),
+        MaskedGaussianMixture(
+            2, covariance_type="spherical", random_state=0, reg_covar=0
+        ),
     ).fit(X)
     pipe[0].scale_[:] = pipe[0].max_abs_[:] = 2.0
     pipe[-1].fit(pipe[0].transform(X))
@@ -633,7 +640,9 @@ def test_fits_without_a_trace():
     with pytest.raises(ValueError, match="KMeansMixture keeps no objective"):
         ConvergenceDisplay.from_estimator(KMeansMixture(2, random_state=0).fit(X))
     with pytest.raises(ValueError, match="max_iter=0"):
-        ConvergenceDisplay.from_estimator(MaskedGaussianMixture(max_iter=0).fit(X))
+        ConvergenceDisplay.from_estimator(
+            MaskedGaussianMixture(covariance_type="spherical", max_iter=0).fit(X)
+        )
 
 
 # All of them
@@ -652,11 +661,19 @@ def draw_all(estimator, X, **options):
 
 def test_pipelines_and_searches_are_drawn_in_the_units_of_the_last_step():
     X = pd.DataFrame(clusters(80), columns=list("abcdef"))
-    pipe = make_pipeline(StandardScaler(), MaskedGaussianMixture(2, random_state=0))
+    pipe = make_pipeline(
+        StandardScaler(),
+        MaskedGaussianMixture(2, covariance_type="spherical", random_state=0),
+    )
     pipe.fit(X)
     search = GridSearchCV(pipe, {"maskedgaussianmixture__n_components": [2]}, cv=2)
     scaled = StandardScaler().fit_transform(X)
-    alone = draw_all(MaskedGaussianMixture(2, random_state=0).fit(scaled), scaled)
+    alone = draw_all(
+        MaskedGaussianMixture(2, covariance_type="spherical", random_state=0).fit(
+            scaled
+        ),
+        scaled,
+    )
     for estimator in (pipe, search.fit(X)):
         drawn = draw_all(estimator, X)
         np.testing.assert_allclose(drawn[0].points, alone[0].points)
@@ -672,7 +689,9 @@ def test_pipelines_and_searches_are_drawn_in_the_units_of_the_last_step():
 
 def test_pipelines_that_change_the_columns_are_refused():
     X = np.nan_to_num(clusters(80))
-    pipe = make_pipeline(PCA(2), MaskedGaussianMixture(2, random_state=0)).fit(X)
+    pipe = make_pipeline(
+        PCA(2), MaskedGaussianMixture(2, covariance_type="spherical", random_state=0)
+    ).fit(X)
     for make in (MixtureDisplay, CompletionDisplay):
         with pytest.raises(ValueError, match="cannot be followed") as caught:
             make.from_estimator(pipe, X)
@@ -836,7 +855,9 @@ def test_other_estimators_are_refused():
     with pytest.raises(TypeError, match="but got GaussianMixture"):
         MixtureDisplay.from_estimator(GaussianMixture().fit(np.nan_to_num(X)), X)
     with pytest.raises(NotFittedError):
-        ConvergenceDisplay.from_estimator(MaskedGaussianMixture())
+        ConvergenceDisplay.from_estimator(
+            MaskedGaussianMixture(covariance_type="spherical")
+        )
 
 
 def test_matplotlib_is_imported_late(monkeypatch):
@@ -859,7 +880,9 @@ def test_matplotlib_is_imported_late(monkeypatch):
 def test_kept_start_that_did_not_converge():
     X = clusters(100)
     with pytest.warns(ConvergenceWarning):
-        mixture = MaskedGaussianMixture(3, max_iter=2, tol=0, random_state=0).fit(X)
+        mixture = MaskedGaussianMixture(
+            3, covariance_type="spherical", max_iter=2, tol=0, random_state=0
+        ).fit(X)
     display = ConvergenceDisplay.from_estimator(mixture)
     labels = [text.get_text() for text in display.legend_.get_texts()]
     assert labels == ["kept, not converged"]

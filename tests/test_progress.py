@@ -14,7 +14,9 @@ from tests.made import clusters, start
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 ESTIMATORS = [
-    MaskedGaussianMixture(3, n_init=2, max_iter=5, tol=0, random_state=0),
+    MaskedGaussianMixture(
+        3, covariance_type="spherical", n_init=2, max_iter=5, tol=0, random_state=0
+    ),
     MaskedGaussianMixture(
         2, covariance_type="factor", n_factors=2, n_init=2, max_iter=5, tol=0
     ),

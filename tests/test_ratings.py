@@ -103,7 +103,7 @@ def test_and_back(make):
 def test_all_of_a_matrix_and_some_of_its_entries():
     encoder = RatingsEncoder()
     X, users = encoder.fit_encode(as_pandas(LINES))
-    mixture = MaskedGaussianMixture().fit(X)
+    mixture = MaskedGaussianMixture(covariance_type="spherical").fit(X)
     completed = mixture.transform(X)
     whole = encoder.decode(users, range(3), completed)
     for line, (user, item, rating) in enumerate(whole.itertuples(index=False)):
@@ -180,7 +180,9 @@ class TestNewUsers:
         expected = by_hand(self.later) | {"max": {}}
         assert stored(X, users, encoder.items_) == expected
         # A user without a known item is completed by the mean.
-        mixture = MaskedGaussianMixture().fit(encoder.encode(make(LINES))[0])
+        mixture = MaskedGaussianMixture(covariance_type="spherical").fit(
+            encoder.encode(make(LINES))[0]
+        )
         np.testing.assert_allclose(mixture.transform(X)[1], mixture.means_[0])
         X, users = encoder.encode(make(later[-1:]))
         assert X.shape == (1, 3)

@@ -44,10 +44,10 @@ def read_rows(html):
     ("estimator", "page"),
     [
         (KMeansMixture(), "KMeansMixture"),
-        (MaskedGaussianMixture(), "MaskedGaussianMixture"),
+        (MaskedGaussianMixture(covariance_type="spherical"), "MaskedGaussianMixture"),
         (RatingsEncoder(), "ratings.RatingsEncoder"),
         (
-            EntryRegressor(MaskedGaussianMixture(), (3, 3)),
+            EntryRegressor(MaskedGaussianMixture(covariance_type="spherical"), (3, 3)),
             "model_selection.EntryRegressor",
         ),
     ],
@@ -89,7 +89,9 @@ def test_representation_builds_no_matrix_of_columns():
     X = sparse.csr_array(X)
     estimators = [
         KMeansMixture(3, random_state=0, max_iter=2),
-        MaskedGaussianMixture(3, random_state=0, max_iter=1),
+        MaskedGaussianMixture(
+            3, covariance_type="spherical", random_state=0, max_iter=1
+        ),
         MaskedGaussianMixture(3, covariance_type="diag", random_state=0, max_iter=1),
         MaskedGaussianMixture(
             3, covariance_type="factor", n_factors=3, random_state=0, max_iter=1

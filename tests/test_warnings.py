@@ -27,7 +27,7 @@ from tests.made import clusters, correlated
 def unobserved():
     X = clusters(100, 5)
     X[:, 2] = np.nan
-    return MaskedGaussianMixture(), X
+    return MaskedGaussianMixture(covariance_type="spherical"), X
 
 
 def regularized_column():
@@ -57,7 +57,13 @@ def unlinked():
 
 
 def unlike():
-    return MaskedGaussianMixture(), clusters(100, 5) * [1, 1, 1e-3, 1e4, 1]
+    return MaskedGaussianMixture(covariance_type="spherical"), clusters(100, 5) * [
+        1,
+        1,
+        1e-3,
+        1e4,
+        1,
+    ]
 
 
 def unlike_kmeans():
@@ -190,7 +196,9 @@ def test_given_centers_make_one_run():
 
 def test_advice_where_em_does_not_converge():
     X = clusters(200, 5, spread=0.5)
-    mixture = MaskedGaussianMixture(4, max_iter=3, tol=1e-9, random_state=0)
+    mixture = MaskedGaussianMixture(
+        4, covariance_type="spherical", max_iter=3, tol=1e-9, random_state=0
+    )
     with pytest.warns(ConvergenceWarning) as record:
         mixture.fit(X)
     (message,) = (str(w.message) for w in record)

@@ -151,7 +151,9 @@ def new_users(folder):
         "random_state": range(3),
     }
     search = GridSearchCV(
-        MaskedGaussianMixture(), grid, scoring=completion_scorer("rmse")
+        MaskedGaussianMixture(covariance_type="spherical"),
+        grid,
+        scoring=completion_scorer("rmse"),
     ).fit(train)
     # All mixtures are scored on the same hidden entries, which the search did not use.
     score = completion_scorer("rmse", random_state=1)

@@ -89,7 +89,7 @@ def cross_validate_entries(
     >>> from sklearn_gmmcf.datasets import make_ratings
     >>> from sklearn_gmmcf.model_selection import cross_validate_entries
     >>> X = make_ratings(n_factors=0, density=0.3, random_state=0).data
-    >>> mixture = MaskedGaussianMixture(4, random_state=0)
+    >>> mixture = MaskedGaussianMixture(4, covariance_type="spherical", random_state=0)
     >>> scores = cross_validate_entries(mixture, X, scoring=["rmse", "mae"])
     >>> print((-scores["test_rmse"]).round(2))
     [0.49 0.5  0.5  0.51 0.5 ]

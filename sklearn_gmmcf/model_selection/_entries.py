@@ -95,7 +95,9 @@ def hide_entries(
     >>> from sklearn_gmmcf.model_selection import hide_entries
     >>> X = make_ratings(random_state=0).data
     >>> X_hidden, (rows, columns, values) = hide_entries(X, random_state=0)
-    >>> mixture = MaskedGaussianMixture(4, random_state=0).fit(X_hidden)
+    >>> mixture = MaskedGaussianMixture(
+    ...     4, covariance_type="spherical", random_state=0
+    ... ).fit(X_hidden)
     >>> predicted = mixture.complete(X_hidden, entries=(rows, columns))
     >>> print(f"{((predicted - values) ** 2).mean() ** 0.5:.2f}")
     0.66

@@ -83,7 +83,9 @@ class EntryRegressor(
     >>> X = make_ratings(n_factors=0, density=0.3, random_state=0).data
     >>> pairs, values = to_entries(X)
     >>> search = GridSearchCV(
-    ...     EntryRegressor(MaskedGaussianMixture(random_state=0), X.shape),
+    ...     EntryRegressor(MaskedGaussianMixture(
+    ...         covariance_type="spherical", random_state=0
+    ...     ), X.shape),
     ...     {"estimator__n_components": [1, 2, 4, 8]},
     ...     scoring="neg_root_mean_squared_error",
     ...     cv=KFold(5, shuffle=True, random_state=0),

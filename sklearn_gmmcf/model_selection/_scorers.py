@@ -84,7 +84,7 @@ def completion_scorer(
     >>> from sklearn_gmmcf.model_selection import completion_scorer
     >>> X = make_ratings(n_factors=0, density=0.3, random_state=0).data
     >>> search = GridSearchCV(
-    ...     MaskedGaussianMixture(),
+    ...     MaskedGaussianMixture(covariance_type="spherical"),
     ...     {"n_components": [1, 2, 4, 8], "random_state": range(3)},
     ...     scoring=completion_scorer("rmse"),
     ... )
@@ -176,7 +176,7 @@ def bic_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     >>> X = make_ratings(n_factors=0, density=0.3, random_state=0).data
     >>> all_rows = np.arange(X.shape[0])
     >>> search = GridSearchCV(
-    ...     MaskedGaussianMixture(),
+    ...     MaskedGaussianMixture(covariance_type="spherical"),
     ...     {"n_components": [1, 2, 4, 8], "random_state": range(3)},
     ...     scoring=bic_scorer,
     ...     cv=[(all_rows, all_rows)],
@@ -225,7 +225,7 @@ def aic_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     >>> X = make_ratings(n_factors=0, density=0.3, random_state=0).data
     >>> all_rows = np.arange(X.shape[0])
     >>> search = GridSearchCV(
-    ...     MaskedGaussianMixture(random_state=0),
+    ...     MaskedGaussianMixture(covariance_type="spherical", random_state=0),
     ...     {"n_components": [1, 2, 4]},
     ...     scoring=aic_scorer,
     ...     cv=[(all_rows, all_rows)],

@@ -48,7 +48,7 @@ def one_standard_error(parameter: str) -> Callable[[dict[str, Any]], int]:
     >>> from sklearn_gmmcf.model_selection import completion_scorer, one_standard_error
     >>> X = make_ratings(n_factors=0, density=0.3, random_state=0).data
     >>> search = GridSearchCV(
-    ...     MaskedGaussianMixture(),
+    ...     MaskedGaussianMixture(covariance_type="spherical"),
     ...     {"n_components": range(1, 9), "random_state": range(3)},
     ...     scoring=completion_scorer("log_density"),
     ...     refit=one_standard_error("n_components"),

@@ -180,7 +180,9 @@ class CalibrationDisplay:
         >>> from sklearn_gmmcf.plotting import CalibrationDisplay
         >>> ratings = make_ratings(random_state=0).data
         >>> X, hidden = hide_entries(ratings, 0.1, random_state=0)
-        >>> mixture = MaskedGaussianMixture(4, random_state=0).fit(X)
+        >>> mixture = MaskedGaussianMixture(
+        ...     4, covariance_type="spherical", random_state=0
+        ... ).fit(X)
         >>> display = CalibrationDisplay.from_estimator(mixture, X, hidden=hidden)
         >>> display.n_entries == len(hidden[0])
         True

@@ -94,7 +94,9 @@ class CompletionDisplay:
     >>> from sklearn_gmmcf.datasets import make_ratings
     >>> from sklearn_gmmcf.plotting import CompletionDisplay
     >>> X = make_ratings(60, 30, density=0.4, random_state=0).data
-    >>> mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
+    >>> mixture = MaskedGaussianMixture(
+    ...     2, covariance_type="spherical", random_state=0
+    ... ).fit(X)
     >>> display = CompletionDisplay.from_estimator(mixture, X)
     >>> display.after.shape
     (60, 30)
@@ -191,7 +193,9 @@ class CompletionDisplay:
         >>> from sklearn_gmmcf.datasets import make_ratings
         >>> from sklearn_gmmcf.plotting import CompletionDisplay
         >>> X = make_ratings(60, 30, density=0.4, random_state=0).data
-        >>> mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
+        >>> mixture = MaskedGaussianMixture(
+        ...     2, covariance_type="spherical", random_state=0
+        ... ).fit(X)
         >>> display = CompletionDisplay.from_estimator(
         ...     mixture, X, columns=[0, 1, 2], unit="stars"
         ... )
@@ -254,7 +258,9 @@ class CompletionDisplay:
         >>> from sklearn_gmmcf.datasets import make_ratings
         >>> from sklearn_gmmcf.plotting import CompletionDisplay
         >>> X = make_ratings(60, 30, density=0.4, random_state=0).data
-        >>> mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
+        >>> mixture = MaskedGaussianMixture(
+        ...     2, covariance_type="spherical", random_state=0
+        ... ).fit(X)
         >>> top, bottom = Figure(layout="constrained").subplots(2)
         >>> display = CompletionDisplay.from_estimator(mixture, X, ax=top)
         >>> gray = {"cmap": "gray", "vmin": 1, "vmax": 5}

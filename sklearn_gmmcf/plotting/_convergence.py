@@ -130,7 +130,9 @@ class ConvergenceDisplay:
         >>> from sklearn_gmmcf import MaskedGaussianMixture
         >>> from sklearn_gmmcf.plotting import ConvergenceDisplay
         >>> X = [[1.0, 2.0], [1.5, None], [2.0, 2.0], [8.0, 9.0], [9.0, 9.0]]
-        >>> mixture = MaskedGaussianMixture(2, n_init=3, random_state=0).fit(X)
+        >>> mixture = MaskedGaussianMixture(
+        ...     2, covariance_type="spherical", n_init=3, random_state=0
+        ... ).fit(X)
         >>> display = ConvergenceDisplay.from_estimator(mixture, name="three starts")
         >>> display.ax_.get_title()
         'three starts'

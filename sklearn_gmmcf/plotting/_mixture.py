@@ -118,7 +118,9 @@ class MixtureDisplay:
     >>> rng = np.random.default_rng(0)
     >>> X = np.vstack([rng.normal(0, 1, (50, 2)), rng.normal(4, 1, (50, 2))])
     >>> X[::10, 0] = np.nan
-    >>> mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
+    >>> mixture = MaskedGaussianMixture(
+    ...     2, covariance_type="spherical", random_state=0
+    ... ).fit(X)
     >>> display = MixtureDisplay.from_estimator(mixture, X)
     >>> len(display.ellipses_)
     4
@@ -226,7 +228,9 @@ class MixtureDisplay:
         >>> X[::10, 0] = np.nan
         >>> kmeans = KMeansMixture(2, random_state=0).fit(X)
         >>> first = MixtureDisplay.from_estimator(kmeans, X, features=(0, 2))
-        >>> mixture = MaskedGaussianMixture(2, random_state=1).fit(X)
+        >>> mixture = MaskedGaussianMixture(
+        ...     2, covariance_type="spherical", random_state=1
+        ... ).fit(X)
         >>> second = MixtureDisplay.from_estimator(
         ...     mixture, X, features=(0, 2), match=first, missing="complete"
         ... )
@@ -308,7 +312,9 @@ class MixtureDisplay:
         >>> rng = np.random.default_rng(0)
         >>> X = np.vstack([rng.normal(0, 1, (50, 2)), rng.normal(4, 1, (50, 2))])
         >>> X[::10, 0] = np.nan
-        >>> mixture = MaskedGaussianMixture(2, random_state=0).fit(X)
+        >>> mixture = MaskedGaussianMixture(
+        ...     2, covariance_type="spherical", random_state=0
+        ... ).fit(X)
         >>> left, right = Figure(layout="constrained").subplots(1, 2)
         >>> display = MixtureDisplay.from_estimator(mixture, X, ax=left)
         >>> display = display.plot(right, missing="complete", levels=0.9)

@@ -123,7 +123,9 @@ class ModelSelectionDisplay:
     >>> from sklearn_gmmcf.plotting import ModelSelectionDisplay
     >>> X = make_ratings(n_factors=0, density=0.3, random_state=0).data
     >>> mixtures = [
-    ...     MaskedGaussianMixture(k, random_state=seed).fit(X)
+    ...     MaskedGaussianMixture(
+    ...         k, covariance_type="spherical", random_state=seed
+    ...     ).fit(X)
     ...     for k in [2, 3, 4, 5]
     ...     for seed in range(3)
     ... ]
@@ -331,7 +333,7 @@ class ModelSelectionDisplay:
         >>> from sklearn_gmmcf.plotting import ModelSelectionDisplay
         >>> X = make_ratings(n_factors=0, density=0.3, random_state=0).data
         >>> search = GridSearchCV(
-        ...     MaskedGaussianMixture(random_state=0),
+        ...     MaskedGaussianMixture(covariance_type="spherical", random_state=0),
         ...     {"n_components": [1, 2, 4]},
         ...     scoring=completion_scorer("rmse"),
         ...     cv=3,
