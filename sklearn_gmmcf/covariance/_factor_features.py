@@ -91,33 +91,31 @@ def learn_features(data: Observed, mask_rank: int | str) -> Features:
 
     'auto' takes up to 60 directions.
     """
-    columns = data.columns
-    n_known = int(columns.known.sum())
+    columns, known = data.columns, data.columns.known
     rank = _MAX_DIRECTIONS if mask_rank == "auto" else int(mask_rank)
     # Weights count as repetition.
-    rank = min(rank, n_known - 1, int(data.weights.sum()) // 4)
-    of_mask, of_columns = _no_mask_features(len(columns.known)), []
+    rank = min(rank, int(known.sum()) - 1, int(data.weights.sum()) // 4)
+    mask_features, column_features = _no_mask_features(len(known)), []
     if rank >= 1:
         counts = data.total(lambda block: block.mask.collect(block.weights[None]))[0]
-        of_mask = _learn_directions(data, rank, counts)
-        described = np.vstack([of_mask.directions, np.log1p(counts)])
-        of_columns.append(_standardize(described, columns.known, columns.known))
+        mask_features = _learn_directions(data, rank, counts)
+        described = np.vstack([mask_features.directions, np.log1p(counts)])
+        column_features.append(_standardize(described, known, known))
     if columns.features is not None:
-        known = columns.known
-        of_columns.append(_standardize(columns.features, known, columns.modeled))
-    together = np.vstack([np.empty((0, len(columns.known))), *of_columns])
-    n_mask = len(of_mask.factors)
-    if not of_mask.factors.any() and not together[:n_mask].any():
+        column_features.append(_standardize(columns.features, known, columns.modeled))
+    together = np.vstack([np.empty((0, len(known))), *column_features])
+    n_mask = len(mask_features.factors)
+    if not mask_features.factors.any() and not together[:n_mask].any():
         # Without missing entries the mask tells nothing.
         together, n_mask = together[n_mask:], 0
-        of_mask = _no_mask_features(len(columns.known))
+        mask_features = _no_mask_features(len(known))
     # The mask of a column without observations is predicted by its known features.
-    described = np.vstack([np.ones(len(columns.known)), together])
-    slopes = _regress((described * columns.known) @ described.T, n_mask)[1]
-    unknown = columns.modeled & ~columns.known
+    described = np.vstack([np.ones(len(known)), together])
+    slopes = _regress((described * known) @ described.T, n_mask)[1]
+    unknown = columns.modeled & ~known
     together[:n_mask, unknown] = slopes @ together[n_mask:, unknown]
     features = replace(
-        of_mask,
+        mask_features,
         row_regression=np.zeros((n_mask, len(columns.covariates))),
         columns=together,
     )
