@@ -130,7 +130,7 @@ def complete_entries(last: Any, matrix: Any, rows: Array, columns: Array) -> Arr
 
 
 def get_steps(estimator: Any) -> list[Any]:
-    """The steps of an estimator: those of nested Pipelines and searches, in order."""
+    """The steps of an estimator, in order; nested Pipelines and searches are opened."""
     if hasattr(estimator, "best_estimator_"):
         return get_steps(estimator.best_estimator_)
     if hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions"):

@@ -130,8 +130,8 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
     are float64, or float32 if the table has float32. A rating of 0 is stored, and is an
     observation, and so are the zeros among the features of users.
 
-    Means and standard deviations of features are those of all known values in the
-    table of features. A feature without variation is 0.
+    Features are standardized by the mean and standard deviation of all known values in
+    the table of features. A feature without variation is 0.
 
     Examples
     --------

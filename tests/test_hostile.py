@@ -245,8 +245,8 @@ def test_floor_of_eigenvalues_is_exact_beside_large_ones(outlying):
     units[outlying] = 2.0**30
     matrix = (roots @ roots.T) * units * units[:, None]
     lifted = lift_eigenvalues(matrix[None], 0.01)[0]
-    # The large eigenvalue stays, so that the determinant is that of the rest, which is
-    # the Schur complement of the large column up to 2^-30.
+    # The large eigenvalue stays; up to 2^-30 the other eigenvalues belong to the Schur
+    # complement of the large column.
     rest = np.delete(np.arange(4), outlying)
     across = matrix[rest, outlying]
     small = matrix[np.ix_(rest, rest)]

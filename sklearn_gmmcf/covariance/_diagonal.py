@@ -538,7 +538,7 @@ class Spherical(Diagonal):
         parameters: DiagonalParameters,
         new_columns: Array,
     ) -> DiagonalStatistics:
-        return statistics  # the variance is that of the other columns
+        return statistics  # new columns share the variance of the others
 
     def review(
         self,
