@@ -524,7 +524,10 @@ class Spherical(Diagonal):
 
     Parameters
     ----------
-    reg_covar, min_variance, mean_precision_prior, min_effective_count : float
+    reg_covar, min_variance, mean_precision_prior : float, default=0.0
+        See `Diagonal`.
+
+    covariance_precision_prior, min_effective_count : float, default=0.0
         See `Diagonal`.
 
     See Also

@@ -1,16 +1,19 @@
 r"""Latent factors of rows, given their observed entries and the parameters.
 
-With :math:`\tilde z = (z, 1)`, E over the posterior of the loadings and w the loadings
-without the intercept :math:`a_0`, the evidence of a row about its factors is
+With :math:`\tilde z = (z, 1)`, E over the posteriors of loadings and slopes, w the
+loadings without the intercept :math:`a_0`, and b the mean slopes on the features
+:math:`f_i` of a row, the evidence of a row about its factors is
 
 .. math::
     A_i &= \sum_{j \in O_i} E[w_j w_j^T] / \psi_j, \quad
     b_i = \sum_{j \in O_i} (d_{ij} \bar w_j - \mathrm{cov}[w_j, a_{j0}]) / \psi_j \\
     P_{ik} &= \Lambda_k^{-1} + A_i / s_k, \quad
-    \bar z_{ik} = P_{ik}^{-1} (\Lambda_k^{-1} \nu_k + b_i / s_k)
+    \bar z_{ik} = P_{ik}^{-1} (\Lambda_k^{-1} (\nu_k + b f_i) + b_i / s_k)
 
-with :math:`d_{ij} = x_{ij} - \bar a_{j0}`, where A, b are products with the mask and
-the values, made once for all components.
+with :math:`d_{ij} = x_{ij} - \bar a_{j0}`, where :math:`A_i, b_i` are products with the
+mask and the values, made once for all components. The uncertainty of the slopes lowers
+the log-density of the row by
+:math:`\frac{1}{2} E[((B - b) f_i)^T \Lambda_k^{-1} (B - b) f_i]`.
 
 Symmetric matrices are packed as in `_triangles`; with Q = r (r + 1) / 2 the triangle of
 a (r + 1, r + 1) matrix has the one of z first, then z, then 1.
