@@ -59,8 +59,8 @@ class Features:
     factors: Array  # (q + 1,), their reciprocal standard deviations; 0 of constant ones
     # (q + 1, p), slopes of these features on covariates, for rows without entries
     row_regression: Array
-    row_covariance: Array  # (Q, Q), of the features of rows, covariates last
-    columns: Array  # (Q', d), features of columns
+    row_covariance: Array  # (n_f, n_f), of the features of rows, covariates last
+    columns: Array  # (n_g, d), features of columns
 
     @property
     def n_row_features(self) -> int:
@@ -72,7 +72,7 @@ class Features:
         return np.vstack([damped, np.log1p(counts)])
 
     def describe_rows(self, projections: Array, block: Block) -> Array:
-        """Features (Q, n) of rows, from products of the mask with W (q, n)."""
+        """Features (n_f, n) of rows, from products of the mask with W (q, n)."""
         if not len(self.centers):
             return block.covariates
         counts = block.counts
@@ -213,7 +213,7 @@ def _sum_powers(features: Features, centers: Array, block: Block) -> Array:
 
 
 def _sum_moments(features: Features, block: Block) -> Array:
-    """Sums of the products of [1; f] over rows with entries, (Q + 1, Q + 1)."""
+    """Sums of the products of [1; f] over rows with entries, (n_f + 1, n_f + 1)."""
     described = features.describe_rows(_project_mask(features, block), block)
     extended = np.vstack([np.ones(len(block.weights)), described])
     return (extended * (block.weights * (block.counts > 0))) @ extended.T
@@ -227,7 +227,7 @@ def _project_mask(features: Features, block: Block) -> Array:
 def solve_slopes(
     precisions: Array, crossed: Array, moments: Array, strengths: Array, slopes: Array
 ) -> Array:
-    """Solve sum_k P_k (S_k - b F_k) = b diag(tau) for b (r, Q).
+    """Solve sum_k P_k (S_k - b F_k) = b diag(tau) for b (r, n_f).
 
     By conjugate gradients from given slopes.
 
@@ -235,11 +235,11 @@ def solve_slopes(
     ----------
     precisions : ndarray of shape (K, r, r)
         P.
-    crossed : ndarray of shape (K, r, Q)
+    crossed : ndarray of shape (K, r, n_f)
         S.
-    moments : ndarray of shape (K, Q, Q)
+    moments : ndarray of shape (K, n_f, n_f)
         F.
-    strengths : ndarray of shape (Q,)
+    strengths : ndarray of shape (n_f,)
         tau.
     """
 

@@ -16,7 +16,8 @@ the log-density of the row by
 :math:`\frac{1}{2} E[((B - b) f_i)^T \Lambda_k^{-1} (B - b) f_i]`.
 
 Symmetric matrices are packed as in `_triangles`; with Q = r (r + 1) / 2 the triangle of
-a (r + 1, r + 1) matrix has the one of z first, then z, then 1.
+a (r + 1, r + 1) matrix has the one of z first, then z, then 1. Rows have n_f features
+and columns n_g.
 """
 
 from __future__ import annotations
@@ -82,11 +83,11 @@ class FactorParameters:
     min_variance: float  # floor under the noise, in squared units of the data
     min_noise: float  # the same, in squared units of the columns
     features: Features
-    row_slopes: Array  # (r, Q), b
-    row_slope_variances: Array  # (r, Q), v
-    row_slope_precisions: Array  # (Q,), tau
-    column_slopes: Array  # (r + 1, Q), C
-    column_slope_precisions: Array  # (Q,), lambda, relative to prior_precision
+    row_slopes: Array  # (r, n_f), b
+    row_slope_variances: Array  # (r, n_f), v
+    row_slope_precisions: Array  # (n_f,), tau
+    column_slopes: Array  # (r + 1, n_g), C
+    column_slope_precisions: Array  # (n_g,), lambda, relative to prior_precision
     # Scales before the last step, to which `backtrack` returns.
     previous_scales: Array | None = None
 
@@ -155,7 +156,7 @@ class FactorParameters:
 
     @cached_property
     def column_feature_moments(self) -> Array:
-        """Sums of products of the features of the known columns, (Q, Q)."""
+        """Sums of products of the features of the known columns, (n_g, n_g)."""
         features = self.features.columns[:, self.columns.known]
         return features @ features.T
 
@@ -189,7 +190,7 @@ class Evidence:
     squares: Array
     log_noise: Array  # (n,), sums of log(2 pi psi)
     counts: Array  # (n,)
-    features: Array  # (Q, n), f
+    features: Array  # (n_f, n), f
     prior_means: Array  # (r, n), b f
     prior_variances: Array  # (r, n), expected squares of (B - b) f
 
