@@ -25,6 +25,7 @@ from sklearn_gmmcf._model import Model, get_block_options
 from sklearn_gmmcf._sklearn import DocumentationLinks
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._validation import (
+    check_columns,
     check_count,
     check_entries,
     check_lazy_output,
@@ -35,7 +36,6 @@ from sklearn_gmmcf._warnings import UnobservedColumnsWarning, warn_user
 from sklearn_gmmcf.covariance import Family
 from sklearn_gmmcf.covariance._reviews import Review
 from sklearn_gmmcf.data import Blocks, Columns, Observed, RowArray
-from sklearn_gmmcf.data._column_features import check_column_features, find_columns
 from sklearn_gmmcf.data._dask import to_memory
 
 
@@ -656,18 +656,15 @@ class BaseObservedMixture(
 
     def _compare_columns(self) -> dict[str, bool]:
         """Whether the user says of the columns as in the fit, by parameter."""
-        said, columns = self._describe_columns(), self._model.columns
-        names = getattr(self, "feature_names_in_", None)
-        covariates = find_columns(said.get("covariates"), names, self.n_features_in_)
-        features = check_column_features(
-            said.get("column_features"), names, self.n_features_in_
-        )
+        columns = self._model.columns
+        described = check_columns(self, **self._describe_columns())
+        features = described["features"]
         if features is None or columns.features is None:
             same = features is columns.features
         else:
             same = np.array_equal(features, columns.features, equal_nan=True)
         return {
-            "covariates": np.array_equal(covariates, columns.covariates),
+            "covariates": np.array_equal(described["covariates"], columns.covariates),
             "column_features": same,
         }
 
