@@ -114,15 +114,27 @@ def test_errors_are_refusals_or_defects(
         assert found.startswith(defect or "ValueError in")
 
 
-def warn(X):
+def spoil_transform(monkeypatch, spoil):
+    """Let something happen to the completed matrix or to X in each transform."""
+    transform = MaskedGaussianMixture.transform
+
+    def spoiled(self, X):
+        completed = transform(self, X)
+        spoil(completed, X)
+        return completed
+
+    monkeypatch.setattr(MaskedGaussianMixture, "transform", spoiled)
+
+
+def warn(completed, X):
     warnings.warn("not of our own", FutureWarning, stacklevel=1)
 
 
-def divide(X):
+def divide(completed, X):
     np.ones(1) / np.zeros(1)
 
 
-def change(X):
+def change(completed, X):
     X[0] = 0.0
 
 
@@ -135,14 +147,7 @@ def change(X):
     ],
 )
 def test_effects_are_defects(hostile, case, monkeypatch, effect, defect):
-    transform = MaskedGaussianMixture.transform
-
-    def with_effect(self, X):
-        completed = transform(self, X)
-        effect(X)
-        return completed
-
-    monkeypatch.setattr(MaskedGaussianMixture, "transform", with_effect)
+    spoil_transform(monkeypatch, effect)
     assert any(found.startswith(defect) for found in hostile.examine(case).defects)
 
 
@@ -162,14 +167,7 @@ def zero_if_observed(completed, X):
     ],
 )
 def test_spoiled_completions_are_defects(hostile, case, monkeypatch, spoil, defect):
-    transform = MaskedGaussianMixture.transform
-
-    def spoiled(self, X):
-        completed = transform(self, X)
-        spoil(completed, X)
-        return completed
-
-    monkeypatch.setattr(MaskedGaussianMixture, "transform", spoiled)
+    spoil_transform(monkeypatch, spoil)
     assert defect in hostile.examine(case).defects
 
 
