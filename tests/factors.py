@@ -120,7 +120,7 @@ def drawn_features(rng, known, r, n_directions):
 FEATURES = {
     "directions": "mask_directions",
     "centers": "mask_centers",
-    "factors": "mask_factors",
+    "inverse_scales": "mask_factors",
     "row_regression": "row_regression",
     "row_covariance": "row_covariance",
 }

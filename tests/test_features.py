@@ -127,7 +127,7 @@ class TestFeaturesOfTheMask:
         mean = np.average(raw, axis=0, weights=weights)
         variance = np.average((raw - mean) ** 2, axis=0, weights=weights)
         np.testing.assert_allclose(features.centers, mean)
-        np.testing.assert_allclose(features.factors, 1 / np.sqrt(variance))
+        np.testing.assert_allclose(features.inverse_scales, 1 / np.sqrt(variance))
         f = np.clip((raw - mean) / np.sqrt(variance), -4, 4)
         f[4] = 0.0  # the row without entries
         block = next(iter(data))

@@ -56,7 +56,8 @@ class Features:
 
     directions: Array  # (q, d), W
     centers: Array  # (q + 1,), of the mask's features of rows; none if all are constant
-    factors: Array  # (q + 1,), their reciprocal standard deviations; 0 of constant ones
+    # (q + 1,), reciprocals of their standard deviations; 0 of constant ones
+    inverse_scales: Array
     # (q + 1, p), slopes of these features on covariates, for rows without entries
     row_regression: Array
     row_covariance: Array  # (n_f, n_f), of the features of rows, covariates last
@@ -77,7 +78,7 @@ class Features:
             return block.covariates
         counts = block.counts
         raw = self.describe_mask(projections, counts)
-        features = (raw - self.centers[:, None]) * self.factors[:, None]
+        features = (raw - self.centers[:, None]) * self.inverse_scales[:, None]
         # Rows unlike the fitted ones, such as new rows that miss more, do not go beyond
         # what these have taught.
         np.clip(features, -_MAX_FEATURE, _MAX_FEATURE, out=features)
@@ -104,8 +105,8 @@ def learn_features(data: Observed, mask_rank: int | str) -> Features:
     if columns.features is not None:
         column_features.append(_standardize(columns.features, known, columns.modeled))
     together = np.vstack([np.empty((0, len(known))), *column_features])
-    n_mask = len(mask_features.factors)
-    if not mask_features.factors.any() and not together[:n_mask].any():
+    n_mask = len(mask_features.inverse_scales)
+    if not mask_features.inverse_scales.any() and not together[:n_mask].any():
         # Without missing entries the mask tells nothing.
         together, n_mask = together[n_mask:], 0
         mask_features = _no_mask_features(len(known))
@@ -147,14 +148,14 @@ def _learn_directions(data: Observed, rank: int, counts: Array) -> Features:
         _no_mask_features(len(counts)),
         directions=directions,
         centers=np.zeros(q + 1),
-        factors=np.ones(q + 1),
+        inverse_scales=np.ones(q + 1),
         row_regression=np.zeros((q + 1, len(data.columns.covariates))),
     )
     sums = data.total(partial(_sum_powers, raw, np.zeros(q + 1)))
     centers = sums[1] / sums[0]
     squares = data.total(partial(_sum_powers, raw, centers))[2] / sums[0]
-    factors = _reciprocals(np.sqrt(squares), np.sqrt(sums[2] / sums[0]))
-    return replace(raw, centers=centers, factors=factors)
+    inverse_scales = _reciprocals(np.sqrt(squares), np.sqrt(sums[2] / sums[0]))
+    return replace(raw, centers=centers, inverse_scales=inverse_scales)
 
 
 def _no_mask_features(d: int) -> Features:
@@ -162,7 +163,7 @@ def _no_mask_features(d: int) -> Features:
     return Features(
         directions=np.empty((0, d)),
         centers=nothing,
-        factors=nothing,
+        inverse_scales=nothing,
         row_regression=np.empty((0, 0)),
         row_covariance=np.empty((0, 0)),
         columns=np.empty((0, d)),
