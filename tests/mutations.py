@@ -503,7 +503,7 @@ MUTATIONS = {
          "ratings_features"),
         ("self.column_features_[:n_items] =", "self.column_features_[-n_items:] =",
          "ratings_features"),
-        ("counts[users.find(census.users)[0]] =", "counts[: len(census.counts)] =",
+        ("aligned[users.find(ids)[0]] =", "aligned[: len(counts)] =",
          "ratings_features"),
         # Duplicates give their mean, or the last of them.
         ("np.add.reduceat(values, firsts) / sizes", "np.add.reduceat(values, firsts)",
