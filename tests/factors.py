@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from scipy import sparse
 
 from sklearn_gmmcf import MaskedGaussianMixture
@@ -11,6 +12,13 @@ from sklearn_gmmcf.covariance._factor_features import Features
 from sklearn_gmmcf.covariance._factor_inference import FactorParameters
 from sklearn_gmmcf.datasets import make_ratings
 from tests import oracles
+
+COMPONENTS = pytest.mark.parametrize("n_components", [1, 3])
+# Of fits that are cut short, and of columns without entries.
+IGNORED_WARNINGS = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore::sklearn_gmmcf.UnobservedColumnsWarning"),
+]
 
 
 def factor(n_components=1, n_factors=3, **params):
@@ -112,7 +120,7 @@ def drawn_features(rng, known, r, n_directions):
 FEATURES = {
     "directions": "mask_directions",
     "centers": "mask_centers",
-    "factors": "mask_factors",
+    "inverse_scales": "mask_factors",
     "row_regression": "row_regression",
     "row_covariance": "row_covariance",
 }

@@ -28,17 +28,13 @@ from sklearn_gmmcf.model_selection import (
 )
 from sklearn_gmmcf.ratings import RatingsEncoder
 from tests import oracles
-from tests.factors import factor, from_library
+from tests.factors import COMPONENTS, IGNORED_WARNINGS, factor, from_library
 from tests.made import EXACT_TYPES, to_sparse
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore::sklearn_gmmcf.UnobservedColumnsWarning"),
-]
+pytestmark = IGNORED_WARNINGS
 NAMES = list("abcdefgh")
 COVARIATES = [2, 5]
 MODELED = [0, 1, 3, 4, 6, 7]
-COMPONENTS = pytest.mark.parametrize("n_components", [1, 3])
 
 
 def table(n=80, seed=0):

@@ -36,6 +36,7 @@ from sklearn_gmmcf.data import _dense, _sparse, observe
 from sklearn_gmmcf.datasets import make_ratings
 from tests import oracles
 from tests.factors import (
+    IGNORED_WARNINGS,
     drawn_parameters,
     factor,
     from_library,
@@ -49,10 +50,7 @@ from tests.made import EXACT_TYPES, clusters, estimators, to_sparse
 STARTS = ["kmeans", "k-means++", "random", "random_from_data"]
 NO_PRIORS = Priors(noise=0, scale=0, mean=0, covariance=0, weight=0)
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore::sklearn_gmmcf.UnobservedColumnsWarning"),
-]
+pytestmark = IGNORED_WARNINGS
 
 
 def sweep_together(monkeypatch, n_bytes):

@@ -22,6 +22,8 @@ from sklearn_gmmcf.datasets import make_ratings
 from tests import oracles
 from tests.drawn import tables
 from tests.factors import (
+    COMPONENTS,
+    IGNORED_WARNINGS,
     drawn_parameters,
     factor,
     from_library,
@@ -33,12 +35,10 @@ from tests.factors import (
 from tests.made import to_sparse
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore::sklearn_gmmcf.UnobservedColumnsWarning"),
+    *IGNORED_WARNINGS,
     pytest.mark.filterwarnings("ignore::sklearn_gmmcf.ConstantCovariatesWarning"),
 ]
 CONTAINERS = pytest.mark.parametrize("make", [np.array, to_sparse])
-COMPONENTS = pytest.mark.parametrize("n_components", [1, 3])
 
 
 def masked(n=60, d=9, seed=0, unknown=()):
@@ -127,7 +127,7 @@ class TestFeaturesOfTheMask:
         mean = np.average(raw, axis=0, weights=weights)
         variance = np.average((raw - mean) ** 2, axis=0, weights=weights)
         np.testing.assert_allclose(features.centers, mean)
-        np.testing.assert_allclose(features.factors, 1 / np.sqrt(variance))
+        np.testing.assert_allclose(features.inverse_scales, 1 / np.sqrt(variance))
         f = np.clip((raw - mean) / np.sqrt(variance), -4, 4)
         f[4] = 0.0  # the row without entries
         block = next(iter(data))

@@ -808,7 +808,7 @@ def test_rows_with_one_column_observed():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn_gmmcf.UnobservedColumnsWarning")
-# Most columns have a single entry, whose variance is that of reg_covar.
+# Most columns have a single entry, whose variance is reg_covar.
 @pytest.mark.filterwarnings("ignore::sklearn_gmmcf.RegularizationWarning")
 @pytest.mark.parametrize("kind", ["kmeans", "diag", "factor"])
 def test_many_columns_need_no_square_matrix(kind):
