@@ -3,7 +3,7 @@
 import pickle
 import warnings
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -84,23 +84,26 @@ class TestDensity:
         p = drawn_parameters(X, n_components, r=1)
         ours = with_model(p, X).score_samples(X)
 
-        def integrand(z, row, k):
+        def normal(x, mean, variance):
+            square = (x - mean) ** 2 / variance
+            return np.exp(-0.5 * square) / np.sqrt(2 * np.pi * variance)
+
+        def integrand(z, row, k, mean, error):
             variance = p.covariances[k, 0, 0]
-            mean, error = oracles.factor_prior(row, p, k)
-            value = norm.pdf(z, mean[0], np.sqrt(variance))
-            value *= np.exp(-0.5 * error[0] / variance)
+            value = normal(z, mean[0], variance) * np.exp(-0.5 * error[0] / variance)
+            point = np.array([z, 1.0])
             for j in np.flatnonzero(~np.isnan(row)):
                 variance = p.scales[k] * p.noise[j]
-                mean = p.loadings[j] @ [z, 1]
-                value *= norm.pdf(row[j], mean, np.sqrt(variance))
-                value *= np.exp(-0.5 * ([z, 1] @ p.spreads[j] @ [z, 1]) / variance)
+                value *= normal(row[j], p.loadings[j] @ point, variance)
+                value *= np.exp(-0.5 * (point @ p.spreads[j] @ point) / variance)
             return value
 
         for i, row in enumerate(X):
-            density = sum(
-                p.weights[k] * quad(integrand, -12, 12, (row, k), epsabs=1e-14)[0]
-                for k in range(n_components)
-            )
+            density = 0.0
+            for k in range(n_components):
+                arguments = (row, k, *oracles.factor_prior(row, p, k))
+                integral, _ = quad(integrand, -12, 12, arguments, epsabs=1e-14)
+                density += p.weights[k] * integral
             assert ours[i] == pytest.approx(np.log(density), abs=1e-6)
 
     @pytest.mark.parametrize("make", [np.array, to_sparse])
@@ -261,10 +264,10 @@ class TestStep:
 
 
 class TestObjective:
-    @pytest.mark.parametrize("noise", [0.1, 0.8])
+    @pytest.mark.parametrize("noise", [0.1, pytest.param(0.8, marks=pytest.mark.slow)])
     def test_never_falls_in_long_runs(self, noise):
         X = make_ratings(
-            150, 30, n_types=3, density=0.3, noise=noise, random_state=0
+            100, 20, n_types=3, density=0.3, noise=noise, random_state=0
         ).data
         mixture = factor(3, 5, max_iter=250, tol=0).fit(X)
         assert len(mixture.lower_bounds_) >= 200
@@ -276,11 +279,11 @@ class TestObjective:
     def test_never_falls_in_single_precision(self, shift, n_components, make):
         # Squares over so little noise are far beyond the last digit of the objective.
         rng = np.random.default_rng(0)
-        X = shift + rng.standard_normal((200, 2)) @ rng.standard_normal((2, 20))
+        X = shift + rng.standard_normal((100, 2)) @ rng.standard_normal((2, 20))
         X[rng.random(X.shape) < 0.2] = np.nan
         X = make(X.astype(np.float32))
         assert X.dtype == np.float32
-        mixture = factor(n_components, 4, max_iter=150, tol=0).fit(X)
+        mixture = factor(n_components, 4, max_iter=100, tol=0).fit(X)
         assert_rises(mixture.lower_bounds_)
 
     def test_backtracks_where_scales_overshoot(self, monkeypatch):
@@ -455,7 +458,7 @@ class TestTypes:
         size = np.repeat([1e-3, 0.1, 10], [50, 50, 200])[:, None]
         X = rng.standard_normal((300, 1)) + size * rng.standard_normal((300, 20))
         X[rng.random(X.shape) < 0.3] = np.nan
-        mixture = factor(3, 2, tol=0, max_iter=200).fit(X)
+        mixture = factor(3, 2, tol=0, max_iter=100).fit(X)
         assert mixture.noise_scale_.max() == 100
         assert_rises(mixture.lower_bounds_)
         row_weights = np.full(300, 1e4)
@@ -493,7 +496,7 @@ class TestTypes:
 @pytest.mark.parametrize("make", [np.array, to_sparse])
 @pytest.mark.parametrize("n_components", [1, 3])
 def test_units(n_components, make):
-    X = ratings()
+    X = ratings(100, 15)
     mixture = factor(n_components).fit(make(X))
     completed, std = mixture.complete(make(X), return_std=True)
     for scale, shift in [(10, 0), (1, 100), (1e-4, -7), (1e6, 0)]:
@@ -569,9 +572,14 @@ class TestUnitOfOneColumn:
 
     @staticmethod
     def complete(X, n_components):
-        mixture = factor(n_components, max_iter=100, tol=0).fit(X)
+        mixture = factor(n_components, max_iter=50, tol=0).fit(X)
         missing = np.isnan(X)
         return [a[missing] for a in mixture.complete(X, return_std=True)]
+
+    @classmethod
+    @cache
+    def expected(cls, spread, n_components):
+        return cls.complete(cls.table(spread), n_components)
 
     # Units are shrunk to each other: columns that are alike lose a little strength
     # once one of them is unlike the others.
@@ -580,7 +588,7 @@ class TestUnitOfOneColumn:
     @pytest.mark.parametrize("scale", [1e-12, 1e-6, 1e6, 1e12])
     def test_changes_nothing_but_itself(self, scale, n_components, spread, error):
         X = self.table(spread)
-        expected, expected_std = self.complete(X, n_components)
+        expected, expected_std = self.expected(spread, n_components)
         by = np.where(np.arange(12) == 2, scale, 1.0)
         values, std = self.complete(by * X, n_components)
         by = by[np.nonzero(np.isnan(X))[1]]
@@ -588,10 +596,10 @@ class TestUnitOfOneColumn:
         np.testing.assert_allclose(std / by, expected_std, rtol=error)
 
     @pytest.mark.parametrize("n_components", [1, 3])
-    @pytest.mark.parametrize("scale", [1e-12, 1e-6, 1e6, 1e12])
+    @pytest.mark.parametrize("scale", [1e-12, 1e12])
     def test_of_all_columns(self, scale, n_components):
         X = self.table(1.0)
-        expected, expected_std = self.complete(X, n_components)
+        expected, expected_std = self.expected(1.0, n_components)
         values, std = self.complete(scale * X, n_components)
         error = np.abs(values / scale - expected) / expected_std
         assert error.max() < 1e-6
@@ -628,7 +636,7 @@ class TestExtremeScales:
     )
     def test_are_finite(self, powers, n_components):
         X = 10.0 ** np.array(powers) * with_odd_rows(60)
-        mixture = factor(n_components, 2).fit(X)
+        mixture = factor(n_components, 2, max_iter=30).fit(X)
         completed, std = mixture.complete(X, return_std=True)
         for values in (completed, std, mixture.score_samples(X), mixture.means_):
             assert np.isfinite(values).all()
@@ -715,7 +723,7 @@ class TestSafety:
     def test_more_factors_than_rows_and_columns(self, n_components, dtype):
         X = np.random.default_rng(0).standard_normal((5, 4)).astype(dtype)
         X[1, 2] = np.nan
-        self.check(X, n_components, 20)
+        self.check(X, n_components, 10, max_iter=30)
 
     @pytest.mark.parametrize("n_components", [1, 3])
     def test_one_column(self, n_components, dtype):
@@ -727,7 +735,7 @@ class TestSafety:
     def test_constant_column(self, n_components, dtype):
         X = ratings(60, 8, 0.6).astype(dtype)
         X[:, 2] = np.where(np.isnan(X[:, 2]), np.nan, 3.5)
-        self.check(X, n_components, max_iter=300)
+        self.check(X, n_components)
 
     @pytest.mark.parametrize("n_components", [1, 3])
     @pytest.mark.parametrize("unknown", [[], [0], [0, 1]])
@@ -739,31 +747,32 @@ class TestSafety:
             ValueError, match=r"no column varies\. Increase min_variance"
         ):
             factor(n_components).fit(X)
-        _, completed = self.check(X, n_components, min_variance=0.01)
+        _, completed = self.check(X, n_components, min_variance=0.01, max_iter=30)
         np.testing.assert_allclose(completed, 3.5, atol=0.01)
 
     @pytest.mark.parametrize("n_components", [1, 3])
     def test_nearly_nothing_observed(self, n_components, dtype):
-        X = ratings(300, 60, 1.0).astype(dtype)
+        X = ratings(150, 40, 1.0).astype(dtype)
         X[np.random.default_rng(0).random(X.shape) < 0.99] = np.nan
-        self.check(X, n_components, 5)
-        self.check(X[:30], n_components, 5)
+        self.check(X, n_components, 5, max_iter=30)
+        self.check(X[:30], n_components, 5, max_iter=30)
 
     @pytest.mark.parametrize("n_components", [7, 8])
     def test_as_many_types_as_rows(self, n_components, dtype):
         X = np.random.default_rng(0).standard_normal((8, 5)).astype(dtype)
         X[1, 2] = np.nan
-        self.check(X, n_components)
-        self.check(np.repeat(X[:2], 4, axis=0), n_components)
+        self.check(X, n_components, max_iter=30)
+        self.check(np.repeat(X[:2], 4, axis=0), n_components, max_iter=30)
 
     @pytest.mark.parametrize("n_components", [1, 3])
-    @pytest.mark.parametrize("missing", [0, 0.3])
-    @pytest.mark.parametrize("shift", [0.0, 1000.0])
+    @pytest.mark.parametrize(
+        ("missing", "shift"), [(0, 0.0), (0.3, 0.0), (0.3, 1000.0)]
+    )
     def test_exactly_low_rank(self, n_components, missing, shift, dtype):
         rng = np.random.default_rng(0)
         truth = shift + rng.standard_normal((50, 2)) @ rng.standard_normal((2, 8))
         X = np.where(rng.random(truth.shape) < missing, np.nan, truth).astype(dtype)
-        mixture, completed = self.check(X, n_components, 5, max_iter=100, tol=0)
+        mixture, completed = self.check(X, n_components, 5, max_iter=60, tol=0)
         X = X.astype(float)
         units = oracles.column_units(X)
         variance = np.nanmean(((X - np.nanmean(X, axis=0)) / units) ** 2)
@@ -778,7 +787,7 @@ class TestSafety:
         rng = np.random.default_rng(0)
         X = (rng.standard_normal((40, 1)) + np.zeros(6)).astype(dtype)
         X[1, 2] = np.nan
-        _, completed = self.check(X, 2, max_iter=300)
+        _, completed = self.check(X, 2, max_iter=100)
         assert completed[1, 2] == pytest.approx(X[1, 3], abs=0.05)
 
     def test_an_entry_needs_more_memory_than_a_chunk_may_take(self, monkeypatch):
@@ -1204,6 +1213,7 @@ def test_pickle_stores_no_derived_values():
     assert len(pickle.dumps(mixture)) == size
 
 
+@pytest.mark.slow
 def test_movielens(data_file):
     table = pd.read_csv(data_file("ml-latest-small/ratings.csv.gz"))
     users, items = (pd.factorize(table[name])[0] for name in ("userId", "movieId"))
