@@ -22,6 +22,7 @@ from sklearn_gmmcf.datasets import make_ratings
 from tests import oracles
 from tests.drawn import tables
 from tests.factors import (
+    assert_rises,
     drawn_parameters,
     factor,
     from_library,
@@ -271,12 +272,6 @@ def test_slopes_of_several_components_solve_their_system():
 
 
 class TestObjective:
-    @staticmethod
-    def assert_rises(bounds):
-        bounds = np.array(bounds)
-        assert np.isfinite(bounds).all()
-        assert (np.diff(bounds) >= -1e-10 * np.abs(bounds).max()).all()
-
     @settings(deadline=None, max_examples=30)
     @given(st.data(), st.sampled_from([1, 3]), st.booleans(), st.booleans())
     def test_never_falls(self, draw, n_components, with_covariates, with_features):
@@ -301,7 +296,7 @@ class TestObjective:
             n_components, 3, max_iter=40, tol=0, min_variance=1e-2, **options
         )
         mixture.fit(X)
-        self.assert_rises(mixture.lower_bounds_)
+        assert_rises(mixture.lower_bounds_)
         assert np.isfinite(
             mixture.transform(X)[:, : X.shape[1] - with_covariates]
         ).all()
@@ -311,7 +306,7 @@ class TestObjective:
         X, options = described(120)
         mixture = factor(n_components, 4, max_iter=120, tol=0, **options).fit(X)
         assert len(mixture.lower_bounds_) > 100
-        self.assert_rises(mixture.lower_bounds_)
+        assert_rises(mixture.lower_bounds_)
 
     @COMPONENTS
     def test_rises_less_steeply_without_a_better_basis(self, n_components, monkeypatch):
@@ -320,7 +315,7 @@ class TestObjective:
         bounds = factor(n_components, 5, **params).fit(X).lower_bounds_
         monkeypatch.setattr(Factor, "accelerate", Family.accelerate)
         slow = factor(n_components, 5, **params).fit(X).lower_bounds_
-        self.assert_rises(slow)
+        assert_rises(slow)
         assert bounds[9] > slow[9]
         assert bounds[-1] > slow[-1]
 
