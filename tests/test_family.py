@@ -39,12 +39,12 @@ INSTANCES = [
     Spherical(mean_precision_prior=3.0),
     Diagonal(mean_precision_prior=2.0),
     Diagonal(min_effective_count=12.0),
-    Tied(),
+    Tied(mean_precision_prior=1.0, covariance_precision_prior=5.0),
     Full(mean_precision_prior=1.0, covariance_precision_prior=5.0),
     Factor(n_factors=3),
 ]
 OTHER_INSTANCES = [
-    Tied(mean_precision_prior=1.0, covariance_precision_prior=5.0),
+    Tied(),
     Full(reg_covar=1e-3),
     Factor(n_factors=1),
 ]

@@ -376,7 +376,7 @@ def test_lower_bound_is_the_mean_objective():
 )
 def test_streams_end_where_fit_ends(params, n_factors):
     ratings = make_ratings(
-        14_000, n_types=4, n_factors=n_factors, random_state=0
+        20_000, n_types=4, n_factors=n_factors, random_state=0
     ).data.tocoo()
     rng = np.random.default_rng(0)
     held = rng.random(ratings.nnz) < 0.1
@@ -392,7 +392,7 @@ def test_streams_end_where_fit_ends(params, n_factors):
 
     mixture = MaskedGaussianMixture(4, random_state=0, max_iter=300, **params)
     fit_error = error(clone(mixture).fit(X))
-    batches = [X[rows] for rows in np.array_split(rng.permutation(14_000), 14)]
+    batches = [X[rows] for rows in np.array_split(rng.permutation(20_000), 20)]
     for passes, tolerance in [(1, 1.01), (3, 1.002)]:
         for _ in range(passes):
             for batch in batches:
