@@ -8,6 +8,7 @@ from scipy import sparse
 
 from sklearn_gmmcf import MaskedGaussianMixture
 from sklearn_gmmcf._model import Model
+from sklearn_gmmcf.covariance import _factor, _factor_inference, _factor_step
 from sklearn_gmmcf.covariance._factor_features import Features
 from sklearn_gmmcf.covariance._factor_inference import FactorParameters
 from sklearn_gmmcf.datasets import make_ratings
@@ -56,6 +57,18 @@ def with_odd_rows(n=30, d=6, missing=0.4, unknown=(), seed=0):
         X[6, :-1] = np.nan
     X[:, unknown] = np.nan
     return X
+
+
+def sweep_together(monkeypatch, n_bytes):
+    """Set the size of the systems that are swept together."""
+    for module in (_factor, _factor_inference, _factor_step):
+        monkeypatch.setattr(module, "SWEEP_BYTES", n_bytes)
+
+
+def assert_rises(bounds):
+    bounds = np.array(bounds)
+    assert np.isfinite(bounds).all()
+    assert (np.diff(bounds) >= -1e-10 * np.abs(bounds).max()).all()
 
 
 def spd(rng, *shape):

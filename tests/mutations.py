@@ -478,7 +478,7 @@ MUTATIONS = {
     ],
     "model_selection/_cross_validation.py": [
         ("cv = KFold(cv, shuffle=True, random_state=0)", "cv = KFold(cv)",
-         "model_selection: folds_and_scorers"),
+         "model_selection: lines_of_a_table"),
     ],
     "_held_out.py": [
         # Steps do not see the truth, and are undone from the last.

@@ -28,7 +28,7 @@ def ids(est):
 
 
 ALL = pytest.mark.parametrize(
-    "est", estimators(random_state=0, reg_covar=1e-3), ids=ids
+    "est", estimators(random_state=0, reg_covar=1e-3, max_iter=15), ids=ids
 )
 
 

@@ -52,7 +52,7 @@ def close_figures():
 def fit_mixture(kind, X, n_components=3):
     if kind == "kmeans":
         return KMeansMixture(n_components, random_state=0).fit(X)
-    options = {"n_factors": 3} if kind == "factor" else {}
+    options = {"n_factors": 3, "max_iter": 20} if kind == "factor" else {}
     return MaskedGaussianMixture(
         n_components, covariance_type=kind, random_state=0, **options
     ).fit(X)
