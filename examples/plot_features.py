@@ -33,7 +33,7 @@ rank = np.argsort(np.argsort(-appeal, axis=1), axis=1)  # 0 is chosen first
 # %%
 # The first 800 users have rated ten to forty items. Thirty items are new; others of few
 # ratings are unpopular. The other users are new, too, and rate item after item. Errors
-# are those of the next fifty items that each user would choose.
+# are measured on the next fifty items that each user would choose.
 
 n_rated = rng.integers(10, 40, (n_users, 1))
 is_new = np.arange(n_items) % 10 == 0

@@ -25,6 +25,7 @@ from sklearn_gmmcf._model import Model, get_block_options
 from sklearn_gmmcf._sklearn import DocumentationLinks
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._validation import (
+    check_columns,
     check_count,
     check_entries,
     check_lazy_output,
@@ -35,7 +36,6 @@ from sklearn_gmmcf._warnings import UnobservedColumnsWarning, warn_user
 from sklearn_gmmcf.covariance import Family
 from sklearn_gmmcf.covariance._reviews import Review
 from sklearn_gmmcf.data import Blocks, Columns, Observed, RowArray
-from sklearn_gmmcf.data._column_features import check_column_features, find_columns
 from sklearn_gmmcf.data._dask import to_memory
 
 
@@ -100,7 +100,8 @@ class BaseObservedMixture(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with missing entries. A row without observations gets ``weights_``.
+            Data with missing entries. A row without observations gets ``weights_``,
+            with covariates up to the uncertainty of their slopes.
 
         Returns
         -------
@@ -123,7 +124,9 @@ class BaseObservedMixture(
         Returns
         -------
         log_density : ndarray of shape (n_samples,)
-            In nats; 0, to rounding, for a row without observations.
+            In nats; 0, to rounding, for a row without observations. With covariates
+            it is slightly below 0: the lower bound of 'factor' counts the uncertainty
+            of their slopes.
         """
         data = self._open(X)
         number = RowArray((), np.dtype(np.float64))
@@ -220,8 +223,9 @@ class BaseObservedMixture(
         Returns
         -------
         completed : ndarray of shape (n_samples, n_features)
-            Dense, of the dtype of X; observed entries are those of X, bit for bit. A
-            row without observations gets the mean of the mixture.
+            Dense, of the dtype of X; observed entries equal X, bit for bit. A row
+            without observations gets the mean of the mixture, or the means that its
+            covariates imply. Covariates themselves are as in X, NaN where missing.
 
         Raises
         ------
@@ -251,10 +255,12 @@ class BaseObservedMixture(
         Returns
         -------
         completed : ndarray of shape (n_samples, n_features) or (m,)
-            Observed entries as they are, conditional means of the missing ones.
+            Observed entries and covariates as they are, conditional means of the
+            missing entries.
         std : ndarray of the same shape
             Standard deviations of the entries given the observed ones of their row,
-            within plus between components; 0 where observed. Only if ``return_std``.
+            within plus between components; 0 where observed, and for covariates. Only
+            if ``return_std``.
 
         Raises
         ------
@@ -363,7 +369,7 @@ class BaseObservedMixture(
         ------
         ValueError
             If entries and values are not equally long, values are not finite, or an
-            entry is observed in X.
+            entry is observed in X or belongs to a covariate.
         """
         data = self._open(X)
         rows, columns = check_entries(entries, data.shape)
@@ -485,7 +491,7 @@ class BaseObservedMixture(
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Drawn rows, ordered by component.
+            Drawn rows, ordered by component. Covariates have their means.
         y : ndarray of shape (n_samples,)
             Their components.
         """
@@ -655,18 +661,15 @@ class BaseObservedMixture(
 
     def _compare_columns(self) -> dict[str, bool]:
         """Whether the user says of the columns as in the fit, by parameter."""
-        said, columns = self._describe_columns(), self._model.columns
-        names = getattr(self, "feature_names_in_", None)
-        covariates = find_columns(said.get("covariates"), names, self.n_features_in_)
-        features = check_column_features(
-            said.get("column_features"), names, self.n_features_in_
-        )
+        columns = self._model.columns
+        described = check_columns(self, **self._describe_columns())
+        features = described["features"]
         if features is None or columns.features is None:
             same = features is columns.features
         else:
             same = np.array_equal(features, columns.features, equal_nan=True)
         return {
-            "covariates": np.array_equal(covariates, columns.covariates),
+            "covariates": np.array_equal(described["covariates"], columns.covariates),
             "column_features": same,
         }
 

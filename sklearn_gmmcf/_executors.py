@@ -41,7 +41,7 @@ class _OneBlasThread:
 
     def _reset(self) -> None:
         self._lock = Lock()
-        # One for each visit; that of a visit that was cut short is garbage.
+        # One for each visit; the object of a visit that was cut short is garbage.
         self._inside: WeakSet[_Visit] = WeakSet()
         self._found: list[tuple[Any, int]] = []
 
@@ -113,7 +113,7 @@ def threads(n_jobs: int | None) -> Executor:
 def _on_threads(
     n_threads: int, function: Callable[[Any], Any], tasks: Sequence[Any]
 ) -> Iterator[Any]:
-    # scikit-learn's settings are of a thread; those of the caller hold for all.
+    # scikit-learn keeps settings by thread; the caller's settings hold for all.
     config = get_config()
 
     @one_blas_thread

@@ -130,7 +130,7 @@ def complete_entries(last: Any, matrix: Any, rows: Array, columns: Array) -> Arr
 
 
 def get_steps(estimator: Any) -> list[Any]:
-    """The steps of an estimator: those of nested Pipelines and searches, in order."""
+    """The steps of an estimator, in order; nested Pipelines and searches are opened."""
     if hasattr(estimator, "best_estimator_"):
         return get_steps(estimator.best_estimator_)
     if hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions"):
@@ -172,17 +172,14 @@ def get_covariates(steps: list[Any], X: Any) -> Array:
 def use_positions(estimator: Any, X: Any) -> Any:
     """A clone whose last step needs no names of the columns of X."""
     estimator = clone(estimator)
-    steps = get_steps(estimator)
-    names = get_feature_names(X)
-    if names is None or not isinstance(steps[-1], MaskedGaussianMixture):
+    last, names = get_steps(estimator)[-1], get_feature_names(X)
+    if names is None or not isinstance(last, MaskedGaussianMixture):
         return estimator
-    last, n_columns = steps[-1], len(names)
     if last.covariates is not None:
-        covariates = find_columns(last.covariates, names, n_columns)
+        covariates = find_columns(last.covariates, names, len(names))
         last.set_params(covariates=covariates.tolist())
-    if last.column_features is not None:
-        features = check_column_features(last.column_features, names, n_columns)
-        assert features is not None
+    features = check_column_features(last.column_features, names, len(names))
+    if features is not None:
         last.set_params(column_features=features.T)
     return estimator
 

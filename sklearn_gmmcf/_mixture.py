@@ -101,7 +101,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
         inform the columns' loadings, so that columns without observations are
         completed by them. One row for each column of X (of covariates ignored); the
         rows of a pandas DataFrame are matched by its index to the names of the columns,
-        unless it is 0, 1, .... 'factor' only.
+        unless it is 0, 1, .... In a sparse matrix a feature that is not stored is 0,
+        not missing. 'factor' only.
 
     missing_values : float, default=np.nan
         The value that marks a missing entry. NaN elsewhere is then an error.
@@ -167,7 +168,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     warm_start : bool, default=False
         Continue from the fit before, with one run. `n_components`, `covariance_type`,
-        `n_factors` and `covariates` must be the same.
+        `n_factors`, `mask_rank`, `covariates` and `column_features` must be the same.
 
     n_jobs : int, default=None
         Number of threads that work on blocks of rows, as in joblib: None is 1, -1 is
@@ -728,7 +729,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         -------
         factors : ndarray of shape (n_samples, n_factors)
             Posterior means, in the order of `components_`. A row without observations
-            gets the mean of the mixture.
+            gets the mean of the mixture, or the factors that its covariates imply.
 
         Raises
         ------

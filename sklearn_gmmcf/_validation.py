@@ -37,15 +37,6 @@ def open_data(
     options
         See `observe`; `keep` does not concern Dask arrays.
     """
-
-    def describe_columns() -> dict[str, Any]:
-        n_columns = estimator.n_features_in_
-        names = getattr(estimator, "feature_names_in_", None)
-        return {
-            "covariates": find_columns(covariates, names, n_columns),
-            "features": check_column_features(column_features, names, n_columns),
-        }
-
     if is_dask(X):  # its chunks are validated where they lie
         if X.shape[0] < min_rows:
             raise ValueError(
@@ -55,7 +46,8 @@ def open_data(
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         options.pop("keep", None)
         weights = check_weights(sample_weight, X)
-        return observe_chunks(X, weights=weights, **describe_columns(), **options)
+        described = check_columns(estimator, covariates, column_features)
+        return observe_chunks(X, weights=weights, **described, **options)
     check_readable(X)
     validated = validate_data(
         estimator,
@@ -67,7 +59,20 @@ def open_data(
         ensure_min_samples=min_rows,
     )
     weights = check_weights(sample_weight, validated)
-    return observe(validated, given=X, weights=weights, **describe_columns(), **options)
+    described = check_columns(estimator, covariates, column_features)
+    return observe(validated, given=X, weights=weights, **described, **options)
+
+
+def check_columns(
+    estimator: Any, covariates: Any = None, column_features: Any = None
+) -> dict[str, Any]:
+    """Covariates and features of the columns of X, checked, as options of `observe`."""
+    names = getattr(estimator, "feature_names_in_", None)
+    n_columns = estimator.n_features_in_
+    return {
+        "covariates": find_columns(covariates, names, n_columns),
+        "features": check_column_features(column_features, names, n_columns),
+    }
 
 
 def check_weights(sample_weight: Any, X: Any) -> Array | None:

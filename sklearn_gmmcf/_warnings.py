@@ -14,8 +14,9 @@ class UnobservedColumnsWarning(DataWarning):
     """Some columns have no observed entry in the data that were fitted.
 
     They are kept, so that columns stay aligned: the mean of all observed entries fills
-    them (for 'factor' the mean of the other columns and the row's offset from it), and
-    densities ignore values that turn up in them later.
+    them (for 'factor' the mean of the other columns and the row's offset from it, or
+    the prediction from their `column_features`), and densities ignore values that turn
+    up in them later.
     """
 
 

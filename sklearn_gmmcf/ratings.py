@@ -130,8 +130,8 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
     are float64, or float32 if the table has float32. A rating of 0 is stored, and is an
     observation, and so are the zeros among the features of users.
 
-    Means and standard deviations of features are those of all known values in the
-    table of features. A feature without variation is 0.
+    Features are standardized by the mean and standard deviation of all known values in
+    the table of features. A feature without variation is 0.
 
     Examples
     --------
@@ -502,11 +502,9 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
                 lines = lines[self._find_columns(items, table.items)[1]]
             old_users, old_counts = users.sorted, counts
             users.add(new_users)
-            counts = np.zeros(len(users.sorted), dtype=np.int64)
-            counts[users.find(old_users)[0]] = old_counts
-            counts[users.find(new_users)[0]] += np.bincount(
-                lines, minlength=len(new_users)
-            )
+            new_counts = np.bincount(lines, minlength=len(new_users))
+            counts = _align_counts(users, old_users, old_counts)
+            counts += _align_counts(users, new_users, new_counts)
         return _Census(users.sorted, counts, items.sorted, backend)
 
     def _fill(self, ratings: Any, census: _Census) -> sparse.csr_array:
@@ -645,9 +643,15 @@ def _add_users(census: _Census, ids: Array) -> _Census:
     """A census with further users, of whom the table may have no lines."""
     users = Ids("users", census.users)
     users.add(np.unique(ids))
-    counts = np.zeros(len(users.sorted), dtype=np.int64)
-    counts[users.find(census.users)[0]] = census.counts
+    counts = _align_counts(users, census.users, census.counts)
     return replace(census, users=users.sorted, counts=counts)
+
+
+def _align_counts(users: Ids, ids: Array, counts: Array) -> Array:
+    """Counts of some ids among all users, 0 of the others."""
+    aligned = np.zeros(len(users.sorted), dtype=np.int64)
+    aligned[users.find(ids)[0]] = counts
+    return aligned
 
 
 def _get_index_dtype(n_entries: int) -> type[np.signedinteger[Any]]:

@@ -3,14 +3,23 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from scipy import sparse
 
 from sklearn_gmmcf import MaskedGaussianMixture
 from sklearn_gmmcf._model import Model
+from sklearn_gmmcf.covariance import _factor, _factor_inference, _factor_step
 from sklearn_gmmcf.covariance._factor_features import Features
 from sklearn_gmmcf.covariance._factor_inference import FactorParameters
 from sklearn_gmmcf.datasets import make_ratings
 from tests import oracles
+
+COMPONENTS = pytest.mark.parametrize("n_components", [1, 3])
+# Of fits that are cut short, and of columns without entries.
+IGNORED_WARNINGS = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore::sklearn_gmmcf.UnobservedColumnsWarning"),
+]
 
 
 def factor(n_components=1, n_factors=3, **params):
@@ -48,6 +57,18 @@ def with_odd_rows(n=30, d=6, missing=0.4, unknown=(), seed=0):
         X[6, :-1] = np.nan
     X[:, unknown] = np.nan
     return X
+
+
+def sweep_together(monkeypatch, n_bytes):
+    """Set the size of the systems that are swept together."""
+    for module in (_factor, _factor_inference, _factor_step):
+        monkeypatch.setattr(module, "SWEEP_BYTES", n_bytes)
+
+
+def assert_rises(bounds):
+    bounds = np.array(bounds)
+    assert np.isfinite(bounds).all()
+    assert (np.diff(bounds) >= -1e-10 * np.abs(bounds).max()).all()
 
 
 def spd(rng, *shape):
@@ -112,7 +133,7 @@ def drawn_features(rng, known, r, n_directions):
 FEATURES = {
     "directions": "mask_directions",
     "centers": "mask_centers",
-    "factors": "mask_factors",
+    "inverse_scales": "mask_factors",
     "row_regression": "row_regression",
     "row_covariance": "row_covariance",
 }

@@ -13,6 +13,14 @@ from sklearn_gmmcf.covariance import FAMILIES
 # Names of all families, and of those whose log-density is no bound.
 TYPES = list(FAMILIES)
 EXACT_TYPES = [name for name in TYPES if not FAMILIES[name].log_joint_is_bound]
+# User, item, rating; one user rates 0, and lines are in no order.
+LINES = [
+    ("bob", 30, 4.0),
+    ("ann", 20, 0.0),
+    ("eve", 10, 2.5),
+    ("ann", 30, 5.0),
+    ("bob", 10, 1.0),
+]
 
 
 def clusters(n=200, d=6, n_components=3, missing=0.3, seed=0, spread=2.0):

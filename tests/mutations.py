@@ -47,6 +47,13 @@ MUTATIONS = {
          "diagonal: scale_of_the_weights"),
     ],
     "data/_columns.py": [
+        # Centers of columns: of a later batch, and of a fit that goes on.
+        ("kept = earlier.known if anchored", "kept = ~earlier.known if anchored",
+         "partial_fit: plain_loop"),
+        ("else earlier.known & ~known", "else earlier.known",
+         "contracts: centered_elsewhere"),
+        ("        known = known | earlier", "        known = known & earlier",
+         "mixture: other_columns"),
         # Covariates, in units of their own, and tails of columns.
         ("values = np.where(observed, values, self.center[self.covariates])", "pass",
          "covariates: missing_ones"),
@@ -69,18 +76,13 @@ MUTATIONS = {
          "covariates: refused"),
     ],
     "data/_blocks.py": [
-        # Centers of columns: of weighted rows, of a fit that goes on, of a later batch.
-        ("where=known & ~earlier.known)", "where=known)", "partial_fit: plain_loop"),
-        ("np.where(~known & earlier.known,", "np.where(earlier.known,",
-         "contracts: centered_elsewhere"),
-        ("        known = known | earlier", "        known = known & earlier",
-         "mixture: other_columns"),
-        ("directions[:, self.columns.known] =", "directions[:, :] =",
-         "family: check_unobserved"),
+        # Unknown columns do not order the rows.
+        ("read = self.columns.known | ~self.columns.modeled",
+         "read = np.ones(self.shape[1], dtype=bool)", "kmeans: unobserved_column"),
     ],
     "data/_dense.py": [
-        ("                counts += weights.sum()", "                counts += 1",
-         "observed: weighted_means"),
+        ("np.full(self.shape[1], weights.sum())",
+         "np.full(self.shape[1], float(len(weights)))", "observed: weighted_means"),
         # Columns that the fit never saw, and equal rows.
         ("else self.observed & known", "else self.observed",
          "family: check_unobserved"),
@@ -94,7 +96,8 @@ MUTATIONS = {
          "contracts: squared_norms"),
     ],
     "data/_sparse.py": [
-        ("weights *= self.raw.data", "weights = self.raw.data",
+        ("sums = _sum_by(indices, weights * values, d)",
+         "sums = _sum_by(indices, values, d)",
          "observed: weighted_means"),
         ("if not known.all() and self._has", "if known.all() and self._has",
          "family: check_unobserved"),
@@ -167,8 +170,7 @@ MUTATIONS = {
         ("residuals[residuals <= _ROUNDING * scales]",
          "residuals[residuals <= 0 * scales]", "contracts: rounding_of_a_step"),
         ("entries * parameters.variances", "0 * entries", "partial_fit: one_value"),
-        ("means = init.centered_means(data.columns)", "means = init.means",
-         "diagonal: one_step"),
+        ("init.centered_means(data.columns)", "init.means", "diagonal: one_step"),
         ("statistics.counts * offsets**2", "0 * offsets**2", "mixture: as_uncertain"),
         ("np.bincount(labels, data.weights * terms,", "np.bincount(labels, terms,",
          "kmeans: mixture_of"),
@@ -191,13 +193,12 @@ MUTATIONS = {
          "_diagonals(self.reg_covar + 0 * shares)", "full: observing_rows"),
         ("(moments + strength * common) / (rows + strength)",
          "(moments + strength * common) / rows", "full: prior_of_covariances"),
-        ("common = np.linalg.inv(precisions.mean(axis=0))",
-         "common = np.linalg.inv(precisions).mean(axis=0)",
-         "full: prior_of_covariances"),
+        ("common = _invert(precisions.mean(axis=0, keepdims=True))",
+         "common = _invert(precisions).mean(axis=0)", "full: prior_of_covariances"),
         ("n_rows * np.diag(variances), sizes + n_rows",
          "n_rows * np.diag(variances), sizes", "full: prior_of_covariances"),
-        ("np.maximum(values, self.min_variance)", "values + self.min_variance",
-         "full: floor_under"),
+        ("lift_eigenvalues(covariances, self.min_variance)",
+         "lift_eigenvalues(covariances, 0.5 * self.min_variance)", "full: floor_under"),
         ("n_columns * (n_columns + 1) // 2", "n_columns * n_columns",
          "full: number_of_parameters"),
         ("common = -np.linalg.slogdet(", "common = np.linalg.slogdet(",
@@ -209,11 +210,9 @@ MUTATIONS = {
     ],
     "covariance/_conditioning.py": [
         # Conditional moments of missing entries.
-        ("quadratic -= gain", "quadratic += gain", "full: conditional"),
-        ("bool(parameters.well_conditioned[c]) and", "True and",
-         "full: ill_conditioned"),
-        ("np.maximum(variances, _ROUNDING * marginal)", "variances",
-         "full: others_determine"),
+        ("residuals, pulls) - gains", "residuals, pulls) + gains", "full: conditional"),
+        ("if condition < _MAX_CONDITION else _eliminate_observed", "",
+         "ill_conditioned: conditionals_draws"),
         ("return own - across @ inverses @ np.swapaxes(across, 1, 2)", "return own",
          "full: moments_in_each_way"),
         ("weights = weights.sum(keepdims=True)", "weights = weights[:1]",
@@ -479,7 +478,7 @@ MUTATIONS = {
     ],
     "model_selection/_cross_validation.py": [
         ("cv = KFold(cv, shuffle=True, random_state=0)", "cv = KFold(cv)",
-         "model_selection: folds_and_scorers"),
+         "model_selection: lines_of_a_table"),
     ],
     "_held_out.py": [
         # Steps do not see the truth, and are undone from the last.
@@ -504,7 +503,7 @@ MUTATIONS = {
          "ratings_features"),
         ("self.column_features_[:n_items] =", "self.column_features_[-n_items:] =",
          "ratings_features"),
-        ("counts[users.find(census.users)[0]] =", "counts[: len(census.counts)] =",
+        ("aligned[users.find(ids)[0]] =", "aligned[: len(counts)] =",
          "ratings_features"),
         # Duplicates give their mean, or the last of them.
         ("np.add.reduceat(values, firsts) / sizes", "np.add.reduceat(values, firsts)",

@@ -16,7 +16,6 @@ from sklearn_gmmcf.covariance import Diagonal
 from sklearn_gmmcf.model_selection import completion_scorer
 from tests.made import TYPES, clusters, to_sparse
 
-
 SILENT = {"mask_rank": 0, "n_factors": 2, "max_iter": 3, "random_state": 0}
 
 pytestmark = pytest.mark.filterwarnings(

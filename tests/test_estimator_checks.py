@@ -9,7 +9,7 @@ from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
 ESTIMATORS = [
     MaskedGaussianMixture(),
     MaskedGaussianMixture(n_components=2, covariance_type="diag", max_iter=200),
-    MaskedGaussianMixture(n_components=2, covariance_type="factor", n_factors=3),
+    MaskedGaussianMixture(2, covariance_type="factor", n_factors=2, max_iter=10),
     KMeansMixture(),
     KMeansMixture(n_components=2),
 ]

@@ -51,7 +51,6 @@ def refuse(estimator, X, sample_weight, way_out):
         error = str(refusal)
     if error is not None:
         assert re.search(way_out, error), error
-        assert "holes" not in error
         assert "entries are" not in error
     return error is not None
 
@@ -152,10 +151,10 @@ def test_an_error_names_units_and_leaves_the_old_fit():
 
 @pytest.mark.parametrize("covariance_type", MATRICES)
 @pytest.mark.parametrize("unit", [1e-12, 1e-6, 1e6, 1e12])
-@pytest.mark.parametrize("of_all", [False, True])
-def test_a_unit_changes_its_own_column_alone(covariance_type, unit, of_all):
+@pytest.mark.parametrize("in_all_columns", [False, True])
+def test_a_unit_changes_its_own_column_alone(covariance_type, unit, in_all_columns):
     X = correlated(200, 4, n_components=1)
-    units = np.full(4, unit) if of_all else np.array([1, 1, unit, 1])
+    units = np.full(4, unit) if in_all_columns else np.array([1, 1, unit, 1])
     mixture = MaskedGaussianMixture(covariance_type=covariance_type, reg_covar=0)
     expected, expected_std = fit(mixture, X).complete(X, return_std=True)
     completed, std = fit(mixture, X * units).complete(X * units, return_std=True)

@@ -1,8 +1,8 @@
 """The contracts of a family, for all families; and families as objects."""
 
-import re
 import warnings
 from dataclasses import fields
+from functools import cache
 
 import numpy as np
 import pytest
@@ -38,12 +38,14 @@ INSTANCES = [
     Spherical(mean_precision_prior=3.0),
     Diagonal(mean_precision_prior=2.0),
     Diagonal(min_effective_count=12.0),
-    Tied(),
     Tied(mean_precision_prior=1.0, covariance_precision_prior=5.0),
-    Full(reg_covar=1e-3),
     Full(mean_precision_prior=1.0, covariance_precision_prior=5.0),
-    Factor(n_factors=1),
     Factor(n_factors=3),
+]
+OTHER_INSTANCES = [
+    Tied(),
+    Full(reg_covar=1e-3),
+    Factor(n_factors=1),
 ]
 
 
@@ -52,7 +54,14 @@ def test_all_families_are_checked():
 
 
 @pytest.mark.parametrize("check", FAMILY_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("family", INSTANCES, ids=repr)
+@pytest.mark.parametrize(
+    "family",
+    [
+        *INSTANCES,
+        *(pytest.param(each, marks=pytest.mark.slow) for each in OTHER_INSTANCES),
+    ],
+    ids=repr,
+)
 def test_contract(family, check):
     check(family)
 
@@ -114,7 +123,7 @@ def test_objective_never_falls_on_small_tables(X, family, n_components, data):
     assert (np.diff(bounds) >= -1e-10 * np.abs(bounds).max()).all()
 
 
-class Wide(Full):
+class Wide(Tied):
     """Breaks the contract of conditional variances."""
 
     def conditional(self, parameters, block, rows, columns):
@@ -185,6 +194,11 @@ def test_families_of_one_column_have_one_criterion(n_components):
 class TestUnits:
     """Without regularization, a column's unit changes nothing but itself."""
 
+    @classmethod
+    @cache
+    def complete_plainly(cls, name, n_components):
+        return cls.complete(correlated(400, 6, 3), name, n_components, np.ones(6))
+
     @staticmethod
     def complete(X, name, n_components, by):
         """Completions and errors, from the same start, in these units."""
@@ -200,12 +214,12 @@ class TestUnits:
         missing = np.isnan(X)
         return (values / by)[missing], (std / by)[missing]
 
-    @pytest.mark.parametrize("scale", [1e-12, 1e-6, 1e6, 1e12])
+    @pytest.mark.parametrize("scale", [1e-12, 1e12])
     @pytest.mark.parametrize("n_components", [1, 3])
     @pytest.mark.parametrize("name", ["diag", "tied", "full"])
     def test_of_all_columns(self, name, n_components, scale):
         X = correlated(400, 6, 3)
-        plain, plain_std = self.complete(X, name, n_components, np.ones(6))
+        plain, plain_std = self.complete_plainly(name, n_components)
         values, std = self.complete(X, name, n_components, np.full(6, scale))
         assert np.abs((values - plain) / plain_std).max() < 1e-6
         np.testing.assert_allclose(std, plain_std, rtol=1e-6)
@@ -221,7 +235,7 @@ class TestUnits:
     @pytest.mark.parametrize("n_components", [1, 3])
     def test_of_one_column(self, name, n_components, scale):
         X = correlated(400, 6, 3)
-        plain, plain_std = self.complete(X, name, n_components, np.ones(6))
+        plain, plain_std = self.complete_plainly(name, n_components)
         by = np.where(np.arange(6) == 2, scale, 1.0)
         values, std = self.complete(X, name, n_components, by)
         assert np.abs((values - plain) / plain_std).max() < 1e-6
@@ -262,9 +276,12 @@ def test_family_is_a_parameter():
 
 
 def test_options_belong_to_the_object():
-    mixture = MaskedGaussianMixture(covariance_type=Full(), reg_covar=0.5)
-    with pytest.raises(ValueError, match=re.escape("has no use for reg_covar=0.5")):
-        mixture.fit(make_table())
+    X = make_table()
+    given, plain = (
+        MaskedGaussianMixture(covariance_type=Full(), **options).fit(X)
+        for options in ({"reg_covar": 0.5}, {})
+    )
+    np.testing.assert_array_equal(given.covariances_, plain.covariances_)
 
 
 def test_missing_methods_are_named():

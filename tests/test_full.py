@@ -417,13 +417,6 @@ class TestErrors:
             )
 
     @pytest.mark.parametrize("covariance_type", TYPES)
-    def test_parameter_without_a_use(self, covariance_type):
-        with pytest.raises(
-            ValueError, match=r"no use for min_effective_count=1\..*Leave it at 0\.0"
-        ):
-            fit(correlated(), covariance_type=covariance_type, min_effective_count=1.0)
-
-    @pytest.mark.parametrize("covariance_type", TYPES)
     def test_values_too_small_to_be_squared(self, covariance_type):
         with pytest.raises(ValueError, match="is singular"):
             fit(correlated() * 1e-155, covariance_type=covariance_type, reg_covar=0)

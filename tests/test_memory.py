@@ -122,7 +122,7 @@ def test_mapped_data_are_checked(make, tmp_path):
     ids=lambda e: str(e)[:45],
 )
 def test_mapped_data_are_never_copied_whole(estimator, make, tmp_path):
-    X = make(clusters(15_000, 25, missing=0.2))
+    X = make(clusters(10_000, 25, missing=0.2))
     mapped = in_file(X, tmp_path)
     size = sum(len(memoryview(a).cast("B")) for a in arrays(mapped))
     with config_context(working_memory=1):

@@ -30,7 +30,7 @@ def fit_all(X, **params):
     params["random_state"] = 0
     results = []
     for estimator in (
-        MaskedGaussianMixture(3, max_iter=500, **params),
+        MaskedGaussianMixture(3, covariance_type="spherical", max_iter=500, **params),
         MaskedGaussianMixture(2, covariance_type="diag", max_iter=500, **params),
         KMeansMixture(3, **params),
     ):

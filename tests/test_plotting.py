@@ -52,7 +52,7 @@ def close_figures():
 def fit_mixture(kind, X, n_components=3):
     if kind == "kmeans":
         return KMeansMixture(n_components, random_state=0).fit(X)
-    options = {"n_factors": 3} if kind == "factor" else {}
+    options = {"n_factors": 3, "max_iter": 20} if kind == "factor" else {}
     return MaskedGaussianMixture(
         n_components, covariance_type=kind, random_state=0, **options
     ).fit(X)
@@ -827,7 +827,7 @@ def test_rows_with_one_column_observed():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn_gmmcf.UnobservedColumnsWarning")
-# Most columns have a single entry, whose variance is that of reg_covar.
+# Most columns have a single entry, whose variance is reg_covar.
 @pytest.mark.filterwarnings("ignore::sklearn_gmmcf.RegularizationWarning")
 @pytest.mark.parametrize("kind", ["kmeans", "diag", "factor"])
 def test_many_columns_need_no_square_matrix(kind):

@@ -74,7 +74,7 @@ def test_uncertainty_falls_with_the_entries_but_the_fit_does_not_change(
 @pytest.mark.parametrize("covariance_type", TYPES)
 @pytest.mark.parametrize("strength", [0.0, 3.0, 30.0, 100.0])
 def test_priors_pull_as_stated(covariance_type, strength):
-    # From given labels: means to those of columns, variances to a common one T.
+    # From given labels: means to the column's mean, variances to a common one T.
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], 40)
     X = np.array([-50.0, 50.0])[labels][:, None] + rng.standard_normal((80, 3))

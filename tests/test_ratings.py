@@ -15,16 +15,9 @@ from sklearn.exceptions import NotFittedError
 
 from sklearn_gmmcf import MaskedGaussianMixture, ratings
 from sklearn_gmmcf.ratings import RatingsEncoder
+from tests.made import LINES
 
 NAMES = ["user", "item", "rating"]
-# User, item, rating; one user rates 0, and lines are in no order.
-LINES = [
-    ("bob", 30, 4.0),
-    ("ann", 20, 0.0),
-    ("eve", 10, 2.5),
-    ("ann", 30, 5.0),
-    ("bob", 10, 1.0),
-]
 
 
 def as_pandas(lines):

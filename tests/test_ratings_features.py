@@ -14,19 +14,13 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import estimator_html_repr
 
 from sklearn_gmmcf.ratings import RatingsEncoder
+from tests.made import LINES
 
 try:
     import pyarrow as pa
 except ImportError:  # with numpy 1
     pa = None
 
-LINES = [
-    ("bob", 30, 4.0),
-    ("ann", 20, 0.0),
-    ("eve", 10, 2.5),
-    ("ann", 30, 5.0),
-    ("bob", 10, 1.0),
-]
 RATINGS = tuple(np.array(column) for column in zip(*LINES, strict=True))
 # In no order; "zoe" has no ratings, and "eve" no features.
 USERS = {

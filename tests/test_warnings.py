@@ -169,6 +169,7 @@ def test_complete_tables_and_few_entries_by_chance_do_not_warn():
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 def test_silent_in_folds(case, recwarn):
     estimator, X = case()
+    estimator.set_params(max_iter=10)
     warnings.simplefilter("always")
     warnings.simplefilter("ignore", ConvergenceWarning)
     cross_val_score(estimator, X, cv=3)

@@ -15,6 +15,7 @@ import numpy as np
 from sklearn import datasets
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer
+
 from sklearn_gmmcf import MaskedGaussianMixture
 
 SEEDS = range(3)

@@ -51,7 +51,7 @@ class OneSided(Factor):
             p.features,
             directions=np.empty((0, d)),
             centers=np.empty(0),
-            factors=np.empty(0),
+            inverse_scales=np.empty(0),
             row_regression=np.empty((0, 0)),
             row_covariance=np.empty((0, 0)),
         )

@@ -42,6 +42,7 @@ from sklearn_gmmcf.covariance._triangles import (
     Systems,
     condition,
     diagonal_indices,
+    lower_indices,
     multiply_packed,
     n_packed,
     unpack,
@@ -207,7 +208,7 @@ def _eliminate_observed(
         batch.observed.take(residuals) / scales[given],
     )
     batch.missing.put(residuals, means * scales[free])
-    first, second = np.tril_indices(len(free))
+    first, second = lower_indices(len(free))
     covariances *= scales[free[first]] * scales[free[second]]
     log_dets = log_dets + 2 * np.log(scales[given]).sum(axis=0)
     return lengths, log_dets, residuals, covariances

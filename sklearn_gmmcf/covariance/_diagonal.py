@@ -524,7 +524,10 @@ class Spherical(Diagonal):
 
     Parameters
     ----------
-    reg_covar, min_variance, mean_precision_prior, min_effective_count : float
+    reg_covar, min_variance, mean_precision_prior : float, default=0.0
+        See `Diagonal`.
+
+    covariance_precision_prior, min_effective_count : float, default=0.0
         See `Diagonal`.
 
     See Also
@@ -538,7 +541,7 @@ class Spherical(Diagonal):
         parameters: DiagonalParameters,
         new_columns: Array,
     ) -> DiagonalStatistics:
-        return statistics  # the variance is that of the other columns
+        return statistics  # new columns share the variance of the others
 
     def review(
         self,

@@ -1,19 +1,21 @@
 r"""Common factors: components of rows in one shared space of latent factors.
 
-With :math:`\tilde z = (z, 1)` and r factors,
+With :math:`\tilde z = (z, 1)`, r factors, and features f of rows and g of columns (see
+`_factor_features`),
 
 .. math::
-    k_i \sim \pi, \quad z_i | k \sim N(\nu_k, \Lambda_k), \quad
+    k_i \sim \pi, \quad z_i | k \sim N(\nu_k + B f_i, \Lambda_k), \quad
     x_{ij} | z_i, k \sim N(a_j^T \tilde z_i, s_k \psi_j), \quad
-    a_j \sim N(m, \mathrm{diag}(1 / \alpha))
+    a_j \sim N(m + C g_j, \mathrm{diag}(1 / \alpha))
 
 (mixtures of common factor analyzers: Baek, McLachlan and Flack 2010; priors as in
-Bishop 1999, Ilin and Raiko 2010). The first factor has a prior mean, so that it is the
-row's own offset; :math:`\alpha` switches useless factors off. The loadings
-:math:`a_j`, of which the last is the column's intercept, have the posterior
-:math:`q(a_j) = N(\bar a_j, V_j)`; all other parameters are point estimates. EM
-maximizes F: the rows' log-densities of component and factors bounded over q, less the
-divergence of q from the prior, plus the log-priors of `Priors`.
+Bishop 1999, Ilin and Raiko 2010). The loadings of the first factor have a prior mean,
+so that it is the row's own offset; :math:`\alpha` switches useless factors off. The
+loadings :math:`a_j`, of which the last is the column's intercept, have the posterior
+:math:`q(a_j) = N(\bar a_j, V_j)`, and the slopes B and C have posteriors, too; all
+other parameters are point estimates. EM maximizes F: the rows' log-densities of
+component and factors bounded over q, less the divergences of q from the priors, plus
+the log-priors of `Priors`.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from scipy.linalg import block_diag
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance._factor_inference import SWEEP_BYTES, FactorParameters
 from sklearn_gmmcf.covariance._family import chunks
-from sklearn_gmmcf.covariance._triangles import unpack
+from sklearn_gmmcf.covariance._triangles import lower_indices, unpack
 
 
 def find_basis(p: FactorParameters, precision: Array) -> Array:
@@ -38,7 +38,7 @@ def change_basis(p: FactorParameters, R: Array) -> FactorParameters:
     inverse = np.linalg.inv(R)
     extended = block_diag(inverse, 1.0)
     spreads = np.empty_like(p.loading_spreads)
-    first, second = np.tril_indices(r + 1)
+    first, second = lower_indices(r + 1)
     for part in chunks(spreads.shape[1], max(SWEEP_BYTES // (8 * (r + 1) ** 2), 1)):
         covariances = extended.T @ unpack(p.loading_spreads[:, part]) @ extended
         spreads[:, part] = covariances[:, first, second].T

@@ -56,11 +56,12 @@ class Features:
 
     directions: Array  # (q, d), W
     centers: Array  # (q + 1,), of the mask's features of rows; none if all are constant
-    factors: Array  # (q + 1,), their reciprocal standard deviations; 0 of constant ones
+    # (q + 1,), reciprocals of their standard deviations; 0 of constant ones
+    inverse_scales: Array
     # (q + 1, p), slopes of these features on covariates, for rows without entries
     row_regression: Array
-    row_covariance: Array  # (Q, Q), of the features of rows, covariates last
-    columns: Array  # (Q', d), features of columns
+    row_covariance: Array  # (n_f, n_f), of the features of rows, covariates last
+    columns: Array  # (n_g, d), features of columns
 
     @property
     def n_row_features(self) -> int:
@@ -72,12 +73,12 @@ class Features:
         return np.vstack([damped, np.log1p(counts)])
 
     def describe_rows(self, projections: Array, block: Block) -> Array:
-        """Features (Q, n) of rows, from products of the mask with W (q, n)."""
+        """Features (n_f, n) of rows, from products of the mask with W (q, n)."""
         if not len(self.centers):
             return block.covariates
         counts = block.counts
         raw = self.describe_mask(projections, counts)
-        features = (raw - self.centers[:, None]) * self.factors[:, None]
+        features = (raw - self.centers[:, None]) * self.inverse_scales[:, None]
         # Rows unlike the fitted ones, such as new rows that miss more, do not go beyond
         # what these have taught.
         np.clip(features, -_MAX_FEATURE, _MAX_FEATURE, out=features)
@@ -91,33 +92,31 @@ def learn_features(data: Observed, mask_rank: int | str) -> Features:
 
     'auto' takes up to 60 directions.
     """
-    columns = data.columns
-    n_known = int(columns.known.sum())
+    columns, known = data.columns, data.columns.known
     rank = _MAX_DIRECTIONS if mask_rank == "auto" else int(mask_rank)
     # Weights count as repetition.
-    rank = min(rank, n_known - 1, int(data.weights.sum()) // 4)
-    of_mask, of_columns = _no_mask_features(len(columns.known)), []
+    rank = min(rank, int(known.sum()) - 1, int(data.weights.sum()) // 4)
+    mask_features, column_features = _no_mask_features(len(known)), []
     if rank >= 1:
         counts = data.total(lambda block: block.mask.collect(block.weights[None]))[0]
-        of_mask = _learn_directions(data, rank, counts)
-        described = np.vstack([of_mask.directions, np.log1p(counts)])
-        of_columns.append(_standardize(described, columns.known, columns.known))
+        mask_features = _learn_directions(data, rank, counts)
+        described = np.vstack([mask_features.directions, np.log1p(counts)])
+        column_features.append(_standardize(described, known, known))
     if columns.features is not None:
-        known = columns.known
-        of_columns.append(_standardize(columns.features, known, columns.modeled))
-    together = np.vstack([np.empty((0, len(columns.known))), *of_columns])
-    n_mask = len(of_mask.factors)
-    if not of_mask.factors.any() and not together[:n_mask].any():
+        column_features.append(_standardize(columns.features, known, columns.modeled))
+    together = np.vstack([np.empty((0, len(known))), *column_features])
+    n_mask = len(mask_features.inverse_scales)
+    if not mask_features.inverse_scales.any() and not together[:n_mask].any():
         # Without missing entries the mask tells nothing.
         together, n_mask = together[n_mask:], 0
-        of_mask = _no_mask_features(len(columns.known))
+        mask_features = _no_mask_features(len(known))
     # The mask of a column without observations is predicted by its known features.
-    described = np.vstack([np.ones(len(columns.known)), together])
-    slopes = _regress((described * columns.known) @ described.T, n_mask)[1]
-    unknown = columns.modeled & ~columns.known
+    described = np.vstack([np.ones(len(known)), together])
+    slopes = _regress((described * known) @ described.T, n_mask)[1]
+    unknown = columns.modeled & ~known
     together[:n_mask, unknown] = slopes @ together[n_mask:, unknown]
     features = replace(
-        of_mask,
+        mask_features,
         row_regression=np.zeros((n_mask, len(columns.covariates))),
         columns=together,
     )
@@ -149,14 +148,14 @@ def _learn_directions(data: Observed, rank: int, counts: Array) -> Features:
         _no_mask_features(len(counts)),
         directions=directions,
         centers=np.zeros(q + 1),
-        factors=np.ones(q + 1),
+        inverse_scales=np.ones(q + 1),
         row_regression=np.zeros((q + 1, len(data.columns.covariates))),
     )
     sums = data.total(partial(_sum_powers, raw, np.zeros(q + 1)))
     centers = sums[1] / sums[0]
     squares = data.total(partial(_sum_powers, raw, centers))[2] / sums[0]
-    factors = _reciprocals(np.sqrt(squares), np.sqrt(sums[2] / sums[0]))
-    return replace(raw, centers=centers, factors=factors)
+    inverse_scales = _reciprocals(np.sqrt(squares), np.sqrt(sums[2] / sums[0]))
+    return replace(raw, centers=centers, inverse_scales=inverse_scales)
 
 
 def _no_mask_features(d: int) -> Features:
@@ -164,7 +163,7 @@ def _no_mask_features(d: int) -> Features:
     return Features(
         directions=np.empty((0, d)),
         centers=nothing,
-        factors=nothing,
+        inverse_scales=nothing,
         row_regression=np.empty((0, 0)),
         row_covariance=np.empty((0, 0)),
         columns=np.empty((0, d)),
@@ -215,7 +214,7 @@ def _sum_powers(features: Features, centers: Array, block: Block) -> Array:
 
 
 def _sum_moments(features: Features, block: Block) -> Array:
-    """Sums of the products of [1; f] over rows with entries, (Q + 1, Q + 1)."""
+    """Sums of the products of [1; f] over rows with entries, (n_f + 1, n_f + 1)."""
     described = features.describe_rows(_project_mask(features, block), block)
     extended = np.vstack([np.ones(len(block.weights)), described])
     return (extended * (block.weights * (block.counts > 0))) @ extended.T
@@ -229,7 +228,7 @@ def _project_mask(features: Features, block: Block) -> Array:
 def solve_slopes(
     precisions: Array, crossed: Array, moments: Array, strengths: Array, slopes: Array
 ) -> Array:
-    """Solve sum_k P_k (S_k - b F_k) = b diag(tau) for b (r, Q).
+    """Solve sum_k P_k (S_k - b F_k) = b diag(tau) for b (r, n_f).
 
     By conjugate gradients from given slopes.
 
@@ -237,11 +236,11 @@ def solve_slopes(
     ----------
     precisions : ndarray of shape (K, r, r)
         P.
-    crossed : ndarray of shape (K, r, Q)
+    crossed : ndarray of shape (K, r, n_f)
         S.
-    moments : ndarray of shape (K, Q, Q)
+    moments : ndarray of shape (K, n_f, n_f)
         F.
-    strengths : ndarray of shape (Q,)
+    strengths : ndarray of shape (n_f,)
         tau.
     """
 

@@ -1,19 +1,23 @@
 r"""Latent factors of rows, given their observed entries and the parameters.
 
-With :math:`\tilde z = (z, 1)`, E over the posterior of the loadings and w the loadings
-without the intercept :math:`a_0`, the evidence of a row about its factors is
+With :math:`\tilde z = (z, 1)`, E over the posteriors of loadings and slopes, w the
+loadings without the intercept :math:`a_0`, and b the mean slopes on the features
+:math:`f_i` of a row, the evidence of a row about its factors is
 
 .. math::
     A_i &= \sum_{j \in O_i} E[w_j w_j^T] / \psi_j, \quad
     b_i = \sum_{j \in O_i} (d_{ij} \bar w_j - \mathrm{cov}[w_j, a_{j0}]) / \psi_j \\
     P_{ik} &= \Lambda_k^{-1} + A_i / s_k, \quad
-    \bar z_{ik} = P_{ik}^{-1} (\Lambda_k^{-1} \nu_k + b_i / s_k)
+    \bar z_{ik} = P_{ik}^{-1} (\Lambda_k^{-1} (\nu_k + b f_i) + b_i / s_k)
 
-with :math:`d_{ij} = x_{ij} - \bar a_{j0}`, where A, b are products with the mask and
-the values, made once for all components.
+with :math:`d_{ij} = x_{ij} - \bar a_{j0}`, where :math:`A_i, b_i` are products with the
+mask and the values, made once for all components. The uncertainty of the slopes lowers
+the log-density of the row by
+:math:`\frac{1}{2} E[((B - b) f_i)^T \Lambda_k^{-1} (B - b) f_i]`.
 
 Symmetric matrices are packed as in `_triangles`; with Q = r (r + 1) / 2 the triangle of
-a (r + 1, r + 1) matrix has the one of z first, then z, then 1.
+a (r + 1, r + 1) matrix has the one of z first, then z, then 1. Rows have n_f features
+and columns n_g.
 """
 
 from __future__ import annotations
@@ -79,11 +83,11 @@ class FactorParameters:
     min_variance: float  # floor under the noise, in squared units of the data
     min_noise: float  # the same, in squared units of the columns
     features: Features
-    row_slopes: Array  # (r, Q), b
-    row_slope_variances: Array  # (r, Q), v
-    row_slope_precisions: Array  # (Q,), tau
-    column_slopes: Array  # (r + 1, Q), C
-    column_slope_precisions: Array  # (Q,), lambda, relative to prior_precision
+    row_slopes: Array  # (r, n_f), b
+    row_slope_variances: Array  # (r, n_f), v
+    row_slope_precisions: Array  # (n_f,), tau
+    column_slopes: Array  # (r + 1, n_g), C
+    column_slope_precisions: Array  # (n_g,), lambda, relative to prior_precision
     # Scales before the last step, to which `backtrack` returns.
     previous_scales: Array | None = None
 
@@ -152,7 +156,7 @@ class FactorParameters:
 
     @cached_property
     def column_feature_moments(self) -> Array:
-        """Sums of products of the features of the known columns, (Q, Q)."""
+        """Sums of products of the features of the known columns, (n_g, n_g)."""
         features = self.features.columns[:, self.columns.known]
         return features @ features.T
 
@@ -186,7 +190,7 @@ class Evidence:
     squares: Array
     log_noise: Array  # (n,), sums of log(2 pi psi)
     counts: Array  # (n,)
-    features: Array  # (Q, n), f
+    features: Array  # (n_f, n), f
     prior_means: Array  # (r, n), b f
     prior_variances: Array  # (r, n), expected squares of (B - b) f
 

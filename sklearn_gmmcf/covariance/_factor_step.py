@@ -76,8 +76,8 @@ class FactorStatistics(Statistics):
     sizes: Array  # (K,), of R
     entries: Array  # (K,), of R times a row's observed entries
     residuals: Array  # (K,), of R times a row's expected squared residuals over noise
-    feature_factors: Array  # (K, r, 1 + Q), of R z h^T with h = (1, f)
-    feature_moments: Array  # (K, 1 + Q, 1 + Q), of R h h^T
+    feature_factors: Array  # (K, r, 1 + n_f), of R z h^T with h = (1, f)
+    feature_moments: Array  # (K, 1 + n_f, 1 + n_f), of R h h^T
     factor_moments: Array  # (K, Q), of R z z^T
     column_weights: Array  # (d,), of weights over the mask
     column_squares: Array  # (d,), of c x^2
@@ -239,14 +239,14 @@ def maximize_components(
 
 
 def _slope_variances(statistics: FactorStatistics, p: FactorParameters) -> Array:
-    """Posterior variances of the slopes on features of rows, (r, Q)."""
+    """Posterior variances of the slopes on features of rows, (r, n_f)."""
     precisions = np.diagonal(p.precisions, axis1=1, axis2=2)  # (K, r)
     precisions = precisions.T @ _feature_squares(statistics)
     return 1 / (precisions + p.row_slope_precisions)
 
 
 def _feature_squares(statistics: FactorStatistics) -> Array:
-    """Sums of the squared features of rows, (K, Q)."""
+    """Sums of the squared features of rows, (K, n_f)."""
     return np.diagonal(statistics.feature_moments[:, 1:, 1:], axis1=1, axis2=2)
 
 

@@ -80,7 +80,8 @@ def check_column_features(
 ) -> Array | None:
     """Features of columns (q, d), NaN where missing.
 
-    A frame with an index of names is put in the order of the columns of X.
+    A frame with an index of names is put in the order of the columns of X. In a sparse
+    matrix a feature that is not stored is 0.
 
     Raises
     ------

@@ -34,7 +34,7 @@ class Columns:
     known: Array  # (d,), bool; never of covariates
     variances: Array  # (d,), of the observed entries about their mean; 0 of none
     units: Array  # (d,), standard deviations, shrunk where they rest on few entries
-    # (d,), kurtosis of the observed entries over that of normal ones, at least 1
+    # (d,), kurtosis of the observed entries over 3, the normal kurtosis; at least 1
     tails: Array
     covariates: Array = field(default_factory=no_covariates)  # (p,), their indices
     # (q, d), what the user knows of the columns, NaN where missing

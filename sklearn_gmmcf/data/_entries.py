@@ -45,7 +45,7 @@ class Entries:
 def list_entries(
     X: Any, missing_values: float, covariates: Array | None = None
 ) -> Entries:
-    """The observed entries of X, but those of covariates."""
+    """The observed entries of X outside the covariates."""
     entries = _list_all_entries(X, missing_values)
     if covariates is None or not len(covariates):
         return entries

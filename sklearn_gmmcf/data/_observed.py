@@ -95,7 +95,7 @@ class Observed(Blocks):
 
     @cached_property
     def squares_dtype(self) -> np.dtype[Any]:
-        """Double precision where squares would underflow in that of the data."""
+        """Double precision where squares would underflow in the dtype of the data."""
         variances = self.columns.variances
         lost = (variances > 0) & (variances < _MIN_VARIANCE)
         return np.dtype(np.float64) if lost.any() else self.dtype
