@@ -100,7 +100,9 @@ class RowNormalizer(
     entries: ``inverse_transform(Z, rows=X)``. All columns should have one unit, and all
     count: leave out covariates.
 
-    Methods of this class work on rows in memory; Dask arrays are refused.
+    Methods of this class work on rows in memory. Rows do not depend on each other: of a
+    Dask array ``X.map_blocks(normalizer.transform, dtype=X.dtype)`` normalizes the
+    chunks.
 
     References
     ----------
@@ -118,7 +120,7 @@ class RowNormalizer(
     >>> pipe = make_pipeline(RowNormalizer(shrinkage=1), mixture)
     >>> Z = pipe.fit_transform(X)
     >>> pipe[0].inverse_transform(Z, rows=X).round(1)
-    array([[5. , 5. , 4. , 4. ],
+    array([[5. , 5. , 3. , 3. ],
            [3. , 3. , 1. , 1.7],
            [2. , 2. , 5. , 5. ],
            [1. , 1. , 2. , 2. ]])
@@ -283,7 +285,8 @@ class RowNormalizer(
         if is_dask(X):
             raise TypeError(
                 "RowNormalizer works on rows in memory, and X is a Dask array. Fit it "
-                "to some of the rows, and pass X.map_blocks(normalizer.transform)."
+                "to some of the rows, and normalize chunks by "
+                "X.map_blocks(normalizer.transform, dtype=X.dtype)."
             )
         check_readable(X)
         opened = validate_data(
