@@ -138,7 +138,7 @@ class TestAgainstALoop:
         np.testing.assert_allclose(np.nanstd(Z, axis=1), 1)
 
     def test_equal_entries_of_rounded_mean(self):
-        X = np.full((3, 7), 0.1)
+        X = np.full((3, 10), 0.1)  # their computed mean is another number
         normalizer = RowNormalizer(shrinkage=0).fit(X)
         assert normalizer.scale_ == 1
         np.testing.assert_allclose(normalizer.transform(X), 0, atol=1e-15)
