@@ -1,7 +1,9 @@
 """Hold out entries, through Pipelines too.
 
 Entries are hidden in the matrix that enters a Pipeline. Predictions and true values of
-these entries are compared in the units of its last step.
+these entries are compared in the units of its last step. Behind a `RowNormalizer`,
+whose units depend on the entries that are left, they are compared in the units of the
+matrix.
 """
 
 from __future__ import annotations
@@ -28,9 +30,12 @@ from sklearn_gmmcf.data._entries import (
     hide_at_random,
     list_entries,
 )
+from sklearn_gmmcf.preprocessing import RowNormalizer
 
 # Steps may change an entry by rounding, relative to the largest entry.
 _ROUNDING = 1e-4
+# Values that find out how steps are undone; nobody marks missing entries by one.
+_PROBES = np.arange(3) + 1 / np.pi
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +43,16 @@ class HeldOut:
     """Entries that are missing from a matrix, with their true values.
 
     The matrix is the input of the last step if that is a mixture of this package, else
-    the output of the last step. The values have the units of the matrix.
+    the output of the last step. The values have the units of the matrix, except behind
+    a `RowNormalizer`: there ``offsets + scales * z`` has the units of the values.
     """
 
     matrix: Any  # (n, d)
     rows: Array  # (m,)
     columns: Array  # (m,)
     values: Array  # (m,)
+    offsets: Any = 0.0  # (m,)
+    scales: Any = 1.0  # (m,)
 
     @classmethod
     def from_hidden(cls, steps: list[Any], X: Any, hidden: Entries) -> HeldOut:
@@ -59,14 +67,13 @@ class HeldOut:
                 "the X that hide_entries returned, or entries that were not fitted."
             )
         check_modeled(hidden.columns, get_covariates(steps, X))
-        transforms = get_transforms(steps)
-        if not transforms:
+        if not get_transforms(steps):
             return cls(X, hidden.rows, hidden.columns, hidden.values)
         whole = build(
             list_entries(X, missing_values).append(hidden),
             missing_values=None if sparse.issparse(X) else missing_values,
         )
-        return _transform(transforms, whole, X, hidden, missing_values)
+        return _transform(steps, whole, X, hidden, missing_values)
 
     @property
     def entries(self) -> tuple[Array, Array]:
@@ -75,7 +82,15 @@ class HeldOut:
 
     def predict(self, last: Any) -> Array:
         """Completions (m,) of the entries by the last step."""
-        return complete_entries(last, self.matrix, self.rows, self.columns)
+        predicted = complete_entries(last, self.matrix, self.rows, self.columns)
+        return predicted * self.scales + self.offsets
+
+    def predict_std(self, last: BaseObservedMixture) -> tuple[Array, Array]:
+        """Completions (m,) of the entries and their standard deviations (m,)."""
+        predicted, std = last.complete(
+            self.matrix, entries=self.entries, return_std=True
+        )
+        return predicted * self.scales + self.offsets, std * self.scales
 
     def log_density(self, last: Any) -> Array:
         """Log-densities (m,) of the true values, in nats, given the observed ones."""
@@ -84,7 +99,9 @@ class HeldOut:
                 "metric='log_density' needs score_entries, which "
                 f"{type(last).__name__} has not. Take 'rmse' or 'mae'."
             )
-        return last.score_entries(self.matrix, self.entries, self.values)
+        values = (self.values - self.offsets) / self.scales
+        log_density = last.score_entries(self.matrix, self.entries, values)
+        return log_density - np.log(self.scales)
 
 
 def hold_out(steps: list[Any], X: Any, fraction: float, random_state: Any) -> HeldOut:
@@ -98,21 +115,48 @@ def hold_out(steps: list[Any], X: Any, fraction: float, random_state: Any) -> He
         missing_values=missing_values,
         covariates=get_covariates(steps, X),
     )
-    transforms = get_transforms(steps)
-    if not transforms:
+    if not get_transforms(steps):
         return HeldOut(X_hidden, hidden.rows, hidden.columns, hidden.values)
-    return _transform(transforms, X, X_hidden, hidden, missing_values)
+    return _transform(steps, X, X_hidden, hidden, missing_values)
 
 
 def _transform(
-    transforms: list[Any], X: Any, X_hidden: Any, hidden: Entries, missing_values: float
+    steps: list[Any], X: Any, X_hidden: Any, hidden: Entries, missing_values: float
 ) -> HeldOut:
+    transforms, before = get_transforms(steps), steps[:-1]
     # A step that remembers its input must not see the truth before the prediction.
     Z_hidden = apply_steps(transforms, X_hidden)
+    if any(isinstance(step, RowNormalizer) for step in before):
+        check_inverse(before, X_hidden, missing_values)
+        units = _find_units(before, X_hidden, hidden, missing_values)
+        return HeldOut(Z_hidden, hidden.rows, hidden.columns, hidden.values, *units)
     Z = apply_steps(transforms, X)
     check_columnwise(Z, Z_hidden, list_entries(X_hidden, missing_values))
     values = true_values(Z, hidden.rows, hidden.columns)
     return HeldOut(Z_hidden, hidden.rows, hidden.columns, values)
+
+
+def _find_units(
+    steps: list[Any], X_hidden: Any, hidden: Entries, missing_values: float
+) -> tuple[Array, Array]:
+    """Offsets and scales (m,) by which steps are undone where entries are hidden.
+
+    The statistics of a row are those of the entries that are left.
+    """
+    marker = None if sparse.issparse(X_hidden) else missing_values
+    rows, columns = hidden.rows, hidden.columns
+    undone = []
+    for probe in _PROBES:
+        values = np.full(len(rows), probe)
+        Z = build(Entries(hidden.shape, rows, columns, values), missing_values=marker)
+        undone.append(gather(undo_steps(steps, Z, X_hidden), rows, columns))
+    scales = undone[1] - undone[0]
+    if not np.allclose(undone[2] - undone[1], scales, rtol=_ROUNDING):
+        raise ValueError(
+            "Some step beside RowNormalizer does not shift and scale alone, so that "
+            "predictions do not return to the units of X. Take scalers."
+        )
+    return undone[0] - _PROBES[0] * scales, scales
 
 
 def check_fraction(fraction: Any) -> None:
@@ -214,9 +258,12 @@ def apply_steps(steps: list[Any], X: Any) -> Any:
     return Z
 
 
-def undo_steps(steps: list[Any], Z: Any) -> Any:
-    """Bring the output of fitted steps back to the units of their input."""
-    for step in reversed(steps):
+def undo_steps(steps: list[Any], Z: Any, X: Any) -> Any:
+    """Bring the output of fitted steps back to the units of their input X."""
+    for i, step in reversed(list(enumerate(steps))):
+        if isinstance(step, RowNormalizer):
+            Z = step.inverse_transform(Z, rows=apply_steps(steps[:i], X))
+            continue
         if not hasattr(step, "inverse_transform"):
             raise ValueError(
                 f"{type(step).__name__} has no inverse_transform to bring "
@@ -230,14 +277,15 @@ def check_inverse(steps: list[Any], X: Any, missing_values: float) -> None:
     """Check that `undo_steps` brings the observed entries of X back."""
     observed = list_entries(X, missing_values)
     undone = gather(
-        undo_steps(steps, apply_steps(steps, X)), observed.rows, observed.columns
+        undo_steps(steps, apply_steps(steps, X), X), observed.rows, observed.columns
     )
     atol = _ROUNDING * np.abs(observed.values).max()
     if not np.allclose(undone, observed.values, rtol=_ROUNDING, atol=atol):
         raise ValueError(
             "inverse_transform of the steps before the last does not bring the "
             "fitted entries back, so predictions would not be in the units of y. "
-            "Take steps that treat each column by itself (scalers do)."
+            "Take RowNormalizer, or steps that treat each column by itself (scalers "
+            "do)."
         )
 
 
@@ -258,7 +306,8 @@ def check_columnwise(Z: Any, Z_hidden: Any, observed: Entries) -> None:
             f"{observed.columns[first]} leaves the steps of the Pipeline with another "
             "value when other entries are hidden, so that predictions and truth have "
             "different units. Take steps that treat each entry by its column alone "
-            "(scalers do; centering of rows and PCA do not)."
+            "(scalers do; centering of rows and PCA do not), or RowNormalizer "
+            "before the last step."
         )
 
 

@@ -80,6 +80,22 @@ def test_impute_table():
 
 
 @pytest.mark.slow
+def test_row_normalization():
+    printed = run("plot_row_normalization.py")
+    pattern = r"^ *(\w+): spherical ([\d. ]+), 'factor' ([\d.]+), .*types ([\d.]+)$"
+    found = {
+        name: ([float(error) for error in errors.split()], float(factor), float(types))
+        for name, errors, factor, types in re.findall(pattern, printed, re.MULTILINE)
+    }
+    (raw, _, by_scale), (centered, *_), (normalized, factor, by_type) = found.values()
+    assert list(found) == ["raw", "centered", "normalized"]
+    assert (np.divide(normalized, centered)[2:] < 0.95).all()
+    assert (np.divide(centered, raw) < 0.9).all()
+    assert factor < 0.8 * min(normalized)
+    assert by_type > 0.5 > 0.25 > by_scale
+
+
+@pytest.mark.slow
 def test_stream_ratings():
     printed = run("plot_stream_ratings.py")
     new, later = (

@@ -12,6 +12,7 @@ from sklearn.utils import estimator_html_repr
 
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
 from sklearn_gmmcf.model_selection import EntryRegressor
+from sklearn_gmmcf.preprocessing import RowNormalizer
 from sklearn_gmmcf.ratings import RatingsEncoder
 from tests.made import TYPES, clusters
 
@@ -46,6 +47,7 @@ def read_rows(html):
         (KMeansMixture(), "KMeansMixture"),
         (MaskedGaussianMixture(covariance_type="spherical"), "MaskedGaussianMixture"),
         (RatingsEncoder(), "ratings.RatingsEncoder"),
+        (RowNormalizer(), "preprocessing.RowNormalizer"),
         (
             EntryRegressor(MaskedGaussianMixture(covariance_type="spherical"), (3, 3)),
             "model_selection.EntryRegressor",

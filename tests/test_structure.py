@@ -20,7 +20,7 @@ FLOORS = [
     {"_base"},
     {"_mixture", "_kmeans"},
     {"__init__"},
-    {"_held_out", "_feature_tables", "ratings"},
+    {"_held_out", "_feature_tables", "preprocessing", "ratings"},
     {"datasets", "model_selection", "testing"},
     {"plotting"},
 ]

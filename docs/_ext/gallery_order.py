@@ -7,6 +7,7 @@ ORDER = [
     "plot_kmeans_and_em.py",
     "plot_course.py",
     "plot_recommend.py",
+    "plot_row_normalization.py",
     "plot_choose_k.py",
     "plot_features.py",
     "plot_hybrid_features.py",

@@ -5,8 +5,8 @@
 FOLDER holds `ml-latest-small/ratings.csv.gz`, `ml-latest-small/movies.csv.gz`,
 `jester5k/Jester5k.npz` and `netflix_incomplete.txt.gz` (MITx 6.86x). Predictions are
 clipped to the range of the ratings; all sets have one setting; no setting is chosen by
-the held-out entries. Sections are accuracy, features, new_items, passes, cost and
-tables; all of them by default.
+the held-out entries. Sections are accuracy, features, new_items, normalized, passes,
+cost and tables; all of them by default.
 """
 
 import csv
@@ -27,6 +27,8 @@ from timing import clock, iteration, one_quiet_thread
 
 from sklearn_gmmcf import MaskedGaussianMixture, UnobservedColumnsWarning
 from sklearn_gmmcf.covariance import Factor
+from sklearn_gmmcf.model_selection import hide_entries
+from sklearn_gmmcf.preprocessing import RowNormalizer
 
 SETTING = {"covariance_type": "factor", "n_factors": 20, "random_state": 0}
 
@@ -120,13 +122,18 @@ def read_netflix(folder):
     yield X, np.nonzero(held_out), ratings[held_out], (1, 5)
 
 
-def measure(folds, **changes):
+def measure(folds, normalizer=None, **changes):
     """RMSE, share in 90 % intervals, iterations, seconds: means over the folds."""
     figures = []
     for X, entries, values, bounds in folds:
         mixture = MaskedGaussianMixture(**{**SETTING, **changes})
-        seconds = clock(mixture.fit, X)
-        predicted, std = mixture.complete(X, entries=entries, return_std=True)
+        Z = X if normalizer is None else normalizer.fit_transform(X)
+        seconds = clock(mixture.fit, Z)
+        predicted, std = mixture.complete(Z, entries=entries, return_std=True)
+        if normalizer is not None:
+            predicted, std = normalizer.inverse_transform(
+                predicted, rows=X, entries=entries, std=std
+            )
         inside = np.abs(predicted - values) < 1.645 * std
         errors = np.clip(predicted, *bounds) - values
         rmse = np.sqrt(np.mean(errors**2))
@@ -215,6 +222,35 @@ def measure_ridge(X, entries, values, bounds, described):
     return np.sqrt(np.mean((predicted - values) ** 2))
 
 
+def normalized(sets, folder):
+    """Rows in units of their users; a tenth of the ratings is hidden in all sets."""
+    rows, columns, values, _ = load_movielens(folder)
+    ratings = to_matrix(rows, columns, values, np.full(len(values), True))
+    folds = []
+    for seed in range(3):
+        X, (*entries, hidden) = hide_entries(ratings, 0.1, seed)
+        folds.append((X, tuple(entries), hidden, (0.5, 5)))
+    spherical = {
+        "covariance_type": "spherical",
+        "n_components": 8,
+        "mean_precision_prior": 5,
+        "n_factors": 10,
+    }
+    normalizers = {
+        "raw": None,
+        "centered": RowNormalizer(scale=False),
+        "normalized": RowNormalizer(),
+    }
+    for name, draws in {**sets, "ml-latest-small": folds}.items():
+        print(f"{name}, rows as they are and normalized")
+        for label, normalizer in normalizers.items():
+            figures = measure(draws, normalizer, **spherical)
+            report(f"spherical, K=8, {label}", figures)
+        for label, normalizer in normalizers.items():
+            figures = measure(draws, normalizer, n_components=4)
+            report(f"factor, K=4, {label}", figures)
+
+
 def passes(sets, folder):
     print("ml-latest-small, K=4, r=20, by the number of passes")
     for max_iter in (5, 10, 20, 40, 100):
@@ -272,7 +308,7 @@ def tables(sets, folder):
             print(f"  {name:<14} {kind:<10} K={n_components} {ratios}", flush=True)
 
 
-SECTIONS = (accuracy, features, new_items, passes, cost, tables)
+SECTIONS = (accuracy, features, new_items, normalized, passes, cost, tables)
 
 if __name__ == "__main__":
     folder, chosen = Path(sys.argv[1]), sys.argv[2:]
@@ -286,7 +322,7 @@ if __name__ == "__main__":
     for section in SECTIONS:
         if chosen and section.__name__ not in chosen:
             continue
-        if section in (accuracy, features, new_items):
+        if section in (accuracy, features, new_items, normalized):
             section(sets, folder)  # would show a ConvergenceWarning
         else:
             with one_quiet_thread():

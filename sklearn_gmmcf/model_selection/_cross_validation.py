@@ -80,7 +80,8 @@ def cross_validate_entries(
     -----
     There are no training scores: an entry that was fitted is returned unchanged. In a
     Pipeline errors are in the units of X; 'log_density' is in the units of the last
-    step. Where a column is not observed in the training entries of a fold,
+    step (behind a :class:`~sklearn_gmmcf.preprocessing.RowNormalizer` in the units of
+    X). Where a column is not observed in the training entries of a fold,
     :class:`sklearn_gmmcf.UnobservedColumnsWarning` says so; it can be filtered.
 
     Examples

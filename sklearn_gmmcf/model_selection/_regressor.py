@@ -72,7 +72,8 @@ class EntryRegressor(
     -----
     Predictions are in the units of y: predictions of a Pipeline go back through
     `inverse_transform` of its steps before the last, which must take missing entries
-    and treat each column by itself (as scalers do).
+    and treat each column by itself (as scalers do), or be a
+    :class:`~sklearn_gmmcf.preprocessing.RowNormalizer`.
 
     Examples
     --------
@@ -177,7 +178,9 @@ class EntryRegressor(
         before = steps[:-1]
         if before:
             check_inverse(before, self.matrix_, get_missing_values(steps))
-            undone = undo_steps(before, self._build(rows, columns, predicted))
+            undone = undo_steps(
+                before, self._build(rows, columns, predicted), self.matrix_
+            )
             predicted = gather(undone, rows, columns)
         return predicted[inverse]
 

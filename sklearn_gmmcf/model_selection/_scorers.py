@@ -35,7 +35,9 @@ def completion_scorer(
     are in the units of its last step: observed entries pass through the Pipeline, so
     its output with nothing hidden holds the true values. The steps before the last must
     treat each column by itself, as scalers do; steps that mix the entries of a row,
-    such as PCA, are refused.
+    such as PCA, are refused. Behind a
+    :class:`~sklearn_gmmcf.preprocessing.RowNormalizer` predictions go back to the units
+    of X by the mean and the deviation of the entries that are not hidden.
 
     For an :class:`EntryRegressor` the scorer hides nothing: the samples that it gets
     are entries that were not fitted.

@@ -194,9 +194,7 @@ class CalibrationDisplay:
             held_out = hold_out(get_steps(estimator), X, fraction, random_state)
         else:
             held_out = _check_hidden(estimator, X, hidden, caller)
-        predicted, std = mixture.complete(
-            held_out.matrix, entries=held_out.entries, return_std=True
-        )
+        predicted, std = held_out.predict_std(mixture)
         return cls.from_predictions(
             held_out.values,
             predicted,
