@@ -627,12 +627,13 @@ class BaseObservedMixture(
                 f"{purpose} continues a fit with n_components={n_components}, but "
                 f"n_components is {self.n_components} now. Set it back, or {way_out}."
             )
-        if type(self._model.family) is not type(family):
+        kinds = {type(getattr(f, "base", f)) for f in (family, self._model.family)}
+        if len(kinds) > 1:
             raise ValueError(
                 f"{purpose} continues a fit with another covariance_type than "
                 f"{self.covariance_type!r}. Set it back, or {way_out}."
             )
-        for name in ("n_factors", "mask_rank"):
+        for name in ("n_factors", "mask_rank", "degrees_of_freedom"):
             value, fitted = (
                 getattr(each, name, None) for each in (family, self._model.family)
             )

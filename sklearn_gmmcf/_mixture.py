@@ -22,7 +22,7 @@ from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
 from sklearn_gmmcf._starts import start_responsibilities, start_rows
 from sklearn_gmmcf._typing import Responsibilities
 from sklearn_gmmcf._warnings import warn_user
-from sklearn_gmmcf.covariance import FAMILIES, Family, UserInit
+from sklearn_gmmcf.covariance import FAMILIES, Elliptical, Family, Student, UserInit
 from sklearn_gmmcf.covariance._family import check_shape
 from sklearn_gmmcf.data import Blocks, Columns, Observed, RowArray
 
@@ -398,6 +398,11 @@ class MaskedGaussianMixture(BaseObservedMixture):
         ],
         "covariates": ["array-like", str, Integral, None],
         "column_features": ["array-like", "sparse matrix", None],
+        "degrees_of_freedom": [
+            Interval(Real, 0.0, None, closed="neither"),
+            StrOptions({"auto"}),
+            None,
+        ],
         "missing_values": [Interval(Real, None, None, closed="neither"), "nan"],
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
@@ -429,6 +434,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         mask_rank: int | str = "auto",
         covariates: Any = None,
         column_features: Any = None,
+        degrees_of_freedom: float | str | None = None,
         missing_values: float = np.nan,
         tol: float = 1e-3,
         reg_covar: float = 1e-6,
@@ -454,6 +460,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self.mask_rank = mask_rank
         self.covariates = covariates
         self.column_features = column_features
+        self.degrees_of_freedom = degrees_of_freedom
         self.missing_values = missing_values
         self.tol = tol
         self.reg_covar = reg_covar
@@ -750,6 +757,12 @@ class MaskedGaussianMixture(BaseObservedMixture):
             ignored = _IGNORED_OPTIONS.get(self.covariance_type, set())
             self._check_options(set(_FAMILY_OPTIONS) - set(options) - ignored)
             family = kind(**{name: getattr(self, name) for name in options})
+        if self.degrees_of_freedom is not None:
+            if not isinstance(family, Elliptical):
+                self._raise_no_use(
+                    f"degrees_of_freedom={self.degrees_of_freedom!r}", None
+                )
+            family = Student(family, self.degrees_of_freedom)
         if not family.takes_features:
             for name in ("covariates", "column_features"):
                 if getattr(self, name) is not None:

@@ -2,12 +2,14 @@
 
 The names 'spherical', 'diag', 'tied', 'full' and 'factor' are shorthands for
 :class:`Spherical`, :class:`Diagonal`, :class:`Tied`, :class:`Full` and :class:`Factor`.
-A class of one's own derives from :class:`Family`.
+:class:`Student` wraps the first four for components of heavier tails. A class of one's
+own derives from :class:`Family`.
 """
 
 from typing import Any
 
 from sklearn_gmmcf.covariance._diagonal import Diagonal, Spherical
+from sklearn_gmmcf.covariance._elliptical import Elliptical
 from sklearn_gmmcf.covariance._factor import Factor
 from sklearn_gmmcf.covariance._factor_step import Priors
 from sklearn_gmmcf.covariance._family import (
@@ -20,6 +22,7 @@ from sklearn_gmmcf.covariance._family import (
     to_responsibilities,
 )
 from sklearn_gmmcf.covariance._full import Full, Tied
+from sklearn_gmmcf.covariance._student import Student
 
 FAMILIES: dict[str, type[Family[Any, Any]]] = {
     "spherical": Spherical,
@@ -33,6 +36,7 @@ __all__ = [
     "FAMILIES",
     "SHARED",
     "Diagonal",
+    "Elliptical",
     "Factor",
     "Family",
     "Full",
@@ -41,6 +45,7 @@ __all__ = [
     "Priors",
     "Spherical",
     "Statistics",
+    "Student",
     "Tied",
     "UserInit",
     "to_responsibilities",

@@ -47,8 +47,8 @@ class Law(ABC):
         """Log of weight times density, (K, n), writable."""
 
     @abstractmethod
-    def row_weights(self, measures: Measures) -> Array | None:
-        """Weights of the rows in moments, (K, n); None weighs all alike."""
+    def row_weights(self, measures: Measures) -> Array:
+        """Weights of the rows in moments, (K, n)."""
 
     @abstractmethod
     def draw_stretch(
@@ -65,8 +65,8 @@ class GaussianLaw(Law):
         log_joint += log_weights(self.weights)[:, None]
         return log_joint
 
-    def row_weights(self, measures: Measures) -> Array | None:
-        return None
+    def row_weights(self, measures: Measures) -> Array:
+        return np.broadcast_to(1.0, measures.distances.shape)
 
     def draw_stretch(
         self, measures: Measures, labels: Array, rng: np.random.RandomState
@@ -81,10 +81,14 @@ class Posterior:
         self.law = law
         self.log_likelihood = 0.0
         self._weights = block.weights
-        # (K, n), times the weights of the rows: responsibilities, and those times the
-        # law's weights.
-        self.responsibilities = np.empty((len(law.weights), len(block.weights)))
-        self.weighted = self.responsibilities
+        shape = len(law.weights), len(block.weights)
+        self.responsibilities = np.empty(shape)  # times the weights of the rows
+        self.row_weights = np.empty(shape)  # by the law
+
+    @property
+    def weighted(self) -> Array:
+        """Responsibilities times the weights of the law."""
+        return self.responsibilities * self.row_weights
 
     def ask(self, rows: Any, measures: Measures) -> tuple[Array, Array]:
         """Responsibilities and weighted ones of some rows, both (K, m)."""
@@ -95,13 +99,8 @@ class Posterior:
         shares *= weights
         self.responsibilities[:, rows] = shares
         row_weights = self.law.row_weights(measures)
-        if row_weights is None:
-            return shares, shares
-        if self.weighted is self.responsibilities:
-            self.weighted = np.empty_like(self.responsibilities)
-        weighted = shares * row_weights
-        self.weighted[:, rows] = weighted
-        return shares, weighted
+        self.row_weights[:, rows] = row_weights
+        return shares, shares * row_weights
 
 
 class Elliptical(Family[ParametersT, StatisticsT]):

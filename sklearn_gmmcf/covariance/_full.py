@@ -220,11 +220,12 @@ class Full(Elliptical[FullParameters, FullStatistics]):
             moments[k] += unexplained_covariance(
                 parameters, k, solved_weights[k], solved_inverses[k]
             )
+        weighted = posterior.weighted
         return FullStatistics(
             log_likelihood=posterior.log_likelihood,
             weight=float(block.weights.sum()),
-            sizes=posterior.weighted.sum(axis=1),
-            counts=block.mask.collect(posterior.weighted),
+            sizes=weighted.sum(axis=1),
+            counts=block.mask.collect(weighted),
             shifts=shifts,
             moments=moments,
             origin=parameters.means,
