@@ -254,7 +254,9 @@ class BaseObservedMixture(
             Observed entries as they are, conditional means of the missing ones.
         std : ndarray of the same shape
             Standard deviations of the entries given the observed ones of their row,
-            within plus between components; 0 where observed. Only if ``return_std``.
+            within plus between components; 0 where observed. Infinite for an entry
+            whose t distribution has no variance (`degrees_of_freedom`). Only if
+            ``return_std``.
 
         Raises
         ------
@@ -339,9 +341,9 @@ class BaseObservedMixture(
     def score_entries(self, X: Any, entries: Any, values: Any) -> Array:
         """Compute the log-density of values of missing entries, given the observed.
 
-        A missing entry has in each component a Gaussian given the observed entries of
-        its row; this is the log-density of their mixture. It judges means and variances
-        of completions together.
+        A missing entry has in each component a Gaussian (with `degrees_of_freedom` a t
+        distribution) given the observed entries of its row; this is the log-density of
+        their mixture. It judges means and variances of completions together.
 
         Parameters
         ----------
@@ -402,9 +404,9 @@ class BaseObservedMixture(
         """Draw the missing entries given the observed ones: multiple imputation.
 
         For each completion and row a component is drawn by its responsibility, then
-        the missing entries from their conditional Gaussian. So draws include the
-        uncertainty of the entries, but not of the fitted parameters: where rows are
-        few, fit to resampled rows for each draw.
+        the missing entries from their conditional Gaussian (with `degrees_of_freedom`:
+        t distribution). So draws include the uncertainty of the entries, but not of the
+        fitted parameters: where rows are few, fit to resampled rows for each draw.
 
         Estimates from each completed table are pooled by Rubin's rules: the mean of the
         estimates; and for its variance, the mean of their variances plus
@@ -505,6 +507,12 @@ class BaseObservedMixture(
         -------
         covariance : ndarray of shape (n_features, n_features) or (p, p)
             Covariance of the component's rows, whatever the `covariance_type`.
+
+        Raises
+        ------
+        ValueError
+            If there is no such component, or it is a t distribution of 2 or fewer
+            degrees of freedom, which has no covariance.
         """
         check_is_fitted(self)
         n_components = self._model.n_components

@@ -260,7 +260,7 @@ class Diagonal(Elliptical[DiagonalParameters, DiagonalStatistics]):
         distances = -2 * self._exponents(parameters, block) - log_dets
         # Squares that overflow are far away.
         distances[np.isnan(distances)] = np.inf
-        return Measures(np.maximum(distances, 0.0), log_dets, block.counts)
+        return Measures(distances, log_dets, block.counts)
 
     def _log_dets(self, p: DiagonalParameters, block: Block) -> Array:
         return 2 * block.mask.project(p.half_logs)

@@ -52,20 +52,22 @@ class StudentLaw(Law):
     degrees: Array  # (K,)
 
     def log_joint(self, measures: Measures) -> Array:
-        distances, log_dets, counts = measures
-        v = self.degrees[:, None]
-        n_most = int(counts.max(initial=0.0))
-        constants = log_gamma_ratios(self.degrees, n_most)
-        constants -= 0.5 * np.arange(n_most + 1) * np.log(v * np.pi)
-        log_joint = -0.5 * (v + counts) * np.log1p(distances / v)
-        log_joint -= 0.5 * log_dets
+        counts, v = measures.counts, self.degrees[:, None]
+        max_count = int(counts.max(initial=0.0))
+        constants = log_gamma_ratios(self.degrees, max_count)
+        constants -= 0.5 * np.arange(max_count + 1) * np.log(v * np.pi)
+        log_joint = -0.5 * (v + counts) * np.log1p(_distances(measures) / v)
+        log_joint -= 0.5 * measures.log_dets
         log_joint += constants[:, counts.astype(np.intp)]
         log_joint += log_weights(self.weights)[:, None]
         return log_joint
 
     def row_weights(self, measures: Measures) -> Array:
-        v = self.degrees[:, None]
-        return (v + measures.counts) / (v + measures.distances)
+        return self.conditional_degrees(measures) / self.lengths(measures)
+
+    def lengths(self, measures: Measures) -> Array:
+        """Degrees of freedom plus distances, (K, n)."""
+        return self.degrees[:, None] + _distances(measures)
 
     def expected_logs(self, row_weights: Array, counts: Array) -> Array:
         """Expected ln u - u of weights (K, n) of rows."""
@@ -82,7 +84,7 @@ class StudentLaw(Law):
     ) -> Array:
         rows = np.arange(labels.shape[1])
         degrees = self.conditional_degrees(measures)[labels, rows]
-        lengths = self.degrees[labels] + measures.distances[labels, rows]
+        lengths = self.lengths(measures)[labels, rows]
         return np.sqrt(lengths / np.maximum(rng.chisquare(degrees), NEGLIGIBLE))
 
 
@@ -152,11 +154,19 @@ class Student(Family[StudentParameters, StudentStatistics]):
     >>> family = Student(Full(), degrees_of_freedom=2)
     >>> mixture = MaskedGaussianMixture(covariance_type=family, max_iter=1000)
     >>> mixture.fit(X).transform(X)[5].round(1)
-    array([ 6., 12.])
+    array([ 6. , 11.8])
     """
 
     base: Elliptical[Any, Any]
     degrees_of_freedom: float | str = "auto"
+
+    def __post_init__(self) -> None:
+        v = self.degrees_of_freedom
+        if v != "auto" and (isinstance(v, str) or not 0 < v < np.inf):
+            raise ValueError(
+                "degrees_of_freedom should be 'auto' or a number above 0, but got "
+                f"{v!r}."
+            )
 
     @property
     def needs_patterns(self) -> bool:  # type: ignore[override]
@@ -249,7 +259,7 @@ class Student(Family[StudentParameters, StudentStatistics]):
         if scales is None:
             return log_joint, means, None
         excess = law.conditional_degrees(measures) - 2
-        lengths = law.degrees[:, None] + measures.distances
+        lengths = law.lengths(measures)
         # A component without a share in the row must not make its variance infinite.
         infinite = (excess <= 0) & (log_joint - log_joint.max(axis=0) > _NO_SHARE)
         factors = np.divide(lengths, excess, out=lengths, where=excess > 0)
@@ -271,7 +281,7 @@ class Student(Family[StudentParameters, StudentStatistics]):
         log_joint = floor_log_density(law.log_joint(measures))
         log_joint -= logsumexp(log_joint, axis=0)
         degrees = law.conditional_degrees(measures)[:, rows]
-        lengths = (law.degrees[:, None] + measures.distances)[:, rows]
+        lengths = law.lengths(measures)[:, rows]
         density = log_student((values - means) ** 2, scales * lengths, degrees)
         return logsumexp(floor_log_density(log_joint[:, rows] + density), axis=0)
 
@@ -365,6 +375,11 @@ class Student(Family[StudentParameters, StudentStatistics]):
     ) -> Review:
         totals = None if statistics is None else statistics.totals
         yield from self.base.review(parameters.base, totals, data)
+
+
+def _distances(measures: Measures) -> Array:
+    """Distances, of which rounding makes none negative."""
+    return np.maximum(measures.distances, 0.0)
 
 
 def find_degrees(mean_log: float) -> float:
