@@ -683,8 +683,13 @@ class BaseObservedMixture(
     def _set_model(self, model: Model, objective: float = 0.0) -> None:
         """Take a model as the fit, unless it or its objective is not finite."""
         self._check_finite(model, objective)
+        attributes = model.attributes()
+        if hasattr(self, "_model"):  # another family may have had others
+            for name in self._model.attributes().keys() - attributes.keys():
+                if hasattr(self, name):
+                    delattr(self, name)
         self._model = model
-        for name, value in model.attributes().items():
+        for name, value in attributes.items():
             setattr(self, name, value)
 
     def _check_finite(self, model: Model, objective: float) -> None:

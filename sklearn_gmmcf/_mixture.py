@@ -22,7 +22,8 @@ from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
 from sklearn_gmmcf._starts import start_responsibilities, start_rows
 from sklearn_gmmcf._typing import Responsibilities
 from sklearn_gmmcf._warnings import warn_user
-from sklearn_gmmcf.covariance import FAMILIES, Elliptical, Family, Student, UserInit
+from sklearn_gmmcf.covariance import FAMILIES, Family, Student, UserInit
+from sklearn_gmmcf.covariance._elliptical import Elliptical
 from sklearn_gmmcf.covariance._family import check_shape
 from sklearn_gmmcf.data import Blocks, Columns, Observed, RowArray
 

@@ -437,6 +437,28 @@ class TestEstimator:
         mixture = fit(correlated(), "full", 5, max_iter=2)
         assert_allclose(mixture.get_covariance(1), mixture.covariances_[1] * 5 / 3)
 
+    def test_refit_leaves_no_degrees(self):
+        mixture = fit(correlated(), "full", 5, max_iter=2)
+        mixture.set_params(degrees_of_freedom=None).fit(correlated())
+        assert not hasattr(mixture, "degrees_of_freedom_")
+
+    def test_ellipses_hold_their_share(self):
+        pytest.importorskip("matplotlib", reason="needs the extra 'plot'").use("Agg")
+        from sklearn_gmmcf.plotting import MixtureDisplay
+
+        X = correlated(200, 3, n_components=1)
+        mixture = fit(X, "full", 1.5, n_components=1)
+        display = MixtureDisplay.from_estimator(mixture, X, features=(2, 0))
+        drawn, _ = mixture.sample(20_000)
+        for level, ellipse in zip((0.5, 0.9), display.ellipses_, strict=True):
+            turn = np.deg2rad(ellipse.angle)
+            axes = np.array(
+                [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
+            )
+            residuals = (drawn[:, [2, 0]] - mixture.means_[0, [2, 0]]) @ axes.T
+            lengths = (2 * residuals / (ellipse.width, ellipse.height)) ** 2
+            assert_allclose((lengths.sum(axis=1) < 1).mean(), level, atol=0.015)
+
     def test_search(self):
         X = heavy()
         mixture = MaskedGaussianMixture(2, covariance_type="diag", random_state=0)

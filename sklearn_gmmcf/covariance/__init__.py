@@ -9,7 +9,6 @@ own derives from :class:`Family`.
 from typing import Any
 
 from sklearn_gmmcf.covariance._diagonal import Diagonal, Spherical
-from sklearn_gmmcf.covariance._elliptical import Elliptical
 from sklearn_gmmcf.covariance._factor import Factor
 from sklearn_gmmcf.covariance._factor_step import Priors
 from sklearn_gmmcf.covariance._family import (
@@ -36,7 +35,6 @@ __all__ = [
     "FAMILIES",
     "SHARED",
     "Diagonal",
-    "Elliptical",
     "Factor",
     "Family",
     "Full",

@@ -106,8 +106,7 @@ class Posterior:
 class Elliptical(Family[ParametersT, StatisticsT]):
     """A family that measures distances, and may give rows any weights.
 
-    Its own components are Gaussian. :class:`Student` wraps it for components of
-    heavier tails.
+    Its own components are Gaussian. `Student` wraps it for heavier tails.
     """
 
     @abstractmethod

@@ -329,7 +329,13 @@ class Student(Family[StudentParameters, StudentStatistics]):
                 "distribution of 2 or fewer has no covariance matrix. Take its scale "
                 "matrix from covariances_."
             )
-        return self.base.covariance(parameters.base, component, columns) * (v / (v - 2))
+        return self.scale(parameters, component, columns) * (v / (v - 2))
+
+    def scale(
+        self, parameters: StudentParameters, component: int, columns: Array
+    ) -> Array:
+        """Scale matrix (p, p) of some columns (p,) of a component."""
+        return self.base.covariance(parameters.base, component, columns)
 
     def n_parameters(self, parameters: StudentParameters, n_columns: int) -> int:
         learned = len(parameters.degrees) if self.degrees_of_freedom == "auto" else 0
