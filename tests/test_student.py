@@ -6,6 +6,8 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad
 from scipy.optimize import minimize_scalar
@@ -15,12 +17,13 @@ from scipy.stats import kstest, multivariate_t
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from sklearn_gmmcf import FewRowsWarning, MaskedGaussianMixture
+from sklearn_gmmcf import DataWarning, FewRowsWarning, MaskedGaussianMixture
 from sklearn_gmmcf.covariance import Diagonal, Factor, Full, Spherical, Student, Tied
 from sklearn_gmmcf.covariance._student import find_degrees, log_gamma_ratios
 from sklearn_gmmcf.data import _clipping, clip_outliers, observe
 from sklearn_gmmcf.testing import FAMILY_CHECKS
 from tests import oracles
+from tests.drawn import tables
 from tests.made import correlated, start, to_sparse
 
 TYPES = ["spherical", "diag", "tied", "full"]
@@ -523,6 +526,24 @@ class TestEstimator:
         assert_allclose(mixture.degrees_of_freedom_, 3, rtol=0.2)
         assert_allclose(np.diagonal(plain_scales(mixture)[0]), 1, rtol=0.2)
 
+    @pytest.mark.parametrize("covariance_type", TYPES)
+    def test_column_of_one_value_is_learned_as_by_gaussians(self, covariance_type):
+        X = correlated(100, 3, missing=0.1)
+        first, batch = X.copy(), X[:10].copy()
+        first[:, 2] = batch[1:, 2] = np.nan
+        fitted = []
+        for degrees in (1e6, None):
+            mixture = MaskedGaussianMixture(
+                covariance_type=covariance_type, degrees_of_freedom=degrees
+            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DataWarning)
+                mixture.partial_fit(first)
+            fitted.append(mixture.partial_fit(batch))
+        for name in ("means_", "covariances_"):
+            found, expected = (getattr(mixture, name) for mixture in fitted)
+            assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
+
     def test_reviews_count_rows_and_not_their_weights(self):
         X = heavy(200, 6, errors=0.2)
         with warnings.catch_warnings():
@@ -532,7 +553,49 @@ class TestEstimator:
             fit(X[:10], "full", 1.0, n_components=1)
 
 
+@settings(max_examples=40)
+@given(
+    X=tables(min_rows=4, max_columns=4),
+    covariance_type=st.sampled_from(TYPES),
+    degrees=st.sampled_from([0.5, 3.0, 50.0, "auto"]),
+    kappa=st.sampled_from([0.0, 4.0]),
+    strength=st.sampled_from([0.0, 2.0]),
+    seed=st.integers(0, 99),
+)
+def test_objective_never_falls_on_small_tables(
+    X, covariance_type, degrees, kappa, strength, seed
+):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        mixture = fit(
+            X,
+            degrees=degrees,
+            mean_precision_prior=kappa,
+            covariance_precision_prior=strength,
+            min_variance=0.05,
+            max_iter=20,
+            tol=0.0,
+            **start(X, 2, covariance_type, seed),
+        )
+    bounds = np.array(mixture.lower_bounds_)
+    assert np.isfinite(bounds).all()
+    # The floor is no part of the objective, nor are values that are kept.
+    floored = np.linalg.eigvalsh(plain_scales(mixture)).min() <= 0.05 * (1 + 1e-9)
+    if not floored and mixture.weights_.min() >= 1e-200:
+        assert (np.diff(bounds) >= -1e-10 * np.abs(bounds).max()).all()
+
+
 class TestStart:
+    @pytest.mark.parametrize("covariance_type", TYPES)
+    def test_of_the_user_is_in_units_of_the_data(self, covariance_type):
+        X = heavy()
+        params = start(X, 2, covariance_type)
+        mixture = fit(X, degrees=5, max_iter=0, **params)
+        for name in ("weights", "means", "precisions"):
+            found = getattr(mixture, f"{name}_")
+            assert_allclose(found, params[f"{name}_init"], rtol=1e-10)
+        assert_array_equal(mixture.degrees_of_freedom_, [5, 5])
+
     def test_fences_are_those_of_numpy(self):
         rng = np.random.default_rng(0)
         X = rng.standard_cauchy((83, 4))
