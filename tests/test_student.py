@@ -528,7 +528,7 @@ class TestEstimator:
 
     @pytest.mark.parametrize("covariance_type", TYPES)
     def test_column_of_one_value_is_learned_as_by_gaussians(self, covariance_type):
-        X = correlated(100, 3, missing=0.1)
+        X = np.random.default_rng(0).random((100, 3))  # so that starts clip nothing
         first, batch = X.copy(), X[:10].copy()
         first[:, 2] = batch[1:, 2] = np.nan
         fitted = []
