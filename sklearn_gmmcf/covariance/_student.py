@@ -41,8 +41,8 @@ _MAX_DEGREES = 1e6
 _FIRST_DEGREES = 4.0
 # From here on three terms of the asymptotic series are exact in double precision.
 _MIN_SERIES = 1e3
-# Log-density below the largest one whose share is 0.
-_NO_SHARE = -800.0
+# Logarithm of a share that counts as 0; smaller ones are 0 in double precision.
+_NO_SHARE = -700.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,11 +259,11 @@ class Student(Family[StudentParameters, StudentStatistics]):
         if scales is None:
             return log_joint, means, None
         excess = law.conditional_degrees(measures) - 2
-        lengths = law.lengths(measures)
-        # A component without a share in the row must not make its variance infinite.
-        infinite = (excess <= 0) & (log_joint - log_joint.max(axis=0) > _NO_SHARE)
-        factors = np.divide(lengths, excess, out=lengths, where=excess > 0)
-        factors[infinite] = np.inf
+        factors = np.full(excess.shape, np.inf)
+        np.divide(law.lengths(measures), excess, out=factors, where=excess > 0)
+        # 0 shares of an infinite variance are 0.
+        log_density = floor_log_density(log_joint.copy())
+        factors[log_density - log_density.max(axis=0) < _NO_SHARE] = 1.0
         return log_joint, means, scales * factors[:, rows]
 
     def log_density_entries(
