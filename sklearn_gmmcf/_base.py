@@ -259,8 +259,9 @@ class BaseObservedMixture(
             missing entries.
         std : ndarray of the same shape
             Standard deviations of the entries given the observed ones of their row,
-            within plus between components; 0 where observed, and for covariates. Only
-            if ``return_std``.
+            within plus between components; 0 where observed, and for covariates.
+            Infinite for an entry whose t distribution has no variance
+            (`degrees_of_freedom`). Only if ``return_std``.
 
         Raises
         ------
@@ -347,9 +348,9 @@ class BaseObservedMixture(
     def score_entries(self, X: Any, entries: Any, values: Any) -> Array:
         """Compute the log-density of values of missing entries, given the observed.
 
-        A missing entry has in each component a Gaussian given the observed entries of
-        its row; this is the log-density of their mixture. It judges means and variances
-        of completions together.
+        A missing entry has in each component a Gaussian (with `degrees_of_freedom` a t
+        distribution) given the observed entries of its row; this is the log-density of
+        their mixture. It judges means and variances of completions together.
 
         Parameters
         ----------
@@ -410,9 +411,9 @@ class BaseObservedMixture(
         """Draw the missing entries given the observed ones: multiple imputation.
 
         For each completion and row a component is drawn by its responsibility, then
-        the missing entries from their conditional Gaussian. So draws include the
-        uncertainty of the entries, but not of the fitted parameters: where rows are
-        few, fit to resampled rows for each draw.
+        the missing entries from their conditional Gaussian (with `degrees_of_freedom`:
+        t distribution). So draws include the uncertainty of the entries, but not of the
+        fitted parameters: where rows are few, fit to resampled rows for each draw.
 
         Estimates from each completed table are pooled by Rubin's rules: the mean of the
         estimates; and for its variance, the mean of their variances plus
@@ -513,6 +514,12 @@ class BaseObservedMixture(
         -------
         covariance : ndarray of shape (n_features, n_features) or (p, p)
             Covariance of the component's rows, whatever the `covariance_type`.
+
+        Raises
+        ------
+        ValueError
+            If there is no such component, or it is a t distribution of 2 or fewer
+            degrees of freedom, which has no covariance.
         """
         check_is_fitted(self)
         n_components = self._model.n_components
@@ -638,12 +645,13 @@ class BaseObservedMixture(
                 f"{purpose} continues a fit with n_components={n_components}, but "
                 f"n_components is {self.n_components} now. Set it back, or {way_out}."
             )
-        if type(self._model.family) is not type(family):
+        kinds = {type(getattr(f, "base", f)) for f in (family, self._model.family)}
+        if len(kinds) > 1:
             raise ValueError(
                 f"{purpose} continues a fit with another covariance_type than "
                 f"{self.covariance_type!r}. Set it back, or {way_out}."
             )
-        for name in ("n_factors", "mask_rank"):
+        for name in ("n_factors", "mask_rank", "degrees_of_freedom"):
             value, fitted = (
                 getattr(each, name, None) for each in (family, self._model.family)
             )
@@ -682,8 +690,13 @@ class BaseObservedMixture(
     def _set_model(self, model: Model, objective: float = 0.0) -> None:
         """Take a model as the fit, unless it or its objective is not finite."""
         self._check_finite(model, objective)
+        attributes = model.attributes()
+        if hasattr(self, "_model"):  # another family may have had others
+            for name in self._model.attributes().keys() - attributes.keys():
+                if hasattr(self, name):
+                    delattr(self, name)
         self._model = model
-        for name, value in model.attributes().items():
+        for name, value in attributes.items():
             setattr(self, name, value)
 
     def _check_finite(self, model: Model, objective: float) -> None:

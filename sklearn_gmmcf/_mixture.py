@@ -21,8 +21,9 @@ from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
 from sklearn_gmmcf._starts import start_responsibilities, start_rows
 from sklearn_gmmcf._typing import Responsibilities
 from sklearn_gmmcf._warnings import warn_user
-from sklearn_gmmcf.covariance import FAMILIES, Family, UserInit
+from sklearn_gmmcf.covariance import FAMILIES, Family, Student, UserInit
 from sklearn_gmmcf.covariance._choice import choose_family
+from sklearn_gmmcf.covariance._elliptical import Elliptical
 from sklearn_gmmcf.covariance._family import check_shape
 from sklearn_gmmcf.data import Blocks, Columns, Observed, RowArray
 
@@ -103,6 +104,12 @@ class MaskedGaussianMixture(BaseObservedMixture):
         rows of a pandas DataFrame are matched by its index to the names of the columns,
         unless it is 0, 1, .... In a sparse matrix a feature that is not stored is 0,
         not missing. 'factor' only.
+
+    degrees_of_freedom : float or 'auto', default=None
+        None: components are Gaussian. A number above 0: they are multivariate t
+        distributions with this many degrees of freedom, whose tails are heavier, so
+        that outlying rows weigh less; 'auto' learns one number for each component, from
+        1 to 1e6. 'factor' ignores it; see Notes.
 
     missing_values : float, default=np.nan
         The value that marks a missing entry. NaN elsewhere is then an error.
@@ -204,12 +211,18 @@ class MaskedGaussianMixture(BaseObservedMixture):
             (n_features, n_features)                 if 'tied',
             (n_components, n_features, n_features)   if 'full'
 
+        With `degrees_of_freedom` they are scale matrices: covariances are
+        v / (v - 2) times as large, see :meth:`get_covariance`.
+
     precisions_ : ndarray of the shape of `covariances_`
         Their inverses. Not for 'factor'.
 
     precisions_cholesky_ : ndarray of the shape of `covariances_`
         Square roots of the precisions; for matrices upper triangular, with
         ``precision = U @ U.T``. Not for 'factor'.
+
+    degrees_of_freedom_ : ndarray of shape (n_components,)
+        Degrees of freedom v of the components; only with `degrees_of_freedom`.
 
     components_ : ndarray of shape (n_factors, n_features)
         Loadings w of the columns on the factors ('factor' only, as the next six; see
@@ -329,6 +342,25 @@ class MaskedGaussianMixture(BaseObservedMixture):
     without observed entries is completed by its covariates, and a column without any by
     its column features. Without missing entries the mask has no features.
 
+    **Outliers.** With `degrees_of_freedom` a component is a multivariate t distribution
+    (Lange, Little and Taylor 1989; Peel and McLachlan 2000)
+
+    .. math::
+        x_i | k, u \sim N(\mu_k, \Sigma_k / u), \quad
+        u \sim \mathrm{Gamma}(v_k / 2, v_k / 2)
+
+    and EM weighs row i by the expected
+    :math:`u_{ik} = (v_k + p_i) / (v_k + m_{ik})`, with :math:`p_i` the number of its
+    observed entries and :math:`m_{ik}` their squared Mahalanobis distance;
+    :meth:`outlier_weights` returns these weights. So a row with a gross error counts
+    little, and its missing entries are as uncertain as the row is far away. Given the
+    observed entries, missing ones have :math:`v_k + p_i` degrees of freedom; their
+    standard deviation is infinite where these are 2 or fewer, as in a row without
+    observed entries if :math:`v_k \le 2`. Priors act on means and scale matrices as
+    they do on means and covariance matrices. Starts, and the variances D below, are
+    made from values clipped at 1.5 interquartile ranges beyond the quartiles of their
+    columns.
+
     **Few rows.** With `covariance_precision_prior` :math:`\lambda`, EM maximizes the
     objective less
 
@@ -379,8 +411,15 @@ class MaskedGaussianMixture(BaseObservedMixture):
     A. Ilin and T. Raiko (2010). Practical approaches to principal component analysis in
     the presence of missing values. Journal of Machine Learning Research 11, 1957-2000.
 
+    K. L. Lange, R. J. A. Little and J. M. G. Taylor (1989). Robust statistical modeling
+    using the t distribution. Journal of the American Statistical Association 84(408),
+    881-896.
+
     R. J. A. Little and D. B. Rubin (2019). Statistical Analysis with Missing Data, 3rd
     edition. Wiley.
+
+    D. Peel and G. J. McLachlan (2000). Robust mixture modelling using the t
+    distribution. Statistics and Computing 10, 339-348.
 
     Examples
     --------
@@ -409,6 +448,11 @@ class MaskedGaussianMixture(BaseObservedMixture):
         ],
         "covariates": ["array-like", str, Integral, None],
         "column_features": ["array-like", "sparse matrix", None],
+        "degrees_of_freedom": [
+            Interval(Real, 0.0, np.inf, closed="neither"),
+            StrOptions({"auto"}),
+            None,
+        ],
         "missing_values": [Interval(Real, None, None, closed="neither"), "nan"],
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
@@ -440,6 +484,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         mask_rank: int | str = "auto",
         covariates: Any = None,
         column_features: Any = None,
+        degrees_of_freedom: float | str | None = None,
         missing_values: float = np.nan,
         tol: float = 1e-3,
         reg_covar: float = 1e-6,
@@ -465,6 +510,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self.mask_rank = mask_rank
         self.covariates = covariates
         self.column_features = column_features
+        self.degrees_of_freedom = degrees_of_freedom
         self.missing_values = missing_values
         self.tol = tol
         self.reg_covar = reg_covar
@@ -755,6 +801,42 @@ class MaskedGaussianMixture(BaseObservedMixture):
         width = RowArray((n_factors,), np.dtype(np.float64))
         return data.row_arrays(model.row_factors, width)[0]
 
+    @one_blas_thread
+    def outlier_weights(self, X: Any) -> Any:
+        """Compute how much each row counts in the fit: outliers count little.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with missing entries; rows need not have been seen in fit.
+
+        Returns
+        -------
+        weights : ndarray of shape (n_samples,)
+            Expected weights u of the rows, averaged over components by their
+            responsibilities: near 0 for outliers, about 1 for others, and at most
+            ``1 + p / v`` with p observed entries and v degrees of freedom. 1 for a row
+            without observations, and for all rows if `degrees_of_freedom` is None.
+
+        See Also
+        --------
+        score_samples : The log-density of each row, low for outliers of any mixture.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = np.array([[1, 2], [2, 4.1], [3, 5.9], [4, 99], [5, 9.9], [6, np.nan]])
+        >>> mixture = MaskedGaussianMixture(
+        ...     covariance_type="full", degrees_of_freedom=2, max_iter=1000
+        ... ).fit(X)
+        >>> mixture.outlier_weights(X).round(2)
+        array([1.07, 1.45, 1.87, 0.  , 1.15, 0.56])
+        """
+        data = self._open(X)
+        number = RowArray((), np.dtype(np.float64))
+        return data.row_arrays(self._model.row_weights, number)[0]
+
     def _make_family(self, covariance_type: str | Family[Any, Any]) -> Family[Any, Any]:
         """The family with those of our parameters that are its options."""
         if isinstance(covariance_type, Family):
@@ -764,6 +846,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
             names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
             options = {name: getattr(self, name) for name in _OPTIONS & names}
             family = kind(**options)
+        if self.degrees_of_freedom is not None and isinstance(family, Elliptical):
+            family = Student(family, self.degrees_of_freedom)
         for name, value in self._describe_columns().items():
             if value is not None and not family.takes_features:
                 raise ValueError(

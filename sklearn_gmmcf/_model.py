@@ -88,6 +88,10 @@ class Model:
         """The most probable component of each row, (n,)."""
         return (self.log_joint(block).argmax(axis=0),)
 
+    def row_weights(self, block: Block) -> tuple[Array]:
+        """How much each row counts in a fit, (n,)."""
+        return (self.family.row_weights(self.parameters, block),)
+
     def row_factors(self, block: Block) -> tuple[Array]:
         """Expected latent factors of each row, (n, r)."""
         return (self.family.row_factors(self.parameters, block),)  # type: ignore[attr-defined]

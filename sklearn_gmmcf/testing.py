@@ -577,6 +577,9 @@ def _assert_equal(
 def _assert_equal_statistics(first: Statistics, second: Statistics) -> None:
     for field in fields(first):
         value = getattr(first, field.name)
+        if isinstance(value, Statistics):
+            _assert_equal_statistics(value, getattr(second, field.name))
+            continue
         scale = np.abs(value).max() if np.size(value) else 0.0
         assert_allclose(
             getattr(second, field.name), value, rtol=1e-9, atol=1e-9 * scale

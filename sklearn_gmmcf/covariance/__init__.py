@@ -2,7 +2,8 @@
 
 The names 'spherical', 'diag', 'tied', 'full' and 'factor' are shorthands for
 :class:`Spherical`, :class:`Diagonal`, :class:`Tied`, :class:`Full` and :class:`Factor`.
-A class of one's own derives from :class:`Family`.
+:class:`Student` wraps the first four for components of heavier tails. A class of one's
+own derives from :class:`Family`.
 """
 
 from typing import Any
@@ -20,6 +21,7 @@ from sklearn_gmmcf.covariance._family import (
     to_responsibilities,
 )
 from sklearn_gmmcf.covariance._full import Full, Tied
+from sklearn_gmmcf.covariance._student import Student
 
 FAMILIES: dict[str, type[Family[Any, Any]]] = {
     "spherical": Spherical,
@@ -41,6 +43,7 @@ __all__ = [
     "Priors",
     "Spherical",
     "Statistics",
+    "Student",
     "Tied",
     "UserInit",
     "to_responsibilities",

@@ -30,14 +30,8 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from sklearn_gmmcf._typing import Array
-from sklearn_gmmcf.covariance._family import (
-    LOG_2_PI,
-    NEGLIGIBLE,
-    check_in_range,
-    chunks,
-    log_weights,
-    to_responsibilities,
-)
+from sklearn_gmmcf.covariance._elliptical import Measures
+from sklearn_gmmcf.covariance._family import NEGLIGIBLE, check_in_range, chunks
 from sklearn_gmmcf.covariance._triangles import (
     Systems,
     condition,
@@ -120,7 +114,8 @@ class Batch:
 class Conditional:
     """The rows of a batch under one component."""
 
-    log_density: Array  # (n,), of the observed entries
+    distances: Array  # (n,), squared lengths of the whitened observed entries
+    log_dets: Array  # (n,), or of all rows, of the covariances of these
     residuals: Array  # (d, n), with conditional means where missing
     # Lower triangles: of the conditional covariances of the missing entries, or, where
     # fewer entries are observed, of the inverse covariances of the observed.
@@ -134,9 +129,10 @@ def _condition(parameters: FullParameters, k: int, batch: Batch) -> Conditional:
     n_observed, n_missing = len(batch.observed.columns), len(batch.missing.columns)
     residuals = batch.values - parameters.means[k][:, None]
     solve = _choose_solver(parameters.conditions[c], n_observed, n_missing)
-    length, log_det, residuals, inverses = solve(parameters, c, batch, residuals)
-    log_density = -0.5 * (n_observed * LOG_2_PI + log_det + length)
-    return Conditional(log_density, residuals, inverses, solve is not _solve_observed)
+    distances, log_dets, residuals, inverses = solve(parameters, c, batch, residuals)
+    return Conditional(
+        distances, log_dets, residuals, inverses, solve is not _solve_observed
+    )
 
 
 def _choose_solver(condition: float, n_observed: int, n_missing: int) -> Solver:
@@ -324,14 +320,14 @@ def _count_values(condition: float, n_observed: int, n_missing: int) -> int:
     return n_packed(n_missing if solve is _solve_missing else n_observed) + 2 * d
 
 
-def posterior(
-    parameters: FullParameters, conditionals: list[Conditional]
-) -> tuple[Array, Array]:
-    """Responsibilities (K, n) and log-densities (n,) of the rows of a batch."""
-    joint = np.stack([conditional.log_density for conditional in conditionals])
-    joint += log_weights(parameters.weights)[:, None]
-    log_density = to_responsibilities(joint)
-    return joint, log_density
+def measure_batch(batch: Batch, conditionals: list[Conditional]) -> Measures:
+    """Distances and log-determinants of the rows of a batch."""
+    n_rows = len(batch.rows)
+    return Measures(
+        np.stack([conditional.distances for conditional in conditionals]),
+        np.stack([np.broadcast_to(each.log_dets, n_rows) for each in conditionals]),
+        np.full(n_rows, float(len(batch.observed.columns))),
+    )
 
 
 def scatter_inverses(

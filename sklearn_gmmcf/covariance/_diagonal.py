@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from sklearn_gmmcf._typing import Array, Responsibilities
+from sklearn_gmmcf.covariance._elliptical import Elliptical, Measures, Posterior
 from sklearn_gmmcf.covariance._family import (
     LOG_2_PI,
     NEGLIGIBLE,
     SHARED,
-    Family,
     InitResponsibilities,
     Statistics,
     UserInit,
@@ -118,7 +118,7 @@ class DiagonalParameters:
 
 
 @dataclass(frozen=True)
-class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
+class Diagonal(Elliptical[DiagonalParameters, DiagonalStatistics]):
     """A variance for each component and column: ``covariance_type='diag'``.
 
     Parameters
@@ -199,17 +199,20 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
         def sum_about(means: Array, ill_conditioned: Array) -> DiagonalStatistics:
             return data.total(
                 lambda block: self._sum(
-                    block, responsibilities(block.rows), means, ill_conditioned
+                    block,
+                    responsibilities(block.rows) * block.weights,
+                    means,
+                    ill_conditioned,
                 )
             )
 
         pooled = self._pool(data, n_components)
         statistics = sum_about(pooled.means, np.zeros(n_components, dtype=bool))
-        parameters = self._estimate(statistics, pooled)
+        parameters = self._estimate(statistics, statistics, pooled)
         ill_conditioned = parameters.cancellation > data.max_cancellation
         if ill_conditioned.any():
             statistics = sum_about(parameters.means, ill_conditioned)
-            parameters = self._estimate(statistics, pooled)
+            parameters = self._estimate(statistics, statistics, pooled)
         return statistics, parameters
 
     def check_precisions(
@@ -247,19 +250,33 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
         )
 
     def log_joint(self, parameters: DiagonalParameters, block: Block) -> Array:
-        p = parameters
+        log_joint = self._exponents(parameters, block)
+        log_joint -= 0.5 * LOG_2_PI * block.counts
+        log_joint += log_weights(parameters.weights)[:, None]
+        return log_joint
+
+    def measure(self, parameters: DiagonalParameters, block: Block) -> Measures:
+        log_dets = self._log_dets(parameters, block)
+        distances = -2 * self._exponents(parameters, block) - log_dets
+        # Squares that overflow are far away.
+        distances[np.isnan(distances)] = np.inf
+        return Measures(distances, log_dets, block.counts)
+
+    def _log_dets(self, p: DiagonalParameters, block: Block) -> Array:
+        return 2 * block.mask.project(p.half_logs)
+
+    def _exponents(self, p: DiagonalParameters, block: Block) -> Array:
+        """Log-densities (K, n) without their constant."""
         ill_conditioned = p.cancellation > block.max_cancellation
-        log_joint = self._expand(p.masked(ill_conditioned), block)
+        exponents = self._expand(p.masked(ill_conditioned), block)
         for k in np.flatnonzero(ill_conditioned):
             _, squares = block.centered_at(p.means[k])
             shape = (1, p.means.shape[1])
             half_precisions = np.broadcast_to(0.5 * p.precisions[k], shape)
             half_logs = np.broadcast_to(p.half_logs[k], shape)
-            log_joint[k] = -squares.project(half_precisions)[0]
-            log_joint[k] -= block.mask.project(half_logs)[0]
-        log_joint -= 0.5 * LOG_2_PI * block.counts
-        log_joint += log_weights(p.weights)[:, None]
-        return log_joint
+            exponents[k] = -squares.project(half_precisions)[0]
+            exponents[k] -= block.mask.project(half_logs)[0]
+        return exponents
 
     def _expand(self, p: DiagonalParameters, block: Block) -> Array:
         """Exponents of the density (K, n), by expanding the squares."""
@@ -274,7 +291,8 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
         """Statistics with each row wholly in the component that labels (n,) name."""
         responsibilities = one_hot(labels, len(parameters.weights))
         ill_conditioned = parameters.cancellation > block.max_cancellation
-        return self._sum(block, responsibilities, parameters.means, ill_conditioned)
+        weighted = responsibilities * block.weights
+        return self._sum(block, weighted, parameters.means, ill_conditioned)
 
     def accumulate(
         self, parameters: DiagonalParameters, block: Block
@@ -283,13 +301,39 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
         log_density = to_responsibilities(responsibilities)
         ill_conditioned = parameters.cancellation > block.max_cancellation
         return self._sum(
-            block, responsibilities, parameters.means, ill_conditioned, log_density
+            block,
+            responsibilities * block.weights,
+            parameters.means,
+            ill_conditioned,
+            float(np.sum(block.weights * log_density)),
+        )
+
+    def accumulate_weighted(
+        self, parameters: DiagonalParameters, block: Block, posterior: Posterior
+    ) -> DiagonalStatistics:
+        _, weighted = posterior.ask(slice(None), self.measure(parameters, block))
+        ill_conditioned = parameters.cancellation > block.max_cancellation
+        return self._sum(
+            block,
+            weighted,
+            parameters.means,
+            ill_conditioned,
+            posterior.log_likelihood,
         )
 
     def maximize(
         self, statistics: DiagonalStatistics, parameters: DiagonalParameters
     ) -> DiagonalParameters:
-        return _checked(**_init_values(self._estimate(statistics, parameters)))
+        return self.maximize_weighted(statistics, statistics, parameters)
+
+    def maximize_weighted(
+        self,
+        statistics: DiagonalStatistics,
+        totals: DiagonalStatistics,
+        parameters: DiagonalParameters,
+    ) -> DiagonalParameters:
+        estimate = self._estimate(statistics, totals, parameters)
+        return _checked(**_init_values(estimate))
 
     def log_prior(self, parameters: DiagonalParameters) -> float:
         p, value = parameters, 0.0
@@ -387,13 +431,15 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
     def _sum(
         self,
         block: Block,
-        responsibilities: Array,
+        weighted: Array,
         means: Array,
         ill_conditioned: Array,
-        log_density: Array | float = 0.0,
+        log_likelihood: float = 0.0,
     ) -> DiagonalStatistics:
-        """Statistics of a block, about the means of the ill-conditioned components."""
-        weighted = responsibilities * block.weights
+        """Statistics of a block, about the means of the ill-conditioned components.
+
+        `weighted` are responsibilities (K, n) times weights of the rows.
+        """
         sums = block.values.collect(weighted)
         squares = self._sum_squares(block, weighted)
         for k in np.flatnonzero(ill_conditioned):
@@ -401,7 +447,7 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
             sums[k] = residuals.collect(weighted[k : k + 1])[0]
             squares[k] = self._pool_columns(squared.collect(weighted[k : k + 1]))[0]
         return DiagonalStatistics(
-            log_likelihood=float(np.sum(block.weights * log_density)),
+            log_likelihood=log_likelihood,
             weight=float(block.weights.sum()),
             sizes=weighted.sum(axis=1),
             counts=block.mask.collect(weighted),
@@ -414,15 +460,21 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
         return block.squares.collect(weighted)
 
     def _estimate(
-        self, statistics: DiagonalStatistics, before: DiagonalParameters
+        self,
+        statistics: DiagonalStatistics,
+        totals: DiagonalStatistics,
+        before: DiagonalParameters,
     ) -> DiagonalParameters:
-        """Parameters; too little evidence leaves means and variances as before."""
+        """Parameters; too little evidence leaves means and variances as before.
+
+        See `maximize_weighted`.
+        """
         kappa, origin = self.mean_precision_prior, statistics.origin
         counts = statistics.counts
         # Counts of smaller weights may have been lost in single precision.
         sums = np.where(counts > NEGLIGIBLE, statistics.sums, 0.0)
-        occupied = (statistics.sizes > NEGLIGIBLE)[:, None]
-        learned = occupied & (counts >= self.min_effective_count)
+        occupied = (totals.sizes > NEGLIGIBLE)[:, None]
+        learned = occupied & (totals.counts >= self.min_effective_count)
         learned &= counts + kappa > NEGLIGIBLE
         shifts = before.means - origin
         np.divide(sums - kappa * origin, counts + kappa, out=shifts, where=learned)
@@ -436,12 +488,12 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
         residuals += self._pool_columns(kappa * learned * means**2)
         parameters = replace(
             before,
-            weights=statistics.sizes / statistics.sizes.sum(),
+            weights=totals.sizes / totals.sizes.sum(),
             means=means,
-            counts=counts,
+            counts=totals.counts,
         )
         return self._estimate_variances(
-            parameters, residuals, self._pool_columns(counts), occupied
+            parameters, residuals, self._pool_columns(totals.counts), occupied
         )
 
     def _estimate_variances(
@@ -487,15 +539,13 @@ class Diagonal(Family[DiagonalParameters, DiagonalStatistics]):
         means, units = np.zeros((1, data.shape[1])), data.columns.units
         nothing = np.array([False])
         statistics = data.total(
-            lambda block: self._sum(
-                block, np.ones((1, len(block.weights))), means, nothing
-            )
+            lambda block: self._sum(block, block.weights[None], means, nothing)
         )
         within = statistics.squares.sum() / statistics.counts.sum()
         within = max(within + self.reg_covar, self.min_variance, NEGLIGIBLE)
         variances = np.full_like(statistics.squares, within)
         first = DiagonalParameters(np.ones(1), means, variances, units)
-        pooled = self._estimate(statistics, first)
+        pooled = self._estimate(statistics, statistics, first)
         variances = pooled.variances
         unknown = ~data.columns.known
         if variances.shape == means.shape and unknown.any():
@@ -558,6 +608,9 @@ class Spherical(Diagonal):
         exponents -= 0.5 * p.precisions * block.squared_norms
         exponents -= p.half_logs * block.counts
         return exponents
+
+    def _log_dets(self, p: DiagonalParameters, block: Block) -> Array:
+        return 2 * p.half_logs * block.counts
 
     def n_parameters(self, parameters: DiagonalParameters, n_columns: int) -> int:
         n_components = len(parameters.weights)

@@ -38,6 +38,7 @@ class Statistics:
     """Sums over rows: ``a + b`` are the statistics of the rows of both.
 
     A family derives its own frozen dataclass from this one, with a field for each sum.
+    Sums may be statistics themselves.
     A field declared ``field(metadata=SHARED)`` is the same for all blocks, such as the
     point that moments are taken about.
 
@@ -62,7 +63,14 @@ class Statistics:
 
     def scaled(self, factor: float) -> Self:
         """The statistics of the same rows at this many times their weights."""
-        return self._combine(lambda name: getattr(self, name) * factor)
+
+        def scale(name: str) -> Any:
+            value = getattr(self, name)
+            if isinstance(value, Statistics):
+                return value.scaled(factor)
+            return value * factor
+
+        return self._combine(scale)
 
     def aligned(self, other: Self) -> Self:
         """The same statistics with the shared fields of others, to add them up."""
@@ -391,10 +399,15 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
             parameters, block, rows, columns
         )
         to_responsibilities(log_joint)
-        labels = draw_labels(log_joint, len(shared), rng)[:, rows]  # (n_draws, m)
-        noise = rng.standard_normal(labels.shape)
-        entries = np.arange(len(rows))
-        return means[labels, entries] + np.sqrt(variances)[labels, entries] * noise
+        labels = draw_labels(log_joint, len(shared), rng)[:, rows]
+        return draw_entries(labels, means, variances, rng)
+
+    def row_weights(self, parameters: ParametersT, block: Block) -> Array:
+        """How much each row counts in the fit, (n,).
+
+        The default is for Gaussian components, in which all rows count alike.
+        """
+        return np.ones(len(block.weights))
 
 
 def to_responsibilities(log_joint: Array) -> Array:
@@ -435,6 +448,19 @@ def draw_labels(
     cumulative = np.cumsum(responsibilities, axis=0)
     drawn = rng.uniform(size=(n_draws, cumulative.shape[1])) * cumulative[-1]
     return (drawn[:, None] >= cumulative[:-1]).sum(axis=1)
+
+
+def draw_entries(
+    labels: Array,
+    means: Array,
+    variances: Array,
+    rng: np.random.RandomState,
+    stretch: Array | float = 1.0,
+) -> Array:
+    """Normal entries (n_draws, m) of drawn components, deviations times `stretch`."""
+    noise = rng.standard_normal(labels.shape) * stretch
+    entries = np.arange(labels.shape[1])
+    return means[labels, entries] + np.sqrt(variances)[labels, entries] * noise
 
 
 def log_weights(weights: Array) -> Array:

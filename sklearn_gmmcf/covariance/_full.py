@@ -22,29 +22,36 @@ import numpy as np
 
 from sklearn_gmmcf._typing import Array, Responsibilities
 from sklearn_gmmcf.covariance._conditioning import (
+    Batch,
     FullParameters,
     iterate_batches,
     matrix_roots,
+    measure_batch,
     missing_covariances,
     missing_variances,
-    posterior,
     precisions_from,
     scatter_inverses,
     unexplained_covariance,
     whiten,
 )
 from sklearn_gmmcf.covariance._diagonal import Diagonal
+from sklearn_gmmcf.covariance._elliptical import (
+    Elliptical,
+    GaussianLaw,
+    Law,
+    Measures,
+    Posterior,
+)
 from sklearn_gmmcf.covariance._family import (
     NEGLIGIBLE,
     SHARED,
-    Family,
     InitResponsibilities,
     Statistics,
     UserInit,
     check_in_range,
     check_shape,
     draw_labels,
-    log_weights,
+    to_responsibilities,
 )
 from sklearn_gmmcf.covariance._reviews import (
     Review,
@@ -81,7 +88,7 @@ class FullStatistics(Statistics):
 
 
 @dataclass(frozen=True)
-class Full(Family[FullParameters, FullStatistics]):
+class Full(Elliptical[FullParameters, FullStatistics]):
     """A covariance matrix for each component: ``covariance_type='full'``.
 
     Parameters
@@ -167,51 +174,58 @@ class Full(Family[FullParameters, FullStatistics]):
                 )
 
     def log_joint(self, parameters: FullParameters, block: Block) -> Array:
-        log_joint = np.empty((len(parameters.weights), len(block.weights)))
+        measures = self.measure(parameters, block)
+        return GaussianLaw(parameters.weights).log_joint(measures)
+
+    def measure(self, parameters: FullParameters, block: Block) -> Measures:
+        measures = _allocate_measures(parameters, block)
         for batch, conditionals in iterate_batches(parameters, block):
-            for k, conditional in enumerate(conditionals):
-                log_joint[k, batch.rows] = conditional.log_density
-        log_joint += log_weights(parameters.weights)[:, None]
-        return log_joint
+            _put_measures(measures, batch, measure_batch(batch, conditionals))
+        return measures
 
     def accumulate(self, parameters: FullParameters, block: Block) -> FullStatistics:
+        posterior = Posterior(GaussianLaw(parameters.weights), block)
+        return self.accumulate_weighted(parameters, block, posterior)
+
+    def accumulate_weighted(
+        self, parameters: FullParameters, block: Block, posterior: Posterior
+    ) -> FullStatistics:
         n_components, d = parameters.means.shape
-        responsibilities = np.empty((n_components, len(block.weights)))
-        log_likelihood = 0.0
         shifts = np.zeros((n_components, d))
         moments = np.zeros((n_components, d, d))
         # Sums of weights and of inverses of rows whose observed systems were solved.
         solved_weights = np.zeros(n_components)
         solved_inverses = np.zeros((n_components, d, d))
         for batch, conditionals in iterate_batches(parameters, block):
-            joint, log_density = posterior(parameters, conditionals)
-            weights = block.weights[batch.rows]
-            log_likelihood += float(weights @ log_density)
-            joint *= weights
-            responsibilities[:, batch.rows] = joint
+            shares, weighted = posterior.ask(
+                batch.rows, measure_batch(batch, conditionals)
+            )
             for k, conditional in enumerate(conditionals):
                 residuals = conditional.residuals
-                shifts[k] += residuals @ joint[k]
-                scaled = residuals * np.sqrt(joint[k])
+                shifts[k] += residuals @ weighted[k]
+                scaled = residuals * np.sqrt(weighted[k])
                 moments[k] += scaled @ scaled.T
                 if not len(batch.missing.columns):
                     continue
                 if conditional.from_missing:
-                    moments[k] += scatter_inverses(batch.missing, conditional, joint[k])
+                    moments[k] += scatter_inverses(
+                        batch.missing, conditional, shares[k]
+                    )
                 else:
-                    solved_weights[k] += joint[k].sum()
+                    solved_weights[k] += shares[k].sum()
                     solved_inverses[k] += scatter_inverses(
-                        batch.observed, conditional, joint[k]
+                        batch.observed, conditional, shares[k]
                     )
         for k in np.flatnonzero(solved_weights > 0).tolist():
             moments[k] += unexplained_covariance(
                 parameters, k, solved_weights[k], solved_inverses[k]
             )
+        weighted = posterior.weighted
         return FullStatistics(
-            log_likelihood=log_likelihood,
+            log_likelihood=posterior.log_likelihood,
             weight=float(block.weights.sum()),
-            sizes=responsibilities.sum(axis=1),
-            counts=block.mask.collect(responsibilities),
+            sizes=weighted.sum(axis=1),
+            counts=block.mask.collect(weighted),
             shifts=shifts,
             moments=moments,
             origin=parameters.means,
@@ -220,12 +234,20 @@ class Full(Family[FullParameters, FullStatistics]):
     def maximize(
         self, statistics: FullStatistics, parameters: FullParameters
     ) -> FullParameters:
-        sizes = statistics.sizes
+        return self.maximize_weighted(statistics, statistics, parameters)
+
+    def maximize_weighted(
+        self,
+        statistics: FullStatistics,
+        totals: FullStatistics,
+        parameters: FullParameters,
+    ) -> FullParameters:
+        sizes = totals.sizes
         means, moments = self._recenter_moments(statistics)
         kept = sizes <= NEGLIGIBLE
         means[kept] = parameters.means[kept]
         covariances = self._divide(
-            statistics, moments, parameters.covariances, parameters.variances
+            totals, moments, parameters.covariances, parameters.variances
         )
         return FullParameters(
             sizes / sizes.sum(), means, covariances, parameters.variances
@@ -287,16 +309,30 @@ class Full(Family[FullParameters, FullStatistics]):
         *,
         with_variance: bool = True,
     ) -> tuple[Array, Array, Any]:
+        measures, means, variances = self.measure_entries(
+            parameters, block, rows, columns, with_variance=with_variance
+        )
+        return GaussianLaw(parameters.weights).log_joint(measures), means, variances
+
+    def measure_entries(
+        self,
+        parameters: FullParameters,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        *,
+        with_variance: bool = True,
+    ) -> tuple[Measures, Array, Any]:
         p = parameters
-        log_joint = np.zeros((len(p.weights), len(block.weights)))
+        measures = _allocate_measures(p, block)
         means = np.empty((len(p.weights), len(rows)))
         variances = np.empty_like(means) if with_variance else None
         entries = _RowEntries(rows, len(block.weights))
         for batch, conditionals in iterate_batches(p, block, np.unique(rows)):
             chosen, in_batch = entries.select(batch.rows)
             here = columns[chosen], in_batch
+            _put_measures(measures, batch, measure_batch(batch, conditionals))
             for k, conditional in enumerate(conditionals):
-                log_joint[k, batch.rows] = conditional.log_density
                 means[k, chosen] = p.means[k][here[0]] + conditional.residuals[here]
                 if variances is not None:
                     # The square of a small number in single precision may be 0 there.
@@ -305,8 +341,7 @@ class Full(Family[FullParameters, FullStatistics]):
                         spread, missing_variances(p, k, batch, conditional)
                     )
                     variances[k, chosen] = spread[here]
-        log_joint += log_weights(p.weights)[:, None]
-        return log_joint, means, variances
+        return measures, means, variances
 
     def draw(
         self,
@@ -317,15 +352,33 @@ class Full(Family[FullParameters, FullStatistics]):
         columns: Array,
         rng: np.random.RandomState,
     ) -> Array:
+        law = GaussianLaw(parameters.weights)
+        return self.draw_weighted(
+            law, parameters, len(shared), block, rows, columns, rng
+        )
+
+    def draw_weighted(
+        self,
+        law: Law,
+        parameters: FullParameters,
+        n_draws: int,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        rng: np.random.RandomState,
+    ) -> Array:
         wanted, positions = np.unique(rows, return_inverse=True)
         d = parameters.means.shape[1]
-        drawn = np.zeros((len(shared), len(wanted), d))
+        drawn = np.zeros((n_draws, len(wanted), d))
         for batch, conditionals in iterate_batches(
             parameters, block, wanted, with_covariances=True
         ):
-            shares, _ = posterior(parameters, conditionals)
-            labels = draw_labels(shares, len(shared), rng)
-            values = np.empty((len(shared), d, len(batch.rows)))
+            measures = measure_batch(batch, conditionals)
+            shares = law.log_joint(measures)
+            to_responsibilities(shares)
+            labels = draw_labels(shares, n_draws, rng)
+            stretch = law.draw_stretch(measures, labels, rng)
+            values = np.empty((n_draws, d, len(batch.rows)))
             for k, conditional in enumerate(conditionals):
                 chosen = labels == k
                 if not chosen.any():
@@ -334,10 +387,11 @@ class Full(Family[FullParameters, FullStatistics]):
                 roots = matrix_roots(
                     missing_covariances(parameters, k, batch, conditional)
                 )
-                for draw, rows_k in zip(values, chosen, strict=True):
+                for draw, rows_k, factors in zip(values, chosen, stretch, strict=True):
                     noise = rng.standard_normal((len(batch.rows), roots.shape[1], 1))
                     completed = mean.copy()
-                    missing = batch.missing.take(mean) + (roots @ noise)[:, :, 0].T
+                    missing = batch.missing.take(mean)
+                    missing += (roots @ noise)[:, :, 0].T * factors
                     batch.missing.put(completed, missing)
                     np.copyto(draw, completed, where=rows_k)
             drawn[:, np.searchsorted(wanted, batch.rows)] = values.transpose(0, 2, 1)
@@ -512,6 +566,17 @@ class Tied(Full):
         total, n_rows = self._add_uncorrelated(moments.sum(axis=0), weight, variances)
         covariance = total / n_rows + np.diag(self.reg_covar * shares)
         return self._floor(covariance[None])
+
+
+def _allocate_measures(parameters: FullParameters, block: Block) -> Measures:
+    """Measures of no row yet."""
+    shape = len(parameters.weights), len(block.weights)
+    return Measures(np.zeros(shape), np.zeros(shape), block.counts)
+
+
+def _put_measures(measures: Measures, batch: Batch, found: Measures) -> None:
+    measures.distances[:, batch.rows] = found.distances
+    measures.log_dets[:, batch.rows] = found.log_dets
 
 
 def _diagonals(variances: Array) -> Array:

@@ -10,6 +10,7 @@ from sklearn_gmmcf.data._blocks import (
     RowArray,
     limit_to_working_memory,
 )
+from sklearn_gmmcf.data._clipping import clip_outliers
 from sklearn_gmmcf.data._columns import Columns
 from sklearn_gmmcf.data._in_memory import observe
 from sklearn_gmmcf.data._observed import Observed, allocate
@@ -28,6 +29,7 @@ __all__ = [
     "allocate",
     "check_duplicates",
     "check_readable",
+    "clip_outliers",
     "is_observed",
     "limit_to_working_memory",
     "observe",

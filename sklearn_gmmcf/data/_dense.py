@@ -106,11 +106,36 @@ class DenseObserved(Observed):
     def gather(self, rows: Array) -> Array:
         return self.centered(rows, self.modeled_at(rows)).astype(np.float64)
 
+    def column_values(self, rows: Array) -> Iterator[tuple[int, Array, Array]]:
+        values = self.raw[rows]
+        observed = None if self.modeled is None else self.modeled[rows]
+        for j in np.flatnonzero(self.columns.known).tolist():
+            found = np.arange(len(rows))
+            if observed is not None:
+                found = np.flatnonzero(observed[:, j])
+            yield j, values[found, j], found
+
+    def clipped(self, lower: Array, upper: Array) -> DenseObserved:
+        raw = _Clipped(self.raw, lower, upper)
+        return DenseObserved(raw, self.observed, **self._options())  # type: ignore[arg-type]
+
     def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:
         values = self.raw[rows, columns]
         if self.given is None:
             return values, np.ones(len(values), dtype=bool)
         return values, self.given[rows, columns]
+
+
+class _Clipped:
+    """Values moved into ranges of their columns where they are read."""
+
+    def __init__(self, raw: Array, lower: Array, upper: Array) -> None:
+        self.raw, self.shape, self.dtype = raw, raw.shape, raw.dtype
+        self.lower, self.upper = (e.astype(raw.dtype) for e in (lower, upper))
+
+    def __getitem__(self, index: Any) -> Array:
+        columns = index[1] if isinstance(index, tuple) else slice(None)
+        return np.clip(self.raw[index], self.lower[columns], self.upper[columns])
 
 
 class _DenseBlock(Block):

@@ -268,6 +268,32 @@ class Observed(Blocks):
         """Centered values of some rows, 0 where missing, (m, d)."""
 
     @abstractmethod
+    def column_values(self, rows: Array) -> Iterator[tuple[int, Array, Array]]:
+        """Of each known column its index, raw values of some rows, and which rows.
+
+        The last are positions in `rows` where the column is observed.
+        """
+
+    @abstractmethod
+    def clipped(self, lower: Array, upper: Array) -> Observed:
+        """The data with observed values moved into ranges of their columns (d,)."""
+
+    def _options(self) -> dict[str, Any]:
+        """Options of other values of the same rows."""
+        return {
+            "columns": None,
+            "earlier": None,
+            "anchored": False,
+            "covariates": self.columns.covariates,
+            "features": self.columns.features,
+            "weights": self.weights,
+            "keep": self.kept is not None,
+            "needs_patterns": self.needs_patterns,
+            "max_rows": self.max_rows,
+            "executor": self.executor,
+        }
+
+    @abstractmethod
     def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:
         """Raw values at some entries, and whether they are observed, both (m,).
 

@@ -119,6 +119,20 @@ class SparseObserved(Observed):
             values[position, indices] = self.centered(entries)
         return values
 
+    def column_values(self, rows: Array) -> Iterator[tuple[int, Array, Array]]:
+        by_column = self.modeled[rows].tocsc()
+        indptr = by_column.indptr
+        for j in np.flatnonzero(np.diff(indptr)).tolist():
+            entries = slice(indptr[j], indptr[j + 1])
+            yield j, by_column.data[entries], by_column.indices[entries]
+
+    def clipped(self, lower: Array, upper: Array) -> SparseObserved:
+        indices = self.raw.indices
+        values = np.clip(self.raw.data, lower[indices], upper[indices])
+        values = values.astype(self.dtype, copy=False)
+        raw = compressed(sparse.csr_array, self.shape, values, indices, self.raw.indptr)
+        return SparseObserved(raw, **self._options())
+
     def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:
         # Bisection in all rows at once; their indices are sorted.
         indices = self.raw.indices

@@ -214,10 +214,18 @@ def is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
 
 
-def measure_ellipse(covariance: Array, level: float) -> tuple[float, float, float]:
-    """Width, height and angle (degrees) of the ellipse with `level` of a Gaussian."""
+def measure_ellipse(
+    covariance: Array, level: float, degrees: float = np.inf
+) -> tuple[float, float, float]:
+    """Width, height and angle (degrees) of the ellipse with `level` of a Gaussian.
+
+    With finite degrees of freedom: of a t distribution with this scale matrix.
+    """
     variances, axes = np.linalg.eigh(covariance)
-    widths = 2 * np.sqrt(np.maximum(variances, 0) * -2 * np.log1p(-level))
+    length = -2 * np.log1p(-level)
+    if np.isfinite(degrees):
+        length = degrees * np.expm1(length / degrees)
+    widths = 2 * np.sqrt(np.maximum(variances, 0) * length)
     angle = float(np.degrees(np.arctan2(axes[1, 1], axes[0, 1])))
     return float(widths[1]), float(widths[0]), angle
 

@@ -9,6 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from sklearn_gmmcf._base import BaseObservedMixture
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.covariance import Student
 from sklearn_gmmcf.data._entries import find_observed
 from sklearn_gmmcf.plotting._common import (
     COLORS,
@@ -66,7 +67,7 @@ class MixtureDisplay:
         Means of the components.
 
     covariances : ndarray of shape (K, 2, 2)
-        Covariances of the components.
+        Covariances of the components; scale matrices of t components.
 
     weights : ndarray of shape (K,)
         Weights of the components.
@@ -79,6 +80,9 @@ class MixtureDisplay:
 
     styles : ndarray of shape (K,) of int, default=None
         Number of the color and marker of each component. None takes 0, 1, ...
+
+    degrees_of_freedom : ndarray of shape (K,), default=None
+        Degrees of freedom of t components. None: components are Gaussian.
 
     Attributes
     ----------
@@ -140,6 +144,7 @@ class MixtureDisplay:
         feature_names: Any,
         name: str | None = None,
         styles: Array | None = None,
+        degrees_of_freedom: Array | None = None,
     ) -> None:
         self.points = points
         self.std = std
@@ -152,6 +157,7 @@ class MixtureDisplay:
         self.feature_names = feature_names
         self.name = name
         self.styles = styles
+        self.degrees_of_freedom = degrees_of_freedom
 
     @classmethod
     def from_estimator(
@@ -248,12 +254,12 @@ class MixtureDisplay:
         name = describe_mixture(mixture) if name is None else name
         if len(rows) < n_rows:
             name += f"\n{len(rows):,} of {n_rows:,} rows"
-        means, components = mixture.means_[:, pair], range(len(mixture.weights_))
-        covariances = [mixture.get_covariance(k, columns=pair) for k in components]
+        means = mixture.means_[:, pair]
+        covariances, degrees = _measure_components(mixture, pair)
         display = cls(
             **_gather_points(mixture, Z, rows, pair, names),
             means=means,
-            covariances=np.array(covariances),
+            covariances=covariances,
             weights=mixture.weights_,
             feature_names=[
                 f"{names[j]} (transformed)" if has_steps(estimator) else str(names[j])
@@ -261,6 +267,7 @@ class MixtureDisplay:
             ],
             name=name,
             styles=None if match is None else _match_styles(means, match),
+            degrees_of_freedom=degrees,
         )
         return display.plot(
             ax,
@@ -442,6 +449,9 @@ class MixtureDisplay:
         from matplotlib.patches import Ellipse
 
         self.ellipses_, self.texts_ = [], []
+        degrees = self.degrees_of_freedom
+        if degrees is None:
+            degrees = np.full(len(self.means), np.inf)
         for k, look in enumerate(self._styles):
             color = COLORS[look % len(COLORS)]
             style = make_style(
@@ -455,7 +465,9 @@ class MixtureDisplay:
                 zorder=1.5,
             )
             for level in levels:
-                width, height, angle = measure_ellipse(self.covariances[k], level)
+                width, height, angle = measure_ellipse(
+                    self.covariances[k], level, degrees[k]
+                )
                 ellipse = Ellipse(self.means[k], width, height, angle=angle, **style)
                 self.ax_.add_artist(ellipse)
                 ellipse.set_clip_path(self.ax_.patch)
@@ -474,6 +486,17 @@ class MixtureDisplay:
                 path_effects=outline(3),
             )
             self.texts_.append(text)
+
+
+def _measure_components(mixture: Any, pair: Array) -> tuple[Array, Array | None]:
+    """Covariances or scale matrices (K, 2, 2), and degrees of freedom (K,) if any."""
+    components = range(len(mixture.weights_))
+    model = mixture._model
+    if isinstance(model.family, Student):
+        scales = [model.family.scale(model.parameters, k, pair) for k in components]
+        return np.array(scales), mixture.degrees_of_freedom_
+    covariances = [mixture.get_covariance(k, columns=pair) for k in components]
+    return np.array(covariances), None
 
 
 def _find_pair(features: Any, names: Array, caller: str) -> Array:
