@@ -123,6 +123,7 @@ def test_options_without_a_use_change_nothing(covariance_type):
         "tied": {"n_factors": 7, "mask_rank": 3, "min_effective_count": 4.0},
         "full": {"n_factors": 7, "mask_rank": 3, "min_effective_count": 4.0},
         "factor": {
+            "degrees_of_freedom": 5.0,
             "reg_covar": 5.0,
             "mean_precision_prior": 3.0,
             "covariance_precision_prior": 50.0,
