@@ -58,6 +58,11 @@ class BaseObservedMixture(
     lower_bound_: float
     _model: Model
 
+    @property
+    def n_parameters_(self) -> int:
+        """Number of free parameters; columns never observed at fit count none."""
+        return self._model.n_parameters
+
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit, and predict the component of each row.
 

@@ -127,6 +127,9 @@ class KMeansMixture(BaseObservedMixture):
     precisions_cholesky_ : ndarray of shape (n_components,)
         Inverse standard deviations.
 
+    n_parameters_ : int
+        Number of free parameters; columns never observed count none.
+
     n_features_in_ : int
         Number of columns seen in fit.
 
