@@ -24,7 +24,7 @@ from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._warnings import DataWarning
 
 # Passes of the first round; each further round doubles them.
-_FIRST_PASSES = 5
+_FIRST_PASSES = 10
 # A run leaves if this many times its gain over the last doubling of its passes would
 # still leave it behind the best. Where each doubling gains half as much as the one
 # before, all gains to come add up to the last one.
