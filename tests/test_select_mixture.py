@@ -1,6 +1,7 @@
 """One search over covariance types and numbers of components, against plain loops."""
 
 import itertools
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,14 @@ pytestmark = pytest.mark.filterwarnings(
 KINDS = ("full", "tied", "diag")
 
 
+@lru_cache
+def fit_shared_grid(make):
+    """A table, and a grid of fits to it, which the tests of several criteria share."""
+    seeds = np.random.RandomState(0).randint(np.iinfo(np.int32).max, size=3)
+    X = make(100, 4)
+    return X, fit_grid(X, KINDS, range(1, 5), seeds.tolist())
+
+
 def fit_grid(X, kinds, sizes, seeds, **params):
     """Every candidate from every start, to convergence."""
     return [
@@ -50,16 +59,14 @@ def name(mixture):
 @pytest.mark.parametrize("criterion", ["bic", "icl", "aic", "caic", "sabic"])
 @pytest.mark.parametrize("make", [clusters, correlated])
 def test_chooses_as_a_plain_grid_does(make, criterion):
-    X = make(150, 4)
+    X, grid = fit_shared_grid(make)
     selected = select_mixture(
         X,
-        n_components=range(1, 6),
+        n_components=range(1, 5),
         covariance_type=KINDS,
         criterion=criterion,
         random_state=0,
     )
-    seeds = np.random.RandomState(0).randint(np.iinfo(np.int32).max, size=3)
-    grid = fit_grid(X, KINDS, range(1, 6), seeds.tolist())
     values = [getattr(mixture, criterion)(X) for mixture in grid]
     best = grid[int(np.argmin(values))]
     assert name(selected.best_estimator_) == name(best)
