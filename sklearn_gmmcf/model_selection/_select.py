@@ -198,6 +198,10 @@ def select_mixture(
 
     Notes
     -----
+    A race may lose a run that gains most of its likelihood late, as where a component
+    of 'full' closes in on a few rows of a small table. Such maxima are rarely wanted;
+    `exhaustive` finds them.
+
     Fits that fail, such as those with more components than rows, are left out with a
     warning. Columns of any units may be compared by the BIC as long as `reg_covar` is
     small beside their variances.
