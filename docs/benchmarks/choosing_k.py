@@ -340,7 +340,7 @@ def tabulate_sizes(results, options):
                 chosen = ", ".join(str(result[name]) for result in good)
                 texts = [f"{gain:+.0f}" for gain in gains]
                 rows.append([data, f'sample_size="{name}"', chosen, *texts])
-    header = ["data", "", "K of five draws", "BIC of K=2 over K=1", "of K=3 over K=1"]
+    header = ["data", "", "K of five draws", "BIC of K=2 less K=1", "of K=3 less K=1"]
     write_table("sample-size", "K of 'full' on wine by BIC", header, rows, options)
 
 
