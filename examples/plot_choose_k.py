@@ -12,7 +12,11 @@ from sklearn.model_selection import GridSearchCV
 
 from sklearn_gmmcf import MaskedGaussianMixture
 from sklearn_gmmcf.datasets import make_ratings
-from sklearn_gmmcf.model_selection import completion_scorer, one_standard_error
+from sklearn_gmmcf.model_selection import (
+    completion_scorer,
+    one_standard_error,
+    select_mixture,
+)
 from sklearn_gmmcf.plotting import ModelSelectionDisplay
 
 X = make_ratings(n_types=4, n_factors=0, density=0.3, random_state=0).data
@@ -32,16 +36,16 @@ search = GridSearchCV(
 ).fit(X)
 
 # %%
-# **BIC.** It evaluates the fitted rows, and penalizes parameters.
+# **BIC.** It evaluates the fitted rows, and penalizes parameters. ``select_mixture``
+# tries covariance types and numbers of components in one search, and runs that cannot
+# win any more leave it early.
 
-fits = [
-    MaskedGaussianMixture(k, covariance_type="spherical", random_state=seed).fit(X)
-    for k in sizes
-    for seed in range(3)
-]
+selected = select_mixture(
+    X, n_components=sizes, covariance_type=["spherical", "diag"], random_state=0
+)
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-bic = ModelSelectionDisplay.from_estimators(fits, X, ax=axes[0])
+ModelSelectionDisplay.from_selection(selected, ax=axes[0])
 ModelSelectionDisplay.from_cv_results(
     search.cv_results_,
     best_index=search.best_index_,
@@ -54,12 +58,12 @@ plt.show()
 
 # %%
 # Lower is better in both panels. Bands show the range over three seeds, the star marks
-# the chosen K. BIC rises steeply after four. The held-out curve does not: a few
-# components too many hardly harm a prediction, so on other data its lowest point may be
-# at five or seven. ``one_standard_error`` takes the smallest number of components whose
-# score is within one standard error of the best.
+# the choice, hollow circles are runs that left early. BIC rises steeply after four. The
+# held-out curve does not: a few components too many hardly harm a prediction, so on
+# other data its lowest point may be at five or seven. ``one_standard_error`` takes the
+# smallest number of components whose score is within one standard error of the best.
 
 best = search.cv_results_["params"][int(search.cv_results_["mean_test_score"].argmax())]
-print(f"lowest BIC: K={bic.best_value}")
+print(f"lowest BIC: K={selected.best_params_['n_components']}")
 print(f"best held-out score: K={best['n_components']}")
 print(f"within one standard error: K={search.best_params_['n_components']}")

@@ -35,8 +35,10 @@ from sklearn_gmmcf._validation import (
 from sklearn_gmmcf._warnings import UnobservedColumnsWarning, warn_user
 from sklearn_gmmcf.covariance import Family
 from sklearn_gmmcf.covariance._reviews import Review
-from sklearn_gmmcf.data import Blocks, Columns, Observed, RowArray
+from sklearn_gmmcf.data import Block, Blocks, Columns, Observed, RowArray
 from sklearn_gmmcf.data._dask import to_memory
+
+_SAMPLE_SIZES = ("rows", "entries")
 
 
 class BaseObservedMixture(
@@ -55,6 +57,11 @@ class BaseObservedMixture(
     n_jobs: int | None
     lower_bound_: float
     _model: Model
+
+    @property
+    def n_parameters_(self) -> int:
+        """Number of free parameters; columns never observed at fit count none."""
+        return self._model.n_parameters
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit, and predict the component of each row.
@@ -153,23 +160,50 @@ class BaseObservedMixture(
         weights = check_weights(sample_weight, log_density)
         return float(np.average(log_density, weights=weights))
 
-    def bic(self, X: Any) -> float:
+    def bic(self, X: Any, *, sample_size: str = "rows") -> float:
         """Bayesian information criterion on X.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data with missing entries.
+        sample_size : {'rows', 'entries'}, default='rows'
+            The n whose logarithm each parameter costs: the number of rows, as in
+            scikit-learn, or the number of observed entries over the number of columns,
+            which is smaller where entries are missing. Both are the number of rows
+            where none is. Columns never observed at fit count neither entries nor
+            parameters.
 
         Returns
         -------
         bic : float
-            Lower is better. The sample size is the number of rows; columns never
-            observed at fit count no parameters.
+            Lower is better.
+
+        Raises
+        ------
+        ValueError
+            If ``sample_size`` is neither.
+
+        See Also
+        --------
+        sklearn_gmmcf.model_selection.select_mixture : Search by a criterion.
+
+        References
+        ----------
+        G. Schwarz (1978). Estimating the dimension of a model. The Annals of Statistics
+        6(2), 461-464.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+        >>> mixture = MaskedGaussianMixture(2, covariance_type="diag", random_state=0)
+        >>> mixture = mixture.fit(X)
+        >>> print(f"{mixture.bic(X):.1f} {mixture.bic(X, sample_size='entries'):.1f}")
+        -28.5 -30.2
         """
-        log_density = to_memory(self.score_samples(X))
-        penalty = self._model.n_parameters * np.log(len(log_density))
-        return -2 * log_density.sum() + penalty
+        return self._penalize(X, np.log, sample_size)
 
     def aic(self, X: Any) -> float:
         """Akaike information criterion on X.
@@ -184,10 +218,57 @@ class BaseObservedMixture(
         aic : float
             Lower is better.
         """
-        log_density = to_memory(self.score_samples(X))
-        return -2 * log_density.sum() + 2 * self._model.n_parameters
+        return self._penalize(X, lambda n: 2.0)
 
-    def icl(self, X: Any) -> float:
+    def caic(self, X: Any, *, sample_size: str = "rows") -> float:
+        """Consistent Akaike information criterion on X.
+
+        A parameter costs 1 more than in the BIC, so it chooses smaller mixtures.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with missing entries.
+        sample_size : {'rows', 'entries'}, default='rows'
+            As in `bic`.
+
+        Returns
+        -------
+        caic : float
+            Lower is better.
+
+        References
+        ----------
+        H. Bozdogan (1987). Model selection and Akaike's information criterion (AIC):
+        the general theory and its analytical extensions. Psychometrika 52(3), 345-370.
+        """
+        return self._penalize(X, lambda n: np.log(n) + 1, sample_size)
+
+    def sabic(self, X: Any, *, sample_size: str = "rows") -> float:
+        """Sample-size adjusted Bayesian information criterion on X.
+
+        The BIC with (n + 2) / 24 in place of n, so it chooses larger mixtures.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with missing entries.
+        sample_size : {'rows', 'entries'}, default='rows'
+            As in `bic`.
+
+        Returns
+        -------
+        sabic : float
+            Lower is better.
+
+        References
+        ----------
+        S. L. Sclove (1987). Application of model-selection criteria to some problems in
+        multivariate analysis. Psychometrika 52(3), 333-343.
+        """
+        return self._penalize(X, lambda n: np.log((n + 2) / 24), sample_size)
+
+    def icl(self, X: Any, *, sample_size: str = "rows") -> float:
         """Integrated completed likelihood on X.
 
         The BIC plus twice the entropy of the responsibilities: components that share
@@ -197,6 +278,8 @@ class BaseObservedMixture(
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data with missing entries.
+        sample_size : {'rows', 'entries'}, default='rows'
+            As in `bic`.
 
         Returns
         -------
@@ -209,7 +292,73 @@ class BaseObservedMixture(
         clustering with the integrated completed likelihood. IEEE Transactions on
         Pattern Analysis and Machine Intelligence 22(7), 719-725.
         """
-        return self.bic(X) + 2 * entr(to_memory(self.predict_proba(X))).sum()
+        return self.bic(X, sample_size=sample_size) + 2 * self._entropies(X).sum()
+
+    def normalized_entropy(self, X: Any) -> float:
+        """Mean entropy of the responsibilities, relative to equal ones.
+
+        It says how well the components separate the rows; it does not choose their
+        number. One minus this number is the "relative entropy" of latent class
+        analysis.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with missing entries.
+
+        Returns
+        -------
+        entropy : float
+            0 if each row surely belongs to one component, and with one component; 1 if
+            each row belongs to all components alike.
+
+        See Also
+        --------
+        icl : The BIC plus twice the entropy.
+
+        References
+        ----------
+        V. Ramaswamy, W. S. DeSarbo, D. J. Reibstein and W. T. Robinson (1993). An
+        empirical pooling approach for estimating marketing mix elasticities with PIMS
+        data. Marketing Science 12(1), 103-124.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+        >>> mixture = MaskedGaussianMixture(2, covariance_type="diag", random_state=0)
+        >>> print(f"{mixture.fit(X).normalized_entropy(X):.2f}")
+        0.00
+        """
+        entropies = self._entropies(X)
+        n_components = self._model.n_components
+        if n_components == 1:
+            return 0.0
+        return float(entropies.mean() / np.log(n_components))
+
+    def _penalize(
+        self, X: Any, price: Callable[[float], float], sample_size: str = "rows"
+    ) -> float:
+        """Minus twice the log-likelihood of X, and the price of the parameters.
+
+        `price` returns the price of one parameter for a sample size.
+        """
+        if not isinstance(sample_size, str) or sample_size not in _SAMPLE_SIZES:
+            raise ValueError(
+                f"sample_size should be one of {list(_SAMPLE_SIZES)}, but got "
+                f"{sample_size!r}."
+            )
+        log_density = to_memory(self.score_samples(X))
+        n_samples = float(len(log_density))
+        if sample_size == "entries":
+            n_columns = max(int(self._model.columns.known.sum()), 1)
+            n_samples = self._open(X).total(_count_entries) / n_columns
+        return -2 * log_density.sum() + self._model.n_parameters * price(n_samples)
+
+    def _entropies(self, X: Any) -> Array:
+        """Entropy of the responsibilities of each row, (n,), in nats."""
+        return entr(to_memory(self.predict_proba(X))).sum(axis=1)
 
     @one_blas_thread
     def transform(self, X: Any) -> Any:
@@ -532,6 +681,80 @@ class BaseObservedMixture(
         chosen = every if columns is None else every[np.asarray(columns)]
         return self._model.covariance(component, chosen)
 
+    def describe_components(
+        self, X: Any = None, *, n_columns: int | None = 3
+    ) -> dict[str, Array]:
+        """Describe each component by its size and its most distinctive columns.
+
+        A column is distinctive for a component if its mean there is many of the
+        column's standard deviations away from the column's overall mean.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
+            Rows to count: adds `n_rows`. None counts no rows.
+        n_columns : int, default=3
+            Number of columns for each component. None takes all columns that were
+            observed in fit, covariates aside.
+
+        Returns
+        -------
+        description : dict of ndarrays of shape (n_components * n_columns,)
+            A table in columns, as ``pandas.DataFrame`` takes it, with a line for each
+            component and each of its columns, the most distinctive one first:
+
+            - ``component``: its index;
+            - ``weight``: its share, as in `weights_`;
+            - ``n_rows``: the number of rows of X, each counted by its responsibility
+              (only with X);
+            - ``column``: name of the column, or its index if the columns have no names;
+            - ``mean``: mean of the column in the component, in the units of the data;
+            - ``deviation``: this mean less the mean of the column's observed entries in
+              fit, in standard deviations of these entries; 0 for a constant column.
+
+        Raises
+        ------
+        ValueError
+            If ``n_columns`` is less than 1.
+
+        See Also
+        --------
+        sklearn_gmmcf.plotting.TypesDisplay : Draws the columns that types prefer.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+        >>> mixture = MaskedGaussianMixture(2, covariance_type="diag", random_state=0)
+        >>> description = mixture.fit(X).describe_components(X, n_columns=1)
+        >>> for name, values in description.items():
+        ...     print(f"{name:9}", values.round(2))
+        component [0 1]
+        weight    [0.5 0.5]
+        n_rows    [3. 3.]
+        column    [0 1]
+        mean      [8.5 2. ]
+        deviation [ 1.21 -1.22]
+        """
+        check_is_fitted(self)
+        if n_columns is not None:
+            check_count("n_columns", n_columns)
+        components, columns, means, deviations = self._model.distinguish(n_columns)
+        names = getattr(self, "feature_names_in_", np.arange(self.n_features_in_))
+        description = {
+            "component": components,
+            "weight": self._model.parameters.weights[components],
+        }
+        if X is not None:
+            sizes = to_memory(self.predict_proba(X)).sum(axis=0)
+            description["n_rows"] = sizes[components]
+        return description | {
+            "column": names[columns],
+            "mean": means,
+            "deviation": deviations,
+        }
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_model")
 
@@ -710,6 +933,10 @@ class BaseObservedMixture(
             "them (StandardScaler), and keep sample_weight within a few orders of "
             "magnitude."
         )
+
+
+def _count_entries(block: Block) -> float:
+    return float(block.counts.sum())
 
 
 def _list_arrays(parameters: Any) -> list[Array]:

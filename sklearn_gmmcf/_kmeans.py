@@ -25,14 +25,16 @@ from sklearn_gmmcf._lloyd import (
 )
 from sklearn_gmmcf._model import Model
 from sklearn_gmmcf._progress import Progress
+from sklearn_gmmcf._silhouette import silhouette_samples
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
 from sklearn_gmmcf._starts import draw_distant_rows, draw_rows, start_rows
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf._validation import check_count
 from sklearn_gmmcf._warnings import warn_user
 from sklearn_gmmcf.covariance import Spherical
 from sklearn_gmmcf.covariance._family import check_shape
 from sklearn_gmmcf.covariance._reviews import review_units
-from sklearn_gmmcf.data import Blocks, RowArray
+from sklearn_gmmcf.data import Block, Blocks, RowArray
 from sklearn_gmmcf.data._dask import to_memory
 
 # Relative difference of inertias that rounding makes.
@@ -124,6 +126,9 @@ class KMeansMixture(BaseObservedMixture):
 
     precisions_cholesky_ : ndarray of shape (n_components,)
         Inverse standard deviations.
+
+    n_parameters_ : int
+        Number of free parameters; columns never observed count none.
 
     n_features_in_ : int
         Number of columns seen in fit.
@@ -390,6 +395,80 @@ class KMeansMixture(BaseObservedMixture):
             RowArray((), np.dtype(np.float64)),
         )[0]
 
+    @one_blas_thread
+    def silhouette(
+        self, X: Any, *, max_rows: int = 2000, random_state: Any = None
+    ) -> float:
+        """Compute the mean silhouette coefficient of the rows.
+
+        The coefficient of a row compares its mean distance a to the other rows of its
+        cluster with its mean distance b to the rows of the nearest other cluster:
+        ``(b - a) / max(a, b)``. The distance of two rows is
+        :func:`~sklearn.metrics.pairwise.nan_euclidean_distances`: the mean squared
+        difference over the columns that both observe, times the number of columns, and
+        its root. Pairs of rows that share no column are left out, and so are rows
+        without any such pair. On complete data it is
+        :func:`sklearn.metrics.silhouette_score`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with missing entries.
+        max_rows : int, default=2000
+            Where X has more rows, this many are drawn and compared with each other:
+            time and memory grow with the square of their number.
+        random_state : int, RandomState instance or None, default=None
+            Seeds the draw of rows.
+
+        Returns
+        -------
+        silhouette : float
+            From -1 to 1; higher is better.
+
+        Raises
+        ------
+        ValueError
+            If the rows are in one cluster or each in its own, or no two of them share a
+            column.
+
+        See Also
+        --------
+        sklearn_gmmcf.plotting.ModelSelectionDisplay : Draws it over the number of
+            clusters, or `inertia_` with its elbow.
+
+        References
+        ----------
+        P. J. Rousseeuw (1987). Silhouettes: a graphical aid to the interpretation and
+        validation of cluster analysis. Journal of Computational and Applied Mathematics
+        20, 53-65.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import KMeansMixture
+        >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+        >>> print(f"{KMeansMixture(2, random_state=0).fit(X).silhouette(X):.2f}")
+        0.94
+        """
+        data = self._open(X)
+        check_count("max_rows", max_rows)
+        chosen = np.ones(data.shape[0], dtype=bool)
+        if data.shape[0] > max_rows:
+            rng = check_random_state(random_state)
+            chosen[rng.permutation(data.shape[0])[max_rows:]] = False
+        centers = self._model.parameters.means
+        parts = list(data.map(partial(_choose_rows, centers), chosen))
+        rows, labels = (np.concatenate(each) for each in zip(*parts, strict=True))
+        if not 2 <= len(np.unique(labels)) < len(rows):
+            raise ValueError(
+                "silhouette needs at least 2 clusters and a cluster of more than one "
+                f"row, but these {len(rows)} rows are in {len(np.unique(labels))}."
+            )
+        silhouettes = silhouette_samples(rows, labels)
+        if np.isnan(silhouettes).all():
+            raise ValueError("silhouette needs rows that share observed columns.")
+        return float(np.nanmean(silhouettes))
+
     def _make_family(self) -> Spherical:
         return Spherical(reg_covar=self.reg_covar, min_variance=self.min_variance)
 
@@ -414,6 +493,14 @@ class KMeansMixture(BaseObservedMixture):
     def _write(self, message: str) -> None:
         if self.verbose:
             print(message)
+
+
+def _choose_rows(centers: Array, block: Block, chosen: Array) -> tuple[Array, Array]:
+    """Chosen rows (m, d) of a block, NaN where missing, and their clusters (m,)."""
+    labels, _ = find_nearest(centers, block)
+    values, observed = block.dense()
+    values = np.where(observed[chosen], values[chosen], np.nan).astype(np.float64)
+    return values, labels[chosen]
 
 
 def _sum_clusters(

@@ -263,6 +263,9 @@ class MaskedGaussianMixture(BaseObservedMixture):
     lower_bounds_ : list of float
         The objective at each E-step of the best run.
 
+    n_parameters_ : int
+        Number of free parameters; columns never observed count none.
+
     runs_ : list of namedtuple
         The history of each start, in order: `converged` (bool), `n_iter` (int) and
         `lower_bounds`, the objective at each E-step (list of float). See

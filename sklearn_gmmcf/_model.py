@@ -239,6 +239,36 @@ class Model:
         rows = np.vstack(self.family.sample(self.parameters, sizes, rng))
         return rows + self.columns.center, np.repeat(np.arange(len(sizes)), sizes)
 
+    def distinguish(self, n_columns: int | None) -> tuple[Array, Array, Array, Array]:
+        """The columns whose means set each component apart, K * n_columns of them.
+
+        Returns
+        -------
+        components, columns : ndarray of int
+            By component, and then by the size of the deviation.
+        means, deviations : ndarray
+            Means in the units of the data; their distances from the columns' means in
+            the columns' standard deviations, 0 for a constant column.
+        """
+        columns = np.flatnonzero(self.columns.known)
+        means = self.attributes()["means_"][:, columns]
+        spreads = np.sqrt(self.columns.variances[columns])
+        deviations = np.divide(
+            means - self.columns.center[columns],
+            spreads,
+            out=np.zeros_like(means),
+            where=spreads > 0,
+        )
+        order = np.argsort(-np.abs(deviations), axis=1, kind="stable")[:, :n_columns]
+        components = np.repeat(np.arange(len(order)), order.shape[1])
+        order = order.ravel()
+        return (
+            components,
+            columns[order],
+            means[components, order],
+            deviations[components, order],
+        )
+
     def covariance(self, component: int, columns: Array) -> Array:
         """Covariance matrix of some columns of a component's rows."""
         return self.family.covariance(self.parameters, component, columns)

@@ -3,7 +3,13 @@
 from typing import Any
 
 from sklearn.base import _fit_context as fit_context
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils import _safe_indexing as safe_indexing
+from sklearn.utils._param_validation import (
+    Interval,
+    InvalidParameterError,
+    StrOptions,
+    validate_params,
+)
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.parallel import _get_threadpool_controller as threadpool_controller
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
@@ -27,11 +33,13 @@ def get_output_container(method: str, estimator: Any) -> str:
 __all__ = [
     "DocumentationLinks",
     "Interval",
+    "InvalidParameterError",
     "StrOptions",
     "check_sample_weight",
     "fit_context",
     "get_feature_names",
     "get_output_container",
+    "safe_indexing",
     "threadpool_controller",
     "validate_params",
 ]

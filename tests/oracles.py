@@ -162,6 +162,29 @@ def squared_distances(X, centers):
     return result
 
 
+def silhouettes(X, labels):
+    """Silhouettes (n,) by distances over the columns that two rows share."""
+    n, d = X.shape
+    result = np.empty(n)
+    for i in range(n):
+        distances = {label: [] for label in set(labels)}
+        for j in range(n):
+            shared = ~np.isnan(X[i]) & ~np.isnan(X[j])
+            if j != i and shared.any():
+                mean = np.mean((X[i, shared] - X[j, shared]) ** 2)
+                distances[labels[j]].append(np.sqrt(d * mean))
+        own = distances.pop(labels[i])
+        others = [np.mean(each) for each in distances.values() if each]
+        if np.sum(labels == labels[i]) == 1:
+            result[i] = 0.0
+        elif not own or not others:
+            result[i] = np.nan
+        else:
+            a, b = np.mean(own), min(others)
+            result[i] = (b - a) / max(a, b)
+    return result
+
+
 def lloyd_step(X, centers):
     """Labels by the centers, and the centers of these labels."""
     labels = squared_distances(X, centers).argmin(axis=1)

@@ -151,7 +151,7 @@ def test_committed_results_make_the_committed_tables(
         script.main()
     made = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert made == {path.name: path.read_text() for path in files}
-    assert len([name for name in made if name.endswith(".rst")]) == 7
+    assert len([name for name in made if name.endswith(".rst")]) == 9
     # Results stay small enough to be read and reviewed.
     assert sum(len(text.splitlines()) for text in made.values()) < 2_000
     assert sum(len(text.encode()) for text in made.values()) < 120_000
@@ -308,3 +308,9 @@ def test_speed_and_choice_of_k_run(scripts, monkeypatch):
     assert choosing.measure("table", 0, "bic")["chosen"] == 3
     assert choosing.measure("table", 0, "sklearn")["chosen"] == 3
     assert len(list(choosing.cells())) == 2 * 7 * 10
+    assert len(list(choosing.selection_cells(None))) == 5 * 2 * 3
+    for method in choosing.SEARCHES.values():
+        cell = {"search": "iris", "seed": 0, "method": method}
+        found = choosing.dispatch(cell, None)
+        assert found["chosen"] == "full, 2"
+        assert found["bic"] == pytest.approx(574.0, abs=0.1)

@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import config_context
+from sklearn.cluster import KMeans
+from sklearn.datasets import load_wine
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import silhouette_score
 
 from sklearn_gmmcf import (
     KMeansMixture,
@@ -228,3 +231,63 @@ def test_size_of_the_blocks_does_not_matter(make):
     np.testing.assert_allclose(parts.covariances_, whole.covariances_)
     np.testing.assert_array_equal(parts.labels_, whole.labels_)
     assert parts.inertia_ == pytest.approx(whole.inertia_)
+
+
+def test_silhouette_of_complete_data_as_in_sklearn():
+    X = load_wine().data
+    for n_clusters in (2, 5):
+        labels = KMeans(n_clusters, n_init=1, random_state=0).fit_predict(X)
+        centers = [X[labels == k].mean(axis=0) for k in range(n_clusters)]
+        kmeans = KMeansMixture(n_clusters, init=centers, max_iter=1).fit(X)
+        expected = silhouette_score(X, kmeans.predict(X))
+        assert kmeans.silhouette(X) == pytest.approx(expected)
+    # A row alone in its cluster counts 0.
+    X = np.array([[0.0], [1.0], [9.0]])
+    kmeans = KMeansMixture(2, init=[[0.0], [9.0]]).fit(X)
+    assert kmeans.silhouette(X) == pytest.approx(silhouette_score(X, [0, 0, 1]))
+    assert kmeans.silhouette(X) == pytest.approx((8 / 9 + 7 / 8) / 3)
+
+
+@pytest.mark.parametrize("make", [np.asarray, to_sparse])
+def test_silhouette_equals_a_plain_loop(make):
+    X = clusters(60, 5, missing=0.6)
+    X[7] = np.nan
+    X[:, 2] = np.nan
+    with pytest.warns(UnobservedColumnsWarning):
+        kmeans = KMeansMixture(3, random_state=0).fit(make(X))
+    expected = oracles.silhouettes(X, kmeans.labels_)
+    assert np.isnan(expected[7])
+    assert np.isfinite(expected).sum() > 50
+    found = kmeans.silhouette(make(X))
+    assert found == pytest.approx(np.nanmean(expected))
+    # Little memory makes several chunks of rows.
+    with config_context(working_memory=0.01):
+        assert kmeans.silhouette(make(X)) == pytest.approx(found)
+
+
+def test_silhouette_of_some_rows():
+    X = clusters(300, 4)
+    kmeans = KMeansMixture(3, random_state=0).fit(X)
+    whole = kmeans.silhouette(X)
+    some = kmeans.silhouette(X, max_rows=100, random_state=0)
+    assert some != whole
+    assert some == pytest.approx(whole, abs=0.05)
+    assert some == kmeans.silhouette(X, max_rows=100, random_state=0)
+    assert kmeans.silhouette(X, max_rows=300) == whole
+
+
+def test_silhouette_is_refused_where_there_is_none():
+    X = clusters(10, 3, missing=0.0)
+    with pytest.raises(ValueError, match="at least 2 clusters"):
+        KMeansMixture(1).fit(X).silhouette(X)
+    with pytest.raises(ValueError, match="of more than one row"):
+        KMeansMixture(10, random_state=0).fit(X).silhouette(X)
+    centers = np.array([[0.0] * 4, [9.0] * 4])
+    kmeans = KMeansMixture(2, init=centers).fit(np.repeat(centers, 3, axis=0))
+    with pytest.raises(ValueError, match="max_rows should be"):
+        kmeans.silhouette(centers, max_rows=0)
+    apart = np.full((4, 4), np.nan)
+    np.fill_diagonal(apart, [0, 9, 0, 9])
+    assert kmeans.predict(apart).tolist() == [0, 1, 0, 1]
+    with pytest.raises(ValueError, match="share observed columns"):
+        kmeans.silhouette(apart)

@@ -19,6 +19,7 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import make_scorer, max_error, r2_score
+from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import (
     GridSearchCV,
     KFold,
@@ -53,6 +54,7 @@ from tests.made import (
     correlated,
     estimators,
     rewind,
+    start,
     to_sparse,
 )
 
@@ -308,6 +310,136 @@ def test_icl_is_bic_plus_twice_the_entropy():
         entropy = -sum(p * np.log(p) for p in est.predict_proba(X).ravel() if p > 0)
         assert est.icl(X) == pytest.approx(est.bic(X) + 2 * entropy)
         assert entropy > 1
+
+
+def criteria_by_hand(mixture, X, n_samples, n_columns):
+    """From the formulas, with the parameters of 'diag' counted anew."""
+    log_likelihood = mixture.score_samples(X).sum()
+    n_components = len(mixture.weights_)
+    p = n_components - 1 + 2 * n_components * n_columns
+    shares = mixture.predict_proba(X)
+    entropy = -sum(share * np.log(share) for share in shares.ravel() if share > 0)
+    return {
+        "bic": -2 * log_likelihood + p * np.log(n_samples),
+        "caic": -2 * log_likelihood + p * (np.log(n_samples) + 1),
+        "sabic": -2 * log_likelihood + p * np.log((n_samples + 2) / 24),
+        "icl": -2 * log_likelihood + p * np.log(n_samples) + 2 * entropy,
+    }
+
+
+@pytest.mark.parametrize("make", [np.asarray, to_sparse])
+def test_criteria_and_their_sample_sizes(make):
+    X = clusters(spread=0.7, missing=0.6)
+    X[3] = np.nan
+    X[:, 4] = np.nan  # a column that is never observed counts nothing
+    mixture = MaskedGaussianMixture(3, covariance_type="diag", random_state=0)
+    mixture.fit(make(X))
+    n_entries = (~np.isnan(X)).sum() / 5
+    assert n_entries < len(X) / 2
+    for sample_size, n_samples in [("rows", len(X)), ("entries", n_entries)]:
+        expected = criteria_by_hand(mixture, make(X), n_samples, 5)
+        for name, value in expected.items():
+            criterion = getattr(mixture, name)
+            found = criterion(make(X), sample_size=sample_size)
+            assert found == pytest.approx(value, rel=1e-9)
+            if sample_size == "rows":
+                assert criterion(make(X)) == found
+    assert mixture.n_parameters_ == 2 + 2 * 3 * 5
+
+
+def test_covariates_count_no_entries():
+    X = correlated(100, 5)
+    mixture = MaskedGaussianMixture(covariance_type="factor", covariates=[1])
+    mixture.fit(X)
+    n_samples = (~np.isnan(np.delete(X, 1, axis=1))).sum() / 4
+    expected = mixture.aic(X) + mixture.n_parameters_ * (np.log(n_samples) - 2)
+    assert mixture.bic(X, sample_size="entries") == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("kind", ["spherical", "diag", "tied", "full"])
+def test_criteria_of_complete_data_as_in_sklearn(kind):
+    X = np.nan_to_num(clusters(150, 4))
+    options = {"covariance_type": kind, "tol": 0.0, "max_iter": 30}
+    init = start(X, 3, kind)
+    mixture = MaskedGaussianMixture(**options | init).fit(X)
+    other = GaussianMixture(**options | init).fit(X)
+    for sample_size in ("rows", "entries"):
+        assert mixture.bic(X, sample_size=sample_size) == pytest.approx(other.bic(X))
+    assert mixture.aic(X) == pytest.approx(other.aic(X))
+    assert mixture.n_parameters_ == other._n_parameters()
+
+
+def test_sample_size_is_checked():
+    X = clusters(50, 3)
+    for est in estimators(1):
+        est.fit(X)
+        for name in ("bic", "caic", "sabic", "icl"):
+            with pytest.raises(ValueError, match="sample_size should be one of"):
+                getattr(est, name)(X, sample_size="row")
+
+
+def test_normalized_entropy():
+    X = clusters(spread=0.7)
+    X[5] = np.nan
+    for est in estimators(3, random_state=0):
+        shares = est.fit(X).predict_proba(X)
+        means = [-np.sum(row[row > 0] * np.log(row[row > 0])) for row in shares]
+        expected = np.mean(means) / np.log(3)
+        assert est.normalized_entropy(X) == pytest.approx(expected)
+        assert 0.02 < expected < 1
+    # A row without observations has the weights for responsibilities.
+    even = MaskedGaussianMixture(
+        2, covariance_type="diag", weights_init=[0.5, 0.5], max_iter=0
+    ).fit(clusters(20, 3))
+    assert even.normalized_entropy(np.full((1, 3), np.nan)) == pytest.approx(1)
+    one = MaskedGaussianMixture(1, covariance_type="diag").fit(X)
+    assert one.normalized_entropy(X) == 0
+
+
+@pytest.mark.parametrize("make", [np.asarray, to_sparse])
+def test_components_are_described(make):
+    X = clusters(150, 5, n_components=2)
+    X[:, 2] = np.nan
+    X[:, 3] = 7.0
+    for est in estimators(2, random_state=0):
+        if getattr(est, "covariance_type", "") == "factor":
+            continue  # its means of constant columns are those of the noise
+        est.fit(make(X))
+        description = est.describe_components(make(X), n_columns=None)
+        table = pd.DataFrame(description)
+        assert list(table) == [
+            "component", "weight", "n_rows", "column", "mean", "deviation",
+        ]  # fmt: skip
+        sizes = est.predict_proba(make(X)).sum(axis=0)
+        for k in (0, 1):
+            lines = table[table.component == k]
+            assert sorted(lines.column) == [0, 1, 3, 4]
+            np.testing.assert_allclose(lines.weight, est.weights_[k])
+            np.testing.assert_allclose(lines.n_rows, sizes[k])
+            for line in lines.itertuples():
+                values = X[~np.isnan(X[:, line.column]), line.column]
+                assert line.mean == pytest.approx(est.means_[k, line.column])
+                expected = 0.0
+                if line.column != 3:
+                    expected = (line.mean - values.mean()) / values.std()
+                assert line.deviation == pytest.approx(expected)
+            assert (np.diff(np.abs(lines.deviation)) <= 0).all()
+        top = est.describe_components(n_columns=2)
+        assert list(top) == ["component", "weight", "column", "mean", "deviation"]
+        assert top["component"].tolist() == [0, 0, 1, 1]
+        first = table.groupby("component").head(2)
+        np.testing.assert_array_equal(top["column"], first.column)
+
+
+def test_described_columns_have_names_and_are_modeled():
+    X = pd.DataFrame(correlated(100, 4), columns=["a", "b", "c", "age"])
+    mixture = MaskedGaussianMixture(
+        2, covariance_type="factor", covariates=["age"], n_factors=2
+    ).fit(X)
+    description = mixture.describe_components(n_columns=10)
+    assert sorted(description["column"]) == ["a", "a", "b", "b", "c", "c"]
+    with pytest.raises(ValueError, match="n_columns should be"):
+        mixture.describe_components(n_columns=0)
 
 
 def test_icl_counts_clusters_where_bic_counts_gaussians():

@@ -13,6 +13,7 @@ import pytest
 from scipy import sparse, stats
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import silhouette_score
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -24,6 +25,7 @@ from sklearn_gmmcf.model_selection import (
     completion_scorer,
     hide_entries,
     one_standard_error,
+    select_mixture,
 )
 from sklearn_gmmcf.plotting import (
     CalibrationDisplay,
@@ -249,6 +251,101 @@ def test_scorers_of_estimators_are_higher_for_the_better():
     means = np.array([scorer(m, later) for m in mixtures]).reshape(2, 2).mean(axis=1)
     np.testing.assert_allclose(display.lines_[0].get_ydata(), means)
     assert display.best_value == [1, 4][means.argmax()]
+
+
+def test_selection_of_a_mixture():
+    X = clusters(100)
+    selected = select_mixture(
+        X, n_components=range(1, 6), covariance_type=["diag", "full"], random_state=0
+    )
+    display = ModelSelectionDisplay.from_selection(selected)
+    table = pd.DataFrame(selected.table)
+    best = table.loc[table.bic.idxmin()]
+    for line, points, kind in zip(
+        display.lines_, display.runs_, ["diag", "full"], strict=True
+    ):
+        runs = table[table.covariance_type == kind]
+        lowest = runs.groupby("n_components").bic.min()
+        np.testing.assert_allclose(line.get_xdata(), lowest.index)
+        np.testing.assert_allclose(line.get_ydata(), lowest)
+        assert line.get_label() == kind
+        np.testing.assert_allclose(points.get_offsets()[:, 1], runs.bic)
+        hollow = points.get_facecolors()[:, 3] == 0
+        np.testing.assert_array_equal(hollow, runs.dropped)
+        np.testing.assert_array_equal(points.get_edgecolors()[:, 3] > 0, hollow)
+    assert table.dropped.any()
+    assert (display.best_group, display.best_value) == (
+        best.covariance_type,
+        best.n_components,
+    )
+    assert display.ax_.get_ylabel() == "BIC (lower is better)"
+    labels = [text.get_text() for text in display.legend_.get_texts()]
+    assert labels[-1] == "left early"
+
+
+def test_selection_by_held_out_entries():
+    X = clusters(80, 4)
+    selected = select_mixture(
+        X,
+        n_components=[1, 2, 3],
+        covariance_type="diag",
+        criterion="entries",
+        metric="rmse",
+        cv=3,
+        exhaustive=True,
+        random_state=0,
+    )
+    display = ModelSelectionDisplay.from_selection(selected)
+    table = selected.table
+    np.testing.assert_allclose(display.lines_[0].get_ydata(), table["rmse"])
+    corners = display.bands_[0].get_paths()[0].vertices
+    for k, mean, error in zip(
+        (1, 2, 3), table["rmse"], table["standard_error"], strict=True
+    ):
+        heights = corners[corners[:, 0] == k, 1]
+        assert heights.min() == pytest.approx(mean - error)
+        assert heights.max() == pytest.approx(mean + error)
+    assert display.best_value == np.argmin(table["rmse"]) + 1
+    assert display.ax_.get_ylabel() == "held-out rmse"
+    labels = [text.get_text() for text in display.legend_.get_texts()]
+    assert "left early" not in labels
+
+
+def test_elbow_and_silhouette_of_k_means():
+    X = clusters(200, 2, n_components=3, missing=0.0, spread=6.0)
+    fits = [
+        KMeansMixture(k, random_state=seed).fit(X) for k in (1, 2, 3, 4, 6, 8)
+        for seed in (0, 1)
+    ]  # fmt: skip
+    display = ModelSelectionDisplay.from_estimators(fits, X, criterion="inertia")
+    inertias = np.array([fit.inertia_ for fit in fits]).reshape(6, 2).min(axis=1)
+    np.testing.assert_allclose(display.lines_[0].get_ydata(), inertias)
+    # Distances to the line from the first to the last point, in the unit square.
+    x = np.array([0, 1, 2, 3, 5, 7]) / 7
+    y = (inertias - inertias[-1]) / (inertias[0] - inertias[-1])
+    distances = (1 - x - y) / np.sqrt(2)
+    assert display.best_value == [1, 2, 3, 4, 6, 8][distances.argmax()] == 3
+    display = ModelSelectionDisplay.from_estimators(fits, X, criterion="silhouette")
+    silhouettes = [silhouette_score(X, fit.labels_) for fit in fits[2:]]
+    means = np.array(silhouettes).reshape(5, 2).max(axis=1)
+    np.testing.assert_allclose(display.lines_[0].get_xdata(), [2, 3, 4, 6, 8])
+    np.testing.assert_allclose(display.lines_[0].get_ydata(), means)
+    assert display.best_value == [2, 3, 4, 6, 8][means.argmax()]
+
+
+def test_no_elbow():
+    X = clusters(30, 2)
+    fits = [KMeansMixture(k, random_state=0).fit(X) for k in (1, 2)]
+    with pytest.raises(ValueError, match="needs at least 3 values"):
+        ModelSelectionDisplay.from_estimators(fits, X, criterion="inertia")
+    with pytest.raises(ValueError, match="over numbers only"):
+        ModelSelectionDisplay.from_estimators(
+            fits, X, criterion="inertia", param="init"
+        )
+    mixture = MaskedGaussianMixture(2, covariance_type="diag").fit(X)
+    for criterion in ("inertia", "silhouette"):
+        with pytest.raises(ValueError, match="is for KMeansMixture"):
+            ModelSelectionDisplay.from_estimators([mixture], X, criterion=criterion)
 
 
 def test_search_in_a_pipeline():

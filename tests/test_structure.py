@@ -13,7 +13,7 @@ FLOORS = [
     {"_typing", "_sklearn", "_progress", "_warnings", "_ids"},
     {"_executors"},
     {"data"},
-    {"covariance", "_lloyd"},
+    {"covariance", "_lloyd", "_silhouette"},
     {"_em", "_starts"},
     {"_model"},
     {"_validation"},

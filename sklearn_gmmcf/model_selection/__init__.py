@@ -14,16 +14,22 @@ from sklearn_gmmcf.model_selection._scorers import (
     aic_scorer,
     bic_scorer,
     completion_scorer,
+    icl_scorer,
 )
-from sklearn_gmmcf.model_selection._search import one_standard_error
+from sklearn_gmmcf.model_selection._search import all_rows, one_standard_error
+from sklearn_gmmcf.model_selection._select import SelectedMixture, select_mixture
 
 __all__ = [
     "EntryRegressor",
+    "SelectedMixture",
     "aic_scorer",
+    "all_rows",
     "bic_scorer",
     "completion_scorer",
     "cross_validate_entries",
     "hide_entries",
+    "icl_scorer",
     "one_standard_error",
+    "select_mixture",
     "to_entries",
 ]

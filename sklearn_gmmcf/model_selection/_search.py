@@ -1,12 +1,73 @@
-"""one_standard_error: the choice of a search."""
+"""all_rows and one_standard_error: the split and the choice of a search."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from sklearn_gmmcf._typing import Array
+
+
+def all_rows() -> AllRows:
+    """Make the one split of a search that judges the rows that it fits.
+
+    For ``cv=`` of `GridSearchCV` with scorers that penalize parameters themselves, such
+    as :func:`bic_scorer`. Training rows and test rows are all rows.
+
+    Returns
+    -------
+    cv : splitter
+        Its `split` yields one pair of equal arrays of indices.
+
+    See Also
+    --------
+    bic_scorer : A scorer for it.
+    select_mixture : A search over covariance types and numbers of components.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn_gmmcf import MaskedGaussianMixture
+    >>> from sklearn_gmmcf.datasets import make_ratings
+    >>> from sklearn_gmmcf.model_selection import all_rows, bic_scorer
+    >>> X = make_ratings(n_factors=0, density=0.3, random_state=0).data
+    >>> search = GridSearchCV(
+    ...     MaskedGaussianMixture(covariance_type="spherical"),
+    ...     {"n_components": [1, 2, 4, 8], "random_state": range(3)},
+    ...     scoring={
+    ...         "bic": bic_scorer,
+    ...         "likelihood": lambda mixture, X, y=None: mixture.score(X),
+    ...     },
+    ...     refit="bic",
+    ...     cv=all_rows(),
+    ... ).fit(X)
+
+    The best K and seed by BIC, and by likelihood:
+
+    >>> search.best_params_
+    {'n_components': 4, 'random_state': 0}
+    >>> best = search.cv_results_["mean_test_likelihood"].argmax()
+    >>> search.cv_results_["params"][best]
+    {'n_components': 8, 'random_state': 0}
+    """
+    return AllRows()
+
+
+@dataclass(frozen=True)
+class AllRows:
+    """The splitter that `all_rows` returns."""
+
+    def split(
+        self, X: Any, y: Any = None, groups: Any = None
+    ) -> Iterator[tuple[Array, Array]]:
+        rows = np.arange(np.shape(X)[0])
+        yield rows, rows
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        return 1
 
 
 def one_standard_error(parameter: str) -> Callable[[dict[str, Any]], int]:

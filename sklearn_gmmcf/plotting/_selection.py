@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sklearn_gmmcf._typing import Array
-from sklearn_gmmcf.model_selection import aic_scorer, bic_scorer
+from sklearn_gmmcf.model_selection import SelectedMixture
 from sklearn_gmmcf.plotting._common import (
     check_integer,
     check_option,
@@ -27,7 +27,15 @@ if TYPE_CHECKING:
     from matplotlib.collections import FillBetweenPolyCollection, PathCollection
     from matplotlib.lines import Line2D
 
-_CRITERIA = {"bic": bic_scorer, "aic": aic_scorer, "icl": None}
+# Labels of the criteria, which are methods of the mixtures.
+_CRITERIA = {
+    **{
+        name: f"{name.upper()} (lower is better)"
+        for name in ("bic", "aic", "icl", "caic", "sabic")
+    },
+    "silhouette": "silhouette (higher is better)",
+    "inertia": "inertia (star: elbow)",
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,8 @@ class ModelSelectionDisplay:
     one run, one standard error over the folds to both sides. A star and a vertical line
     mark the chosen value.
 
-    Use :meth:`from_estimators` or :meth:`from_cv_results` to make one.
+    Use :meth:`from_selection`, :meth:`from_estimators` or :meth:`from_cv_results` to
+    make one.
 
     Parameters
     ----------
@@ -82,6 +91,10 @@ class ModelSelectionDisplay:
 
     score_name : str, default='score'
         Label of the scores.
+
+    left_early : ndarray of shape (n_runs,), default=None
+        Whether each run left its search early, as it could not win any more. Its circle
+        is hollow; its score is the one at which it left.
 
     Attributes
     ----------
@@ -114,6 +127,7 @@ class ModelSelectionDisplay:
 
     See Also
     --------
+    sklearn_gmmcf.model_selection.select_mixture : Makes a search to draw.
     sklearn_gmmcf.model_selection.one_standard_error : A rule for the choice of K.
 
     Examples
@@ -146,6 +160,7 @@ class ModelSelectionDisplay:
         chosen: int | None = None,
         param: str = "n_components",
         score_name: str = "score",
+        left_early: Array | None = None,
     ) -> None:
         self.values = values
         self.scores = scores
@@ -156,6 +171,69 @@ class ModelSelectionDisplay:
         self.chosen = chosen
         self.param = param
         self.score_name = score_name
+        self.left_early = left_early
+
+    @classmethod
+    def from_selection(
+        cls,
+        selected: SelectedMixture,
+        *,
+        ax: Axes | None = None,
+        line_kwargs: dict[str, Any] | None = None,
+    ) -> ModelSelectionDisplay:
+        """Draw all candidates of `select_mixture` over their number of components.
+
+        Each covariance type has a line, through the best start for each number of
+        components. Hollow circles are runs that left early.
+
+        Parameters
+        ----------
+        selected : SelectedMixture
+            What :func:`~sklearn_gmmcf.model_selection.select_mixture` returned.
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a new figure.
+        line_kwargs : dict, default=None
+            Properties of the lines (matplotlib Line2D).
+
+        Returns
+        -------
+        display : ModelSelectionDisplay
+            The display, drawn.
+
+        See Also
+        --------
+        from_cv_results : Draw the scores of a search of scikit-learn.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_gmmcf.model_selection import select_mixture
+        >>> from sklearn_gmmcf.plotting import ModelSelectionDisplay
+        >>> selected = select_mixture(
+        ...     load_iris().data,
+        ...     n_components=range(1, 6),
+        ...     covariance_type=["full", "tied", "diag"],
+        ...     random_state=0,
+        ... )
+        >>> display = ModelSelectionDisplay.from_selection(selected)
+        >>> display.best_group, display.best_value
+        ('full', 2)
+        """
+        require_pyplot(f"{cls.__name__}.from_selection")
+        table, name = selected.table, selected.criterion
+        label = _CRITERIA.get(name) or f"held-out {name.replace('_', '-')}"
+        display = cls(
+            values=table["n_components"],
+            scores=table[name],
+            groups=table["covariance_type"],
+            errors=table.get("standard_error"),
+            greater_is_better=selected.greater_is_better,
+            statistic="best",
+            chosen=selected.best_index_,
+            score_name=label,
+            left_early=table["dropped"],
+        )
+        return display.plot(ax, line_kwargs=line_kwargs)
 
     @classmethod
     def from_estimators(
@@ -180,11 +258,15 @@ class ModelSelectionDisplay:
             value of the parameter, such as fits with other seeds, share one point of
             the line.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows that were fitted for 'bic', 'aic' and 'icl'; new rows for a scorer.
-        criterion : {'bic', 'aic', 'icl'} or callable, default='bic'
-            A criterion (lower is better), or a function ``scorer(estimator, X)``
-            (higher is better), such as
-            :func:`~sklearn_gmmcf.model_selection.completion_scorer` returns.
+            The rows that were fitted for a named criterion; new rows for a scorer.
+        criterion : {'bic', 'aic', 'icl', 'caic', 'sabic', 'silhouette', 'inertia'} or \
+                callable, default='bic'
+            A criterion, or a function ``scorer(estimator, X)`` (higher is better), such
+            as :func:`~sklearn_gmmcf.model_selection.completion_scorer` returns.
+            'silhouette' (higher is better) and 'inertia' are for `KMeansMixture`. As
+            the inertia falls with each cluster, the star marks its elbow: the point
+            farthest below the line from the first point to the last, both axes scaled
+            to the unit interval.
         param : str, default='n_components'
             Name of the parameter of the mixture.
         group : str, default=None
@@ -209,11 +291,19 @@ class ModelSelectionDisplay:
         Raises
         ------
         ValueError
-            If the criterion or a parameter is not known.
+            If the criterion or a parameter is not known, or there is no elbow among
+            fewer than 3 values.
 
         See Also
         --------
+        from_selection : Draw the candidates of `select_mixture`.
         from_cv_results : Draw the scores of a search.
+
+        References
+        ----------
+        V. Satopaa, J. Albrecht, D. Irwin and B. Raghavan (2011). Finding a "kneedle" in
+        a haystack: detecting knee points in system behavior. 31st International
+        Conference on Distributed Computing Systems Workshops, 166-171.
 
         Examples
         --------
@@ -248,19 +338,20 @@ class ModelSelectionDisplay:
                     f"(estimator, X), but got {criterion!r}."
                 )
             scores = [
-                getattr(mixture, criterion)(Z)
-                for mixture, Z in (enter(each, X, caller) for each in estimators)
+                _measure(criterion, *enter(each, X, caller)) for each in estimators
             ]
-            score_name = score_name or f"{criterion.upper()} (lower is better)"
+            score_name = score_name or _CRITERIA[criterion]
         if statistic is None:
             statistic = "mean" if callable(criterion) else "best"
         all_params = [mixture.get_params() for mixture in mixtures]
+        values = _pick_values(all_params, "param", param)
         display = cls(
-            values=_pick_values(all_params, "param", param),
+            values=values,
             scores=np.array(scores, dtype=np.float64),
             groups=None if group is None else _pick_values(all_params, "group", group),
-            greater_is_better=callable(criterion),
+            greater_is_better=callable(criterion) or criterion == "silhouette",
             statistic=statistic,
+            chosen=_find_elbow(values, scores) if criterion == "inertia" else None,
             param=param,
             score_name=score_name,
         )
@@ -461,6 +552,13 @@ class ModelSelectionDisplay:
             spread = "range of runs"
         return _Line(group, members, distinct, scores, lows, highs, spread)
 
+    @property
+    def _left_early(self) -> Array:
+        """Whether each run left early, (n_runs,)."""
+        if self.left_early is None:
+            return np.zeros(len(self.scores), dtype=bool)
+        return np.asarray(self.left_early, dtype=bool)
+
     def _combine(self, scores: Array) -> float:
         """One score for runs with the same value."""
         if self.statistic == "mean":
@@ -471,6 +569,7 @@ class ModelSelectionDisplay:
         self, line: _Line, positions: Array, given: dict[str, Any] | None
     ) -> None:
         """The line of a group, its band, and its runs as points."""
+        from matplotlib.colors import to_rgba
         from matplotlib.lines import Line2D
 
         style = make_style(
@@ -492,13 +591,15 @@ class ModelSelectionDisplay:
                 linewidth=0,
             )
         self.bands_.append(band)
+        color, blank = to_rgba(style["color"], 0.7), (0.0, 0.0, 0.0, 0.0)
+        hollow = self._left_early[line.members]
         runs = self.ax_.scatter(
             positions[line.members],
             self.scores[line.members],
             s=9,
-            color=style["color"],
-            alpha=0.7,
-            linewidths=0,
+            facecolors=[blank if left else color for left in hollow],
+            edgecolors=[color if left else blank for left in hollow],
+            linewidths=0.6,
             zorder=2.5,
         )
         self.runs_.append(runs)
@@ -553,12 +654,18 @@ class ModelSelectionDisplay:
         )
 
     def _draw_legend(self, lines: list[_Line]) -> None:
-        """Groups, the chosen value, and the meaning of the bands, above the axes."""
+        """Groups, the chosen value, and what bands and circles mean, above the axes."""
+        from matplotlib.lines import Line2D
+
         handles, labels = self.ax_.get_legend_handles_labels()
         for line, band in zip(lines, self.bands_, strict=True):
             if band is not None:
                 handles, labels = [*handles, band], [*labels, line.spread]
                 break
+        if self._left_early.any():
+            circle = Line2D([], [], color="0.3", marker="o", linestyle="", markersize=3)
+            circle.set_fillstyle("none")
+            handles, labels = [*handles, circle], [*labels, "left early"]
         self.legend_ = self.ax_.legend(
             handles,
             labels,
@@ -571,6 +678,37 @@ class ModelSelectionDisplay:
             columnspacing=1.0,
             borderaxespad=0.2,
         )
+
+
+def _measure(criterion: str, mixture: Any, X: Any) -> float:
+    """A named criterion of a fitted mixture."""
+    if criterion in ("silhouette", "inertia") and not hasattr(mixture, "silhouette"):
+        raise ValueError(
+            f"criterion={criterion!r} is for KMeansMixture, but got "
+            f"{type(mixture).__name__}. Take 'bic' or 'icl'."
+        )
+    if criterion == "inertia":
+        return mixture.inertia_
+    if criterion == "silhouette" and mixture.n_components == 1:
+        return np.nan  # one cluster has no silhouette
+    return getattr(mixture, criterion)(X)
+
+
+def _find_elbow(values: Array, inertias: list[float]) -> int:
+    """The best run of the value farthest below the line from the first to the last."""
+    if values.dtype.kind not in "iuf":
+        raise ValueError("criterion='inertia' has an elbow over numbers only.")
+    order = np.lexsort((np.asarray(inertias), values))
+    x, first = np.unique(values[order], return_index=True)
+    best = order[first]
+    y = np.asarray(inertias)[best]
+    if len(x) < 3 or y[0] == y[-1]:
+        raise ValueError(
+            f"criterion='inertia' needs at least 3 values of the parameter, over which "
+            f"the inertia falls, to have an elbow, but got {len(x)}. Fit more of them."
+        )
+    depths = (y[0] - y) / (y[0] - y[-1]) - (x - x[0]) / (x[-1] - x[0])
+    return int(best[np.argmax(depths)])
 
 
 def _is_n_components(param: str) -> bool:
