@@ -19,8 +19,7 @@ from sklearn_gmmcf._executors import one_blas_thread
 from sklearn_gmmcf._model import Model
 from sklearn_gmmcf._progress import Messages, Progress
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
-from sklearn_gmmcf._starts import start_responsibilities, start_rows
-from sklearn_gmmcf._typing import Responsibilities
+from sklearn_gmmcf._starts import Starter, sample_rows, start_rows
 from sklearn_gmmcf._warnings import warn_user
 from sklearn_gmmcf.covariance import FAMILIES, Family, UserInit
 from sklearn_gmmcf.covariance._family import check_shape
@@ -36,6 +35,8 @@ _FAMILY_OPTIONS = (
     "n_factors",
     "mask_rank",
 )
+# Starts that n_init="auto" tries.
+_N_TRIALS = 2
 # Options that a family ignores rather than refuses.
 _IGNORED_OPTIONS = {"factor": {"reg_covar"}}
 
@@ -403,9 +404,11 @@ class MaskedGaussianMixture(BaseObservedMixture):
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
         "min_variance": [Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "init_params": [
-            StrOptions({"kmeans", "k-means++", "random", "random_from_data"})
+            StrOptions(
+                {"kmeans", "whitened", "k-means++", "random", "random_from_data"}
+            )
         ],
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
@@ -434,7 +437,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         reg_covar: float = 1e-6,
         min_variance: float = 0.0,
         max_iter: int = 100,
-        n_init: int = 1,
+        n_init: int | str = "auto",
         init_params: str = "kmeans",
         weights_init: Any = None,
         means_init: Any = None,
@@ -519,16 +522,22 @@ class MaskedGaussianMixture(BaseObservedMixture):
             earlier=None if previous is None else previous.columns,
         )
         if previous is None:
-            starts, continued = self._starts(family, data), {}
+            sample, starts = self._starts(family, data)
+            continued = {}
         else:
             earlier = previous.parameters, previous.columns
-            starts = [partial(family.recenter, *earlier, data.columns)]
+            sample, starts = data, [partial(family.recenter, *earlier, data.columns)]
             continued = self._continued_run(data.columns)
-        progress = Progress(self, X, len(starts), self.max_iter)
-        runs = [
-            self._run(family, data, start, continued, progress, number)
-            for number, start in enumerate(starts)
-        ]
+        is_search = self.n_init == "auto" and len(starts) > 1
+        progress = Progress(self, X, len(starts) + is_search, self.max_iter)
+        fit = _Fit(self, family, progress)
+        if is_search:
+            runs = fit.search(data, sample, starts)
+        else:
+            runs = [
+                fit.run(data, start, number, self.max_iter, continued)
+                for number, start in enumerate(starts)
+            ]
         best = max(runs, key=lambda run: run.lower_bound)
         self._warn_without_convergence(best)
         # The sum is finite if each is, and 0 without an iteration.
@@ -570,38 +579,6 @@ class MaskedGaussianMixture(BaseObservedMixture):
             "lower_bound": self.lower_bound_,
             "earlier": None if running is None else running.statistics,
         }
-
-    def _run(
-        self,
-        family: Family[Any, Any],
-        data: Blocks,
-        start: Callable[[], Any],
-        continued: dict[str, Any],
-        progress: Progress,
-        number: int,
-    ) -> EMResult:
-        """One run of EM, with its messages and callbacks."""
-        messages = Messages(self.verbose, self.verbose_interval)
-
-        def watch(n_iter: int, change: float, parameters: Any) -> bool:
-            messages.iterate(n_iter, change)
-            model = Model(family, parameters, data.columns)
-            return progress.iterate(lambda: {"_model": model})
-
-        progress.begin()
-        messages.begin(number)
-        run = run_em(
-            family,
-            start(),
-            data,
-            max_iter=self.max_iter,
-            tol=self.tol,
-            watch=watch,
-            **continued,
-        )
-        messages.end(run.converged, run.lower_bound)
-        progress.end()
-        return run
 
     @restore_on_failure
     @fit_context(prefer_skip_nested_validation=True)
@@ -788,22 +765,36 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     def _starts(
         self, family: Family[Any, Any], data: Blocks
-    ) -> list[Callable[[], Any]]:
-        """Functions that make the first parameters of each run."""
+    ) -> tuple[Blocks, list[Callable[[], Any]]]:
+        """A sample of the data, and functions that make parameters from it."""
         init = self._check_init(family, data.shape[1])
         rng = check_random_state(self.random_state)
-
-        def init_responsibilities(table: Observed) -> Responsibilities:
-            return start_responsibilities(
-                table, self.n_components, self.init_params, rng
-            )
-
-        sample = data.sample(start_rows(self.n_components), rng)
-        start = partial(
-            family.start, sample, self.n_components, init_responsibilities, init
+        n_rows = start_rows(self.n_components)
+        sample = data.sample(n_rows, rng)
+        if not init.is_complete:
+            sample = sample_rows(sample, n_rows, rng)
+        n_starts = self._count_starts(family, init)
+        starter = Starter(
+            family, sample, self.n_components, self.init_params, n_starts, rng
         )
-        single = init.is_complete or not family.start_is_seeded
-        return [start] * (1 if single else self.n_init)
+        starts = [
+            partial(
+                family.start,
+                sample,
+                self.n_components,
+                partial(starter.draw, number),
+                init,
+            )
+            for number in range(n_starts)
+        ]
+        return (data if sample.shape[0] == data.shape[0] else sample), starts
+
+    def _count_starts(self, family: Family[Any, Any], init: UserInit) -> int:
+        if init.is_complete or not family.start_is_seeded:
+            return 1
+        if self.n_init != "auto":
+            return self.n_init
+        return _N_TRIALS if self.n_components > 1 and self.max_iter > 0 else 1
 
     def _check_init(self, family: Family[Any, Any], n_columns: int) -> UserInit:
         checked: dict[str, Any] = {}
@@ -832,6 +823,76 @@ class MaskedGaussianMixture(BaseObservedMixture):
         if init.precisions is not None:
             family.check_precisions(init.precisions, self.n_components, n_columns)
         return init
+
+
+class _Fit:
+    """Runs of EM, with their messages and callbacks."""
+
+    def __init__(
+        self, mixture: MaskedGaussianMixture, family: Family[Any, Any], progress: Progress
+    ) -> None:
+        self.mixture, self.family, self.progress = mixture, family, progress
+
+    def search(
+        self, data: Blocks, sample: Blocks, starts: list[Callable[[], Any]]
+    ) -> list[EMResult]:
+        """Short runs on a sample, of which the best goes on with the data."""
+        mixture = self.mixture
+        n_short = min(self.family.n_trial_passes, mixture.max_iter)
+        runs = [
+            self.run(sample, start, number, n_short)
+            for number, start in enumerate(starts)
+        ]
+        number = max(range(len(runs)), key=lambda number: runs[number].lower_bound)
+        short = runs[number]
+        start = partial(lambda parameters: parameters, short.parameters)
+        if sample is not data:
+            runs[number] = self.run(data, start, number, mixture.max_iter)
+        elif not short.converged and n_short < mixture.max_iter:
+            earlier = {
+                "lower_bound": short.lower_bound,
+                "earlier": short.statistics,
+            }
+            left = mixture.max_iter - n_short
+            run = self.run(data, start, number, left, earlier)
+            runs[number] = replace(
+                run,
+                lower_bounds=short.lower_bounds + run.lower_bounds,
+                n_iter=short.n_iter + run.n_iter,
+            )
+        return runs
+
+    def run(
+        self,
+        data: Blocks,
+        start: Callable[[], Any],
+        number: int,
+        max_iter: int,
+        continued: dict[str, Any] | None = None,
+    ) -> EMResult:
+        """One run; ``continued`` tells `run_em` of an earlier run."""
+        mixture, progress = self.mixture, self.progress
+        messages = Messages(mixture.verbose, mixture.verbose_interval)
+
+        def watch(n_iter: int, change: float, parameters: Any) -> bool:
+            messages.iterate(n_iter, change)
+            model = Model(self.family, parameters, data.columns)
+            return progress.iterate(lambda: {"_model": model})
+
+        progress.begin()
+        messages.begin(number)
+        run = run_em(
+            self.family,
+            start(),
+            data,
+            max_iter=max_iter,
+            tol=mixture.tol,
+            watch=watch,
+            **(continued or {}),
+        )
+        messages.end(run.converged, run.lower_bound)
+        progress.end()
+        return run
 
 
 def _describe_change(run: EMResult) -> str:

@@ -103,8 +103,17 @@ class DenseObserved(Observed):
             return values, np.ones(values.shape, dtype=bool)
         return values, self.observed[rows][:, columns]
 
-    def gather(self, rows: Array) -> Array:
-        return self.centered(rows, self.modeled_at(rows)).astype(np.float64)
+    def _take(self, rows: Array) -> tuple[Any, ...]:
+        return self.raw[rows], None if self.observed is None else self.observed[rows]
+
+    def gather(
+        self, rows: Array, columns: Array | slice = slice(None)
+    ) -> tuple[Array, Array]:
+        observed = self.modeled_at(rows)
+        values = self.centered(rows, observed).astype(np.float64)
+        if observed is None:
+            observed = np.ones(values.shape, dtype=bool)
+        return values[:, columns], observed[:, columns]
 
     def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:
         values = self.raw[rows, columns]

@@ -256,9 +256,31 @@ class Observed(Blocks):
     @abstractmethod
     def _center_all(self) -> Array: ...
 
+    def take(self, rows: Array, weights: Array) -> Observed:
+        """Some rows, with weights (m,) of their own."""
+        return type(self)(
+            *self._take(rows),
+            columns=self.columns,
+            earlier=None,
+            anchored=False,
+            covariates=self.columns.covariates,
+            features=None,
+            weights=weights,
+            keep=True,
+            needs_patterns=self.needs_patterns,
+            max_rows=self.max_rows,
+            executor=self.executor,
+        )
+
     @abstractmethod
-    def gather(self, rows: Array) -> Array:
-        """Centered values of some rows, 0 where missing, (m, d)."""
+    def _take(self, rows: Array) -> tuple[Any, ...]:
+        """The user's data in some rows, as the constructor takes them."""
+
+    @abstractmethod
+    def gather(
+        self, rows: Array, columns: Array | slice = slice(None)
+    ) -> tuple[Array, Array]:
+        """Centered values of some rows, 0 where missing, and mask, both (m, p)."""
 
     @abstractmethod
     def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:
