@@ -19,7 +19,8 @@ from sklearn_gmmcf._executors import one_blas_thread
 from sklearn_gmmcf._model import Model
 from sklearn_gmmcf._progress import Messages, Progress
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
-from sklearn_gmmcf._starts import Starter, sample_rows, start_rows
+from sklearn_gmmcf._starts import Starter, extend_labels, sample_rows, start_rows
+from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._warnings import warn_user
 from sklearn_gmmcf.covariance import FAMILIES, Family, UserInit
 from sklearn_gmmcf.covariance._family import check_shape
@@ -119,15 +120,22 @@ class MaskedGaussianMixture(BaseObservedMixture):
     max_iter : int, default=100
         Largest number of EM iterations. 0 keeps the start.
 
-    n_init : int, default=1
-        Number of starts, of which the best fit is kept. 'factor' makes one: its start
-        does not depend on `random_state`.
+    n_init : int or 'auto', default='auto'
+        Number of starts, of which the best fit is kept: each runs until it converges,
+        as in scikit-learn. 'auto' compares two starts after 3 iterations ('full': 10)
+        and goes on with the better one alone, at about the cost of one start. 'factor'
+        makes one start, which does not depend on `random_state`; parameters or labels
+        that are given make one, too.
 
-    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, default='kmeans'
+    init_params : {'kmeans', 'whitened', 'k-means++', 'random', 'random_from_data'}, default='kmeans'
         First responsibilities: clusters of k-means on the observed entries; the nearest
         of `n_components` rows, drawn far from each other ('k-means++') or uniformly
-        ('random_from_data'); or uniform draws. With 'factor' they apply to how noisy
-        the rows are.
+        ('random_from_data'); or uniform draws. Distances are in columns of standard
+        deviation 1, with 'spherical' in one scale for all columns. 'whitened' is
+        k-means in uncorrelated coordinates, which the covariance matrix of a single
+        component makes, with missing entries at their conditional means ('tied' and
+        'full'; elsewhere the same as 'kmeans'). With these two types every second start
+        of 'kmeans' is whitened. With 'factor' starts apply to how noisy the rows are.
 
     weights_init : array-like of shape (n_components,), default=None
         First weights. Parts that are not given come from `init_params`.
@@ -138,6 +146,12 @@ class MaskedGaussianMixture(BaseObservedMixture):
     precisions_init : array-like, default=None
         First precisions (inverse variances or covariance matrices), of the shape of
         `precisions_`. Not for 'factor'.
+
+    labels_init : array-like of shape (n_samples,), default=None
+        Components of some rows, -1 where unknown, to start from: labeled rows begin in
+        their component, others in the component whose labeled rows have the nearest
+        mean. A component that no label names begins at a row far from the others. Labels
+        make one start; EM may move labeled rows to other components.
 
     mean_precision_prior : float, default=0.0
         Strength :math:`\kappa` that pulls means to the mean of their column, as this
@@ -244,7 +258,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     runs_ : list of namedtuple
         The history of each start, in order: `converged` (bool), `n_iter` (int) and
-        `lower_bounds`, the objective at each E-step (list of float). See
+        `lower_bounds`, the objective at each E-step (list of float). With
+        ``n_init='auto'`` all but the best stop early, on a sample if one was drawn. See
         :class:`~sklearn_gmmcf.plotting.ConvergenceDisplay`.
 
     n_features_in_ : int
@@ -348,10 +363,12 @@ class MaskedGaussianMixture(BaseObservedMixture):
     with missing entries and fewer rows than columns needs a `reg_covar` that is not much smaller
     than a millionth of its columns' variances.
 
+    Starts are made and compared on a seeded sample of
+    ``max(50 * n_components, 10_000)`` rows where there are more.
+
     X may be a Dask array in chunks of whole rows, whose blocks are dense or
     CSR (``pip install "dask[array]"``). Chunks are worked on where they lie, by
-    any scheduler, `n_jobs` aside; the start is that of a seeded sample of
-    ``max(50 * n_components, 10_000)`` rows where there are more. Results for each
+    any scheduler, `n_jobs` aside. Results for each
     row are then lazy Dask arrays; scores, and completions of some entries, are computed
     at once. `sample_completions` takes data in memory.
 
@@ -413,6 +430,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", None],
+        "labels_init": ["array-like", None],
         "mean_precision_prior": [Interval(Real, 0.0, None, closed="left")],
         "covariance_precision_prior": [Interval(Real, 0.0, None, closed="left")],
         "min_effective_count": [Interval(Real, 0.0, None, closed="left")],
@@ -442,6 +460,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         weights_init: Any = None,
         means_init: Any = None,
         precisions_init: Any = None,
+        labels_init: Any = None,
         mean_precision_prior: float = 0.0,
         covariance_precision_prior: float = 0.0,
         min_effective_count: float = 0.0,
@@ -467,6 +486,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self.weights_init = weights_init
         self.means_init = means_init
         self.precisions_init = precisions_init
+        self.labels_init = labels_init
         self.mean_precision_prior = mean_precision_prior
         self.covariance_precision_prior = covariance_precision_prior
         self.min_effective_count = min_effective_count
@@ -522,7 +542,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
             earlier=None if previous is None else previous.columns,
         )
         if previous is None:
-            sample, starts = self._starts(family, data)
+            labels = self._check_labels(data, sample_weight)
+            sample, starts = self._starts(family, data, labels)
             continued = {}
         else:
             earlier = previous.parameters, previous.columns
@@ -764,27 +785,26 @@ class MaskedGaussianMixture(BaseObservedMixture):
         return self._model
 
     def _starts(
-        self, family: Family[Any, Any], data: Blocks
+        self, family: Family[Any, Any], data: Blocks, labels: Array | None
     ) -> tuple[Blocks, list[Callable[[], Any]]]:
         """A sample of the data, and functions that make parameters from it."""
         init = self._check_init(family, data.shape[1])
         rng = check_random_state(self.random_state)
-        n_rows = start_rows(self.n_components)
+        K, n_rows = self.n_components, start_rows(self.n_components)
+        if labels is not None:
+            sample, labels = _sample_labeled(data, labels, n_rows, rng)
+            responsibilities = partial(extend_labels, family, sample, labels, K, rng)
+            start = partial(
+                family.start, sample, K, lambda table: responsibilities(), init
+            )
+            return sample, [start]
         sample = data.sample(n_rows, rng)
         if not init.is_complete:
             sample = sample_rows(sample, n_rows, rng)
         n_starts = self._count_starts(family, init)
-        starter = Starter(
-            family, sample, self.n_components, self.init_params, n_starts, rng
-        )
-        starts = [
-            partial(
-                family.start,
-                sample,
-                self.n_components,
-                partial(starter.draw, number),
-                init,
-            )
+        starter = Starter(family, sample, K, self.init_params, n_starts, rng)
+        starts: list[Callable[[], Any]] = [
+            partial(family.start, sample, K, partial(starter.draw, number), init)
             for number in range(n_starts)
         ]
         return (data if sample.shape[0] == data.shape[0] else sample), starts
@@ -792,9 +812,39 @@ class MaskedGaussianMixture(BaseObservedMixture):
     def _count_starts(self, family: Family[Any, Any], init: UserInit) -> int:
         if init.is_complete or not family.start_is_seeded:
             return 1
-        if self.n_init != "auto":
-            return self.n_init
+        if isinstance(self.n_init, Integral):
+            return int(self.n_init)
         return _N_TRIALS if self.n_components > 1 and self.max_iter > 0 else 1
+
+    def _check_labels(self, data: Blocks, sample_weight: Any) -> Array | None:
+        """`labels_init` of the rows of a positive weight."""
+        if self.labels_init is None:
+            return None
+        labels = np.asarray(self.labels_init)
+        weights = None if np.ndim(sample_weight) == 0 else np.asarray(sample_weight)
+        n_rows = data.shape[0] if weights is None else len(weights)
+        if labels.shape != (n_rows,):
+            raise ValueError(
+                f"labels_init should have the shape ({n_rows},), a label for each row "
+                f"of X, but got {labels.shape}."
+            )
+        possible = np.isin(labels, np.arange(-1, self.n_components))
+        if not possible.all():
+            row = np.flatnonzero(~possible)[0]
+            raise ValueError(
+                "labels_init should hold integers from -1 (unknown) to "
+                f"n_components - 1 = {self.n_components - 1}, but its value for row "
+                f"{row} is {labels[row]}."
+            )
+        labels = labels.astype(np.intp)
+        if weights is not None:
+            labels = labels[weights > 0]
+        if (labels < 0).all():
+            raise ValueError(
+                "labels_init is -1 (unknown) for every row of a positive weight. Label "
+                "some rows, or leave it at None."
+            )
+        return labels
 
     def _check_init(self, family: Family[Any, Any], n_columns: int) -> UserInit:
         checked: dict[str, Any] = {}
@@ -825,11 +875,26 @@ class MaskedGaussianMixture(BaseObservedMixture):
         return init
 
 
+def _sample_labeled(
+    data: Blocks, labels: Array, n_rows: int, rng: np.random.RandomState
+) -> tuple[Observed, Array]:
+    """Rows in memory and their labels; labeled rows first if these are too many."""
+    if isinstance(data, Observed):
+        return data, labels
+    order = rng.permutation(len(labels))
+    order = order[np.argsort(labels[order] < 0, kind="stable")]
+    rows = np.sort(order[:n_rows])
+    return data.take(rows, data.weights[rows]), labels[rows]
+
+
 class _Fit:
     """Runs of EM, with their messages and callbacks."""
 
     def __init__(
-        self, mixture: MaskedGaussianMixture, family: Family[Any, Any], progress: Progress
+        self,
+        mixture: MaskedGaussianMixture,
+        family: Family[Any, Any],
+        progress: Progress,
     ) -> None:
         self.mixture, self.family, self.progress = mixture, family, progress
 

@@ -23,15 +23,14 @@ from sklearn_gmmcf.covariance._family import UserInit
 from sklearn_gmmcf.data import Block, Observed, one_hot
 
 # EM goes on from where k-means stops, so it need not converge.
-import os
-_LLOYD_PASSES = int(os.environ.get("L", 10))
+_LLOYD_PASSES = 10
 # k-means learns its centers from this many rows for each component, at least from this
 # many in all, and from the columns of most entries if these were too many values.
 _LLOYD_ROWS_EACH = 100
 _LLOYD_ROWS = 1_000
 _LLOYD_VALUES = 2**23
 # Iterations of EM for the one component that whitens; complete data need none.
-_WHITENING_ITERATIONS = int(os.environ.get("W", 3))
+_WHITENING_ITERATIONS = 1
 # Lower bound on the eigenvalues of a correlation matrix that whitens.
 _MIN_EIGENVALUE = 1e-6
 
@@ -46,7 +45,8 @@ def sample_rows(data: Observed, n_rows: int, rng: np.random.RandomState) -> Obse
     if data.shape[0] <= n_rows:
         return data
     groups = _Groups.find(data).thin_out(n_rows, rng)
-    return data.take(groups.first, groups.masses)
+    order = np.argsort(groups.first)
+    return data.take(groups.first[order], groups.masses[order])
 
 
 class Starter:
@@ -116,12 +116,12 @@ class Starter:
         learned = learned.with_entries()
         size = K if self.method == "random_from_data" else 1 + (K - 1) * _n_trials(K)
         uniforms = [self.rng.uniform(size=(each.n_runs, size)) for each in coordinates]
-        labels = {}
+        labels: dict[int, Array] = {}
         for kind in dict.fromkeys(coordinates):
             numbers = [i for i, each in enumerate(coordinates) if each is kind]
-            table_kind = kind.at(learned)
-            centers = np.stack([uniforms[i] for i in numbers])
-            centers = self._find_centers(table_kind, centers)
+            centers = self._find_centers(
+                kind.at(learned), np.stack([uniforms[i] for i in numbers])
+            )
             labels |= dict(zip(numbers, kind.assign(centers), strict=True))
         return [partial(_label, labels[i], K) for i in range(len(coordinates))]
 
@@ -140,6 +140,36 @@ class Starter:
         centers, inertias = _improve(points, centers)
         best = inertias.reshape(n_starts, n_runs).argmin(axis=1)
         return centers[np.arange(n_starts) * n_runs + best]
+
+
+def extend_labels(
+    family: Family[Any, Any],
+    data: Observed,
+    labels: Array,
+    n_components: int,
+    rng: np.random.RandomState,
+) -> Responsibilities:
+    """Responsibilities of rows, of which some have labels (n,) and others have -1.
+
+    A row without a label belongs to the nearest center: a mean of labeled rows or, for
+    a component without any, a row that is drawn far from all other centers.
+    """
+    scaled = _Scaled(data, standardized=family.start_coordinates != "raw")
+    groups = _Groups.find(data)
+    rows = np.flatnonzero(labels >= 0)
+    labeled = scaled.at(_Groups(groups.numbers, rows, data.weights[rows]))
+    named = np.unique(labels[rows])
+    centers = np.zeros((1, len(named), labeled.values.shape[1]))
+    centers = labeled.average(np.searchsorted(named, labels[rows])[None], centers)
+    n_missing = n_components - len(named)
+    if n_missing:
+        unnamed = np.setdiff1d(np.arange(n_components), named)
+        named = np.concatenate([named, unnamed])
+        uniforms = rng.uniform(size=(1, n_missing * _n_trials(n_components)))
+        points = scaled.at(groups.with_entries())
+        centers = _extend(points, centers, n_components, uniforms)
+    nearest = named[scaled.assign(centers)[0]]
+    return partial(_label, np.where(labels < 0, nearest, labels), n_components)
 
 
 def whiten(family: Family[Any, Any], data: Observed) -> Array:
@@ -276,7 +306,7 @@ class _Coordinates(Protocol):
 class _Scaled:
     """Columns divided by their standard deviations, or all by one number."""
 
-    n_runs = int(os.environ.get("R", 1))
+    n_runs = 1
 
     def __init__(self, data: Observed, *, standardized: bool) -> None:
         variances = data.columns.variances
@@ -397,22 +427,28 @@ def _choose_rows(points: _Points, uniforms: Array) -> Array:
 
 def _choose_distant_rows(points: _Points, n_rows: int, uniforms: Array) -> Array:
     """Centers (S, K, d) from uniform draws (S, u), for all starts in step."""
-    masses, n_starts, n_trials = points.masses, len(uniforms), _n_trials(n_rows)
-    firsts = points.gather(_draw(masses, uniforms[:, 0]))
-    centers, closest = [firsts], points.distances(firsts)  # (S, d), (S, m)
-    starts = np.arange(n_starts)
-    for step in range(n_rows - 1):
-        columns = slice(1 + step * n_trials, 1 + (step + 1) * n_trials)
-        potentials = masses * closest
+    firsts = points.gather(_draw(points.masses, uniforms[:, 0]))
+    return _extend(points, firsts[:, None], n_rows, uniforms[:, 1:])
+
+
+def _extend(points: _Points, centers: Array, n_rows: int, uniforms: Array) -> Array:
+    """Centers (S, K, d): these (S, G, d), and rows drawn far from them."""
+    masses, n_starts, n_trials = points.masses, len(centers), _n_trials(n_rows)
+    flat = centers.reshape(-1, centers.shape[2])
+    closest = points.distances(flat).reshape(*centers.shape[:2], -1).min(axis=1)
+    found, starts = [centers], np.arange(n_starts)
+    n_steps = n_rows - centers.shape[1]
+    for drawn in uniforms.reshape(n_starts, n_steps, n_trials).swapaxes(0, 1):
+        potentials = masses * closest  # (S, m)
         potentials[~potentials.any(axis=1)] = masses
-        drawn = [_draw(*each) for each in zip(potentials, uniforms[:, columns])]
-        candidates = points.gather(np.concatenate(drawn))
+        chosen = [_draw(*each) for each in zip(potentials, drawn, strict=True)]
+        candidates = points.gather(np.concatenate(chosen))
         distances = points.distances(candidates).reshape(n_starts, n_trials, -1)
         distances = np.minimum(distances, closest[:, None])
         best = np.argmin(distances @ masses, axis=1)
-        centers.append(candidates[starts * n_trials + best])
+        found.append(candidates[starts * n_trials + best][:, None])
         closest = distances[starts, best]
-    return np.stack(centers, axis=1)
+    return np.concatenate(found, axis=1)
 
 
 def _find_nearest(table: _Table, centers: Array) -> tuple[Array, Array]:

@@ -144,8 +144,8 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
     #: for families of one scale for all columns, or 'whitened' too, by
     #: `complete_rows` and `covariance` of a fit with one component.
     start_coordinates: ClassVar[str] = "standardized"
-    #: Passes after which starts are compared, where the best of them goes on: more where
-    #: EM moves slowly at first.
+    #: Passes after which starts are compared where only the best goes on: more where EM
+    #: moves slowly at first.
     n_trial_passes: ClassVar[int] = 3
     #: Whether the start depends on a seed; if not, further starts would be the same.
     start_is_seeded: ClassVar[bool] = True

@@ -103,8 +103,9 @@ class DenseObserved(Observed):
             return values, np.ones(values.shape, dtype=bool)
         return values, self.observed[rows][:, columns]
 
-    def _take(self, rows: Array) -> tuple[Any, ...]:
-        return self.raw[rows], None if self.observed is None else self.observed[rows]
+    def take(self, rows: Array, weights: Array) -> DenseObserved:
+        observed = None if self.observed is None else self.observed[rows]
+        return DenseObserved(self.raw[rows], observed, **self._options(weights))
 
     def gather(
         self, rows: Array, columns: Array | slice = slice(None)

@@ -256,25 +256,20 @@ class Observed(Blocks):
     @abstractmethod
     def _center_all(self) -> Array: ...
 
-    def take(self, rows: Array, weights: Array) -> Observed:
-        """Some rows, with weights (m,) of their own."""
-        return type(self)(
-            *self._take(rows),
-            columns=self.columns,
-            earlier=None,
-            anchored=False,
-            covariates=self.columns.covariates,
-            features=None,
-            weights=weights,
-            keep=True,
-            needs_patterns=self.needs_patterns,
-            max_rows=self.max_rows,
-            executor=self.executor,
-        )
-
-    @abstractmethod
-    def _take(self, rows: Array) -> tuple[Any, ...]:
-        """The user's data in some rows, as the constructor takes them."""
+    def _options(self, weights: Array) -> dict[str, Any]:
+        """Options of the constructor, for some of the rows."""
+        return {
+            "columns": self.columns,
+            "earlier": None,
+            "anchored": False,
+            "covariates": self.columns.covariates,
+            "features": None,
+            "weights": weights,
+            "keep": True,
+            "needs_patterns": self.needs_patterns,
+            "max_rows": self.max_rows,
+            "executor": self.executor,
+        }
 
     @abstractmethod
     def gather(

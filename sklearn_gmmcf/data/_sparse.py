@@ -111,8 +111,8 @@ class SparseObserved(Observed):
         observed[stored.row, stored.col] = True
         return values, observed
 
-    def _take(self, rows: Array) -> tuple[Any, ...]:
-        return (self.raw[rows],)
+    def take(self, rows: Array, weights: Array) -> SparseObserved:
+        return SparseObserved(self.raw[rows], **self._options(weights))
 
     def gather(
         self, rows: Array, columns: Array | slice = slice(None)
