@@ -36,6 +36,8 @@ _FAMILY_OPTIONS = (
     "n_factors",
     "mask_rank",
 )
+# Relative difference of objectives that rounding makes.
+_ROUNDING = 1e-10
 # Starts that n_init="auto" tries.
 _N_TRIALS = 2
 # Options that a family ignores rather than refuses.
@@ -559,7 +561,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
                 fit.run(data, start, number, self.max_iter, continued)
                 for number, start in enumerate(starts)
             ]
-        best = max(runs, key=lambda run: run.lower_bound)
+        best = runs[_find_best(runs)]
         self._warn_without_convergence(best)
         # The sum is finite if each is, and 0 without an iteration.
         objective = sum(best.lower_bounds)
@@ -901,31 +903,47 @@ class _Fit:
     def search(
         self, data: Blocks, sample: Blocks, starts: list[Callable[[], Any]]
     ) -> list[EMResult]:
-        """Short runs on a sample, of which the best goes on with the data."""
-        mixture = self.mixture
-        n_short = min(self.family.n_trial_passes, mixture.max_iter)
-        runs = [
-            self.run(sample, start, number, n_short)
-            for number, start in enumerate(starts)
-        ]
-        number = max(range(len(runs)), key=lambda number: runs[number].lower_bound)
-        short = runs[number]
-        start = partial(lambda parameters: parameters, short.parameters)
+        """Short runs on a sample, of which the best goes on with the data.
+
+        A run that fails gives way to the next best; the first error is raised if none
+        is left.
+        """
+        n_short = min(self.family.n_trial_passes, self.mixture.max_iter)
+        runs: dict[int, EMResult] = {}
+        errors = []
+        for number, start in enumerate(starts):
+            try:
+                runs[number] = self.run(sample, start, number, n_short)
+            except ValueError as error:
+                errors.append(error)
+        while runs:
+            number = list(runs)[_find_best(list(runs.values()))]
+            try:
+                best = self._go_on(data, sample, runs[number], number)
+            except ValueError as error:
+                errors.append(error)
+                del runs[number]
+            else:
+                return list((runs | {number: best}).values())
+        raise errors[0]
+
+    def _go_on(
+        self, data: Blocks, sample: Blocks, short: EMResult, number: int
+    ) -> EMResult:
+        """A short run, continued until it converges."""
+        max_iter = self.mixture.max_iter
+        start = partial(_identity, short.parameters)
         if sample is not data:
-            runs[number] = self.run(data, start, number, mixture.max_iter)
-        elif not short.converged and n_short < mixture.max_iter:
-            earlier = {
-                "lower_bound": short.lower_bound,
-                "earlier": short.statistics,
-            }
-            left = mixture.max_iter - n_short
-            run = self.run(data, start, number, left, earlier)
-            runs[number] = replace(
-                run,
-                lower_bounds=short.lower_bounds + run.lower_bounds,
-                n_iter=short.n_iter + run.n_iter,
-            )
-        return runs
+            return self.run(data, start, number, max_iter)
+        if short.converged or short.n_iter == max_iter:
+            return short
+        continued = {"lower_bound": short.lower_bound, "earlier": short.statistics}
+        run = self.run(data, start, number, max_iter - short.n_iter, continued)
+        return replace(
+            run,
+            lower_bounds=short.lower_bounds + run.lower_bounds,
+            n_iter=short.n_iter + run.n_iter,
+        )
 
     def run(
         self,
@@ -946,18 +964,33 @@ class _Fit:
 
         progress.begin()
         messages.begin(number)
-        run = run_em(
-            self.family,
-            start(),
-            data,
-            max_iter=max_iter,
-            tol=mixture.tol,
-            watch=watch,
-            **(continued or {}),
-        )
+        try:
+            run = run_em(
+                self.family,
+                start(),
+                data,
+                max_iter=max_iter,
+                tol=mixture.tol,
+                watch=watch,
+                **(continued or {}),
+            )
+        except ValueError:
+            progress.end()
+            raise
         messages.end(run.converged, run.lower_bound)
         progress.end()
         return run
+
+
+def _find_best(runs: list[EMResult]) -> int:
+    """The run of highest objective, the first of runs that are equal but for rounding."""
+    highest = max(run.lower_bound for run in runs)
+    limit = highest - _ROUNDING * abs(highest)
+    return next(i for i, run in enumerate(runs) if not run.lower_bound < limit)
+
+
+def _identity(parameters: Any) -> Any:
+    return parameters
 
 
 def _describe_change(run: EMResult) -> str:
