@@ -555,13 +555,13 @@ class MaskedGaussianMixture(BaseObservedMixture):
         progress = Progress(self, X, len(starts) + is_search, self.max_iter)
         fit = _Fit(self, family, progress)
         if is_search:
-            runs = fit.search(data, sample, starts)
+            runs, best = fit.search(data, sample, starts)
         else:
             runs = [
                 fit.run(data, start, number, self.max_iter, continued)
                 for number, start in enumerate(starts)
             ]
-        best = runs[_find_best(runs)]
+            best = runs[_find_best(runs)]
         self._warn_without_convergence(best)
         # The sum is finite if each is, and 0 without an iteration.
         objective = sum(best.lower_bounds)
@@ -902,8 +902,8 @@ class _Fit:
 
     def search(
         self, data: Blocks, sample: Blocks, starts: list[Callable[[], Any]]
-    ) -> list[EMResult]:
-        """Short runs on a sample, of which the best goes on with the data.
+    ) -> tuple[list[EMResult], EMResult]:
+        """Short runs on a sample, of which the best goes on with the data: all, and it.
 
         A run that fails gives way to the next best; the first error is raised if none
         is left.
@@ -924,7 +924,7 @@ class _Fit:
                 errors.append(error)
                 del runs[number]
             else:
-                return list((runs | {number: best}).values())
+                return list((runs | {number: best}).values()), best
         raise errors[0]
 
     def _go_on(
@@ -983,7 +983,7 @@ class _Fit:
 
 
 def _find_best(runs: list[EMResult]) -> int:
-    """The run of highest objective, the first of runs that are equal but for rounding."""
+    """The run of highest objective, the first of those equal but for rounding."""
     highest = max(run.lower_bound for run in runs)
     limit = highest - _ROUNDING * abs(highest)
     return next(i for i, run in enumerate(runs) if not run.lower_bound < limit)
