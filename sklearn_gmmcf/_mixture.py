@@ -18,10 +18,16 @@ from sklearn_gmmcf._executors import one_blas_thread
 from sklearn_gmmcf._model import Model
 from sklearn_gmmcf._progress import Messages, Progress
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
-from sklearn_gmmcf._starts import start_responsibilities, start_rows
-from sklearn_gmmcf._typing import Responsibilities
+from sklearn_gmmcf._starts import Starter, extend_labels, sample_rows, start_rows
+from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._warnings import warn_user
-from sklearn_gmmcf.covariance import FAMILIES, Family, Student, UserInit
+from sklearn_gmmcf.covariance import (
+    FAMILIES,
+    Family,
+    InitResponsibilities,
+    Student,
+    UserInit,
+)
 from sklearn_gmmcf.covariance._choice import choose_family
 from sklearn_gmmcf.covariance._elliptical import Elliptical
 from sklearn_gmmcf.covariance._family import check_shape
@@ -37,6 +43,10 @@ _OPTIONS = {
     "n_factors",
     "mask_rank",
 }
+# Relative difference of objectives that rounding makes.
+_ROUNDING = 1e-10
+# Starts that n_init="auto" tries.
+_N_TRIALS = 2
 
 
 class MaskedGaussianMixture(BaseObservedMixture):
@@ -131,15 +141,22 @@ class MaskedGaussianMixture(BaseObservedMixture):
     max_iter : int, default=100
         Largest number of EM iterations. 0 keeps the start.
 
-    n_init : int, default=1
-        Number of starts, of which the best fit is kept. 'factor' makes one: its start
-        does not depend on `random_state`.
+    n_init : int or 'auto', default='auto'
+        Number of starts, of which the best fit is kept: each runs until it converges,
+        as in scikit-learn. 'auto' compares two starts after 3 iterations ('full': 10)
+        and goes on with the better one alone, at about the cost of one start. 'factor'
+        makes one start, which does not depend on `random_state`; parameters or labels
+        that are given make one, too.
 
-    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, default='kmeans'
+    init_params : {'kmeans', 'whitened', 'k-means++', 'random', 'random_from_data'}, default='kmeans'
         First responsibilities: clusters of k-means on the observed entries; the nearest
         of `n_components` rows, drawn far from each other ('k-means++') or uniformly
-        ('random_from_data'); or uniform draws. With 'factor' they apply to how noisy
-        the rows are.
+        ('random_from_data'); or uniform draws. Distances are in columns of standard
+        deviation 1, with 'spherical' in one scale for all columns. 'whitened' is
+        k-means in uncorrelated coordinates, which the covariance matrix of a single
+        component makes, with missing entries at their conditional means ('tied' and
+        'full'; elsewhere the same as 'kmeans'). With these two types every second start
+        of 'kmeans' is whitened. With 'factor' starts apply to how noisy the rows are.
 
     weights_init : array-like of shape (n_components,), default=None
         First weights. Parts that are not given come from `init_params`.
@@ -150,6 +167,12 @@ class MaskedGaussianMixture(BaseObservedMixture):
     precisions_init : array-like, default=None
         First precisions (inverse variances or covariance matrices), of the shape of
         `precisions_`. 'factor' ignores them.
+
+    labels_init : array-like of shape (n_samples,), default=None
+        Components of some rows, -1 where unknown, to start from: labeled rows begin in
+        their component, others in the component whose labeled rows have the nearest
+        mean. A component that no label names begins at a row far from the others. Labels
+        make one start; EM may move labeled rows to other components.
 
     mean_precision_prior : float, default=0.0
         Strength :math:`\kappa` that pulls means to the mean of their column, as this
@@ -268,7 +291,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     runs_ : list of namedtuple
         The history of each start, in order: `converged` (bool), `n_iter` (int) and
-        `lower_bounds`, the objective at each E-step (list of float). See
+        `lower_bounds`, the objective at each E-step (list of float). With
+        ``n_init='auto'`` all but the best stop early, on a sample if one was drawn. See
         :class:`~sklearn_gmmcf.plotting.ConvergenceDisplay`.
 
     n_features_in_ : int
@@ -391,10 +415,12 @@ class MaskedGaussianMixture(BaseObservedMixture):
     with missing entries and fewer rows than columns needs a `reg_covar` that is not much smaller
     than a millionth of its columns' variances.
 
+    Starts are made and compared on a seeded sample of
+    ``max(50 * n_components, 10_000)`` rows where there are more.
+
     X may be a Dask array in chunks of whole rows, whose blocks are dense or
     CSR (``pip install "dask[array]"``). Chunks are worked on where they lie, by
-    any scheduler, `n_jobs` aside; the start is that of a seeded sample of
-    ``max(50 * n_components, 10_000)`` rows where there are more. Results for each
+    any scheduler, `n_jobs` aside. Results for each
     row are then lazy Dask arrays; scores, and completions of some entries, are computed
     at once. `sample_completions` takes data in memory.
 
@@ -461,13 +487,16 @@ class MaskedGaussianMixture(BaseObservedMixture):
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
         "min_variance": [Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "init_params": [
-            StrOptions({"kmeans", "k-means++", "random", "random_from_data"})
+            StrOptions(
+                {"kmeans", "whitened", "k-means++", "random", "random_from_data"}
+            )
         ],
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", None],
+        "labels_init": ["array-like", None],
         "mean_precision_prior": [Interval(Real, 0.0, None, closed="left")],
         "covariance_precision_prior": [Interval(Real, 0.0, None, closed="left")],
         "min_effective_count": [Interval(Real, 0.0, None, closed="left")],
@@ -493,11 +522,12 @@ class MaskedGaussianMixture(BaseObservedMixture):
         reg_covar: float = 1e-6,
         min_variance: float = 0.0,
         max_iter: int = 100,
-        n_init: int = 1,
+        n_init: int | str = "auto",
         init_params: str = "kmeans",
         weights_init: Any = None,
         means_init: Any = None,
         precisions_init: Any = None,
+        labels_init: Any = None,
         mean_precision_prior: float = 0.0,
         covariance_precision_prior: float = 0.0,
         min_effective_count: float = 0.0,
@@ -524,6 +554,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self.weights_init = weights_init
         self.means_init = means_init
         self.precisions_init = precisions_init
+        self.labels_init = labels_init
         self.mean_precision_prior = mean_precision_prior
         self.covariance_precision_prior = covariance_precision_prior
         self.min_effective_count = min_effective_count
@@ -583,17 +614,24 @@ class MaskedGaussianMixture(BaseObservedMixture):
             earlier=None if previous is None else previous.columns,
         )
         if previous is None:
-            starts, continued = self._starts(family, data), {}
+            labels = self._check_labels(data, sample_weight)
+            sample, starts = self._starts(family, data, labels)
+            continued = {}
         else:
             earlier = previous.parameters, previous.columns
-            starts = [partial(family.recenter, *earlier, data.columns)]
+            sample, starts = data, [partial(family.recenter, *earlier, data.columns)]
             continued = self._continued_run(data.columns)
-        progress = Progress(self, X, len(starts), self.max_iter)
-        runs = [
-            self._run(family, data, start, continued, progress, number)
-            for number, start in enumerate(starts)
-        ]
-        best = max(runs, key=lambda run: run.lower_bound)
+        is_search = self.n_init == "auto" and len(starts) > 1
+        progress = Progress(self, X, len(starts) + is_search, self.max_iter)
+        fit = _Fit(self, family, progress)
+        if is_search:
+            runs, best = fit.search(data, sample, starts)
+        else:
+            runs = [
+                fit.run(data, start, number, self.max_iter, continued)
+                for number, start in enumerate(starts)
+            ]
+            best = runs[_find_best(runs)]
         self._warn_without_convergence(best)
         # The sum is finite if each is, and 0 without an iteration.
         objective = sum(best.lower_bounds)
@@ -634,38 +672,6 @@ class MaskedGaussianMixture(BaseObservedMixture):
             "lower_bound": self.lower_bound_,
             "earlier": None if running is None else running.statistics,
         }
-
-    def _run(
-        self,
-        family: Family[Any, Any],
-        data: Blocks,
-        start: Callable[[], Any],
-        continued: dict[str, Any],
-        progress: Progress,
-        number: int,
-    ) -> EMResult:
-        """One run of EM, with its messages and callbacks."""
-        messages = Messages(self.verbose, self.verbose_interval)
-
-        def watch(n_iter: int, change: float, parameters: Any) -> bool:
-            messages.iterate(n_iter, change)
-            model = Model(family, parameters, data.columns)
-            return progress.iterate(lambda: {"_model": model})
-
-        progress.begin()
-        messages.begin(number)
-        run = run_em(
-            family,
-            start(),
-            data,
-            max_iter=self.max_iter,
-            tol=self.tol,
-            watch=watch,
-            **continued,
-        )
-        messages.end(run.converged, run.lower_bound)
-        progress.end()
-        return run
 
     @restore_on_failure
     @fit_context(prefer_skip_nested_validation=True)
@@ -891,23 +897,69 @@ class MaskedGaussianMixture(BaseObservedMixture):
         return self._model
 
     def _starts(
-        self, family: Family[Any, Any], data: Blocks
-    ) -> list[Callable[[], Any]]:
-        """Functions that make the first parameters of each run."""
+        self, family: Family[Any, Any], data: Blocks, labels: Array | None
+    ) -> tuple[Blocks, list[Callable[[], Any]]]:
+        """A sample of the data, and functions that make parameters from it."""
         init = self._check_init(family, data.shape[1])
         rng = check_random_state(self.random_state)
-
-        def init_responsibilities(table: Observed) -> Responsibilities:
-            return start_responsibilities(
-                table, self.n_components, self.init_params, rng
+        K, n_rows = self.n_components, start_rows(self.n_components)
+        if labels is not None:
+            sample, labels = _sample_labeled(data, labels, n_rows, rng)
+            table = family.start_table(sample)
+            assigned = partial(extend_labels, family, table, labels, K, rng)
+            return sample, [
+                partial(_start, family, sample, table, K, lambda _: assigned(), init)
+            ]
+        sample = data.sample(n_rows, rng)
+        if not init.is_complete:
+            sample = sample_rows(sample, n_rows, rng)
+        n_starts = self._count_starts(family, init)
+        table = family.start_table(sample)
+        starter = Starter(family, table, K, self.init_params, n_starts, rng)
+        starts: list[Callable[[], Any]] = [
+            partial(
+                _start, family, sample, table, K, partial(starter.draw, number), init
             )
+            for number in range(n_starts)
+        ]
+        return (data if sample.shape[0] == data.shape[0] else sample), starts
 
-        sample = data.sample(start_rows(self.n_components), rng)
-        start = partial(
-            family.start, sample, self.n_components, init_responsibilities, init
-        )
-        single = init.is_complete or not family.start_is_seeded
-        return [start] * (1 if single else self.n_init)
+    def _count_starts(self, family: Family[Any, Any], init: UserInit) -> int:
+        if init.is_complete or not family.start_is_seeded:
+            return 1
+        if isinstance(self.n_init, Integral):
+            return int(self.n_init)
+        return _N_TRIALS if self.n_components > 1 and self.max_iter > 0 else 1
+
+    def _check_labels(self, data: Blocks, sample_weight: Any) -> Array | None:
+        """`labels_init` of the rows of a positive weight."""
+        if self.labels_init is None:
+            return None
+        labels = np.asarray(self.labels_init)
+        weights = None if np.ndim(sample_weight) == 0 else np.asarray(sample_weight)
+        n_rows = data.shape[0] if weights is None else len(weights)
+        if labels.shape != (n_rows,):
+            raise ValueError(
+                f"labels_init should have the shape ({n_rows},), a label for each row "
+                f"of X, but got {labels.shape}."
+            )
+        possible = np.isin(labels, np.arange(-1, self.n_components))
+        if not possible.all():
+            row = np.flatnonzero(~possible)[0]
+            raise ValueError(
+                "labels_init should hold integers from -1 (unknown) to "
+                f"n_components - 1 = {self.n_components - 1}, but its value for row "
+                f"{row} is {labels[row]}."
+            )
+        labels = labels.astype(np.intp)
+        if weights is not None:
+            labels = labels[weights > 0]
+        if (labels < 0).all():
+            raise ValueError(
+                "labels_init is -1 (unknown) for every row of a positive weight. Label "
+                "some rows, or leave it at None."
+            )
+        return labels
 
     def _check_init(self, family: Family[Any, Any], n_columns: int) -> UserInit:
         checked: dict[str, Any] = {}
@@ -936,6 +988,137 @@ class MaskedGaussianMixture(BaseObservedMixture):
         if init.precisions is not None:
             family.check_precisions(init.precisions, self.n_components, n_columns)
         return init
+
+
+def _start(
+    family: Family[Any, Any],
+    sample: Observed,
+    table: Observed,
+    n_components: int,
+    init_responsibilities: InitResponsibilities,
+    init: UserInit,
+) -> Any:
+    """First parameters, made from the `start_table` of a sample."""
+    parameters = family.start(table, n_components, init_responsibilities, init)
+    if table is not sample:
+        parameters = family.recenter(parameters, table.columns, sample.columns)
+    return parameters
+
+
+def _sample_labeled(
+    data: Blocks, labels: Array, n_rows: int, rng: np.random.RandomState
+) -> tuple[Observed, Array]:
+    """Rows in memory and their labels; labeled rows first if these are too many."""
+    if isinstance(data, Observed):
+        return data, labels
+    order = rng.permutation(len(labels))
+    order = order[np.argsort(labels[order] < 0, kind="stable")]
+    rows = np.sort(order[:n_rows])
+    return data.take(rows, data.weights[rows]), labels[rows]
+
+
+class _Fit:
+    """Runs of EM, with their messages and callbacks."""
+
+    def __init__(
+        self,
+        mixture: MaskedGaussianMixture,
+        family: Family[Any, Any],
+        progress: Progress,
+    ) -> None:
+        self.mixture, self.family, self.progress = mixture, family, progress
+
+    def search(
+        self, data: Blocks, sample: Blocks, starts: list[Callable[[], Any]]
+    ) -> tuple[list[EMResult], EMResult]:
+        """Short runs on a sample, of which the best goes on with the data: all, and it.
+
+        A run that fails gives way to the next best; the first error is raised if none
+        is left.
+        """
+        n_short = min(self.family.n_trial_passes, self.mixture.max_iter)
+        runs: dict[int, EMResult] = {}
+        errors = []
+        for number, start in enumerate(starts):
+            try:
+                runs[number] = self.run(sample, start, number, n_short)
+            except ValueError as error:
+                errors.append(error)
+        while runs:
+            number = list(runs)[_find_best(list(runs.values()))]
+            try:
+                best = self._go_on(data, sample, runs[number], number)
+            except ValueError as error:
+                errors.append(error)
+                del runs[number]
+            else:
+                return list((runs | {number: best}).values()), best
+        raise errors[0]
+
+    def _go_on(
+        self, data: Blocks, sample: Blocks, short: EMResult, number: int
+    ) -> EMResult:
+        """A short run, continued until it converges."""
+        max_iter = self.mixture.max_iter
+        start = partial(_identity, short.parameters)
+        if sample is not data:
+            return self.run(data, start, number, max_iter)
+        if short.converged or short.n_iter == max_iter:
+            return short
+        continued = {"lower_bound": short.lower_bound, "earlier": short.statistics}
+        run = self.run(data, start, number, max_iter - short.n_iter, continued)
+        return replace(
+            run,
+            lower_bounds=short.lower_bounds + run.lower_bounds,
+            n_iter=short.n_iter + run.n_iter,
+        )
+
+    def run(
+        self,
+        data: Blocks,
+        start: Callable[[], Any],
+        number: int,
+        max_iter: int,
+        continued: dict[str, Any] | None = None,
+    ) -> EMResult:
+        """One run; ``continued`` tells `run_em` of an earlier run."""
+        mixture, progress = self.mixture, self.progress
+        messages = Messages(mixture.verbose, mixture.verbose_interval)
+
+        def watch(n_iter: int, change: float, parameters: Any) -> bool:
+            messages.iterate(n_iter, change)
+            model = Model(self.family, parameters, data.columns)
+            return progress.iterate(lambda: {"_model": model})
+
+        progress.begin()
+        messages.begin(number)
+        try:
+            run = run_em(
+                self.family,
+                start(),
+                data,
+                max_iter=max_iter,
+                tol=mixture.tol,
+                watch=watch,
+                **(continued or {}),
+            )
+        except ValueError:
+            progress.end()
+            raise
+        messages.end(run.converged, run.lower_bound)
+        progress.end()
+        return run
+
+
+def _find_best(runs: list[EMResult]) -> int:
+    """The run of highest objective, the first of those equal but for rounding."""
+    highest = max(run.lower_bound for run in runs)
+    limit = highest - _ROUNDING * abs(highest)
+    return next(i for i, run in enumerate(runs) if not run.lower_bound < limit)
+
+
+def _identity(parameters: Any) -> Any:
+    return parameters
 
 
 def _describe_change(run: EMResult) -> str:

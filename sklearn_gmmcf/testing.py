@@ -485,6 +485,8 @@ def _fit(
     family: Family[Any, Any], X: Any, sample_weight: Any = None, **params: Any
 ) -> MaskedGaussianMixture:
     options = {"n_components": 2, "max_iter": 8, "tol": 0.0, "random_state": 0}
+    # The best of several starts may be one that left a component a single row.
+    options["n_init"] = 1
     mixture = MaskedGaussianMixture(covariance_type=family, **options | params)
     with catch_warnings():
         simplefilter("ignore", ConvergenceWarning)

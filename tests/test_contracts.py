@@ -11,12 +11,8 @@ from sklearn_gmmcf import (
     MaskedGaussianMixture,
 )
 from sklearn_gmmcf._lloyd import assign
-from sklearn_gmmcf._starts import (
-    _draw,
-    draw_distant_rows,
-    draw_rows,
-    start_responsibilities,
-)
+from sklearn_gmmcf._starts import Starter, _draw, draw_distant_rows, draw_rows
+from sklearn_gmmcf.covariance import Diagonal
 from sklearn_gmmcf.data import observe
 from tests.made import EXACT_TYPES, clusters, estimators, start, to_sparse
 
@@ -284,12 +280,8 @@ def test_drawn_rows_have_entries_and_are_distinct(draw):
 
 @pytest.mark.parametrize(("uniform", "drawn"), [(0.0, 1), (1 - 2**-53, 2)])
 def test_draw_at_the_ends(uniform, drawn):
-    class Ends:
-        def uniform(self, size):
-            return np.full(size, uniform)
-
     for masses in np.random.default_rng(0).uniform(size=(50, 2)):
-        assert _draw(np.array([0.0, *masses, 0]), 1, Ends()) == [drawn]
+        assert _draw(np.array([0.0, *masses, 0]), np.array([uniform])) == [drawn]
 
 
 @pytest.mark.parametrize(
@@ -318,7 +310,8 @@ def test_starts_are_those_of_kmeans(init_params, kmeans):
 )
 def test_first_responsibilities_add_up_to_one(method):
     data = observe(clusters())
-    responsibilities = start_responsibilities(data, 3, method, np.random.RandomState(0))
+    starter = Starter(Diagonal(), data, 3, method, 1, np.random.RandomState(0))
+    responsibilities = starter.draw(0, data)
     np.testing.assert_allclose(responsibilities(slice(0, 200)).sum(axis=0), 1)
 
 

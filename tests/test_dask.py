@@ -383,7 +383,9 @@ def test_a_missing_value_that_single_precision_does_not_hold():
     [
         # A survey, the sample, and one pass for each iteration.
         (
-            MaskedGaussianMixture(2, covariance_type="spherical", max_iter=4, tol=0),
+            MaskedGaussianMixture(
+                2, covariance_type="spherical", n_init=1, max_iter=4, tol=0
+            ),
             2 + 4,
         ),
         # UserInit centers need no sample. In the end the distances to the last centers,

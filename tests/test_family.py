@@ -177,10 +177,9 @@ def test_families_of_one_column_have_one_criterion(n_components):
     X = rng.standard_normal((300, 1)) + 6 * rng.integers(3, size=(300, 1))
     X[::7] = np.nan
     names = ["spherical", "diag", "full"] + ["tied"] * (n_components == 1)
+    options = {"n_init": 1, "tol": 1e-12, "max_iter": 2000, "random_state": 0}
     found = [
-        MaskedGaussianMixture(
-            n_components, covariance_type=name, tol=1e-12, max_iter=2000, random_state=0
-        ).fit(X)
+        MaskedGaussianMixture(n_components, covariance_type=name, **options).fit(X)
         for name in names
     ]
     means, variances = found[0].means_[:, 0], found[0].covariances_

@@ -63,7 +63,7 @@ class TestStarts:
         params = {"init_params": "random_from_data", "max_iter": 1000}
         rng = np.random.RandomState(0)
         singles = [
-            MaskedGaussianMixture(6, random_state=rng, **params).fit(X)
+            MaskedGaussianMixture(6, random_state=rng, n_init=1, **params).fit(X)
             for _ in range(4)
         ]
         best = MaskedGaussianMixture(6, random_state=0, n_init=4, **params).fit(X)
@@ -446,7 +446,7 @@ def test_history_of_each_start():
     mixture = MaskedGaussianMixture(4, n_init=5, random_state=0, **options).fit(X)
     rng = np.random.RandomState(0)
     for run in mixture.runs_:
-        one = MaskedGaussianMixture(4, random_state=rng, **options).fit(X)
+        one = MaskedGaussianMixture(4, n_init=1, random_state=rng, **options).fit(X)
         assert run == (one.converged_, one.n_iter_, one.lower_bounds_)
     assert {run.converged for run in mixture.runs_} == {False, True}
     best = max(mixture.runs_, key=lambda run: run.lower_bounds[-1])

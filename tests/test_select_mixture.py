@@ -117,7 +117,9 @@ def test_exhaustive_search_takes_all_to_convergence():
 
 def test_best_estimator_is_what_its_parameters_fit():
     X = clusters(100, 4)
-    base = MaskedGaussianMixture(tol=1e-4, reg_covar=1e-3, mean_precision_prior=1.0)
+    base = MaskedGaussianMixture(
+        covariance_type="spherical", tol=1e-4, reg_covar=1e-3, mean_precision_prior=1.0
+    )
     before = base.get_params()
     selected = select_mixture(
         X,
@@ -255,7 +257,9 @@ def test_covariates_are_no_entries():
     X = correlated(100, 5, missing=0.1)
     selected = select_mixture(
         X,
-        estimator=MaskedGaussianMixture(covariates=[4], n_factors=2),
+        estimator=MaskedGaussianMixture(
+            covariance_type="spherical", covariates=[4], n_factors=2
+        ),
         n_components=[1, 2],
         covariance_type="factor",
         criterion="entries",
@@ -275,7 +279,11 @@ def test_covariates_are_no_entries():
 @pytest.mark.parametrize("factor", ["factor", Factor(n_factors=2)])
 def test_bounds_are_not_compared_with_densities(factor):
     X = correlated(60, 4)
-    options = {"n_components": 1, "estimator": MaskedGaussianMixture(), "n_init": 1}
+    options = {
+        "n_components": 1,
+        "estimator": MaskedGaussianMixture(covariance_type="spherical"),
+        "n_init": 1,
+    }
     for criterion in ("bic", "score"):
         with pytest.warns(UserWarning, match="lower bound"):
             select_mixture(
@@ -335,7 +343,7 @@ def test_fits_that_fail_are_left_out():
 
 def test_warnings_are_those_of_the_chosen_fit():
     X = clusters(100, 4)
-    base = MaskedGaussianMixture(max_iter=2)
+    base = MaskedGaussianMixture(covariance_type="spherical", max_iter=2)
     with pytest.warns(ConvergenceWarning, match="max_iter=2") as caught:
         select_mixture(
             X,
@@ -379,7 +387,11 @@ def test_workers_and_messages(capsys):
         ({"n_init": 0}, ValueError, "n_init should be an integer"),
         ({"sample_size": "cells"}, ValueError, "sample_size should be one of"),
         (
-            {"estimator": make_pipeline(StandardScaler(), MaskedGaussianMixture())},
+            {
+                "estimator": make_pipeline(
+                    StandardScaler(), MaskedGaussianMixture(covariance_type="spherical")
+                )
+            },
             TypeError,
             r"all_rows\(\)",
         ),

@@ -585,6 +585,8 @@ class Spherical(Diagonal):
     Diagonal : A variance for each component and column.
     """
 
+    start_coordinates = "raw"
+
     def add_columns(
         self,
         statistics: DiagonalStatistics,

@@ -148,6 +148,13 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
     log_joint_is_bound: ClassVar[bool] = False
     #: Whether `conditional` adds the uncertainty of the parameters to the variances.
     conditional_is_predictive: ClassVar[bool] = False
+    #: Where rows lie near each other for k-means starts: 'standardized' columns, 'raw'
+    #: for families of one scale for all columns, or 'whitened' too, by
+    #: `complete_rows` and `covariance` of a fit with one component.
+    start_coordinates: ClassVar[str] = "standardized"
+    #: Passes after which starts are compared where only the best goes on: more where EM
+    #: moves slowly at first.
+    n_trial_passes: ClassVar[int] = 3
     #: Whether the start depends on a seed; if not, further starts would be the same.
     start_is_seeded: ClassVar[bool] = True
     #: Over how many passes `tol` judges the change of the objective.
@@ -163,6 +170,10 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
     def max_rows(self) -> int | None:
         """Most rows of a block; None leaves the size to the data."""
         return None
+
+    def start_table(self, data: Observed) -> Observed:
+        """The rows as `start` should see them, in the order of the data."""
+        return data
 
     @abstractmethod
     def start(

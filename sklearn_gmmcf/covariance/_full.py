@@ -126,6 +126,8 @@ class Full(Elliptical[FullParameters, FullStatistics]):
 
     needs_patterns = True
     init_names = ("weights", "means", "precisions")
+    start_coordinates = "whitened"
+    n_trial_passes = 10
 
     reg_covar: float = 0.0
     min_variance: float = 0.0
@@ -543,6 +545,8 @@ class Tied(Full):
     --------
     Full : A covariance matrix for each component.
     """
+
+    n_trial_passes = 3
 
     def attributes(
         self, parameters: FullParameters, columns: Columns

@@ -188,6 +188,17 @@ class Student(Family[StudentParameters, StudentStatistics]):
     def max_rows(self) -> int | None:
         return self.base.max_rows
 
+    @property
+    def start_coordinates(self) -> str:  # type: ignore[override]
+        return self.base.start_coordinates
+
+    @property
+    def n_trial_passes(self) -> int:  # type: ignore[override]
+        return self.base.n_trial_passes
+
+    def start_table(self, data: Observed) -> Observed:
+        return clip_outliers(data)
+
     def start(
         self,
         data: Observed,
@@ -195,9 +206,7 @@ class Student(Family[StudentParameters, StudentStatistics]):
         init_responsibilities: InitResponsibilities,
         init: UserInit,
     ) -> StudentParameters:
-        clipped = clip_outliers(data)
-        base = self.base.start(clipped, n_components, init_responsibilities, init)
-        base = self.base.recenter(base, clipped.columns, data.columns)
+        base = self.base.start(data, n_components, init_responsibilities, init)
         first = self.degrees_of_freedom
         if isinstance(first, str):
             first = _FIRST_DEGREES

@@ -173,6 +173,10 @@ class Blocks(ABC):
     def sample(self, n_rows: int, rng: np.random.RandomState) -> Observed:
         """At least some of the rows, in memory."""
 
+    @abstractmethod
+    def take(self, rows: Array, weights: Array) -> Observed:
+        """Some rows (m,), ascending, with weights (m,) of their own, in memory."""
+
     def row_groups(self) -> tuple[Array, Array]:
         """Equal rows share a group; groups are numbered in an order of their content.
 

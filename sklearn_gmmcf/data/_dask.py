@@ -257,14 +257,19 @@ class Chunks(Blocks):
         if len(chosen) > n_rows:
             drawn = sample_without_replacement(len(chosen), n_rows, random_state=rng)
             chosen = chosen[np.sort(drawn)]
+        return self.take(chosen, self.weights[chosen])
+
+    def take(self, rows: Array, weights: Array) -> Observed:
         wanted = np.zeros(self.shape[0], dtype=bool)
-        wanted[chosen] = True
-        rows = _compute(self._submit(_take_rows, wanted))
+        wanted[rows] = True
+        taken = _compute(self._submit(_take_rows, wanted))
         together = (
-            sparse.vstack(rows, "csr") if sparse.issparse(rows[0]) else np.vstack(rows)
+            sparse.vstack(taken, "csr")
+            if sparse.issparse(taken[0])
+            else np.vstack(taken)
         )
         return self._reader.observe(
-            together, self.weights[chosen], keep=True, executor=self._executor
+            together, weights, keep=True, executor=self._executor
         )
 
     def _submit(self, work: Callable[..., Any], *row_arrays: Array) -> list[Any]:

@@ -103,8 +103,20 @@ class DenseObserved(Observed):
             return values, np.ones(values.shape, dtype=bool)
         return values, self.observed[rows][:, columns]
 
-    def gather(self, rows: Array) -> Array:
-        return self.centered(rows, self.modeled_at(rows)).astype(np.float64)
+    def take(self, rows: Array, weights: Array) -> DenseObserved:
+        observed = None if self.observed is None else self.observed[rows]
+        return DenseObserved(
+            self.raw[rows], observed, **self._options(weights=weights, keep=True)
+        )
+
+    def gather(
+        self, rows: Array, columns: Array | slice = slice(None)
+    ) -> tuple[Array, Array]:
+        observed = self.modeled_at(rows)
+        values = self.centered(rows, observed).astype(np.float64)
+        if observed is None:
+            observed = np.ones(values.shape, dtype=bool)
+        return values[:, columns], observed[:, columns]
 
     def column_values(self, rows: Array) -> Iterator[tuple[int, Array, Array]]:
         values = self.raw[rows]
@@ -117,7 +129,7 @@ class DenseObserved(Observed):
 
     def clipped(self, lower: Array, upper: Array) -> DenseObserved:
         raw = _Clipped(self.raw, lower, upper)
-        return DenseObserved(raw, self.observed, **self._options())  # type: ignore[arg-type]
+        return DenseObserved(raw, self.observed, **self._options(columns=None))  # type: ignore[arg-type]
 
     def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:
         values = self.raw[rows, columns]

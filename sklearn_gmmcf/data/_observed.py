@@ -263,9 +263,26 @@ class Observed(Blocks):
     @abstractmethod
     def _center_all(self) -> Array: ...
 
+    def _options(self, **changes: Any) -> dict[str, Any]:
+        """Options of the constructor for other rows or values, as here but for some."""
+        return {
+            "columns": self.columns,
+            "earlier": None,
+            "anchored": False,
+            "covariates": self.columns.covariates,
+            "features": self.columns.features,
+            "weights": self.weights,
+            "keep": self.kept is not None,
+            "needs_patterns": self.needs_patterns,
+            "max_rows": self.max_rows,
+            "executor": self.executor,
+        } | changes
+
     @abstractmethod
-    def gather(self, rows: Array) -> Array:
-        """Centered values of some rows, 0 where missing, (m, d)."""
+    def gather(
+        self, rows: Array, columns: Array | slice = slice(None)
+    ) -> tuple[Array, Array]:
+        """Centered values of some rows, 0 where missing, and mask, both (m, p)."""
 
     @abstractmethod
     def column_values(self, rows: Array) -> Iterator[tuple[int, Array, Array]]:
@@ -277,21 +294,6 @@ class Observed(Blocks):
     @abstractmethod
     def clipped(self, lower: Array, upper: Array) -> Observed:
         """The data with observed values moved into ranges of their columns (d,)."""
-
-    def _options(self) -> dict[str, Any]:
-        """Options of other values of the same rows."""
-        return {
-            "columns": None,
-            "earlier": None,
-            "anchored": False,
-            "covariates": self.columns.covariates,
-            "features": self.columns.features,
-            "weights": self.weights,
-            "keep": self.kept is not None,
-            "needs_patterns": self.needs_patterns,
-            "max_rows": self.max_rows,
-            "executor": self.executor,
-        }
 
     @abstractmethod
     def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:

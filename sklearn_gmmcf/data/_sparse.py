@@ -111,13 +111,22 @@ class SparseObserved(Observed):
         observed[stored.row, stored.col] = True
         return values, observed
 
-    def gather(self, rows: Array) -> Array:
-        values = np.zeros((len(rows), self.shape[1]))
-        for position, row in enumerate(rows):
-            entries = slice(*self.modeled.indptr[row : row + 2])
-            indices = self.modeled.indices[entries]
-            values[position, indices] = self.centered(entries)
-        return values
+    def take(self, rows: Array, weights: Array) -> SparseObserved:
+        return SparseObserved(
+            self.raw[rows], **self._options(weights=weights, keep=True)
+        )
+
+    def gather(
+        self, rows: Array, columns: Array | slice = slice(None)
+    ) -> tuple[Array, Array]:
+        taken = self.modeled[rows]
+        if not isinstance(columns, slice):
+            taken = taken[:, columns]
+        entries = np.repeat(np.arange(len(rows)), np.diff(taken.indptr)), taken.indices
+        values, observed = np.zeros(taken.shape), np.zeros(taken.shape, dtype=bool)
+        values[entries] = taken.data - self.columns.center[columns][taken.indices]
+        observed[entries] = True
+        return values, observed
 
     def column_values(self, rows: Array) -> Iterator[tuple[int, Array, Array]]:
         by_column = self.modeled[rows].tocsc()
@@ -131,7 +140,7 @@ class SparseObserved(Observed):
         values = np.clip(self.raw.data, lower[indices], upper[indices])
         values = values.astype(self.dtype, copy=False)
         raw = compressed(sparse.csr_array, self.shape, values, indices, self.raw.indptr)
-        return SparseObserved(raw, **self._options())
+        return SparseObserved(raw, **self._options(columns=None))
 
     def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:
         # Bisection in all rows at once; their indices are sorted.
