@@ -470,10 +470,13 @@ MUTATIONS = {
         # Criteria and weights; a fit that fails changes nothing.
         ("np.average(log_density, weights=weights)", "np.average(log_density)",
          "family: check_weights"),
-        ("+ 2 * self._model.n_parameters", "+ self._model.n_parameters",
-         "against_sklearn: gaussian_mixture"),
-        ("self.bic(X) + 2 * entr(", "self.bic(X) - 2 * entr(",
+        ("self._penalize(X, lambda n: 2.0)", "self._penalize(X, lambda n: 1.0)",
+         "model_selection: sklearn"),
+        ("+ 2 * self._entropies(X)", "- 2 * self._entropies(X)",
          "model_selection: test_icl"),
+        ("np.log((n + 2) / 24)", "np.log(n + 2)", "model_selection: sample_sizes"),
+        ("total(_count_entries) / n_columns", "total(_count_entries)",
+         "model_selection: sample_sizes"),
         ("            anchored=True,", "            anchored=False,",
          "partial_fit: plain_loop"),
         ("            vars(self).clear()", "            pass", "mixture: failed_fit"),
@@ -498,6 +501,19 @@ MUTATIONS = {
          "-value if self.greater_is_better else value",
          "model_selection: callable_metrics"),
         ("-float(last.aic(", "-float(last.bic(", "model_selection: test_criteria"),
+    ],
+    "model_selection/_race.py": [
+        # Who leaves a race, and what stays with it.
+        ("* max(before - after, 0.0)", "* -9.0", "select_mixture: plain_grid"),
+        ("excess.mean(axis=1) >", "excess.mean(axis=1) < -", "select_mixture: leave"),
+    ],
+    "model_selection/_select.py": [
+        ("return errors**2 if", "return errors if", "select_mixture: held_out_entries"),
+        ("if size > 1 and", "if size > 0 and", "select_mixture: exhaustive"),
+    ],
+    "_silhouette.py": [
+        ("known[rows, start + rows] = False", "pass", "kmeans: silhouette"),
+        ("[sizes[own] == 1] = 0.0", "[sizes[own] == 1] = 1.0", "kmeans: silhouette"),
     ],
     "model_selection/_search.py": [
         ("/ np.sqrt(n_splits - 1)", "/ np.sqrt(n_splits)",
