@@ -365,8 +365,9 @@ class MaskedGaussianMixture(BaseObservedMixture):
     with missing entries and fewer rows than columns needs a `reg_covar` that is not much smaller
     than a millionth of its columns' variances.
 
-    Starts are made and compared on a seeded sample of
-    ``max(50 * n_components, 10_000)`` rows where there are more.
+    Starts are made and compared on a seeded sample of ``max(50 * n_components, 10_000)``
+    rows where there are more than four times as many, of Dask arrays where there are
+    more. 'factor' starts from all rows in memory.
 
     X may be a Dask array in chunks of whole rows, whose blocks are dense or
     CSR (``pip install "dask[array]"``). Chunks are worked on where they lie, by
@@ -801,7 +802,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
             )
             return sample, [start]
         sample = data.sample(n_rows, rng)
-        if not init.is_complete:
+        if family.start_is_seeded and not init.is_complete:
             sample = sample_rows(sample, n_rows, rng)
         n_starts = self._count_starts(family, init)
         starter = Starter(family, sample, K, self.init_params, n_starts, rng)

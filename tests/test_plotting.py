@@ -606,7 +606,7 @@ def test_objective_of_each_start():
     # The same starts, one by one.
     rng = np.random.RandomState(0)
     single = [
-        MaskedGaussianMixture(max_iter=12, random_state=rng, **options).fit(X)
+        MaskedGaussianMixture(n_init=1, max_iter=12, random_state=rng, **options).fit(X)
         for _ in range(5)
     ]
     display = ConvergenceDisplay.from_estimator(mixture)
@@ -859,7 +859,7 @@ def test_matplotlib_is_imported_late(monkeypatch):
 def test_kept_start_that_did_not_converge():
     X = clusters(100)
     with pytest.warns(ConvergenceWarning):
-        mixture = MaskedGaussianMixture(3, max_iter=2, tol=0, random_state=0).fit(X)
+        mixture = MaskedGaussianMixture(3, n_init=1, max_iter=2, tol=0).fit(X)
     display = ConvergenceDisplay.from_estimator(mixture)
     labels = [text.get_text() for text in display.legend_.get_texts()]
     assert labels == ["kept, not converged"]
