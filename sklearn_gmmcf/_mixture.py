@@ -415,8 +415,9 @@ class MaskedGaussianMixture(BaseObservedMixture):
     with missing entries and fewer rows than columns needs a `reg_covar` that is not much smaller
     than a millionth of its columns' variances.
 
-    Starts are made and compared on a seeded sample of
-    ``max(50 * n_components, 10_000)`` rows where there are more.
+    Starts are made and compared on a seeded sample of ``max(50 * n_components, 10_000)``
+    rows where there are more than four times as many, of Dask arrays where there are
+    more. 'factor' starts from all rows in memory.
 
     X may be a Dask array in chunks of whole rows, whose blocks are dense or
     CSR (``pip install "dask[array]"``). Chunks are worked on where they lie, by
@@ -911,7 +912,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
                 partial(_start, family, sample, table, K, lambda _: assigned(), init)
             ]
         sample = data.sample(n_rows, rng)
-        if not init.is_complete:
+        if family.start_is_seeded and not init.is_complete:
             sample = sample_rows(sample, n_rows, rng)
         n_starts = self._count_starts(family, init)
         table = family.start_table(sample)

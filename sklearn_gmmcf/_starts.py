@@ -22,6 +22,8 @@ from sklearn_gmmcf.covariance import Family, Student
 from sklearn_gmmcf.covariance._family import UserInit
 from sklearn_gmmcf.data import Block, Observed, one_hot
 
+# Data of at least this many times as many rows are sampled for a start.
+_MIN_RATIO = 4
 # EM goes on from where k-means stops, so it need not converge.
 _LLOYD_PASSES = 10
 # k-means learns its centers from this many rows for each component, at least from this
@@ -41,8 +43,11 @@ def start_rows(n_components: int) -> int:
 
 
 def sample_rows(data: Observed, n_rows: int, rng: np.random.RandomState) -> Observed:
-    """At most this many rows, drawn by weight; all rows if there are no more."""
-    if data.shape[0] <= n_rows:
+    """At most this many rows, drawn by weight; all rows if they are not many more.
+
+    The sample is a copy, which should be small beside data in a file.
+    """
+    if data.shape[0] <= _MIN_RATIO * n_rows:
         return data
     groups = _Groups.find(data).thin_out(n_rows, rng)
     order = np.argsort(groups.first)

@@ -443,13 +443,21 @@ MUTATIONS = {
     "_starts.py": [
         # Drawn rows are distinct, distant, have entries, and are drawn by weight.
         ("remaining[chosen[-1]] = 0.0", "remaining[0] = 0.0", "contracts: distinct"),
-        ("potentials = masses * closest[first]", "potentials = closest[first]",
+        ("potentials = masses * closest", "potentials = 1.0 * closest",
          "contracts: by_weight"),
-        ("np.argmin(distances @ data.weights)", "np.argmin(distances.sum(axis=1))",
-         "contracts: by_weight"),
-        ("closest = distances[best]", "closest = distances[0]",
+        ("np.argmin(distances @ masses, axis=1)",
+         "np.argmin(distances.sum(axis=2), axis=1)", "contracts: by_weight"),
+        ("closest = distances[starts, best]", "closest = distances[starts, 0]",
          "contracts: are_distant"),
         ("data.weights * (counts > 0)", "data.weights", "contracts: have_entries"),
+        # Coordinates of a family, samples that stand for all rows, labels.
+        ("np.where(variances > 0, variances, 1.0)", "np.ones_like(variances)",
+         "starts: units"),
+        ("masses = counts * (cumulative[-1] / n_groups)", "masses = 1.0 * counts",
+         "starts: stands_for"),
+        ("np.where(observed, rows, completed)", "np.where(observed, rows, 0.0)",
+         "starts: conditional_means"),
+        ("np.where(labels < 0, nearest, labels)", "nearest", "starts: nearest"),
     ],
     "_model.py": [
         # Questions to a model: units, blocks, observed entries.

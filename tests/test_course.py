@@ -27,6 +27,7 @@ def course_start(X, means):
 def course_mixture(X, means, max_iter):
     return MaskedGaussianMixture(
         **course_start(X, means),
+        covariance_type="spherical",
         missing_values=0,
         min_variance=0.25,
         min_effective_count=1,

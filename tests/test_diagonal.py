@@ -21,6 +21,7 @@ def fit(X, sample_weight=None, **params):
     """Fit from a given start, without the warning that few iterations raise."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        params = {"covariance_type": "spherical"} | params
         return MaskedGaussianMixture(**params).fit(X, sample_weight=sample_weight)
 
 

@@ -385,7 +385,7 @@ class TestStart:
         shares = rng.dirichlet(np.ones(3), n)
 
         def divide(table):
-            values = table.gather(np.arange(n))[:, 0] + table.columns.center
+            values = table.gather(np.arange(n))[0][:, 0] + table.columns.center
             np.testing.assert_allclose(values, noise, rtol=1e-9, atol=1e-12)
             np.testing.assert_array_equal(table.weights, row_weights)
             return lambda rows: shares[rows].T.copy()

@@ -64,7 +64,7 @@ def case(hostile):
     tables = [hostile.Table(X.copy(), values, observed, None) for _ in range(2)]
     options = {"reg_covar": 1e-6, "min_variance": 0.0}
     estimator = MaskedGaussianMixture(
-        2, covariance_type="diag", max_iter=200, random_state=0, **options
+        2, covariance_type="diag", n_init=1, max_iter=200, random_state=0, **options
     )
     return hostile.Case(estimator, tables, {"kind": "diag", "options": options})
 

@@ -171,9 +171,15 @@ def test_lookup_and_gather(kind, X):
     values, found = data.lookup(rows, columns)
     np.testing.assert_array_equal(found, ~np.isnan(X.ravel()))
     np.testing.assert_array_equal(values[found], X.ravel()[found])
-    values = data.gather(np.array([len(X) - 1, 0]))
-    centered = np.where(np.isnan(X), 0, X - data.columns.center)[[-1, 0]]
+    rows = np.array([len(X) - 1, 0])
+    values, mask = data.gather(rows)
+    centered = np.where(np.isnan(X), 0, X - data.columns.center)[rows]
     np.testing.assert_allclose(values, centered, atol=1e-12)
+    np.testing.assert_array_equal(mask, ~np.isnan(X[rows]))
+    last = np.array([X.shape[1] - 1])
+    values, mask = data.gather(rows, last)
+    np.testing.assert_allclose(values, centered[:, last], atol=1e-12)
+    np.testing.assert_array_equal(mask, ~np.isnan(X[rows][:, last]))
 
 
 @given(X=tables())

@@ -710,7 +710,7 @@ def test_objective_of_each_start():
     # The same starts, one by one.
     rng = np.random.RandomState(0)
     single = [
-        MaskedGaussianMixture(max_iter=12, random_state=rng, **options).fit(X)
+        MaskedGaussianMixture(n_init=1, max_iter=12, random_state=rng, **options).fit(X)
         for _ in range(5)
     ]
     display = ConvergenceDisplay.from_estimator(mixture)
@@ -978,7 +978,7 @@ def test_kept_start_that_did_not_converge():
     X = clusters(100)
     with pytest.warns(ConvergenceWarning):
         mixture = MaskedGaussianMixture(
-            3, covariance_type="spherical", max_iter=2, tol=0, random_state=0
+            3, covariance_type="spherical", n_init=1, max_iter=2, tol=0, random_state=0
         ).fit(X)
     display = ConvergenceDisplay.from_estimator(mixture)
     labels = [text.get_text() for text in display.legend_.get_texts()]
