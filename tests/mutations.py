@@ -460,7 +460,7 @@ MUTATIONS = {
          "dask: unusable"),
     ],
     "_mixture.py": [
-        ("best = max(runs, key=lambda run: run.lower_bound)", "best = runs[0]",
+        ("best = runs[_find_best(runs)]", "best = runs[0]",
          "mixture: best_of_several"),
     ],
     "model_selection/_scorers.py": [
