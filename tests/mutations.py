@@ -411,7 +411,7 @@ MUTATIONS = {
         ("potentials = masses * closest", "potentials = 1.0 * closest",
          "contracts: by_weight"),
         ("np.argmin(distances @ masses, axis=1)",
-         "np.argmin(distances.sum(axis=2), axis=1)", "contracts: by_weight"),
+         "np.argmin(distances.sum(axis=2), axis=1)", "starts: count_by_weight"),
         ("closest = distances[starts, best]", "closest = distances[starts, 0]",
          "contracts: are_distant"),
         ("data.weights * (counts > 0)", "data.weights", "contracts: have_entries"),
