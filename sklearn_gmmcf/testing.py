@@ -62,7 +62,7 @@ def check_family(family: Family[Any, Any]) -> None:
     --------
     >>> from sklearn_gmmcf.covariance import Diagonal
     >>> from sklearn_gmmcf.testing import check_family
-    >>> check_family(Diagonal(reg_covar=1e-3))
+    >>> check_family(Diagonal(min_variance=1e-3))
     """
     for check in FAMILY_CHECKS:
         try:

@@ -446,7 +446,7 @@ MUTATIONS = {
         ("potentials = masses * closest", "potentials = 1.0 * closest",
          "contracts: by_weight"),
         ("np.argmin(distances @ masses, axis=1)",
-         "np.argmin(distances.sum(axis=2), axis=1)", "contracts: by_weight"),
+         "np.argmin(distances.sum(axis=2), axis=1)", "starts: count_by_weight"),
         ("closest = distances[starts, best]", "closest = distances[starts, 0]",
          "contracts: are_distant"),
         ("data.weights * (counts > 0)", "data.weights", "contracts: have_entries"),
@@ -498,7 +498,7 @@ MUTATIONS = {
          "dask: unusable"),
     ],
     "_mixture.py": [
-        ("best = max(runs, key=lambda run: run.lower_bound)", "best = runs[0]",
+        ("best = runs[_find_best(runs)]", "best = runs[0]",
          "mixture: best_of_several"),
     ],
     "model_selection/_scorers.py": [

@@ -10,7 +10,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_gmmcf import MaskedGaussianMixture, _starts
-from sklearn_gmmcf._starts import Starter, sample_rows, whiten
+from sklearn_gmmcf._starts import Starter, _extend, _Table, sample_rows, whiten
 from sklearn_gmmcf.covariance import Diagonal, Full, Spherical
 from sklearn_gmmcf.data import observe
 from tests.made import clusters, to_sparse
@@ -181,6 +181,13 @@ def test_the_columns_of_most_entries_decide(monkeypatch):
         clusters_of = [s.draw(0, s.data)(slice(0, 300)) for s in (found, expected)]
         labels = [R.argmax(axis=0) for R in clusters_of]
         assert adjusted_rand_score(*labels) > 0.97
+
+
+def test_candidates_count_by_weight():
+    # Both other points are drawn: the heavy one lowers the weighted sum the most.
+    table = _Table(np.array([[0.0], [1], [-1.2]]), None, np.array([1.0, 100, 1]))
+    found = _extend(table, np.zeros((1, 1, 1)), 2, np.array([[0.5, 0.999]]))
+    np.testing.assert_array_equal(found, [[[0.0], [1.0]]])
 
 
 def test_short_runs_end_early_and_the_best_goes_on():
