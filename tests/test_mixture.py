@@ -61,6 +61,7 @@ class TestStarts:
     def test_best_of_several(self):
         X = clusters(200, 4, n_components=6, missing=0.3, spread=1.5)
         params = {"init_params": "random_from_data", "max_iter": 1000}
+        params["covariance_type"] = "spherical"
         rng = np.random.RandomState(0)
         singles = [
             MaskedGaussianMixture(6, random_state=rng, n_init=1, **params).fit(X)

@@ -704,6 +704,7 @@ def test_scaling_changes_no_coverage():
 def test_objective_of_each_start():
     X = clusters(150, spread=1.0)
     options = {"n_components": 4, "init_params": "random_from_data", "tol": 1e-4}
+    options["covariance_type"] = "spherical"
     mixture = MaskedGaussianMixture(
         n_init=5, max_iter=12, random_state=0, **options
     ).fit(X)

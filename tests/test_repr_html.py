@@ -71,7 +71,7 @@ def test_fitted_attributes_are_short_and_explained(kind):
         name
         for name in vars(estimator)
         if name.endswith("_") and not name.startswith("_")
-    }
+    } | {"n_parameters_"}  # a property
     assert set(rows) == attributes
     page = f"{PAGES}{type(estimator).__name__}.html#"
     for name, (link, _, value) in rows.items():

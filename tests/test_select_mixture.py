@@ -46,7 +46,7 @@ def fit_grid(X, kinds, sizes, seeds, **params):
     """Every candidate from every start, to convergence."""
     return [
         MaskedGaussianMixture(
-            size, covariance_type=kind, random_state=seed, **params
+            size, covariance_type=kind, n_init=1, random_state=seed, **params
         ).fit(X)
         for kind, size, seed in itertools.product(kinds, sizes, seeds)
     ]
@@ -84,6 +84,21 @@ def test_chooses_as_a_plain_grid_does(make, criterion):
     assert table.n_iter.sum() < sum(mixture.n_iter_ for mixture in grid)
 
 
+def test_degenerate_fits_are_not_chosen():
+    # Twelve equal rows: a component of theirs has no variance, and any likelihood.
+    X = np.vstack([clusters(60, 3, missing=0), np.full((12, 3), 4.0)])
+    options = {"n_components": range(1, 5), "covariance_type": ["diag"]}
+    selected = select_mixture(X, random_state=0, **options)
+    table = selected.table
+    assert table["degenerate"].any()
+    assert not table["degenerate"][selected.best_index_]
+    assert table["bic"].argmin() in np.flatnonzero(table["degenerate"])
+    # Where there is no other, one of them is chosen.
+    equal = np.repeat([[0.0, 1.0], [5.0, 3.0]], 20, axis=0)
+    selected = select_mixture(equal, n_components=[2], covariance_type=["diag"])
+    assert selected.table["degenerate"].all()
+
+
 def test_exhaustive_search_takes_all_to_convergence():
     X = clusters(120, 4)
     options = {
@@ -102,6 +117,7 @@ def test_exhaustive_search_takes_all_to_convergence():
         mixture = MaskedGaussianMixture(
             table["n_components"][index],
             covariance_type="diag",
+            n_init=1,
             random_state=table["random_state"][index],
         ).fit(X)
         assert table["bic"][index] == pytest.approx(mixture.bic(X))
@@ -411,7 +427,7 @@ def test_invalid_options(options, error, message):
 def test_criteria_in_a_grid_search(scorer, criterion):
     X = clusters(150, 4)
     pipeline = make_pipeline(
-        StandardScaler(), MaskedGaussianMixture(covariance_type="diag")
+        StandardScaler(), MaskedGaussianMixture(covariance_type="diag", n_init=1)
     )
     grid = {
         "maskedgaussianmixture__n_components": [1, 2, 3],

@@ -21,7 +21,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn_gmmcf._mixture import MaskedGaussianMixture
 from sklearn_gmmcf._sklearn import InvalidParameterError
 from sklearn_gmmcf._typing import Array
-from sklearn_gmmcf._warnings import DataWarning
+from sklearn_gmmcf._warnings import DataWarning, RegularizationWarning
 
 # Passes of the first round; each further round doubles them.
 _FIRST_PASSES = 10
@@ -44,6 +44,8 @@ class Run:
     n_iter: int = 0
     converged: bool = False
     dropped: bool = False
+    # Whether `reg_covar` decides variances: its likelihood says nothing of the data.
+    degenerate: bool = False
     seconds: float = 0.0
     error: ValueError | None = None
 
@@ -137,10 +139,15 @@ class PassRace:
         else:
             mixture = run.mixture
             mixture.set_params(warm_start=True, max_iter=task - run.n_iter)
-        mixture.fit(self.X)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", RegularizationWarning)
+            mixture.fit(self.X)
         return replace(
             run,
             mixture=mixture,
+            degenerate=any(
+                issubclass(each.category, RegularizationWarning) for each in caught
+            ),
             losses=(*run.losses, float(self.criterion(mixture, self.X))),
             n_iter=run.n_iter + mixture.n_iter_,
             converged=mixture.converged_,
@@ -148,7 +155,8 @@ class PassRace:
 
     def find_losers(self, runs: Sequence[Run]) -> list[bool]:
         """Runs that would stay behind the best even by the gains to be hoped for."""
-        best = min((run.losses[-1] for run in runs), default=np.inf)
+        sound = [run for run in runs if not run.degenerate] or runs
+        best = min((run.losses[-1] for run in sound), default=np.inf)
         return [
             not run.converged
             and len(run.losses) > 1

@@ -65,7 +65,10 @@ class SelectedMixture:
         - the criterion, under its name: at the end of the run, or where the run left;
           NaN if the fit failed;
         - on the fitted rows ``log_likelihood``, ``n_parameters``, ``n_iter`` (passes of
-          EM) and ``converged``; else ``standard_error`` over the folds and ``n_folds``;
+          EM), ``converged``, and ``degenerate``: whether `reg_covar` decides variances
+          of the fit (:class:`~sklearn_gmmcf.RegularizationWarning`); such a fit is
+          chosen only if there is no other; else ``standard_error`` over the folds and
+          ``n_folds``;
         - ``dropped``: whether it left early;
         - ``seconds``: elapsed time.
 
@@ -416,6 +419,7 @@ def _tabulate_passes(runs: list[Run], X: Any, name: str) -> dict[str, Array]:
         n_parameters=[0 if fit is None else fit.n_parameters_ for fit in fits],
         n_iter=[run.n_iter for run in runs],
         converged=[run.converged for run in runs],
+        degenerate=[run.degenerate for run in runs],
     )
 
 
@@ -455,4 +459,8 @@ def _check_failures(runs: list[Run]) -> None:
 def _find_best(table: dict[str, Array], name: str, greater_is_better: bool) -> int:
     """Line of the best candidate that stayed to the end."""
     losses = -table[name] if greater_is_better else table[name]
-    return int(np.nanargmin(np.where(table["dropped"], np.inf, losses)))
+    losses = np.where(table["dropped"], np.inf, losses)
+    if "degenerate" in table:
+        sound = np.where(table["degenerate"], np.inf, losses)
+        losses = sound if np.isfinite(sound).any() else losses
+    return int(np.nanargmin(losses))
