@@ -638,6 +638,14 @@ class MaskedGaussianMixture(BaseObservedMixture):
         objective = sum(best.lower_bounds)
         self._set_model(Model(family, best.parameters, data.columns), objective)
         self._warn_of(family.review(best.parameters, best.statistics, data))
+        self._set_runs(runs, best, n_batches)
+        progress.close()
+        return self
+
+    def _set_runs(
+        self, runs: list[EMResult], best: EMResult, n_batches: int | None
+    ) -> None:
+        """Keep the course of the fit, and the sums that others continue."""
         self.converged_ = best.converged
         self.n_iter_ = best.n_iter
         self.lower_bound_ = best.lower_bound
@@ -649,8 +657,6 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self._running = (
             None if statistics is None else RunningStatistics(statistics, n_batches)
         )
-        progress.close()
-        return self
 
     def _warn_without_convergence(self, best: EMResult) -> None:
         if best.converged or not 0 < self.max_iter == best.n_iter:
