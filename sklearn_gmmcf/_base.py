@@ -33,7 +33,7 @@ from sklearn_gmmcf._validation import (
     open_data,
 )
 from sklearn_gmmcf._warnings import UnobservedColumnsWarning, warn_user
-from sklearn_gmmcf.covariance import Family
+from sklearn_gmmcf.covariance import Family, Student
 from sklearn_gmmcf.covariance._reviews import Review
 from sklearn_gmmcf.data import Block, Blocks, Columns, Observed, RowArray
 from sklearn_gmmcf.data._dask import to_memory
@@ -247,7 +247,8 @@ class BaseObservedMixture(
     def sabic(self, X: Any, *, sample_size: str = "rows") -> float:
         """Sample-size adjusted Bayesian information criterion on X.
 
-        The BIC with (n + 2) / 24 in place of n, so it chooses larger mixtures.
+        The BIC with (n + 2) / 24 in place of n, so it chooses larger mixtures. Below 22
+        rows it rewards parameters.
 
         Parameters
         ----------
@@ -868,7 +869,10 @@ class BaseObservedMixture(
                 f"{purpose} continues a fit with n_components={n_components}, but "
                 f"n_components is {self.n_components} now. Set it back, or {way_out}."
             )
-        kinds = {type(getattr(f, "base", f)) for f in (family, self._model.family)}
+        kinds = {
+            type(each.base if isinstance(each, Student) else each)
+            for each in (family, self._model.family)
+        }
         if len(kinds) > 1:
             raise ValueError(
                 f"{purpose} continues a fit with another covariance_type than "

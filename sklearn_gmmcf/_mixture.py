@@ -83,8 +83,10 @@ class MaskedGaussianMixture(BaseObservedMixture):
         cost of 'factor' with the number of observed entries.
 
         'auto' takes 'factor' for more than 100 columns, where entries are missing for
-        fewer than five rows a column, and with `covariates` or `column_features`; else
-        'full'. The data of the first fit decide; see `covariance_type_`.
+        fewer than five rows a column (which count by their weights), and with
+        `covariates` or `column_features`; else 'full'. With `degrees_of_freedom` it
+        takes 'diag' in place of 'factor'. The data of the first fit, or the first batch
+        of `partial_fit`, decide; see `covariance_type_`.
 
         Parameters that the family has no use for are ignored. An object of a
         :class:`~sklearn_gmmcf.covariance.Family` brings its own options, so that
@@ -144,9 +146,10 @@ class MaskedGaussianMixture(BaseObservedMixture):
     n_init : int or 'auto', default='auto'
         Number of starts, of which the best fit is kept: each runs until it converges,
         as in scikit-learn. 'auto' compares two starts after 3 iterations ('full': 10)
-        and goes on with the better one alone, at about the cost of one start. 'factor'
-        makes one start, which does not depend on `random_state`; parameters or labels
-        that are given make one, too.
+        and goes on with the better one alone, at about the cost of one start; a start
+        that fails gives way to the other. 'factor' makes one start, which does not
+        depend on `random_state`; so do labels, or weights, means and precisions that
+        are all given.
 
     init_params : {'kmeans', 'whitened', 'k-means++', 'random', 'random_from_data'}, default='kmeans'
         First responsibilities: clusters of k-means on the observed entries; the nearest
@@ -881,7 +884,10 @@ class MaskedGaussianMixture(BaseObservedMixture):
         columns = data.columns
         if len(columns.covariates) or columns.features is not None:
             return "factor"
-        return choose_family(data)
+        kind = choose_family(data)
+        # 'factor' would not bear the outliers that the user expects.
+        is_robust = self.degrees_of_freedom is not None
+        return "diag" if kind == "factor" and is_robust else kind
 
     def _continued_type(self) -> str | Family[Any, Any]:
         """The covariance type that goes on where a fit is continued."""
@@ -1019,8 +1025,13 @@ def _sample_labeled(
     if isinstance(data, Observed):
         return data, labels
     order = rng.permutation(len(labels))
-    order = order[np.argsort(labels[order] < 0, kind="stable")]
-    rows = np.sort(order[:n_rows])
+    shuffled = labels[order]
+    # As many rows of each label as there are; those without a label come last.
+    ranks = np.full(len(labels), len(labels))
+    for label in np.unique(shuffled[shuffled >= 0]):
+        named = np.flatnonzero(shuffled == label)
+        ranks[named] = np.arange(len(named))
+    rows = np.sort(order[np.argsort(ranks, kind="stable")[:n_rows]])
     return data.take(rows, data.weights[rows]), labels[rows]
 
 

@@ -171,10 +171,31 @@ def extend_labels(
         unnamed = np.setdiff1d(np.arange(n_components), named)
         named = np.concatenate([named, unnamed])
         uniforms = rng.uniform(size=(1, n_missing * _n_trials(n_components)))
-        points = scaled.at(groups.with_entries())
+        points = scaled.at(_find_unlabeled(groups, data, labels, unnamed))
         centers = _extend(points, centers, n_components, uniforms)
     nearest = named[scaled.assign(centers)[0]]
     return partial(_label, np.where(labels < 0, nearest, labels), n_components)
+
+
+def _find_unlabeled(
+    groups: _Groups, data: Observed, labels: Array, unnamed: Array
+) -> _Groups:
+    """Groups of rows with entries and without a label, enough for these components."""
+    weights = data.weights * (labels < 0)
+    counts = np.concatenate([block.counts for block in data])
+    masses = np.bincount(groups.numbers, weights * (counts > 0))
+    kept = masses > 0
+    if kept.sum() < len(unnamed):
+        raise ValueError(
+            f"labels_init names no row for component(s) {_list(unnamed)}, and leaves "
+            f"{kept.sum()} distinct row(s) with observed entries to begin at. Label "
+            "rows of each component, or decrease n_components."
+        )
+    return _Groups(groups.numbers, groups.first[kept], masses[kept])
+
+
+def _list(numbers: Array) -> str:
+    return ", ".join(map(str, numbers.tolist()))
 
 
 def whiten(family: Family[Any, Any], data: Observed) -> Array:

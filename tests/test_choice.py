@@ -76,6 +76,13 @@ def test_features_ask_for_factors(known):
     assert chosen(table(200, 8), **known) == "factor"
 
 
+@pytest.mark.parametrize("degrees_of_freedom", [3.0, "auto"])
+def test_robust_components_are_never_replaced_by_factors(degrees_of_freedom):
+    for n, d, expected in [(200, 8, "full"), (30, 8, "diag"), (110, 101, "diag")]:
+        X = table(n, d)
+        assert chosen(X, degrees_of_freedom=degrees_of_freedom) == expected
+
+
 def test_the_same_fit_as_by_name():
     for X, kind in [(table(90, 8), "full"), (table(30, 8), "factor")]:
         auto = MaskedGaussianMixture(2, **SILENT).fit(X)

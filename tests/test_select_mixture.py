@@ -43,12 +43,19 @@ def fit_shared_grid(make):
 
 
 def fit_grid(X, kinds, sizes, seeds, **params):
-    """Every candidate from every start, to convergence."""
+    """Every candidate from every start, to convergence; every second is whitened."""
     return [
         MaskedGaussianMixture(
-            size, covariance_type=kind, n_init=1, random_state=seed, **params
+            size,
+            covariance_type=kind,
+            n_init=1,
+            init_params=("kmeans", "whitened")[number % 2],
+            random_state=seed,
+            **params,
         ).fit(X)
-        for kind, size, seed in itertools.product(kinds, sizes, seeds)
+        for kind, size, (number, seed) in itertools.product(
+            kinds, sizes, enumerate(seeds)
+        )
     ]
 
 
@@ -99,6 +106,53 @@ def test_degenerate_fits_are_not_chosen():
     assert selected.table["degenerate"].all()
 
 
+@pytest.mark.parametrize("kind", ["coo", "lil", "dok", "csc"])
+@pytest.mark.parametrize("criterion", ["bic", "score", "entries"])
+def test_sparse_formats(kind, criterion):
+    X = to_sparse(clusters(60, 4))
+    options = {"n_components": [1, 2], "covariance_type": "diag", "cv": 2}
+    options |= {"criterion": criterion, "random_state": 0}
+    found = select_mixture(X.asformat(kind), **options).table
+    expected = select_mixture(X, **options).table
+    name = {"entries": "log_density"}.get(criterion, criterion)
+    np.testing.assert_allclose(found[name], expected[name])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sample_size": "foo"}, "sample_size should be one of"),
+        ({"covariance_type": ["auto", "diag"]}, "families, but got 'auto'"),
+        (
+            {
+                "estimator": MaskedGaussianMixture(labels_init=[0] * 60),
+                "criterion": "score",
+            },
+            "labels_init has a label for each row",
+        ),
+        (
+            {"estimator": MaskedGaussianMixture(means_init=np.ones((2, 4)))},
+            "means_init suits one number of components",
+        ),
+    ],
+)
+def test_options_that_suit_no_search(options, message):
+    with pytest.raises(ValueError, match=message):
+        select_mixture(clusters(60, 4), n_components=[1, 2], **options)
+
+
+def test_all_that_stayed_fail():
+    X = clusters(80, 3, missing=0, spread=9)
+    cv = [(np.arange(0, 80, 2), np.arange(1, 80, 2)), ([0, 79], np.arange(1, 79))]
+    options = {"covariance_type": "diag", "criterion": "score", "cv": cv}
+    # One component leaves after the first fold; the second has two rows alone.
+    with (
+        pytest.warns(FitFailedWarning, match="1 of 2"),
+        pytest.raises(ValueError, match="candidates that stayed"),
+    ):
+        select_mixture(X, n_components=[1, 3], **options)
+
+
 def test_exhaustive_search_takes_all_to_convergence():
     X = clusters(120, 4)
     options = {
@@ -118,6 +172,7 @@ def test_exhaustive_search_takes_all_to_convergence():
             table["n_components"][index],
             covariance_type="diag",
             n_init=1,
+            init_params=("kmeans", "whitened")[index > 0 and index % 2 == 0],
             random_state=table["random_state"][index],
         ).fit(X)
         assert table["bic"][index] == pytest.approx(mixture.bic(X))
@@ -442,7 +497,7 @@ def test_criteria_in_a_grid_search(scorer, criterion):
     ).fit(X)
     assert search.n_splits_ == 1
     Z = (X - np.nanmean(X, axis=0)) / np.nanstd(X, axis=0)
-    fits = fit_grid(Z, ["diag"], [1, 2, 3], [0, 1])
+    fits = fit_grid(Z, ["diag"], [1, 2, 3], [0, 1])  # whitens no start
     values = np.array([getattr(mixture, criterion)(Z) for mixture in fits])
     results = search.cv_results_
     np.testing.assert_allclose(results["mean_test_value"], -values)

@@ -254,9 +254,11 @@ class TestLabels:
         if covariance_type == "factor":
             options["n_factors"] = 2
         labels = MaskedGaussianMixture(3, **options).fit_predict(X)
-        for order in ([0, 1, 2], [2, 0, 1]):
+        # Types of 'factor' may be of no row.
+        named, labels = np.unique(labels, return_inverse=True)
+        for order in (np.arange(len(named)), np.roll(np.arange(len(named)), 1)):
             mixture = MaskedGaussianMixture(
-                3, labels_init=np.array(order)[labels], n_init=4, **options
+                len(named), labels_init=np.array(order)[labels], n_init=4, **options
             ).fit(X)
             assert len(mixture.runs_) == 1
             found = mixture.predict(X)
@@ -295,6 +297,29 @@ class TestLabels:
             3, covariance_type="diag", labels_init=labels, random_state=0
         ).fit_predict(X)
         np.testing.assert_array_equal(found, truth)
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_a_component_without_labels_lives(self, seed):
+        X = np.random.default_rng(0).standard_normal((60, 4))
+        X[30:] += 4
+        labels = np.repeat([0, 1, -1], [28, 28, 4])
+        mixture = MaskedGaussianMixture(
+            4,
+            covariance_type="diag",
+            labels_init=labels,
+            min_variance=1.0,
+            random_state=seed,
+            max_iter=0,
+        ).fit(X)
+        assert (mixture.weights_ >= 1 / 61).all()
+
+    def test_too_few_rows_for_components_without_labels(self):
+        X = np.random.default_rng(0).standard_normal((60, 4))
+        mixture = MaskedGaussianMixture(
+            3, covariance_type="diag", labels_init=np.repeat([0, 2], 30)
+        )
+        with pytest.raises(ValueError, match=r"no row for component\(s\) 1"):
+            mixture.fit(X)
 
     def test_rows_of_weight_zero(self):
         X = clusters(120, 4)

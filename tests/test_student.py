@@ -490,6 +490,11 @@ class TestEstimator:
         plain = MaskedGaussianMixture(**params).fit(X)
         np.testing.assert_array_equal(given.transform(X), plain.transform(X))
 
+    @pytest.mark.parametrize("base", [Factor(), Student(Full())])
+    def test_invalid_base(self, base):
+        with pytest.raises(TypeError, match=type(base).__name__):
+            Student(base)
+
     @pytest.mark.parametrize("value", [0, -1.0, np.inf, np.nan, "gaussian"])
     def test_invalid_degrees(self, value):
         with pytest.raises(ValueError, match="degrees_of_freedom"):

@@ -247,11 +247,16 @@ def by_grid_search(X, kinds, seed):
     from sklearn_gmmcf.model_selection import all_rows, bic_scorer
 
     seeds = np.random.RandomState(seed).randint(np.iinfo(np.int32).max, size=N_STARTS)
-    grid = {
-        "covariance_type": kinds,
-        "n_components": range(1, 10),
-        "random_state": seeds.tolist(),
-    }
+    # The starts of select_mixture.
+    grid = [
+        {
+            "covariance_type": kinds,
+            "n_components": range(1, 10),
+            "init_params": [("kmeans", "whitened")[number % 2]],
+            "random_state": [seed],
+        }
+        for number, seed in enumerate(seeds.tolist())
+    ]
     search = GridSearchCV(
         MaskedGaussianMixture(n_init=1, min_variance=MIN_VARIANCE),
         grid,

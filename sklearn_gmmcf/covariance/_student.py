@@ -161,6 +161,11 @@ class Student(Family[StudentParameters, StudentStatistics]):
     degrees_of_freedom: float | str = "auto"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.base, Elliptical):
+            raise TypeError(
+                "base should be a family of scale matrices (Spherical, Diagonal, Tied "
+                f"or Full), but got {type(self.base).__name__}."
+            )
         v = self.degrees_of_freedom
         if v != "auto" and (isinstance(v, str) or not 0 < v < np.inf):
             raise ValueError(

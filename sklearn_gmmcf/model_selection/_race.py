@@ -21,7 +21,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn_gmmcf._mixture import MaskedGaussianMixture
 from sklearn_gmmcf._sklearn import InvalidParameterError
 from sklearn_gmmcf._typing import Array
-from sklearn_gmmcf._warnings import DataWarning, RegularizationWarning
+from sklearn_gmmcf._warnings import DataWarning
 
 # Passes of the first round; each further round doubles them.
 _FIRST_PASSES = 10
@@ -32,6 +32,8 @@ _OPTIMISM = 2.0
 # A candidate leaves if its held-out loss exceeds the lowest by this many standard
 # errors of their paired difference.
 _MAX_STANDARD_ERRORS = 3.0
+# Variances below this many times `reg_covar` are made by it.
+_REGULARIZED = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,7 @@ class Run:
     n_iter: int = 0
     converged: bool = False
     dropped: bool = False
-    # Whether `reg_covar` decides variances: its likelihood says nothing of the data.
+    # Whether `reg_covar` decides variances, so that they say nothing of the data.
     degenerate: bool = False
     seconds: float = 0.0
     error: ValueError | None = None
@@ -139,15 +141,11 @@ class PassRace:
         else:
             mixture = run.mixture
             mixture.set_params(warm_start=True, max_iter=task - run.n_iter)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", RegularizationWarning)
-            mixture.fit(self.X)
+        mixture.fit(self.X)
         return replace(
             run,
             mixture=mixture,
-            degenerate=any(
-                issubclass(each.category, RegularizationWarning) for each in caught
-            ),
+            degenerate=_is_degenerate(mixture),
             losses=(*run.losses, float(self.criterion(mixture, self.X))),
             n_iter=run.n_iter + mixture.n_iter_,
             converged=mixture.converged_,
@@ -163,6 +161,18 @@ class PassRace:
             and run.losses[-1] - _hope_for(*run.losses[-2:]) > best
             for run in runs
         ]
+
+
+def _is_degenerate(mixture: MaskedGaussianMixture) -> bool:
+    """Whether `reg_covar` decides how flat a component is, and so its likelihood."""
+    kind, limit = mixture.covariance_type, _REGULARIZED * mixture.reg_covar
+    if not isinstance(kind, str) or kind == "factor":
+        return False
+    spreads = mixture.covariances_
+    spreads = spreads[None] if kind == "tied" else spreads[mixture.weights_ > 0]
+    if kind in ("tied", "full"):
+        spreads = np.linalg.eigvalsh(spreads)
+    return bool(spreads.min() < limit)
 
 
 def _hope_for(before: float, after: float) -> float:

@@ -9,6 +9,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import KFold, check_cv
@@ -21,6 +22,7 @@ from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._validation import check_count
 from sklearn_gmmcf._warnings import warn_user
 from sklearn_gmmcf.covariance import FAMILIES, Family
+from sklearn_gmmcf.data import check_duplicates
 from sklearn_gmmcf.data._dask import to_memory
 from sklearn_gmmcf.model_selection._entries import to_entries
 from sklearn_gmmcf.model_selection._race import (
@@ -52,7 +54,8 @@ class SelectedMixture:
         The chosen mixture, fitted to all rows.
 
     best_params_ : dict
-        Its `covariance_type`, `n_components`, `random_state` and `n_init`.
+        Its `covariance_type`, `n_components`, `random_state` and `n_init`; with a
+        criterion on the fitted rows the one start that won, with its `init_params`.
 
     best_index_ : int
         Its line in the table.
@@ -65,9 +68,9 @@ class SelectedMixture:
         - the criterion, under its name: at the end of the run, or where the run left;
           NaN if the fit failed;
         - on the fitted rows ``log_likelihood``, ``n_parameters``, ``n_iter`` (passes of
-          EM), ``converged``, and ``degenerate``: whether `reg_covar` decides variances
-          of the fit (:class:`~sklearn_gmmcf.RegularizationWarning`); such a fit is
-          chosen only if there is no other; else ``standard_error`` over the folds and
+          EM), ``converged``, and ``degenerate``: whether a component is so flat in some
+          direction that `reg_covar` decides its variance there; such a fit is chosen
+          only if there is no other; else ``standard_error`` over the folds and
           ``n_folds``;
         - ``dropped``: whether it left early;
         - ``seconds``: elapsed time.
@@ -143,7 +146,8 @@ def select_mixture(
 
     estimator : MaskedGaussianMixture, default=None
         Brings all other parameters, such as `missing_values`, priors, `tol` and
-        `max_iter`. It is not changed. None takes the defaults.
+        `max_iter`; its `n_init` and `random_state` do not count. It is not changed.
+        None takes the defaults.
 
     criterion : {'bic', 'icl', 'aic', 'caic', 'sabic', 'score', 'entries'}, \
             default='bic'
@@ -162,7 +166,8 @@ def select_mixture(
 
     n_init : int, default=3
         Number of starts of each candidate. Where starts are equal, as with one
-        component or 'factor', there is one.
+        component or 'factor', there is one. With a criterion on the fitted rows every
+        second k-means start of 'tied' and 'full' is whitened, as in `fit`.
 
     cv : int, splitter or iterable of (train, test), default=5
         Folds of rows for 'score', of the observed entries (sorted by rows and then
@@ -235,9 +240,10 @@ def select_mixture(
     >>> labels = selected.best_estimator_.predict(X)  # fitted to all rows
     """
     estimator = MaskedGaussianMixture() if estimator is None else estimator
-    _check_options(estimator, criterion, metric)
+    _check_options(estimator, criterion, metric, sample_size)
     check_count("n_init", n_init)
     sizes, kinds = _list_sizes(n_components), _list_kinds(covariance_type)
+    _check_init(estimator, criterion, sizes)
     _warn_of_bounds(kinds, criterion)
     rng = check_random_state(random_state)
     seeds = [int(seed) for seed in rng.randint(np.iinfo(np.int32).max, size=n_init)]
@@ -245,14 +251,15 @@ def select_mixture(
     if criterion in _CRITERIA:
         judge = partial(_judge, criterion, sample_size)
         race: Race = PassRace(estimator, X, judge, exhaustive)
-        runs = run_race(race, _list_candidates(kinds, sizes, seeds), n_jobs, report)
+        starts = _list_starts(estimator, kinds, sizes, seeds)
+        runs = run_race(race, starts, n_jobs, report)
         name, is_score = criterion, False
         table = _tabulate_passes(runs, X, name)
         n_init = 1
     else:
         folds, measure = _make_folds(estimator, X, criterion, metric, cv)
         race = FoldRace(estimator, n_init, folds, measure, exhaustive)
-        runs = run_race(race, _list_candidates(kinds, sizes, seeds[:1]), n_jobs, report)
+        runs = run_race(race, _list_candidates(kinds, sizes, seeds[0]), n_jobs, report)
         name = metric if criterion == "entries" else criterion
         is_score = name in _SCORES
         table = _tabulate_folds(runs, name)
@@ -267,7 +274,9 @@ def _be_silent(message: str) -> None:
     pass
 
 
-def _check_options(estimator: Any, criterion: Any, metric: Any) -> None:
+def _check_options(
+    estimator: Any, criterion: Any, metric: Any, sample_size: Any
+) -> None:
     if not isinstance(estimator, MaskedGaussianMixture):
         raise TypeError(
             "estimator should be a MaskedGaussianMixture, but got "
@@ -277,10 +286,28 @@ def _check_options(estimator: Any, criterion: Any, metric: Any) -> None:
     for name, value, options in (
         ("criterion", criterion, (*_CRITERIA, *_HELD_OUT)),
         ("metric", metric, METRICS),
+        ("sample_size", sample_size, ("rows", "entries")),
     ):
         if not isinstance(value, str) or value not in options:
             raise ValueError(
                 f"{name} should be one of {list(options)}, but got {value!r}."
+            )
+
+
+def _check_init(
+    estimator: MaskedGaussianMixture, criterion: str, sizes: list[int]
+) -> None:
+    """Refuse parts of starts that do not fit all candidates."""
+    if criterion in _HELD_OUT and estimator.labels_init is not None:
+        raise ValueError(
+            f"criterion={criterion!r} fits a part of the rows, but labels_init has a "
+            "label for each row. Leave it at None, or take another criterion."
+        )
+    for name in ("weights_init", "means_init", "precisions_init"):
+        if len(sizes) > 1 and getattr(estimator, name) is not None:
+            raise ValueError(
+                f"{name} suits one number of components, but n_components has "
+                f"{len(sizes)}. Leave it at None."
             )
 
 
@@ -300,11 +327,18 @@ def _list_kinds(covariance_type: Any) -> list[Any]:
     kinds = [covariance_type] if single else list(covariance_type)
     if not kinds:
         raise ValueError("covariance_type should name at least one type.")
+    names = [kind for kind in kinds if not isinstance(kind, Family)]
+    unknown = [kind for kind in names if kind not in FAMILIES]
+    if unknown:
+        raise ValueError(
+            f"covariance_type should hold some of {list(FAMILIES)}, or families, but "
+            f"got {unknown[0]!r}."
+        )
     return list(dict.fromkeys(kinds))
 
 
 def _get_family(kind: Any) -> Any:
-    """The family of a covariance type, or its class; None if it is chosen in fit."""
+    """The family of a covariance type, or its class."""
     return FAMILIES.get(kind) if isinstance(kind, str) else kind
 
 
@@ -321,19 +355,44 @@ def _warn_of_bounds(kinds: list[Any], criterion: str) -> None:
 
 
 def _list_candidates(
-    kinds: list[Any], sizes: list[int], seeds: list[int]
+    kinds: list[Any], sizes: list[int], seed: int
 ) -> list[dict[str, Any]]:
-    """Parameters of each start of each candidate; equal starts once."""
+    """Parameters of each candidate."""
     return [
         {"covariance_type": kind, "n_components": size, "random_state": seed}
         for kind in kinds
         for size in sizes
-        for seed in (
-            seeds
-            if size > 1 and getattr(_get_family(kind), "start_is_seeded", True)
-            else seeds[:1]
-        )
     ]
+
+
+def _list_starts(
+    estimator: MaskedGaussianMixture,
+    kinds: list[Any],
+    sizes: list[int],
+    seeds: list[int],
+) -> list[dict[str, Any]]:
+    """Parameters of each start of each candidate; equal starts once.
+
+    Where starts are k-means, every second one is in whitened coordinates, as in `fit`.
+    """
+    starts = []
+    methods = [estimator.init_params] * len(seeds)
+    if estimator.init_params == "kmeans":
+        methods[1::2] = ["whitened"] * len(methods[1::2])
+    for candidate in _list_candidates(kinds, sizes, seeds[0]):
+        family = _get_family(candidate["covariance_type"])
+        n_starts = len(seeds)
+        if (
+            candidate["n_components"] == 1
+            or not family.start_is_seeded
+            or estimator.labels_init is not None
+        ):
+            n_starts = 1
+        starts += [
+            {**candidate, "random_state": seed, "init_params": method}
+            for seed, method in zip(seeds[:n_starts], methods, strict=False)
+        ]
+    return starts
 
 
 def _judge(criterion: str, sample_size: str, mixture: Any, X: Any) -> float:
@@ -349,6 +408,9 @@ def _make_folds(
     if isinstance(cv, Integral):
         cv = KFold(cv, shuffle=True, random_state=0)
     if criterion == "score":
+        if sparse.issparse(X):  # rows of some formats cannot be taken
+            given, X = X, sparse.csr_array(X)
+            check_duplicates(given, X)
         rows = np.arange(np.shape(X)[0])
         return list(check_cv(cv).split(rows)), partial(_measure_rows, X)
     covariates = get_covariates([estimator], X)
@@ -460,6 +522,11 @@ def _find_best(table: dict[str, Array], name: str, greater_is_better: bool) -> i
     """Line of the best candidate that stayed to the end."""
     losses = -table[name] if greater_is_better else table[name]
     losses = np.where(table["dropped"], np.inf, losses)
+    if not np.isfinite(losses).any():
+        raise ValueError(
+            "All candidates that stayed to the end failed. Set exhaustive=True, so "
+            "that none leaves early, or leave out the candidates that fail."
+        )
     if "degenerate" in table:
         sound = np.where(table["degenerate"], np.inf, losses)
         losses = sound if np.isfinite(sound).any() else losses
