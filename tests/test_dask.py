@@ -521,7 +521,7 @@ def test_a_killed_worker_changes_nothing_but_the_time(cluster):
     in_chunks = in_dask(X, [100] * 30).persist()
     distributed.wait(in_chunks)
     mixture = MaskedGaussianMixture(
-        3, covariance_type="spherical", random_state=0, max_iter=12, tol=0
+        3, covariance_type="spherical", n_init=1, random_state=0, max_iter=12, tol=0
     )
     expected = clone(mixture).fit(X)
     before = pids(cluster)
@@ -545,7 +545,12 @@ def test_data_larger_than_the_memory_of_a_worker(cluster, tmp_path):
     on_disk = da.from_npy_stack(str(tmp_path), mmap_mode=None)
     before = pids(cluster)
     mixture = MaskedGaussianMixture(
-        2, covariance_type="spherical", random_state=0, max_iter=2, init_params="random"
+        2,
+        covariance_type="spherical",
+        n_init=1,
+        random_state=0,
+        max_iter=2,
+        init_params="random",
     )
     mixture.fit(on_disk)
     assert pids(cluster) == before  # none ran out of memory
