@@ -171,31 +171,19 @@ def extend_labels(
         unnamed = np.setdiff1d(np.arange(n_components), named)
         named = np.concatenate([named, unnamed])
         uniforms = rng.uniform(size=(1, n_missing * _n_trials(n_components)))
-        points = scaled.at(_find_unlabeled(groups, data, labels, unnamed))
+        unlabeled = groups.weigh(data, labels < 0)
+        n_free = int((unlabeled.masses > 0).sum())
+        if n_free < n_missing:
+            raise ValueError(
+                "labels_init names no row for component(s) "
+                f"{', '.join(map(str, unnamed))}, and leaves {n_free} distinct row(s) "
+                "with observed entries to begin at. Label rows of each component, or "
+                "decrease n_components."
+            )
+        points = scaled.at(unlabeled.with_entries())
         centers = _extend(points, centers, n_components, uniforms)
     nearest = named[scaled.assign(centers)[0]]
     return partial(_label, np.where(labels < 0, nearest, labels), n_components)
-
-
-def _find_unlabeled(
-    groups: _Groups, data: Observed, labels: Array, unnamed: Array
-) -> _Groups:
-    """Groups of rows with entries and without a label, enough for these components."""
-    weights = data.weights * (labels < 0)
-    counts = np.concatenate([block.counts for block in data])
-    masses = np.bincount(groups.numbers, weights * (counts > 0))
-    kept = masses > 0
-    if kept.sum() < len(unnamed):
-        raise ValueError(
-            f"labels_init names no row for component(s) {_list(unnamed)}, and leaves "
-            f"{kept.sum()} distinct row(s) with observed entries to begin at. Label "
-            "rows of each component, or decrease n_components."
-        )
-    return _Groups(groups.numbers, groups.first[kept], masses[kept])
-
-
-def _list(numbers: Array) -> str:
-    return ", ".join(map(str, numbers.tolist()))
 
 
 def whiten(family: Family[Any, Any], data: Observed) -> Array:
@@ -394,8 +382,13 @@ class _Groups:
     @classmethod
     def find(cls, data: Observed) -> _Groups:
         numbers, first = data.row_groups()
+        return cls(numbers, first, np.ones(len(first))).weigh(data)
+
+    def weigh(self, data: Observed, chosen: Array | bool = True) -> _Groups:
+        """The same groups with the weights of chosen rows (n,) alone."""
         counts = np.concatenate([block.counts for block in data])
-        return cls(numbers, first, np.bincount(numbers, data.weights * (counts > 0)))
+        weights = data.weights * (chosen & (counts > 0))
+        return _Groups(self.numbers, self.first, np.bincount(self.numbers, weights))
 
     def with_entries(self) -> _Groups:
         """The groups of rows that observe something; all if none does."""
