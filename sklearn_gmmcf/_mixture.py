@@ -879,7 +879,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self, data: Blocks, covariance_type: str | Family[Any, Any]
     ) -> str | Family[Any, Any]:
         """The covariance type of a fit, from these data if it is 'auto'."""
-        if isinstance(covariance_type, Family) or covariance_type != "auto":
+        if covariance_type != "auto":
             return covariance_type
         columns = data.columns
         if len(columns.covariates) or columns.features is not None:
@@ -892,8 +892,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
     def _continued_type(self) -> str | Family[Any, Any]:
         """The covariance type that goes on where a fit is continued."""
         kind = self.covariance_type
-        is_auto = isinstance(kind, str) and kind == "auto"
-        return self.covariance_type_ if is_auto else kind
+        return self.covariance_type_ if kind == "auto" else kind
 
     def _describe_columns(self) -> dict[str, Any]:
         return {
