@@ -187,8 +187,7 @@ def bic_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     >>> search.fit(X).best_params_["n_components"]
     4
     """
-    *before, last = get_steps(estimator)
-    return -float(last.bic(apply_steps(before, X)))
+    return _negate("bic", estimator, X)
 
 
 def aic_scorer(estimator: Any, X: Any, y: Any = None) -> float:
@@ -234,8 +233,7 @@ def aic_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     >>> search.fit(X).best_params_["n_components"]
     4
     """
-    *before, last = get_steps(estimator)
-    return -float(last.aic(apply_steps(before, X)))
+    return _negate("aic", estimator, X)
 
 
 def icl_scorer(estimator: Any, X: Any, y: Any = None) -> float:
@@ -281,5 +279,10 @@ def icl_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     >>> search.fit(X).best_params_["n_components"]
     4
     """
+    return _negate("icl", estimator, X)
+
+
+def _negate(criterion: str, estimator: Any, X: Any) -> float:
+    """Minus a criterion of the last step, on the output of the steps before it."""
     *before, last = get_steps(estimator)
-    return -float(last.icl(apply_steps(before, X)))
+    return -float(getattr(last, criterion)(apply_steps(before, X)))
