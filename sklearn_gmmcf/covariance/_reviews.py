@@ -22,7 +22,7 @@ Review = Iterator[tuple[DataWarning, Array]]
 # Share of a column's variance above which reg_covar decides its fit.
 _MAX_REGULARIZATION = 0.2
 # Multiple of reg_covar that the variances of a component should exceed.
-_MIN_MULTIPLE = 10.0
+MIN_MULTIPLE = 10.0
 # Observed entries of a column, for each column, that a covariance matrix needs.
 _MIN_ENTRIES = 2.0
 _MAX_UNIT_RATIO = 1e6
@@ -51,12 +51,12 @@ def review_regularization(
         )
         return
     near = np.broadcast_to(variances, (len(weights), len(varied)))[:, varied]
-    near = near < _MIN_MULTIPLE * reg_covar
+    near = near < MIN_MULTIPLE * reg_covar
     small = np.flatnonzero((near.mean(axis=1) > 0.5) & (weights > 0))
     if small.size:
         yield (
             RegularizationWarning(
-                f"The variances of component {small[0]} are below {_MIN_MULTIPLE:g} "
+                f"The variances of component {small[0]} are below {MIN_MULTIPLE:g} "
                 f"times reg_covar={reg_covar:g} in most columns, so that it decides "
                 "them. Decrease reg_covar or n_components, or scale the columns "
                 "(StandardScaler)"

@@ -22,6 +22,7 @@ from sklearn_gmmcf._mixture import MaskedGaussianMixture
 from sklearn_gmmcf._sklearn import InvalidParameterError
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._warnings import DataWarning
+from sklearn_gmmcf.covariance._reviews import MIN_MULTIPLE
 
 # Passes of the first round; each further round doubles them.
 _FIRST_PASSES = 10
@@ -32,8 +33,6 @@ _OPTIMISM = 2.0
 # A candidate leaves if its held-out loss exceeds the lowest by this many standard
 # errors of their paired difference.
 _MAX_STANDARD_ERRORS = 3.0
-# Variances below this many times `reg_covar` are made by it.
-_REGULARIZED = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +164,7 @@ class PassRace:
 
 def _is_degenerate(mixture: MaskedGaussianMixture) -> bool:
     """Whether `reg_covar` decides how flat a component is, and so its likelihood."""
-    kind, limit = mixture.covariance_type, _REGULARIZED * mixture.reg_covar
+    kind, limit = mixture.covariance_type, MIN_MULTIPLE * mixture.reg_covar
     if not isinstance(kind, str) or kind == "factor":
         return False
     spreads = mixture.covariances_
