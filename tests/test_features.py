@@ -112,7 +112,7 @@ class TestFeaturesOfTheMask:
 
     @CONTAINERS
     @pytest.mark.parametrize("weighted", [False, True])
-    def test_of_rows(self, weighted, make):
+    def test_row_features(self, weighted, make):
         X = masked(unknown=[2])
         rng = np.random.default_rng(1)
         row_weights = rng.uniform(0.5, 2, len(X)) if weighted else np.ones(len(X))
@@ -137,7 +137,7 @@ class TestFeaturesOfTheMask:
         covariance = (f * np.array(weights)[:, None]).T @ f / sum(weights)
         np.testing.assert_allclose(features.row_covariance, covariance, atol=1e-12)
 
-    def test_of_rows_unlike_the_fitted_ones_are_bounded(self):
+    def test_row_features_unlike_the_fitted_ones_are_bounded(self):
         """New rows that miss more do not go beyond what these have taught."""
         X = masked(200, 12)
         X[~np.isnan(X).all(axis=1)] = np.nan_to_num(X[~np.isnan(X).all(axis=1)])
