@@ -141,7 +141,8 @@ MUTATIONS = {
         ("rest = sums[len(sums) // 2 * 2 :]", "rest = []", "dask: chunks_without"),
         ("self.weights = weights[weights > 0]", "self.weights = weights",
          "dask: fits_as"),
-        ("together, self.weights[chosen],", "together, None,", "dask: fits_as"),
+        ("self.take(chosen, self.weights[chosen])",
+         "self.take(chosen, np.ones(len(chosen)))", "dask: fits_as"),
     ],
     "covariance/_diagonal.py": [
         # Densities, statistics and M-step of diagonal covariances.
@@ -225,8 +226,6 @@ MUTATIONS = {
          "student: one_step"),
         ("degrees = self.conditional_degrees(measures)[labels, rows]",
          "degrees = self.degrees[labels]", "student: TestDraws"),
-        ("base = self.base.recenter(base, clipped.columns, data.columns)", "pass",
-         "student: units_of_the_data"),
         ("factors = np.full(excess.shape, np.inf)",
          "factors = np.full(excess.shape, 1.0)", "student: infinite"),
         ("log_density.max(axis=0) < _NO_SHARE", "log_density.max(axis=0) < -np.inf",
@@ -449,7 +448,7 @@ MUTATIONS = {
          "np.argmin(distances.sum(axis=2), axis=1)", "starts: count_by_weight"),
         ("closest = distances[starts, best]", "closest = distances[starts, 0]",
          "contracts: are_distant"),
-        ("data.weights * (counts > 0)", "data.weights", "contracts: have_entries"),
+        ("chosen & (counts > 0)", "chosen", "contracts: have_entries"),
         # Coordinates of a family, samples that stand for all rows, labels.
         ("np.where(variances > 0, variances, 1.0)", "np.ones_like(variances)",
          "starts: units"),
@@ -500,6 +499,8 @@ MUTATIONS = {
     "_mixture.py": [
         ("best = runs[_find_best(runs)]", "best = runs[0]",
          "mixture: best_of_several"),
+        ("parameters = family.recenter(parameters, table.columns, sample.columns)",
+         "pass", "student: units_of_the_data"),
     ],
     "model_selection/_scorers.py": [
         # Higher scores are better.
@@ -508,7 +509,7 @@ MUTATIONS = {
         ("value if self.greater_is_better else -value",
          "-value if self.greater_is_better else value",
          "model_selection: callable_metrics"),
-        ("-float(last.aic(", "-float(last.bic(", "model_selection: test_criteria"),
+        ('_negate("aic"', '_negate("bic"', "model_selection: test_criteria"),
     ],
     "model_selection/_race.py": [
         # Who leaves a race, and what stays with it.
@@ -517,7 +518,8 @@ MUTATIONS = {
     ],
     "model_selection/_select.py": [
         ("return errors**2 if", "return errors if", "select_mixture: held_out_entries"),
-        ("if size > 1 and", "if size > 0 and", "select_mixture: exhaustive"),
+        ('candidate["n_components"] == 1', 'candidate["n_components"] == 0',
+         "select_mixture: exhaustive"),
     ],
     "_silhouette.py": [
         ("known[rows, start + rows] = False", "pass", "kmeans: silhouette"),
@@ -532,8 +534,7 @@ MUTATIONS = {
     "model_selection/_regressor.py": [
         ("return predicted[inverse]", "return predicted",
          "model_selection: TestEntryRegressor"),
-        ("undo_steps(before, self._build(rows, columns, predicted))",
-         "self._build(rows, columns, predicted)",
+        ("gather(undone, rows, columns)", "predicted",
          "model_selection: TestEntryRegressor"),
     ],
     "model_selection/_cross_validation.py": [
@@ -547,7 +548,7 @@ MUTATIONS = {
          "model_selection: TestInAPipeline"),
         ("changed = np.abs(found - expected)", "changed = (found - expected)",
          "model_selection: TestStepsThatMixARow"),
-        ("for step in reversed(steps):", "for step in steps:",
+        ("in reversed(list(enumerate(steps)))", "in enumerate(steps)",
          "model_selection: undone_from_the_last"),
         ('getattr(steps[-1], "missing_values", np.nan)',
          'getattr(steps[0], "missing_values", np.nan)',
