@@ -599,7 +599,13 @@ def _symmetric(matrices: Array) -> Array:
 
 def _invert(covariances: Array) -> Array:
     """Inverses (K, d, d) of covariances, of which none may be singular."""
-    return precisions_from(whiten(covariances)[1])
+    scales = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
+    try:
+        correlations = covariances / _outer(scales, scales)
+        whitening = np.linalg.inv(np.linalg.cholesky(correlations))
+    except (np.linalg.LinAlgError, FloatingPointError):
+        return precisions_from(whiten(covariances)[1])  # names the component
+    return precisions_from(whitening / scales[:, None])
 
 
 class _RowEntries:
