@@ -248,28 +248,289 @@ class MixtureImputer(
         Raises
         ------
         ValueError
-            If a column cannot be read, is neither modeled nor complete, or no entry is
-            observed; or if a member is not a mixture of this package, alone or at the
-            end of a Pipeline.
+            If a column cannot be read, or is neither modeled nor complete; if no entry
+            is observed; or if a member is not a mixture of this package, alone or at
+            the end of a Pipeline.
         TypeError
             If X is sparse or a Dask array.
         """
-        X, matrix = self._read(X, reset=True)
+        X = self._open(X, reset=True)
+        self.encoder_ = self._make_encoder(X).fit(X)
+        matrix = self.encoder_.transform(X)
         weights = check_weights(sample_weight, matrix)
+        learned = matrix
         if weights is not None:
-            matrix, weights = matrix[weights > 0], weights[weights > 0]
-        self._scaling = Scaling.learn(matrix, weights)
-        if not self._scaling.known.any():
+            learned, weights = matrix[weights > 0], weights[weights > 0]
+        self._known = ~np.isnan(learned).all(axis=0)
+        if not self._known.any():
             raise_nothing_observed(np.shape(X), self.missing_values)
-        Z = self._scaling.scale(matrix)
+        groups = self.encoder_.input_columns_
+        layout = Layout(groups, np.isin(self.encoder_.kinds_[groups], _UNORDERED))
         rng = check_random_state(self.random_state)
-        groups = self.encoder_.input_columns_[self._scaling.known]
-        is_code = np.isin(self.encoder_.kinds_[groups], _UNORDERED)
+        n_known = int(self._known.sum())
         if isinstance(self.members, str):
-            members = make_members(*Z.shape, rng)
+            members = make_members(len(learned), n_known, rng)
         else:
             members = check_members(self.members)
-        progress = self._init_callback_context(
-            max_subtasks=len(members) * (1 + self.calibrate)
+        progress = Progress(self, X, len(members) * (1 + self.calibrate), max_iter=1)
+        self._ensemble = learn_ensemble(
+            members,
+            learned[:, self._known],
+            layout.select(self._known),
+            weights=weights,
+            calibrate=self.calibrate,
+            rng=rng,
+            n_jobs=self.n_jobs,
+            report=progress.step,
         )
+        progress.close()
+        self._set_attributes(matrix)
+        return self
+
+    def _set_attributes(self, matrix: Array) -> None:
+        ensemble, n_features = self._ensemble, self.n_features_in_
+        groups = self.encoder_.input_columns_
+        self.members_ = list(ensemble.members)
+        self.member_weights_ = np.full((len(self.members_), len(groups)), np.nan)
+        self.member_weights_[:, self._known] = ensemble.shares
+        if ensemble.errors is not None:
+            self.expected_error_ = np.full(n_features, np.nan)
+            self.expected_error_[np.unique(groups[self._known])] = ensemble.errors
+        elif hasattr(self, "expected_error_"):
+            del self.expected_error_
+        self.indicator_ = None
+        if self.add_indicator:
+            self.indicator_ = MissingIndicator(error_on_new=False)
+            self.indicator_.fit(self._mark_missing(matrix))
+
+    def transform(self, X: Any) -> Any:
+        """Complete a table.
+
+        Parameters
+        ----------
+        X : {array-like, dataframe} of shape (n_samples, n_features)
+            Table with missing entries; rows need not have been seen in fit.
+
+        Returns
+        -------
+        completed : ndarray or frame of shape (n_samples, n_features_out)
+            Of the kind and with the dtypes of X, unless `set_output` asks for a kind:
+            "default" is an array, of objects where columns are not numbers. Observed
+            values are as they are.
+
+        Raises
+        ------
+        ValueError
+            If X has other columns than in fit, or values of another kind.
+        """
+        return self.complete(X)
+
+    def complete(self, X: Any, *, return_std: bool = False) -> Any:
+        """Complete a table, with the standard deviations of its numbers.
+
+        Parameters
+        ----------
+        X : {array-like, dataframe} of shape (n_samples, n_features)
+            Table with missing entries; rows need not have been seen in fit.
+        return_std : bool, default=False
+            Return standard deviations, too.
+
+        Returns
+        -------
+        completed : ndarray or frame of shape (n_samples, n_features_out)
+            As from `transform`.
+        std : ndarray or frame of floats
+            Standard deviations of the columns of numbers, dates and durations (in
+            days), 0 where observed; columns of other kinds are left out
+            (`complete_proba` has probabilities). Only if ``return_std``.
+        """
+        X, matrix = self._read(X)
+        predicted = self._predict(matrix)
+        completed = self.encoder_.decode(predicted.means, rows=X)
+        completed = self._append_indicator(self._drop_empty(completed), matrix)
+        completed = self._convert(completed)
+        if not return_std:
+            return completed
+        return completed, self._decode_numbers(np.sqrt(predicted.variances), X)
+
+    def complete_proba(self, X: Any) -> dict[Any, Array]:
+        """Compute the probabilities of the levels of categories and bools.
+
+        Parameters
+        ----------
+        X : {array-like, dataframe} of shape (n_samples, n_features)
+            Table with missing entries; rows need not have been seen in fit.
+
+        Returns
+        -------
+        probabilities : dict of ndarrays of shape (n_samples, n_levels)
+            By column, in the order of ``encoder_.categories_``; 1 for the level that
+            is observed.
+        """
+        _, matrix = self._read(X)
+        return self.encoder_.decode_proba(self._predict(matrix).means)
+
+    @validate_params(
+        {"coverage": [Interval(Real, 0, 1, closed="neither")]},
+        prefer_skip_nested_validation=True,
+    )
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> tuple[Any, Any]:
+        """Compute intervals that hold the true values of missing entries.
+
+        Parameters
+        ----------
+        X : {array-like, dataframe} of shape (n_samples, n_features)
+            Table with missing entries; rows need not have been seen in fit.
+        coverage : float, default=0.9
+            Share of missing entries whose true value the intervals hold.
+
+        Returns
+        -------
+        lower, upper : ndarray or frame
+            Ends of the intervals of the columns of numbers, dates and durations, of
+            the kind of X, within the `bounds`; integers and dates are rounded down and
+            up. Both are the value itself where it is observed. Columns of other kinds
+            are left out.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MixtureImputer
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]], size=200)
+        >>> truth = X[:50, 1].copy()
+        >>> X[:50, 1] = np.nan
+        >>> imputer = MixtureImputer(bounds=None, random_state=0).fit(X)
+        >>> lower, upper = imputer.predict_interval(X)
+        >>> np.mean((lower[:50, 1] < truth) & (truth < upper[:50, 1]))
+        """
+        X, matrix = self._read(X)
+        predicted = self._predict(matrix)
+        reach = self._ensemble.reach(coverage) * np.sqrt(predicted.variances)
+        ends = []
+        for sign, rounding in ((-1, "floor"), (1, "ceil")):
+            end = self.encoder_._decode(
+                predicted.means + sign * reach,
+                X,
+                rounding=rounding if self.round else None,
+                kinds=NUMERIC_KINDS,
+            )
+            ends.append(self._convert(self._drop_empty(end)))
+        return ends[0], ends[1]
+
+    def sample_completions(
+        self,
+        X: Any,
+        n_completions: int = 5,
+        *,
+        bounds: Any = None,
+        donors: int | None = None,
+        random_state: Any = None,
+    ) -> list[Any]:
+        """Draw complete tables for inference: proper multiple imputation.
+
+        A further Gaussian without priors is fitted to X, and its parameters are drawn
+        from their posterior for each completion, so that estimates from the draws,
+        pooled by :func:`~sklearn_gmmcf.model_selection.pool`, carry the uncertainty of
+        the missing entries. The members of `transform` serve prediction: their priors
+        would bias such estimates, and the mean of draws is not the completion that
+        `transform` returns. Tables of less than five rows a column take common factors
+        and resampled rows instead.
+
+        Parameters
+        ----------
+        X : {array-like, dataframe} of shape (n_samples, n_features)
+            The table to analyze.
+        n_completions : int, default=5
+            Number of draws.
+        bounds : {'observed', None} or dict, default=None
+            Range of the drawn numbers, as the parameter of the class. Bounds shift
+            means of columns whose values lie at them.
+        donors : int, default=None
+            Draw observed values: predictive mean matching, with one of this many
+            observed entries whose predictions are nearest; 5 is usual. So draws have
+            the distribution of observed values, whatever it is.
+        random_state : int, RandomState instance or None, default=None
+            Seeds the draws.
+
+        Returns
+        -------
+        completions : list of ndarrays or frames of shape (n_samples, n_features_out)
+            Complete tables, as `transform` returns them.
+
+        See Also
+        --------
+        sklearn_gmmcf.model_selection.pool : Pools estimates by Rubin's rules.
+        """
+        check_is_fitted(self)
+        check_count("n_completions", n_completions)
+        X = self._open(X, reset=False)
+        encoder = self._make_encoder(X, bounds).fit(X)
+        matrix = encoder.transform(X)
+        draws = draw_completions(
+            matrix,
+            encoder.input_columns_,
+            n_completions,
+            donors,
+            check_random_state(random_state),
+        )
+        completions = []
+        for draw in draws:
+            completed = self._drop_empty(encoder.decode(draw, rows=X))
+            completed = self._append_indicator(completed, matrix)
+            completions.append(self._convert(completed))
+        return completions
+
+    def inverse_transform(self, X: Any) -> Any:
+        """Make entries missing again that were completed.
+
+        Parameters
+        ----------
+        X : {array-like, dataframe} of shape (n_samples, n_features_out)
+            A completed table with the columns of the indicator (`add_indicator`).
+
+        Returns
+        -------
+        table : ndarray or frame of shape (n_samples, n_features)
+            The table before it was completed, with the columns that were dropped, in
+            which all entries are missing.
+
+        Raises
+        ------
+        ValueError
+            If the imputer has no indicator.
+        """
+        check_is_fitted(self)
+        if self.indicator_ is None:
+            raise ValueError(
+                "inverse_transform needs the columns that say where entries were "
+                "missing: fit with add_indicator=True."
+            )
+        kept, marked = self._kept_columns(), self.indicator_.features_
+        n_columns = len(kept) + len(marked)
+        if np.shape(X)[1] != n_columns:
+            raise ValueError(
+                f"X should have the {n_columns} columns that transform returns, but "
+                f"got {np.shape(X)[1]}."
+            )
         ...
+
+    def get_feature_names_out(self, input_features: Any = None) -> Array:
+        """Name the columns of completed tables.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names of the columns of the table, which must be those that were fitted.
+
+        Returns
+        -------
+        names : ndarray of str
+            The columns less the dropped ones, and ``missingindicator_`` columns.
+        """
+        check_is_fitted(self)
+        names = check_feature_names_in(self, input_features)
+        kept = names[self._kept_columns()]
+        if self.indicator_ is None:
+            return kept
+        return np.concatenate([kept, self.indicator_.get_feature_names_out(names)])

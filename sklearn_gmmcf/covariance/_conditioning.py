@@ -52,6 +52,8 @@ _ROUNDING = 16 * float(np.finfo(np.float64).eps)
 # Bytes that a batch of systems may take, for all components.
 _BATCH_BYTES = 2**24
 _SHARED_BYTES = 2**19
+# Numbers of the systems of a batch that are solved for all components together.
+_MAX_STACKED_VALUES = 2**18
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +123,62 @@ class Conditional:
     # fewer entries are observed, of the inverse covariances of the observed.
     inverses: Array  # (q (q + 1) / 2, P)
     from_missing: bool
+
+
+def _condition_all(parameters: FullParameters, batch: Batch) -> list[Conditional]:
+    """The rows of a batch under each component."""
+    conditions = parameters.conditions
+    n_observed, n_missing = len(batch.observed.columns), len(batch.missing.columns)
+    size = len(batch.rows) * n_packed(min(n_observed, n_missing))
+    if (
+        1 < len(conditions) <= _MAX_STACKED_VALUES // max(size, 1)
+        and not batch.missing.is_shared
+        and (conditions < _MAX_CONDITION).all()
+    ):
+        solve = (
+            _solve_missing_stack if n_missing <= n_observed else _solve_observed_stack
+        )
+        return solve(parameters, batch)
+    components = range(len(parameters.means))
+    return [_condition(parameters, k, batch) for k in components]
+
+
+def _solve_missing_stack(p: FullParameters, batch: Batch) -> list[Conditional]:
+    """`_solve_missing` for well-conditioned components together."""
+    missing = batch.missing
+    residuals = batch.values - p.means[:, :, None]  # (K, d, n)
+    missing.put_stack(residuals, 0.0)
+    pulls = p.precisions @ residuals
+    inverses, solutions, gains, log_dets = missing.invert_stack(
+        p.precisions, missing.take_stack(pulls)
+    )
+    log_dets += p.log_dets[:, None]
+    lengths = np.stack(
+        [np.einsum("dn,dn->n", *each) for each in zip(residuals, pulls, strict=True)]
+    )
+    lengths -= gains
+    missing.put_stack(residuals, -solutions)
+    return [
+        Conditional(*each, from_missing=True)
+        for each in zip(lengths, log_dets, residuals, inverses, strict=True)
+    ]
+
+
+def _solve_observed_stack(p: FullParameters, batch: Batch) -> list[Conditional]:
+    """`_solve_observed` for well-conditioned components together."""
+    residuals = batch.values - p.means[:, :, None]  # (K, d, n)
+    observed = batch.observed.take_stack(residuals)
+    inverses, solutions, lengths, log_dets = batch.observed.invert_stack(
+        p.covariances, observed
+    )
+    weights = np.zeros_like(residuals)
+    batch.observed.put_stack(weights, solutions)
+    residuals = p.covariances @ weights
+    batch.observed.put_stack(residuals, observed)
+    return [
+        Conditional(*each, from_missing=False)
+        for each in zip(lengths, log_dets, residuals, inverses, strict=True)
+    ]
 
 
 def _condition(parameters: FullParameters, k: int, batch: Batch) -> Conditional:
@@ -308,8 +366,7 @@ def iterate_batches(
                 observed=Systems(part.observed, d),
                 missing=Systems(part.missing, d),
             )
-            components = range(n_components)
-            yield batch, [_condition(parameters, k, batch) for k in components]
+            yield batch, _condition_all(parameters, batch)
 
 
 def _count_values(condition: float, n_observed: int, n_missing: int) -> int:

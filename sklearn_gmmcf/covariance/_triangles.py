@@ -161,6 +161,40 @@ class Systems:
         first, second = lower_indices(q)
         return inverses[:, first, second].T, solutions, quadratic, log_dets
 
+    def invert_stack(
+        self, matrices: Array, right: Array
+    ) -> tuple[Array, Array, Array, Array]:
+        """`invert` for matrices (K, d, d) and right (K, q, n) together.
+
+        Returns
+        -------
+        inverses : ndarray of shape (K, q (q + 1) / 2, n)
+        solutions : ndarray of shape (K, q, n)
+        quadratic : ndarray of shape (K, n)
+        log_dets : ndarray of shape (K, n)
+        """
+        K, q, n = right.shape
+        if q > _MAX_SWEEP:
+            pairs = zip(matrices, right, strict=True)
+            inverted = zip(*(self.invert(*pair) for pair in pairs), strict=True)
+            return tuple(np.stack(each) for each in inverted)  # type: ignore[return-value]
+        n_entries = n_packed(q)
+        bordered = np.empty((n_entries + q + 1, K, n))
+        flat = matrices.reshape(K, -1)
+        for k in range(K):
+            np.take(flat[k], self.flat_indices, out=bordered[:n_entries, k])
+        bordered[n_entries:-1] = np.swapaxes(right, 0, 1)
+        bordered[-1] = 0.0
+        log_dets = sweep(bordered.reshape(-1, K * n), q).reshape(K, n)
+        inverses, solutions = bordered[:n_entries], bordered[n_entries:-1]
+        np.negative(inverses, out=inverses)
+        return (
+            np.swapaxes(inverses, 0, 1),
+            np.swapaxes(solutions, 0, 1),
+            -bordered[-1],
+            log_dets,
+        )
+
     def scatter(self, triangles: Array, weights: Array) -> Array:
         """Weighted sum of the systems' lower triangles (., P), as a (d, d) matrix."""
         terms = (triangles * weights).ravel()
@@ -168,15 +202,28 @@ class Systems:
         lower = lower.reshape(self.d, self.d)
         return lower + np.tril(lower, -1).T
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether all rows have the same columns."""
+        return self.columns.shape[1] == 1
+
+    def take_stack(self, arrays: Array) -> Array:
+        """`take` of arrays (K, d, n), of rows with columns of their own: (K, q, n)."""
+        return np.take_along_axis(arrays, self.columns[None], axis=1)
+
+    def put_stack(self, arrays: Array, values: Array | float) -> None:
+        """Write what `take_stack` would read."""
+        np.put_along_axis(arrays, self.columns[None], values, axis=1)
+
     def take(self, array: Array) -> Array:
         """The columns' rows of a (d, n) array: (q, n)."""
-        if self.columns.shape[1] == 1:
+        if self.is_shared:
             return array[self.columns[:, 0]]
         return np.take_along_axis(array, self.columns, axis=0)
 
     def put(self, array: Array, values: Array | float) -> None:
         """Write what `take` would read."""
-        if self.columns.shape[1] == 1:
+        if self.is_shared:
             array[self.columns[:, 0]] = values
         else:
             np.put_along_axis(array, self.columns, values, axis=0)
