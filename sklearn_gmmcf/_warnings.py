@@ -63,6 +63,14 @@ class ConstantCovariatesWarning(DataWarning):
     """
 
 
+class UnknownLevelsWarning(DataWarning):
+    """Some categories of a table have not been in the table that was fitted.
+
+    A :class:`~sklearn_gmmcf.tables.TableEncoder` has no column for them, so that they
+    are encoded as missing. Fit again, or pass ``handle_unknown="error"``.
+    """
+
+
 def warn_user(message: str | Warning, category: type[Warning] | None = None) -> None:
     """Warn at the line of the user that called into this package.
 
