@@ -12,6 +12,7 @@ from sklearn_gmmcf._warnings import (
     UnlinkedColumnsWarning,
     UnobservedColumnsWarning,
 )
+from sklearn_gmmcf.imputer import MixtureImputer
 
 __version__ = "0.1.0"
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "FewRowsWarning",
     "KMeansMixture",
     "MaskedGaussianMixture",
+    "MixtureImputer",
     "RegularizationWarning",
     "UnknownLevelsWarning",
     "UnlikeUnitsWarning",

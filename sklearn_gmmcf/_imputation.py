@@ -25,6 +25,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
+from sklearn_gmmcf._base import BaseObservedMixture
 from sklearn_gmmcf._mixture import MaskedGaussianMixture
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._warnings import DataWarning, warn_user
@@ -35,6 +36,8 @@ from sklearn_gmmcf.preprocessing import NormalScoreTransformer
 _MAX_FULL_COLUMNS = 100
 # A component has at least this many rows.
 _MIN_ROWS = 10
+# Rows per column from which draws have a covariance matrix.
+_MIN_ROWS_PER_COLUMN = 5
 # Held-out entries: as many as this if that is a share of at least and at most these.
 _N_HELD_OUT = 300
 _SHARES = 0.1, 0.25
@@ -64,10 +67,28 @@ class Layout:
     groups: Array  # (d,), input column of each
     is_code: Array  # (d,), of a category or a bool
 
+    def select(self, columns: Array) -> Layout:
+        return Layout(self.groups[columns], self.is_code[columns])
+
     def observed_groups(self, matrix: Array) -> Array:
         """Which input columns are observed, (n, G): the codes of a category at once."""
         _, first = np.unique(self.groups, return_index=True)
         return ~np.isnan(matrix[:, first])
+
+    @property
+    def is_last_code(self) -> Array:
+        """Which columns (d,) follow from others: a category's codes add up to 1."""
+        _, last = np.unique(self.groups[::-1], return_index=True)
+        is_last = np.zeros(len(self.groups), dtype=bool)
+        is_last[len(is_last) - 1 - last] = True
+        repeated = np.bincount(self.groups)[self.groups] > 1
+        return is_last & self.is_code & repeated
+
+    def fill_last_codes(self, matrix: Array) -> None:
+        """Write the codes that follow from others, in place."""
+        for j in np.flatnonzero(self.is_last_code):
+            others = (self.groups == self.groups[j]) & ~self.is_last_code
+            matrix[:, j] = 1 - matrix[:, others].sum(axis=1)
 
     def spread(self, mask: Array) -> Array:
         """A mask (n, G) of input columns for the columns of the matrix, (n, d)."""
@@ -101,6 +122,9 @@ class Scaling:
     def apply(self, matrix: Array) -> Array:
         return (matrix - self.center) / self.scale
 
+    def undo(self, Z: Array) -> Array:
+        return Z * self.scale + self.center
+
 
 def make_members(n_rows: int, n_columns: int, rng: np.random.RandomState) -> Members:
     """The mixtures of `members="auto"`, for a table of this shape."""
@@ -131,6 +155,32 @@ def make_members(n_rows: int, n_columns: int, rng: np.random.RandomState) -> Mem
         ("scores", make_pipeline(NormalScoreTransformer(), make(K, **several))),
         ("t", make(K, degrees_of_freedom=5.0, **several)),
     ]
+
+
+def check_members(members: Any) -> Members:
+    """Refuse members that are not named mixtures."""
+    names = []
+    for member in members:
+        if not (
+            isinstance(member, tuple)
+            and len(member) == 2
+            and isinstance(member[0], str)
+        ):
+            raise ValueError(
+                f"members should be a list of (name, estimator), but got {member!r}."
+            )
+        name, estimator = member
+        if not isinstance(get_mixture(estimator), BaseObservedMixture):
+            raise ValueError(
+                f"Member {name!r} should be a mixture of this package, or a Pipeline "
+                f"that ends in one, but got {type(estimator).__name__}."
+            )
+        names.append(name)
+    if not names:
+        raise ValueError("members should have at least one (name, estimator).")
+    if len(set(names)) < len(names):
+        raise ValueError(f"Names of members should differ, but got {names}.")
+    return list(members)
 
 
 def get_mixture(member: Any) -> Any:
@@ -384,6 +434,10 @@ class Ensemble:
     calibration: Calibration
     errors: Array | None  # (G,), expected for each input column
 
+    def reach(self, coverage: float) -> float:
+        """Half the width of an interval, in calibrated standard deviations."""
+        return self.calibration.reach(coverage) / self.calibration.stretch
+
     def predict(self, matrix: Array) -> Prediction:
         """Means and variances (n, d), calibrated, with observed entries as they are."""
         completed, variances = matrix.copy(), np.zeros_like(matrix)
@@ -395,7 +449,7 @@ class Ensemble:
             missing = np.isnan(matrix[rows])
             Z = self.scaling.apply(matrix[rows])
             predicted = predict_members(self.members, Z).average(self.shares)
-            means = predicted.means * self.scaling.scale + self.scaling.center
+            means = self.scaling.undo(predicted.means)
             completed[rows] = np.where(missing, means, matrix[rows])
             std = self.calibration.stretch * self.scaling.scale
             variances[rows] = missing * predicted.variances * std**2
@@ -435,3 +489,40 @@ def learn_ensemble(
         errors = expect_errors(predicted.means, truth, held_out, layout, scaling)
     members = fit_members(members, Z, weights, n_jobs, report)
     return Ensemble(members, shares, scaling, calibration, errors)
+
+
+def draw_completions(
+    matrix: Array,
+    layout: Layout,
+    n_completions: int,
+    donors: int | None,
+    rng: np.random.RandomState,
+) -> list[Array]:
+    """Draws of a matrix under the posterior of a Gaussian without priors.
+
+    Columns without an observed entry are 0.
+    """
+    known = ~np.isnan(matrix).all(axis=0) & ~layout.is_last_code
+    n_rows, n_columns = len(matrix), int(known.sum())
+    scaling = Scaling.learn(matrix[:, known], None)
+    mixture = MaskedGaussianMixture(
+        covariance_type="full"
+        if n_rows >= _MIN_ROWS_PER_COLUMN * n_columns
+        else "factor",
+        tol=1e-6,
+        max_iter=10_000,
+        random_state=rng.randint(np.iinfo(np.int32).max),
+    )
+    Z = scaling.apply(matrix[:, known])
+    drawn = mixture.fit(Z).sample_completions(
+        Z, n_completions, parameters="posterior", donors=donors, random_state=rng
+    )
+    completions = []
+    for draw in drawn:
+        completed = np.zeros_like(matrix)
+        completed[:, known] = np.where(
+            np.isnan(Z), scaling.undo(draw), matrix[:, known]
+        )
+        layout.fill_last_codes(completed)
+        completions.append(completed)
+    return completions

@@ -36,6 +36,12 @@ class Progress:
         """End a run."""
         self.run.call_on_fit_task_end(**self.task_data)
 
+    def step(self) -> None:
+        """Report a run as a whole, of one iteration."""
+        self.begin()
+        self.iterate()
+        self.end()
+
     def close(self) -> None:
         """End the fit."""
         self.fit.call_on_fit_task_end(**self.task_data)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sklearn import get_config
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import (
@@ -12,6 +13,7 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.parallel import _get_threadpool_controller as threadpool_controller
+from sklearn.utils.validation import _check_feature_names_in as get_feature_names_in
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from sklearn.utils.validation import _get_feature_names as get_feature_names
 
@@ -30,6 +32,18 @@ def get_output_container(method: str, estimator: Any) -> str:
     return str(_get_output_config(method, estimator)["dense"])
 
 
+def get_transform_output(estimator: Any) -> str | None:
+    """The kind of container that `set_output` or the configuration asks for.
+
+    None if neither does, where "default" is what `set_output` asked for.
+    """
+    asked = getattr(estimator, "_sklearn_output_config", {}).get("transform")
+    if asked is None:
+        asked = get_config()["transform_output"]
+        return None if asked == "default" else str(asked)
+    return str(asked)
+
+
 __all__ = [
     "DocumentationLinks",
     "Interval",
@@ -38,7 +52,9 @@ __all__ = [
     "check_sample_weight",
     "fit_context",
     "get_feature_names",
+    "get_feature_names_in",
     "get_output_container",
+    "get_transform_output",
     "safe_indexing",
     "threadpool_controller",
     "validate_params",

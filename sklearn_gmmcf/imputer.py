@@ -2,48 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
-import narwhals.stable.v2 as nw
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.callback import CallbackSupportMixin
 from sklearn.impute import MissingIndicator
-from sklearn.utils import check_random_state, gen_batches
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_gmmcf._containers import (
+    append_columns,
+    convert,
+    has_numbers,
+    is_frame,
+    mark_missing,
+    restore_missing,
+    take_columns,
+)
 from sklearn_gmmcf._executors import one_blas_thread
 from sklearn_gmmcf._imputation import (
-    Calibration,
+    Layout,
     Prediction,
-    calibrate,
     check_members,
-    fit_members,
+    draw_completions,
+    learn_ensemble,
     make_members,
-    predict,
 )
-from sklearn_gmmcf._mixture import MaskedGaussianMixture
+from sklearn_gmmcf._progress import Progress
 from sklearn_gmmcf._sklearn import (
     DocumentationLinks,
     Interval,
     StrOptions,
     fit_context,
+    get_feature_names_in,
     get_transform_output,
+    validate_params,
 )
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._validation import check_count, check_weights
-from sklearn_gmmcf.data import check_readable, is_observed, limit_to_working_memory
+from sklearn_gmmcf.data import check_readable, is_observed
 from sklearn_gmmcf.data._dask import is_dask
 from sklearn_gmmcf.data._rule import raise_nothing_observed
-from sklearn_gmmcf.tables import TableEncoder
-
-# Bytes of the members' predictions that are worked on together.
-_BATCH_BYTES = 2**26
-# Kinds of columns of a table that have no interval.
-_UNORDERED = ("bool", "category", "passthrough")
+from sklearn_gmmcf.tables import NUMERIC_KINDS, TableEncoder
 
 
 class MixtureImputer(
@@ -255,7 +258,7 @@ class MixtureImputer(
             If X is sparse or a Dask array.
         """
         X = self._open(X, reset=True)
-        self.encoder_ = self._make_encoder(X).fit(X)
+        self.encoder_ = self._make_encoder(X, self.bounds).fit(X)
         matrix = self.encoder_.transform(X)
         weights = check_weights(sample_weight, matrix)
         learned = matrix
@@ -264,8 +267,7 @@ class MixtureImputer(
         self._known = ~np.isnan(learned).all(axis=0)
         if not self._known.any():
             raise_nothing_observed(np.shape(X), self.missing_values)
-        groups = self.encoder_.input_columns_
-        layout = Layout(groups, np.isin(self.encoder_.kinds_[groups], _UNORDERED))
+        layout = lay_out(self.encoder_).select(self._known)
         rng = check_random_state(self.random_state)
         n_known = int(self._known.sum())
         if isinstance(self.members, str):
@@ -276,7 +278,7 @@ class MixtureImputer(
         self._ensemble = learn_ensemble(
             members,
             learned[:, self._known],
-            layout.select(self._known),
+            layout,
             weights=weights,
             calibrate=self.calibrate,
             rng=rng,
@@ -346,12 +348,12 @@ class MixtureImputer(
         """
         X, matrix = self._read(X)
         predicted = self._predict(matrix)
-        completed = self.encoder_.decode(predicted.means, rows=X)
-        completed = self._append_indicator(self._drop_empty(completed), matrix)
-        completed = self._convert(completed)
+        decoded = self.encoder_.decode(predicted.means, rows=X)
+        completed = self._hand_out(decoded, matrix, X)
         if not return_std:
             return completed
-        return completed, self._decode_numbers(np.sqrt(predicted.variances), X)
+        std = self.encoder_._decode_numbers(np.sqrt(predicted.variances), X)
+        return completed, self._hand_out_numbers(std, X)
 
     def complete_proba(self, X: Any) -> dict[Any, Array]:
         """Compute the probabilities of the levels of categories and bools.
@@ -415,7 +417,7 @@ class MixtureImputer(
                 rounding=rounding if self.round else None,
                 kinds=NUMERIC_KINDS,
             )
-            ends.append(self._convert(self._drop_empty(end)))
+            ends.append(self._hand_out_numbers(end, X))
         return ends[0], ends[1]
 
     def sample_completions(
@@ -469,17 +471,14 @@ class MixtureImputer(
         matrix = encoder.transform(X)
         draws = draw_completions(
             matrix,
-            encoder.input_columns_,
+            lay_out(encoder),
             n_completions,
             donors,
             check_random_state(random_state),
         )
-        completions = []
-        for draw in draws:
-            completed = self._drop_empty(encoder.decode(draw, rows=X))
-            completed = self._append_indicator(completed, matrix)
-            completions.append(self._convert(completed))
-        return completions
+        return [
+            self._hand_out(encoder.decode(draw, rows=X), matrix, X) for draw in draws
+        ]
 
     def inverse_transform(self, X: Any) -> Any:
         """Make entries missing again that were completed.
@@ -507,13 +506,25 @@ class MixtureImputer(
                 "missing: fit with add_indicator=True."
             )
         kept, marked = self._kept_columns(), self.indicator_.features_
-        n_columns = len(kept) + len(marked)
-        if np.shape(X)[1] != n_columns:
+        table = X if is_frame(X) else np.asarray(X)
+        expected = len(kept) + len(marked)
+        if table.shape[1] != expected:
             raise ValueError(
-                f"X should have the {n_columns} columns that transform returns, but "
-                f"got {np.shape(X)[1]}."
+                f"X should have the {expected} columns that transform returns, but got "
+                f"{table.shape[1]}."
             )
-        ...
+        where = convert(
+            take_columns(table, len(kept) + np.arange(len(marked))), "default", [], X
+        )
+        mask = np.zeros((len(where), self.n_features_in_), dtype=bool)
+        mask[:, marked] = where.astype(bool)
+        return restore_missing(
+            take_columns(table, np.arange(len(kept))),
+            kept,
+            mask,
+            get_feature_names_in(self),
+            self.missing_values,
+        )
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
         """Name the columns of completed tables.
@@ -529,8 +540,116 @@ class MixtureImputer(
             The columns less the dropped ones, and ``missingindicator_`` columns.
         """
         check_is_fitted(self)
-        names = check_feature_names_in(self, input_features)
+        names = get_feature_names_in(self, input_features)
         kept = names[self._kept_columns()]
         if self.indicator_ is None:
             return kept
         return np.concatenate([kept, self.indicator_.get_feature_names_out(names)])
+
+    def _open(self, X: Any, reset: bool) -> Any:
+        """Check a table; an array of numbers becomes floats, NaN where missing."""
+        check_readable(X)
+        if sparse.issparse(X):
+            raise TypeError(
+                "MixtureImputer completes dense tables, and X is a sparse matrix. "
+                "MaskedGaussianMixture completes entries of sparse matrices, where "
+                "unstored entries are missing; if they are zeros, pass X.toarray()."
+            )
+        if is_dask(X):
+            raise TypeError(
+                "MixtureImputer works on tables in memory, and X is a Dask array. Fit "
+                "it to some rows, and complete chunks by "
+                "X.map_blocks(imputer.transform, dtype=X.dtype); or take "
+                "MaskedGaussianMixture."
+            )
+        if is_frame(X):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            return mark_missing(X, self.missing_values)
+        if not has_numbers(X):
+            X = np.asarray(X, dtype=object)
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            return mark_missing(X, self.missing_values)
+        marker = np.nan if self.missing_values is None else self.missing_values
+        matrix = validate_data(
+            self,
+            X,
+            reset=reset,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan",
+            copy=True,
+        )
+        matrix[~is_observed(matrix, marker)] = np.nan
+        return matrix
+
+    def _read(self, X: Any) -> tuple[Any, Array]:
+        """A table and its matrix, in every method after fit."""
+        check_is_fitted(self)
+        X = self._open(X, reset=False)
+        return X, self.encoder_.transform(X)
+
+    def _make_encoder(self, X: Any, bounds: Any) -> TableEncoder:
+        return TableEncoder(
+            max_categories=self.max_categories,
+            handle_unknown=self.handle_unknown,
+            # Arrays of numbers, of one dtype, come back as floats.
+            round=self.round and (is_frame(X) or X.dtype == object),
+            bounds=bounds,
+        )
+
+    @one_blas_thread
+    def _predict(self, matrix: Array) -> Prediction:
+        """Means and variances of all entries of the encoded matrix."""
+        # Without an observed value, a column that is kept is 0.
+        means, variances = np.zeros_like(matrix), np.zeros_like(matrix)
+        known = self._known
+        predicted = self._ensemble.predict(matrix[:, known])
+        means[:, known], variances[:, known] = predicted.means, predicted.variances
+        return Prediction(means, variances)
+
+    def _kept_columns(self) -> Array:
+        """Indices of the columns of the table that completed tables have."""
+        kept = np.ones(self.n_features_in_, dtype=bool)
+        if not self.keep_empty_features:
+            kept[self.encoder_.input_columns_[~self._known]] = False
+        return np.flatnonzero(kept)
+
+    def _mark_missing(self, matrix: Array) -> Array:
+        """NaN where an entry (n, n_features) of the table is missing, else 0."""
+        marked = np.zeros((len(matrix), self.n_features_in_))
+        features, first = np.unique(self.encoder_.input_columns_, return_index=True)
+        marked[:, features] = np.where(np.isnan(matrix[:, first]), np.nan, 0.0)
+        return marked
+
+    def _hand_out(self, table: Any, matrix: Array, given: Any) -> Any:
+        """A completed table without empty columns, with the indicator, as asked for."""
+        table, names = take_columns(table, self._kept_columns()), []
+        if self.indicator_ is not None:
+            marked = self.indicator_.transform(self._mark_missing(matrix))
+            names = self.indicator_.get_feature_names_out(get_feature_names_in(self))
+            table = append_columns(table, names, marked)
+        return self._convert(table, self.get_feature_names_out(), given)
+
+    def _hand_out_numbers(self, table: Any, given: Any) -> Any:
+        """A table of the columns with an order, without empty ones, as asked for."""
+        ordered = np.flatnonzero(np.isin(self.encoder_.kinds_, NUMERIC_KINDS))
+        kept = np.isin(ordered, self._kept_columns())
+        names = get_feature_names_in(self)[ordered[kept]]
+        return self._convert(take_columns(table, np.flatnonzero(kept)), names, given)
+
+    def _convert(self, table: Any, names: Any, given: Any) -> Any:
+        kind = get_transform_output(self)
+        return table if kind is None else convert(table, kind, names, given)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def lay_out(encoder: TableEncoder) -> Layout:
+    """The columns of the matrix of a fitted encoder."""
+    groups = encoder.input_columns_
+    return Layout(groups, ~np.isin(encoder.kinds_[groups], NUMERIC_KINDS))
