@@ -21,7 +21,6 @@ from scipy.special import ndtri
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.utils import gen_batches
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
@@ -29,10 +28,11 @@ from sklearn_gmmcf._base import BaseObservedMixture
 from sklearn_gmmcf._mixture import MaskedGaussianMixture
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._warnings import DataWarning, warn_user
+from sklearn_gmmcf.covariance._family import chunks
 from sklearn_gmmcf.data import limit_to_working_memory
 from sklearn_gmmcf.preprocessing import NormalScoreTransformer
 
-# Tables of more columns, or of fewer rows than columns, take common factors.
+# Tables of more columns take common factors.
 _MAX_FULL_COLUMNS = 100
 # A component has at least this many rows.
 _MIN_ROWS = 10
@@ -134,7 +134,7 @@ def make_members(n_rows: int, n_columns: int, rng: np.random.RandomState) -> Mem
         seed = int(rng.randint(np.iinfo(np.int32).max))
         return MaskedGaussianMixture(n_components, random_state=seed, **options)
 
-    if n_columns > min(_MAX_FULL_COLUMNS, n_rows):
+    if n_columns > _MAX_FULL_COLUMNS:
         factor = {"covariance_type": "factor"}
         return [
             ("factor", make(1, **factor)),
@@ -444,7 +444,7 @@ class Ensemble:
         incomplete = np.flatnonzero(np.isnan(matrix).any(axis=1))
         n_bytes = limit_to_working_memory(_BATCH_BYTES)
         size = max(n_bytes // (16 * len(self.members) * matrix.shape[1]), 1)
-        for batch in gen_batches(len(incomplete), size):
+        for batch in chunks(len(incomplete), size):
             rows = incomplete[batch]
             missing = np.isnan(matrix[rows])
             Z = self.scaling.apply(matrix[rows])

@@ -68,10 +68,9 @@ class MixtureImputer(
         :class:`~sklearn_gmmcf.preprocessing.NormalScoreTransformer`, for skewed
         columns; and a mixture of 6 t distributions, for outliers, each with at least
         ten rows a component and with priors. Tables of more than 100 columns (one for
-        each category), or of fewer rows than columns, take mixtures with
-        ``covariance_type='factor'``. Otherwise names and mixtures of this package, or
-        Pipelines of transformers that treat each column by itself, with
-        `inverse_transform`, and a mixture.
+        each category) take mixtures with ``covariance_type='factor'``. Otherwise names
+        and mixtures of this package, or Pipelines of transformers that treat each
+        column by itself, with `inverse_transform`, and a mixture.
 
     missing_values : float, str or None, default=np.nan
         The value that marks a missing entry. In frames, and in arrays of objects,
