@@ -26,10 +26,12 @@ from sklearn_gmmcf._sklearn import DocumentationLinks
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._validation import (
     check_columns,
+    check_completed,
     check_count,
     check_entries,
     check_lazy_output,
     check_weights,
+    honor_set_output,
     open_data,
 )
 from sklearn_gmmcf._warnings import UnobservedColumnsWarning, warn_user
@@ -388,6 +390,47 @@ class BaseObservedMixture(
             check_lazy_output(self)
         return self._model.complete_all(data, with_std=False)[0]
 
+    def inverse_transform(self, X: Any) -> Any:
+        """Return completed rows as they are: a mixture changes no units.
+
+        So a Pipeline of scalers and a mixture brings its completions back to the units
+        of the data: ``pipe.inverse_transform(pipe.transform(X))``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Completed rows, or rows with missing entries, which stay missing.
+
+        Returns
+        -------
+        X : {ndarray, sparse matrix} of shape (n_samples, n_features)
+            The same values: an array of floats itself, not a copy.
+
+        Raises
+        ------
+        ValueError
+            If X has another number of columns than the data of fit.
+
+        See Also
+        --------
+        sklearn_gmmcf.preprocessing.RowNormalizer : A step whose way back needs the rows
+            of the data, so that the steps of its Pipeline are undone one by one.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.pipeline import make_pipeline
+        >>> from sklearn.preprocessing import StandardScaler
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = [[1, 20], [2, 41], [3, 59], [4, 82], [5, np.nan]]
+        >>> mixture = MaskedGaussianMixture(covariance_type="full", max_iter=1000)
+        >>> pipe = make_pipeline(StandardScaler(), mixture).fit(X)
+        >>> pipe.inverse_transform(pipe.transform(X))[-1].round()
+        array([  5., 101.])
+        """
+        return check_completed(self, X)
+
+    @honor_set_output
     @one_blas_thread
     def complete(self, X: Any, *, entries: Any = None, return_std: bool = False) -> Any:
         """Complete the matrix, or some of its entries, with standard deviations.
@@ -404,10 +447,11 @@ class BaseObservedMixture(
 
         Returns
         -------
-        completed : ndarray of shape (n_samples, n_features) or (m,)
+        completed : {ndarray, frame} of shape (n_samples, n_features) or (m,)
             Observed entries and covariates as they are, conditional means of the
-            missing entries.
-        std : ndarray of the same shape
+            missing entries. As `transform`, a frame where `set_output` or
+            ``transform_output`` asks for one; with `entries`, always an array.
+        std : {ndarray, frame} of the same shape
             Standard deviations of the entries given the observed ones of their row,
             within plus between components; 0 where observed, and for covariates.
             Infinite for an entry whose t distribution has no variance
@@ -419,9 +463,28 @@ class BaseObservedMixture(
             If entries are not two equally long arrays of indices within X.
         MemoryError
             If the dense matrix does not fit in memory: ask for some entries.
+
+        See Also
+        --------
+        sample_completions : Draws of the missing entries, in place of their means.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = pd.DataFrame({"dose": [1, 2, 3, 4, 5], "rate": [2, 4, 6, 9, None]})
+        >>> mixture = MaskedGaussianMixture(covariance_type="full", max_iter=1000)
+        >>> mixture = mixture.fit(X).set_output(transform="pandas")
+        >>> completed, std = mixture.complete(X, return_std=True)
+        >>> completed.assign(rate_std=std["rate"]).tail(2).round(1)
+           dose  rate  rate_std
+        3   4.0   9.0       0.0
+        4   5.0  11.0       0.3
         """
         data, model = self._open(X), self._model
         if entries is None:
+            if data.is_lazy:
+                check_lazy_output(self)
             results = model.complete_all(data, return_std)
         else:
             results = data.at_entries(
@@ -549,6 +612,7 @@ class BaseObservedMixture(
             )
         return log_density
 
+    @honor_set_output
     @one_blas_thread
     def sample_completions(
         self,
@@ -585,7 +649,9 @@ class BaseObservedMixture(
         -------
         completions : ndarray of shape (n_completions, n_samples, n_features) or \
                 (n_completions, m)
-            Observed entries as they are, draws of the missing ones.
+            Observed entries as they are, draws of the missing ones. A list of
+            `n_completions` frames where `set_output` or ``transform_output`` asks for
+            frames; with `entries`, always an array.
 
         Raises
         ------
