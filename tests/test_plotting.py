@@ -45,12 +45,6 @@ from matplotlib.colors import to_rgb  # noqa: E402
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 def fit_mixture(kind, X, n_components=3):
     if kind == "kmeans":
         return KMeansMixture(n_components, random_state=0).fit(X)
