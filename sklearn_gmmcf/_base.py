@@ -585,6 +585,54 @@ class BaseObservedMixture(
             If entries and values are not equally long, values are not finite, or an
             entry is observed in X or belongs to a covariate.
         """
+        return self._judge("log_density_entries", X, entries, values)
+
+    @one_blas_thread
+    def cdf_entries(self, X: Any, entries: Any, values: Any) -> Array:
+        """Compute the probability that missing entries are at most some values.
+
+        The distribution function of the mixture whose log-density `score_entries`
+        returns. At the true values of hidden entries it is uniform on (0, 1) where the
+        mixture is right (probability integral transform).
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with missing entries; rows need not have been seen in fit.
+        entries : tuple of two array-likes of shape (m,)
+            Row and column indices of missing entries of X, in any order.
+        values : array-like of shape (m,)
+            The values.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (m,)
+            Probabilities given the observed entries of the row.
+
+        Raises
+        ------
+        ValueError
+            As `score_entries`.
+
+        See Also
+        --------
+        score_entries : The log-density.
+        sklearn_gmmcf.plotting.CalibrationDisplay : Draws whether it is uniform.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = np.array([[1, 2], [2, 4.1], [3, 5.9], [4, 8.2], [5, np.nan]])
+        >>> mixture = MaskedGaussianMixture(covariance_type="full", max_iter=1000)
+        >>> above = 1 - mixture.fit(X).cdf_entries(X, ([4, 4], [1, 1]), [10, 10.2])
+        >>> above.round(2)
+        array([0.76, 0.2 ])
+        """
+        return self._judge("cdf_entries", X, entries, values)
+
+    def _judge(self, question: str, X: Any, entries: Any, values: Any) -> Array:
+        """Answers (m,) of the model for values of missing entries."""
         data = self._open(X)
         rows, columns = check_entries(entries, data.shape)
         values = check_array(
@@ -600,8 +648,9 @@ class BaseObservedMixture(
                 "values should be 1d and as long as the entries, but got the shape "
                 f"{values.shape} for {len(rows)} entries."
             )
-        log_density, observed = data.at_entries(
-            self._model.log_density_entries, (rows, columns, values), np.float64, bool
+        ask = getattr(self._model, question)
+        answers, observed = data.at_entries(
+            ask, (rows, columns, values), np.float64, bool
         )
         if observed.any():
             first = np.argmax(observed)
@@ -610,7 +659,7 @@ class BaseObservedMixture(
                 "should be missing ones. sklearn_gmmcf.model_selection.hide_entries "
                 "makes some."
             )
-        return log_density
+        return answers
 
     @honor_set_output
     @one_blas_thread
