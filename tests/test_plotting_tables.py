@@ -162,13 +162,11 @@ def test_correlations_are_those_of_numpy():
 
 
 def test_columns_that_are_missing_together_are_neighbors():
-    rng = np.random.default_rng(0)
     X = np.zeros((1000, 6))
-    for together, share in (((0, 3), 0.30), ((1, 4), 0.31), ((2, 5), 0.29)):
-        missing = rng.random(1000) < share
-        X[missing[:, None] & np.isin(np.arange(6), together)] = np.nan
-    # A few more of one of each pair, so that none is a group.
-    X[rng.random((1000, 6)) < 0.02] = np.nan
+    # By their shares alone, columns of different pairs would be neighbors.
+    for pair, (first, second) in enumerate(((0, 3), (1, 4), (2, 5))):
+        X[pair::3, [first]] = X[pair::3, [second]] = np.nan
+        X[: 60 - 9 * pair, first] = X[: 30 - 9 * pair, second] = np.nan
     display = MissingnessDisplay.from_data(X)
     order = [int(group[0]) for group in display.groups]
     pairs = [{order[i], order[i + 1]} for i in (0, 2, 4)]
@@ -363,6 +361,12 @@ def test_a_bin_for_each_integer():
         display.imputed_[0].get_data().values, [0, 0.5, 0, 0, 0, 0.5]
     )
     assert list(display.n_outside) == [1]
+
+
+def test_values_below_and_above_all_observed_ones():
+    X = np.array([[1.0], [3], [np.nan], [np.nan], [np.nan]])
+    completed = np.array([[1.0], [3], [0.9], [3], [3.1]])
+    assert list(ImputationDisplay.from_tables(X, completed).n_outside) == [2]
 
 
 def test_bars_are_shares_of_levels():
