@@ -113,6 +113,13 @@ class Laplace(Family[LaplaceParameters, LaplaceStatistics]):
         shares = (joint - logsumexp(joint, axis=0))[:, rows]
         return logsumexp(shares + terms, axis=0)
 
+    def cdf_entries(self, p, block, rows, columns, values):
+        joint = self.log_joint(p, block)
+        shares = np.exp(joint - logsumexp(joint, axis=0))[:, rows]
+        z = (values - p.means[:, columns]) / p.scales[:, columns]
+        below = (1 + np.sign(z) * (1 - np.exp(-np.abs(z)))) / 2
+        return (shares * below).sum(axis=0)
+
     def draw(self, p, shared, block, rows, columns, rng):
         joint = self.log_joint(p, block)
         shares = np.exp(joint - logsumexp(joint, axis=0)).cumsum(axis=0)

@@ -26,10 +26,12 @@ from sklearn_gmmcf._sklearn import DocumentationLinks
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._validation import (
     check_columns,
+    check_completed,
     check_count,
     check_entries,
     check_lazy_output,
     check_weights,
+    honor_set_output,
     open_data,
 )
 from sklearn_gmmcf._warnings import UnobservedColumnsWarning, warn_user
@@ -388,6 +390,47 @@ class BaseObservedMixture(
             check_lazy_output(self)
         return self._model.complete_all(data, with_std=False)[0]
 
+    def inverse_transform(self, X: Any) -> Any:
+        """Return completed rows as they are: a mixture changes no units.
+
+        So a Pipeline of scalers and a mixture brings its completions back to the units
+        of the data: ``pipe.inverse_transform(pipe.transform(X))``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Completed rows, or rows with missing entries, which stay missing.
+
+        Returns
+        -------
+        X : {ndarray, sparse matrix} of shape (n_samples, n_features)
+            The same values: an array of floats itself, not a copy.
+
+        Raises
+        ------
+        ValueError
+            If X has another number of columns than the data of fit.
+
+        See Also
+        --------
+        sklearn_gmmcf.preprocessing.RowNormalizer : A step whose way back needs the rows
+            of the data, so that the steps of its Pipeline are undone one by one.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.pipeline import make_pipeline
+        >>> from sklearn.preprocessing import StandardScaler
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = [[1, 20], [2, 41], [3, 59], [4, 82], [5, np.nan]]
+        >>> mixture = MaskedGaussianMixture(covariance_type="full", max_iter=1000)
+        >>> pipe = make_pipeline(StandardScaler(), mixture).fit(X)
+        >>> pipe.inverse_transform(pipe.transform(X))[-1].round()
+        array([  5., 101.])
+        """
+        return check_completed(self, X)
+
+    @honor_set_output
     @one_blas_thread
     def complete(self, X: Any, *, entries: Any = None, return_std: bool = False) -> Any:
         """Complete the matrix, or some of its entries, with standard deviations.
@@ -404,10 +447,11 @@ class BaseObservedMixture(
 
         Returns
         -------
-        completed : ndarray of shape (n_samples, n_features) or (m,)
+        completed : {ndarray, frame} of shape (n_samples, n_features) or (m,)
             Observed entries and covariates as they are, conditional means of the
-            missing entries.
-        std : ndarray of the same shape
+            missing entries. As `transform`, a frame where `set_output` or
+            ``transform_output`` asks for one; with `entries`, always an array.
+        std : {ndarray, frame} of the same shape
             Standard deviations of the entries given the observed ones of their row,
             within plus between components; 0 where observed, and for covariates.
             Infinite for an entry whose t distribution has no variance
@@ -419,9 +463,28 @@ class BaseObservedMixture(
             If entries are not two equally long arrays of indices within X.
         MemoryError
             If the dense matrix does not fit in memory: ask for some entries.
+
+        See Also
+        --------
+        sample_completions : Draws of the missing entries, in place of their means.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = pd.DataFrame({"dose": [1, 2, 3, 4, 5], "rate": [2, 4, 6, 9, None]})
+        >>> mixture = MaskedGaussianMixture(covariance_type="full", max_iter=1000)
+        >>> mixture = mixture.fit(X).set_output(transform="pandas")
+        >>> completed, std = mixture.complete(X, return_std=True)
+        >>> completed.assign(rate_std=std["rate"]).tail(2).round(1)
+           dose  rate  rate_std
+        3   4.0   9.0       0.0
+        4   5.0  11.0       0.3
         """
         data, model = self._open(X), self._model
         if entries is None:
+            if data.is_lazy:
+                check_lazy_output(self)
             results = model.complete_all(data, return_std)
         else:
             results = data.at_entries(
@@ -522,6 +585,54 @@ class BaseObservedMixture(
             If entries and values are not equally long, values are not finite, or an
             entry is observed in X or belongs to a covariate.
         """
+        return self._judge("log_density_entries", X, entries, values)
+
+    @one_blas_thread
+    def cdf_entries(self, X: Any, entries: Any, values: Any) -> Array:
+        """Compute the probability that missing entries are at most some values.
+
+        The distribution function of the mixture whose log-density `score_entries`
+        returns. At the true values of hidden entries it is uniform on (0, 1) where the
+        mixture is right (probability integral transform).
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with missing entries; rows need not have been seen in fit.
+        entries : tuple of two array-likes of shape (m,)
+            Row and column indices of missing entries of X, in any order.
+        values : array-like of shape (m,)
+            The values.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (m,)
+            Probabilities given the observed entries of the row.
+
+        Raises
+        ------
+        ValueError
+            As `score_entries`.
+
+        See Also
+        --------
+        score_entries : The log-density.
+        sklearn_gmmcf.plotting.CalibrationDisplay : Draws whether it is uniform.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = np.array([[1, 2], [2, 4.1], [3, 5.9], [4, 8.2], [5, np.nan]])
+        >>> mixture = MaskedGaussianMixture(covariance_type="full", max_iter=1000)
+        >>> above = 1 - mixture.fit(X).cdf_entries(X, ([4, 4], [1, 1]), [10, 10.2])
+        >>> above.round(2)
+        array([0.76, 0.2 ])
+        """
+        return self._judge("cdf_entries", X, entries, values)
+
+    def _judge(self, question: str, X: Any, entries: Any, values: Any) -> Array:
+        """Answers (m,) of the model for values of missing entries."""
         data = self._open(X)
         rows, columns = check_entries(entries, data.shape)
         values = check_array(
@@ -537,8 +648,9 @@ class BaseObservedMixture(
                 "values should be 1d and as long as the entries, but got the shape "
                 f"{values.shape} for {len(rows)} entries."
             )
-        log_density, observed = data.at_entries(
-            self._model.log_density_entries, (rows, columns, values), np.float64, bool
+        ask = getattr(self._model, question)
+        answers, observed = data.at_entries(
+            ask, (rows, columns, values), np.float64, bool
         )
         if observed.any():
             first = np.argmax(observed)
@@ -547,8 +659,9 @@ class BaseObservedMixture(
                 "should be missing ones. sklearn_gmmcf.model_selection.hide_entries "
                 "makes some."
             )
-        return log_density
+        return answers
 
+    @honor_set_output
     @one_blas_thread
     def sample_completions(
         self,
@@ -585,7 +698,9 @@ class BaseObservedMixture(
         -------
         completions : ndarray of shape (n_completions, n_samples, n_features) or \
                 (n_completions, m)
-            Observed entries as they are, draws of the missing ones.
+            Observed entries as they are, draws of the missing ones. A list of
+            `n_completions` frames where `set_output` or ``transform_output`` asks for
+            frames; with `entries`, always an array.
 
         Raises
         ------

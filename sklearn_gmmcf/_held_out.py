@@ -85,12 +85,10 @@ class HeldOut:
         predicted = complete_entries(last, self.matrix, self.rows, self.columns)
         return predicted * self.scales + self.offsets
 
-    def predict_std(self, last: BaseObservedMixture) -> tuple[Array, Array]:
-        """Completions (m,) of the entries and their standard deviations (m,)."""
-        predicted, std = last.complete(
-            self.matrix, entries=self.entries, return_std=True
-        )
-        return predicted * self.scales + self.offsets, std * self.scales
+    def cdf(self, last: BaseObservedMixture) -> Array:
+        """Probabilities (m,) to be at most the true values, given the observed ones."""
+        values = (self.values - self.offsets) / self.scales
+        return last.cdf_entries(self.matrix, self.entries, values)
 
     def log_density(self, last: Any) -> Array:
         """Log-densities (m,) of the true values, in nats, given the observed ones."""

@@ -146,6 +146,11 @@ class KMeansMixture(BaseObservedMixture):
     `tol` is relative to variances that are weighted by `sample_weight`, so that an
     integer weight is that many equal rows; those of KMeans are not weighted.
 
+    `set_output` and ``transform_output`` of scikit-learn make frames of the results of
+    `transform`, `complete` and `sample_completions`. `inverse_transform` returns
+    completions as they are, so that a Pipeline of scalers and a mixture returns to the
+    units of the data.
+
     X may be a Dask array in chunks of whole rows, whose blocks are dense or
     CSR (``pip install "dask[array]"``). Chunks are worked on where they lie, by
     any scheduler, `n_jobs` aside; the start is that of a seeded sample of

@@ -422,6 +422,11 @@ class MaskedGaussianMixture(BaseObservedMixture):
     rows where there are more than four times as many, of Dask arrays where there are
     more. 'factor' starts from all rows in memory.
 
+    `set_output` and ``transform_output`` of scikit-learn make frames of the results of
+    `transform`, `complete` and `sample_completions`. `inverse_transform` returns
+    completions as they are, so that a Pipeline of scalers and a mixture returns to the
+    units of the data.
+
     X may be a Dask array in chunks of whole rows, whose blocks are dense or
     CSR (``pip install "dask[array]"``). Chunks are worked on where they lie, by
     any scheduler, `n_jobs` aside. Results for each

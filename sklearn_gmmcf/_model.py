@@ -6,7 +6,7 @@ threads and on Dask.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -132,19 +132,32 @@ class Model:
         self, block: Block, rows: Array, columns: Array, values: Array
     ) -> tuple[Array, Array]:
         """Log-densities (m,) of values of missing entries, and which are observed."""
+        ask = self.family.log_density_entries
+        return self._judge(ask, block, rows, columns, values)
+
+    def cdf_entries(
+        self, block: Block, rows: Array, columns: Array, values: Array
+    ) -> tuple[Array, Array]:
+        """Probabilities (m,) to be at most some values, and which are observed."""
+        return self._judge(self.family.cdf_entries, block, rows, columns, values)
+
+    def _judge(
+        self,
+        ask: Callable[..., Array],
+        block: Block,
+        rows: Array,
+        columns: Array,
+        values: Array,
+    ) -> tuple[Array, Array]:
+        """Answers (m,) of the family for values of missing entries; 0 for others."""
         _, observed = block.lookup(rows, columns)
-        log_density = np.zeros(len(rows))
+        answers = np.zeros(len(rows))
         missing = np.flatnonzero(~observed)
         if missing.size:
             j = columns[missing]
-            log_density[missing] = self.family.log_density_entries(
-                self.parameters,
-                block,
-                rows[missing],
-                j,
-                values[missing] - self.columns.center[j],
-            )
-        return log_density, observed
+            centered = values[missing] - self.columns.center[j]
+            answers[missing] = ask(self.parameters, block, rows[missing], j, centered)
+        return answers, observed
 
     def largest(
         self,

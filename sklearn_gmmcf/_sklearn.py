@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_params,
 )
-from sklearn.utils._set_output import _get_output_config
+from sklearn.utils._set_output import _get_output_config, _wrap_data_with_container
 from sklearn.utils.parallel import _get_threadpool_controller as threadpool_controller
 from sklearn.utils.validation import _check_feature_names_in as get_feature_names_in
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
@@ -44,6 +44,11 @@ def get_transform_output(estimator: Any) -> str | None:
     return str(asked)
 
 
+def wrap_in_container(matrix: Any, X: Any, estimator: Any) -> Any:
+    """A matrix as `transform` of X would return it: in the container asked for."""
+    return _wrap_data_with_container("transform", matrix, X, estimator)
+
+
 __all__ = [
     "DocumentationLinks",
     "Interval",
@@ -58,4 +63,5 @@ __all__ = [
     "safe_indexing",
     "threadpool_controller",
     "validate_params",
+    "wrap_in_container",
 ]

@@ -1,18 +1,30 @@
-"""The door: what users pass is checked here, and becomes blocks of rows."""
+"""The door: what users pass is checked here, and becomes blocks of rows.
+
+Completed matrices leave through it as frames, where users ask for frames.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from sklearn.utils.validation import validate_data
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_gmmcf._sklearn import check_sample_weight, get_output_container
+from sklearn_gmmcf._sklearn import (
+    check_sample_weight,
+    get_output_container,
+    wrap_in_container,
+)
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.data import Blocks, check_readable, observe
 from sklearn_gmmcf.data._column_features import check_column_features, find_columns
 from sklearn_gmmcf.data._dask import is_dask, observe_chunks
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def open_data(
@@ -131,7 +143,47 @@ def check_lazy_output(estimator: Any) -> None:
     container = get_output_container("transform", estimator)
     if container != "default":
         raise TypeError(
-            "X is a Dask array, of which transform makes Dask arrays, but set_output "
-            f"or transform_output asks for {container}, which would load all of it. "
+            "X is a Dask array, whose completions are Dask arrays, but set_output or "
+            f"transform_output asks for {container}, which would load all of them. "
             "Set it to 'default'."
         )
+
+
+def check_completed(estimator: Any, X: Any) -> Any:
+    """Check the columns of completed rows, which may have any container."""
+    check_is_fitted(estimator)
+    if not is_dask(X):
+        X = check_array(
+            X,
+            accept_sparse=True,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan",
+        )
+    if X.shape[1] != estimator.n_features_in_:
+        raise ValueError(
+            f"X has {X.shape[1]} columns, but {type(estimator).__name__} was fitted on "
+            f"{estimator.n_features_in_}. Pass completed rows with all columns."
+        )
+    return X
+
+
+def honor_set_output(complete: Method) -> Method:
+    """Return completed matrices as frames where `set_output` asks for frames.
+
+    Of several matrices in one array a list of frames is made.
+    """
+
+    @wraps(complete)
+    def wrapper(
+        self: Any, X: Any, *args: Any, entries: Any = None, **kwargs: Any
+    ) -> Any:
+        completed = complete(self, X, *args, entries=entries, **kwargs)
+        if entries is not None or get_output_container("transform", self) == "default":
+            return completed
+        if isinstance(completed, tuple):
+            return tuple(wrap_in_container(each, X, self) for each in completed)
+        if completed.ndim == 3:
+            return [wrap_in_container(each, X, self) for each in completed]
+        return wrap_in_container(completed, X, self)
+
+    return wrapper  # type: ignore[return-value]

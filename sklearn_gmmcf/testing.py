@@ -332,6 +332,8 @@ def check_entry_densities(family: Family[Any, Any]) -> None:
         entries = np.full(len(values), row), np.full(len(values), column)
         masses = weights * np.exp(mixture.score_entries(X, entries, values))
         assert_allclose(masses.sum(), 1, rtol=1e-4)
+        below = mixture.cdf_entries(X, entries, values)
+        assert_allclose(below, np.cumsum(masses) - masses / 2, atol=1e-3)
         completed, std = mixture.complete(
             X, entries=_entry(row, column), return_std=True
         )

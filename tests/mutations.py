@@ -218,6 +218,7 @@ MUTATIONS = {
     ],
     "covariance/_student.py": [
         # Multivariate t components.
+        ("* law.lengths(measures)[:, rows] / degrees", "", "student: integrals"),
         ("-0.5 * (v + counts) * np.log1p", "-0.5 * v * np.log1p",
          "student: TestDensity"),
         ("digamma(halves) - np.log(halves) + logs", "logs", "student: one_step"),
@@ -489,6 +490,10 @@ MUTATIONS = {
         ("            vars(self).clear()", "            pass", "mixture: failed_fit"),
     ],
     "_validation.py": [
+        # Frames of completions, of their standard deviations and of draws.
+        ("if completed.ndim == 3:", "if False:", "pipelines: draws"),
+        ("if X.shape[1] != estimator.n_features_in_:", "if False:",
+         "pipelines: refused"),
         # Indices within X, weights that are not negative, two rows at least.
         ("(indices >= bound)]", "(indices > bound)]", "mixture: bad_entries"),
         ("ensure_non_negative=True", "ensure_non_negative=False",
@@ -593,6 +598,33 @@ MUTATIONS = {
         # The band of coverages and the intervals have two sides.
         ("(1 - _BAND) / 2", "1 - _BAND", "plotting"),
         ("ppf((1 + nominal) / 2)", "ppf(nominal)", "plotting"),
+        ("np.abs(2 * probabilities - 1)", "probabilities", "plotting: calibra"),
+    ],
+    "plotting/_missingness.py": [
+        # Which columns and rows have missing entries, and which together.
+        ("&= ~mask.any(axis=1)", "&= ~mask.all(axis=1)", "plotting_tables: counts"),
+        ("(first, -tally.counts[affected[first]])",
+         "(first, tally.counts[affected[first]])", "plotting_tables: largest"),
+        ("means * (1 - means)", "means", "plotting_tables: correlations"),
+        ("(-counts, clusters, -largest[clusters])", "(-counts,)",
+         "plotting_tables: neighbors"),
+        ("(patterns.sum(axis=1), -counts)", "(patterns.sum(axis=1),)",
+         "plotting_tables: counts"),
+    ],
+    "plotting/_imputation.py": [
+        # Observed and imputed values, each in shares of their own number.
+        ("table.column(j)[~missing]", "table.column(j)", "plotting_tables"),
+        ("/ max(len(values), 1)", "/ max(len(observed), 1)",
+         "plotting_tables: histograms"),
+        ("(imputed < observed.min()) | (", "(", "plotting_tables: below"),
+        ("found.get(name, -1)", "list(found).index(name)", "plotting_tables: matched"),
+    ],
+    "data/_tables.py": [
+        # Missing are null, NaN and the marker.
+        ("missing = missing | _to_mask(series.is_nan())", "pass",
+         "plotting_tables: counts"),
+        ("missing |= values == missing_values", "pass", "plotting_tables: marker"),
+        ("[found >= 0]] = False", "[found >= 0]] = True", "plotting_tables: sparse"),
     ],
     "plotting/_selection.py": [
         # The standard error over folds; the best criterion is the lowest.

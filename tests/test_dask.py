@@ -142,6 +142,11 @@ def test_all_else_as_in_memory(estimator, make):
         mixture.score_entries(X, missing, values),
         rtol=1e-12,
     )
+    np.testing.assert_allclose(
+        mixture.cdf_entries(in_chunks, missing, values),
+        mixture.cdf_entries(X, missing, values),
+        rtol=1e-12,
+    )
     nothing = np.empty(0, dtype=int), np.empty(0, dtype=int)
     assert mixture.complete(in_chunks, entries=nothing).shape == (0,)
 

@@ -307,6 +307,7 @@ def test_defaults_equal_overrides():
         for name, arguments in {
             "complete_entries": (rows, columns),
             "log_density_entries": (rows, columns, values),
+            "cdf_entries": (rows, columns, values),
         }.items():
             options = {"with_variance": True} if "complete" in name else {}
             call = (model.parameters, block, *arguments)

@@ -220,10 +220,11 @@ class TestHideEntries:
             hide_entries(np.ma.masked_invalid(X))
 
 
-def true_log_density(mixture, X, rows, columns, values, train=None):
+def true_log_density(mixture, X, rows, columns, values, train=None, law=norm.logpdf):
     """Log of the conditional mixtures, one entry and one component after the other.
 
-    `train` is the matrix that the mixture was fitted to, X unless given.
+    `law` is the function of each Gaussian, its log-density or log-probability; `train`
+    is the matrix that the mixture was fitted to, X unless given.
     """
     predictive = None
     if mixture.covariance_type == "full":
@@ -245,7 +246,7 @@ def true_log_density(mixture, X, rows, columns, values, train=None):
             )
             shares.append(np.log(mixture.weights_[k]) + log_density)
             variance = rest[j, j] if predictive is None else predictive[k, j]
-            terms.append(norm.logpdf(value, filled[j], np.sqrt(variance)))
+            terms.append(law(value, filled[j], np.sqrt(variance)))
         result.append(logsumexp(np.add(shares, terms)) - logsumexp(shares))
     return np.array(result)
 
@@ -268,6 +269,9 @@ class TestScoreEntries:
         expected = true_log_density(mixture, X, rows, columns, values)
         found = mixture.score_entries(make(X), (rows, columns), values)
         np.testing.assert_allclose(found, expected, rtol=1e-8)
+        expected = true_log_density(mixture, X, rows, columns, values, law=norm.logcdf)
+        found = mixture.cdf_entries(make(X), (rows, columns), values)
+        np.testing.assert_allclose(found, np.exp(expected), rtol=1e-8)
 
     def test_patterns_that_rows_share(self):
         X = correlated(400, 4, missing=0)
@@ -294,13 +298,14 @@ class TestScoreEntries:
         X = clusters()
         i, j = np.argwhere(np.isnan(X))[0]
         est = MaskedGaussianMixture(covariance_type="spherical").fit(X)
-        with pytest.raises(ValueError, match=r"Row 0, column 1 of X is observed"):
-            est.score_entries(X, ([i, 0], [j, 1]), [1.0, 2])
-        with pytest.raises(ValueError, match=r"shape \(2,\) for 1 entries"):
-            est.score_entries(X, ([i], [j]), [1.0, 2])
-        with pytest.raises(ValueError, match="values contains NaN"):
-            est.score_entries(X, ([i], [j]), [np.nan])
-        assert est.score_entries(X, ([], []), []).shape == (0,)
+        for judge in (est.score_entries, est.cdf_entries):
+            with pytest.raises(ValueError, match=r"Row 0, column 1 of X is observed"):
+                judge(X, ([i, 0], [j, 1]), [1.0, 2])
+            with pytest.raises(ValueError, match=r"shape \(2,\) for 1 entries"):
+                judge(X, ([i], [j]), [1.0, 2])
+            with pytest.raises(ValueError, match="values contains NaN"):
+                judge(X, ([i], [j]), [np.nan])
+            assert judge(X, ([], []), []).shape == (0,)
 
 
 def test_icl_is_bic_plus_twice_the_entropy():

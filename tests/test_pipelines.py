@@ -10,12 +10,21 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 from sklearn.pipeline import FeatureUnion, make_pipeline
-from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import (
+    MaxAbsScaler,
+    MinMaxScaler,
+    OneHotEncoder,
+    PowerTransformer,
+    StandardScaler,
+)
 
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
+from sklearn_gmmcf.model_selection import EntryRegressor, to_entries
+from sklearn_gmmcf.preprocessing import RowNormalizer
 from tests.made import correlated, estimators, to_sparse
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -105,6 +114,87 @@ class TestAfterAScaler:
         dense = make_pipeline(MaxAbsScaler(), est).fit(X).transform(X)
         stored = make_pipeline(MaxAbsScaler(), clone(est)).fit(to_sparse(X))
         np.testing.assert_allclose(stored.transform(to_sparse(X)), dense, atol=1e-9)
+
+
+class TestInverseTransform:
+    @ALL
+    @pytest.mark.parametrize(
+        "scaler",
+        [
+            StandardScaler(),
+            PowerTransformer(),
+            make_pipeline(MinMaxScaler(), StandardScaler()),
+        ],
+        ids=["standard", "power", "two"],
+    )
+    def test_original_units(self, est, scaler, X):
+        pipe = make_pipeline(scaler, est).fit(X)
+        Z = pipe.transform(X)
+        completed = pipe.inverse_transform(Z)
+        observed = ~np.isnan(X)
+        np.testing.assert_allclose(completed[observed], X[observed])
+        np.testing.assert_array_equal(completed, pipe[0].inverse_transform(Z))
+        if isinstance(scaler, StandardScaler):
+            by_hand = Z * np.nanstd(X, axis=0) + np.nanmean(X, axis=0)
+            np.testing.assert_allclose(completed, by_hand)
+
+    @ALL
+    def test_values_stay(self, est, X):
+        est = clone(est).fit(X)
+        assert est.inverse_transform(X) is X
+        stored = to_sparse(X)
+        assert est.inverse_transform(stored) is stored
+        frame = pd.DataFrame(np.nan_to_num(X))
+        np.testing.assert_array_equal(est.inverse_transform(frame), frame)
+        integers = est.inverse_transform(np.arange(8).reshape(2, 4))
+        assert integers.dtype == np.float64
+
+    def test_lazy_values_stay(self, X):
+        da = pytest.importorskip("dask.array")
+        lazy = da.from_array(X, chunks=(60, 4))
+        est = MaskedGaussianMixture(covariance_type="diag").fit(X)
+        assert est.inverse_transform(lazy) is lazy
+
+    @ALL
+    def test_refused(self, est, X):
+        with pytest.raises(NotFittedError):
+            clone(est).inverse_transform(X)
+        est = clone(est).fit(X)
+        for wrong in (X[:, :3], to_sparse(X)[:, :3]):
+            with pytest.raises(
+                ValueError, match=r"X has 3 columns, but .* fitted on 4"
+            ):
+                est.inverse_transform(wrong)
+        with pytest.raises(ValueError, match="infinity"):
+            est.inverse_transform(np.full((1, 4), np.inf))
+
+    def test_row_normalizer(self, X):
+        est = MaskedGaussianMixture(covariance_type="diag")
+        X = X / SCALES
+        pipe = make_pipeline(RowNormalizer(), est).fit(X)
+        Z = pipe.transform(X)
+        with pytest.raises(ValueError, match=r"inverse_transform\(Z, rows=X\)"):
+            pipe.inverse_transform(Z)
+        expected = pipe[0].inverse_transform(Z, rows=X)
+        observed = ~np.isnan(X)
+        np.testing.assert_allclose(expected[observed], X[observed])
+        with config_context(enable_metadata_routing=True):
+            pipe[0].set_inverse_transform_request(rows=True)
+            np.testing.assert_array_equal(pipe.inverse_transform(Z, rows=X), expected)
+
+    def test_a_mixture_before_the_last_step(self, X):
+        """Entries come back through it when they are predicted in the units of y."""
+        first = MaskedGaussianMixture(covariance_type="diag")
+        last = MaskedGaussianMixture(covariance_type="spherical")
+        pairs, values = to_entries(X)
+        pairs, hidden, values = pairs[5:], pairs[:5], values[5:]
+        estimator = make_pipeline(first, StandardScaler(), last)
+        regressor = EntryRegressor(estimator, X.shape, dense=True).fit(pairs, values)
+        left = np.full(X.shape, np.nan)
+        left[tuple(pairs.T)] = values
+        completed = clone(first).fit(left).transform(left)
+        # The second mixture has nothing left to complete.
+        np.testing.assert_allclose(regressor.predict(hidden), completed[*hidden.T])
 
 
 class TestBeforeAPredictor:
@@ -197,6 +287,66 @@ class TestSetOutput:
         np.testing.assert_allclose(
             alone.transform(given).to_numpy(), clone(est).fit(X).transform(X)
         )
+
+    @ALL
+    @pytest.mark.parametrize("output", ["pandas", "polars"])
+    @pytest.mark.parametrize("configure", ["estimator", "global"])
+    @pytest.mark.parametrize("given", ["frame", "array"])
+    def test_completions_and_draws(self, est, output, configure, given, X):
+        frame = pd.DataFrame(X, columns=list("abcd"), index=range(5, 125))
+        data = frame if given == "frame" else X
+        est = clone(est).fit(data)
+        completed, std = est.complete(data, return_std=True)
+        draws = est.sample_completions(data, 3, random_state=0)
+        assert isinstance(draws, np.ndarray)
+        some = [0, 1], [2, 3]
+        with config_context(transform_output=output):
+            if configure == "estimator":
+                est.set_output(transform=output)
+            results = [
+                est.complete(data),
+                *est.complete(data, return_std=True),
+                *est.sample_completions(data, 3, random_state=0),
+            ]
+            alone = est.complete(data, entries=some)
+            drawn = est.sample_completions(data, entries=some, random_state=0)
+        if configure == "estimator":  # outside of the context, too
+            results.append(est.complete(data))
+        expected = [completed, completed, std, *draws, completed]
+        module = {"pandas": pd, "polars": pl}[output]
+        names = list("abcd") if given == "frame" else ["x0", "x1", "x2", "x3"]
+        index = range(5, 125) if given == "frame" else range(120)
+        for result, values in zip(results, expected, strict=False):
+            assert isinstance(result, module.DataFrame)
+            assert list(result.columns) == names
+            np.testing.assert_array_equal(result.to_numpy(), values)
+            if output == "pandas":
+                assert list(result.index) == list(index)
+        assert isinstance(alone, np.ndarray)
+        np.testing.assert_array_equal(alone, completed[some])
+        assert isinstance(drawn, np.ndarray)
+        assert drawn.shape == (5, 2)
+
+    def test_lists_of_draws(self, X):
+        est = MaskedGaussianMixture(covariance_type="diag").fit(X)
+        est.set_output(transform="polars")
+        draws = est.sample_completions(X, 2, random_state=0)
+        assert isinstance(draws, list)
+        assert len(draws) == 2
+        est.set_output(transform="default")
+        assert est.sample_completions(X, 2, random_state=0).shape == (2, 120, 4)
+        with config_context(transform_output="pandas"):  # the estimator comes first
+            assert isinstance(est.complete(X), np.ndarray)
+
+    def test_lazy_completions(self, X):
+        da = pytest.importorskip("dask.array")
+        lazy = da.from_array(X, chunks=(60, 4))
+        est = MaskedGaussianMixture(covariance_type="diag").fit(X)
+        est.set_output(transform="pandas")
+        for complete in (est.transform, est.complete):
+            with pytest.raises(TypeError, match="would load all of them"):
+                complete(lazy)
+        assert est.complete(lazy, entries=([0], [0])).shape == (1,)
 
     @ALL
     def test_before_a_predictor_of_names(self, est, X, y):

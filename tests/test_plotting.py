@@ -45,12 +45,6 @@ from matplotlib.colors import to_rgb  # noqa: E402
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 def fit_mixture(kind, X, n_components=3):
     if kind == "kmeans":
         return KMeansMixture(n_components, random_state=0).fit(X)
@@ -641,24 +635,59 @@ def test_calibration_on_hidden_entries():
     mixture = fit_mixture("full", X)
     X_hidden, hidden = hide_entries(later, 0.2, 3)
     rows, columns, values = hidden
-    predicted, std = mixture.complete(
-        X_hidden, entries=(rows, columns), return_std=True
-    )
-    expected = CalibrationDisplay.from_predictions(values, predicted, std)
+    below = mixture.cdf_entries(X_hidden, (rows, columns), values)
     for display in (
         CalibrationDisplay.from_estimator(mixture, X_hidden, hidden=hidden),
         CalibrationDisplay.from_estimator(mixture, later, fraction=0.2, random_state=3),
     ):
-        np.testing.assert_array_equal(display.coverage, expected.coverage)
+        expected = [
+            np.mean(((1 - q) / 2 <= below) & (below <= (1 + q) / 2))
+            for q in display.nominal
+        ]
+        np.testing.assert_allclose(display.coverage, expected)
         assert display.n_entries == len(values)
     with pytest.raises(ValueError, match=r"is\s+observed in X"):
         CalibrationDisplay.from_estimator(mixture, later, hidden=hidden)
     with pytest.raises(ValueError, match=r"fraction should be above 0 .*but got 0"):
         CalibrationDisplay.from_estimator(mixture, later, fraction=0)
-    twice = CalibrationDisplay.from_estimator(mixture, later, ax=expected.ax_)
+    twice = CalibrationDisplay.from_estimator(mixture, later, ax=display.ax_)
     assert twice.diagonal_ is None
-    assert twice.line_.get_color() != expected.line_.get_color()
-    assert twice.line_.get_marker() != expected.line_.get_marker()
+    assert twice.line_.get_color() != display.line_.get_color()
+    assert twice.line_.get_marker() != display.line_.get_marker()
+
+
+def test_calibration_of_one_gaussian_is_that_of_its_predictions():
+    X, later = clusters(300), clusters(200, seed=1)
+    mixture = fit_mixture("full", X, 1)
+    X_hidden, hidden = hide_entries(later, 0.2, 3)
+    rows, columns, values = hidden
+    expected = CalibrationDisplay.from_predictions(
+        values, *mixture.complete(X_hidden, entries=(rows, columns), return_std=True)
+    )
+    display = CalibrationDisplay.from_estimator(mixture, X_hidden, hidden=hidden)
+    np.testing.assert_array_equal(display.coverage, expected.coverage)
+
+
+@pytest.mark.parametrize("degrees", [None, 1.0, 3.0])
+def test_drawn_values_are_calibrated(degrees):
+    """Of far components and of heavy tails, where Gaussian intervals are wrong."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3)) + 6 * rng.choice([-1, 1], (200, 1), p=[0.3, 0.7])
+    mixture = MaskedGaussianMixture(
+        2, covariance_type="full", degrees_of_freedom=degrees, random_state=0
+    ).fit(X)
+    empty = np.full((4000, 3), np.nan)
+    drawn = mixture.sample_completions(empty, 1, random_state=0)[0, :, 0]
+    entries = np.arange(4000), np.zeros(4000, dtype=int)
+    display = CalibrationDisplay.from_estimator(
+        mixture, empty, hidden=(*entries, drawn)
+    )
+    assert abs(display.coverage - display.nominal).max() < 0.03
+    if degrees != 1.0:
+        gaussian = CalibrationDisplay.from_predictions(
+            drawn, *mixture.complete(empty, entries=entries, return_std=True)
+        )
+        assert abs(gaussian.coverage - gaussian.nominal).max() > 0.05
 
 
 def test_all_entries_of_a_sparse_matrix_are_hidden():
@@ -669,11 +698,10 @@ def test_all_entries_of_a_sparse_matrix_are_hidden():
     display = CalibrationDisplay.from_estimator(
         mixture, nothing, hidden=(*entries, X[entries])
     )
-    predicted, std = mixture.complete(
-        np.full(X.shape, np.nan), entries=entries, return_std=True
-    )
-    expected = CalibrationDisplay.from_predictions(X[entries], predicted, std)
-    np.testing.assert_array_equal(display.coverage, expected.coverage)
+    nowhere = np.full(X.shape, np.nan)
+    below = mixture.cdf_entries(nowhere, entries, X[entries])
+    expected = [np.mean(abs(below - 0.5) <= q / 2) for q in display.nominal]
+    np.testing.assert_allclose(display.coverage, expected)
 
 
 def test_scaling_changes_no_coverage():

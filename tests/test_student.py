@@ -288,6 +288,9 @@ class TestCompletion:
             value = 1.7
             found = mixture.score_entries(row[None], ([0], [1]), [value])
             assert_allclose(found, np.log(density(value, 0) / mass), atol=1e-8)
+            below = quad(density, -1e4, value, args=(0,), points=[-99, 0], limit=500)
+            found = mixture.cdf_entries(row[None], ([0], [1]), [value])
+            assert_allclose(found, below[0] / mass, rtol=1e-5)
 
     def test_undefined_variances_are_infinite(self):
         X = np.vstack([correlated(100, 3), np.full((1, 3), np.nan)])

@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import logsumexp, ndtr
 
 from sklearn_gmmcf._typing import Array, Responsibilities
 from sklearn_gmmcf._warnings import DataWarning
@@ -386,6 +386,25 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
         log_joint -= logsumexp(log_joint, axis=0)
         terms = log_joint[:, rows] + log_normal(values - means, variances)
         return logsumexp(floor_log_density(terms), axis=0)
+
+    def cdf_entries(
+        self,
+        parameters: ParametersT,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        values: Array,
+    ) -> Array:
+        """Probabilities (m,) of missing entries to be at most some values.
+
+        The default is for components that are Gaussian given the observed entries.
+        """
+        log_joint, means, variances = self.conditional_joint(
+            parameters, block, rows, columns
+        )
+        to_responsibilities(log_joint)
+        below = ndtr((values - means) / np.sqrt(variances))
+        return np.einsum("km,km->m", log_joint[:, rows], below)
 
     def draw_shared(
         self, parameters: ParametersT, n_draws: int, rng: np.random.RandomState

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import digamma, gammaln, logsumexp
+from scipy.special import digamma, gammaln, logsumexp, stdtr
 
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance._elliptical import Elliptical, Law, Measures, Posterior
@@ -298,6 +298,25 @@ class Student(Family[StudentParameters, StudentStatistics]):
         lengths = law.lengths(measures)[:, rows]
         density = log_student((values - means) ** 2, scales * lengths, degrees)
         return logsumexp(floor_log_density(log_joint[:, rows] + density), axis=0)
+
+    def cdf_entries(
+        self,
+        parameters: StudentParameters,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        values: Array,
+    ) -> Array:
+        law = parameters.law
+        measures, means, scales = self.base.measure_entries(
+            parameters.base, block, rows, columns
+        )
+        shares = law.log_joint(measures)
+        to_responsibilities(shares)
+        degrees = law.conditional_degrees(measures)[:, rows]
+        spreads = scales * law.lengths(measures)[:, rows] / degrees
+        below = stdtr(degrees, (values - means) / np.sqrt(spreads))
+        return np.einsum("km,km->m", shares[:, rows], below)
 
     def draw(
         self,

@@ -9,6 +9,8 @@ matplotlib: ``pip install matplotlib``.
 from sklearn_gmmcf.plotting._calibration import CalibrationDisplay
 from sklearn_gmmcf.plotting._completion import CompletionDisplay
 from sklearn_gmmcf.plotting._convergence import ConvergenceDisplay
+from sklearn_gmmcf.plotting._imputation import ImputationDisplay
+from sklearn_gmmcf.plotting._missingness import MissingnessDisplay
 from sklearn_gmmcf.plotting._mixture import MixtureDisplay
 from sklearn_gmmcf.plotting._selection import ModelSelectionDisplay
 from sklearn_gmmcf.plotting._types import TypesDisplay
@@ -17,6 +19,8 @@ __all__ = [
     "CalibrationDisplay",
     "CompletionDisplay",
     "ConvergenceDisplay",
+    "ImputationDisplay",
+    "MissingnessDisplay",
     "MixtureDisplay",
     "ModelSelectionDisplay",
     "TypesDisplay",

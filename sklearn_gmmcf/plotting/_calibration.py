@@ -34,8 +34,11 @@ _BAND = 0.95
 class CalibrationDisplay:
     """Coverage of prediction intervals of hidden entries, against nominal coverage.
 
-    The interval of nominal coverage q is the completion plus and minus the
-    corresponding quantile of the normal distribution times the standard deviation.
+    The interval of nominal coverage q leaves out the same probability on either side,
+    (1 - q) / 2. For a fitted mixture it is an interval of the predictive distribution
+    of the entry: a mixture of Gaussians, with `degrees_of_freedom` of t distributions.
+    For predictions with standard deviations it is an interval of a Gaussian.
+
     Where the curve is below the diagonal, intervals are too narrow; where it is above,
     they are too wide. At each level by itself, the band contains the coverage of exact
     intervals with probability 95 %, for the same number of independent entries
@@ -194,16 +197,11 @@ class CalibrationDisplay:
             held_out = hold_out(get_steps(estimator), X, fraction, random_state)
         else:
             held_out = _check_hidden(estimator, X, hidden, caller)
-        predicted, std = held_out.predict_std(mixture)
-        return cls.from_predictions(
-            held_out.values,
-            predicted,
-            std,
-            levels=levels,
+        display = cls(
+            **_cover(held_out.cdf(mixture), levels),
             name=describe_mixture(mixture) if name is None else name,
-            ax=ax,
-            line_kwargs=line_kwargs,
         )
+        return display.plot(ax, line_kwargs=line_kwargs)
 
     @classmethod
     def from_predictions(
@@ -270,7 +268,7 @@ class CalibrationDisplay:
         check_consistent_length(y_true, y_pred, std)
         if (std < 0).any():
             raise ValueError(f"std should not be negative, but got {std.min():g}.")
-        nominal = _LEVELS if levels is None else check_levels("levels", levels)
+        nominal = _check_nominal(levels)
         quantiles = stats.norm.ppf((1 + nominal) / 2)
         inside = np.abs(y_true - y_pred)[:, None] <= std[:, None] * quantiles
         display = cls(
@@ -353,6 +351,22 @@ class CalibrationDisplay:
         self.legend_ = self.ax_.legend(loc="lower right", fontsize="x-small")
         self.legend_.set_in_layout(False)
         return self
+
+
+def _check_nominal(levels: Any) -> Array:
+    """Nominal coverages, ascending."""
+    return _LEVELS if levels is None else check_levels("levels", levels)
+
+
+def _cover(probabilities: Array, levels: Any) -> dict[str, Any]:
+    """Coverage of intervals, from probabilities (m,) to be at most the true values."""
+    nominal = _check_nominal(levels)
+    inside = np.abs(2 * probabilities - 1)[:, None] <= nominal
+    return {
+        "nominal": nominal,
+        "coverage": inside.mean(axis=0),
+        "n_entries": len(probabilities),
+    }
 
 
 def _check_hidden(estimator: Any, X: Any, hidden: Any, caller: str) -> HeldOut:

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_gmmcf._base import BaseObservedMixture
 from sklearn_gmmcf._held_out import apply_steps, get_steps
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.data._tables import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,15 +48,36 @@ def make_axes(ax: Axes | None, caller: str) -> Axes:
 
 def divide_axes(ax: Axes, n_panels: int) -> Array:
     """Switch the axes off, and put `n_panels` axes side by side in their place."""
+    spec = get_grid_cell(ax)
+    ax.set_axis_off()
+    cells = spec.subgridspec(1, n_panels)
+    return np.array([ax.figure.add_subplot(cells[0, k]) for k in range(n_panels)])
+
+
+def get_grid_cell(ax: Axes) -> Any:
+    """The cell of a grid that the axes take."""
     spec = ax.get_subplotspec()
     if spec is None:
         raise ValueError(
             "ax should be part of a grid, so that it can be divided: make it by "
             "figure.subplots() or figure.add_subplot()."
         )
+    return spec
+
+
+def divide_grid(ax: Axes, heights: Any, widths: Any) -> Array:
+    """Switch the axes off, and put axes with these ratios in their place.
+
+    Of two rows the upper one has axes in its first column alone.
+    """
+    spec = get_grid_cell(ax)
     ax.set_axis_off()
-    cells = spec.subgridspec(1, n_panels)
-    return np.array([ax.figure.add_subplot(cells[0, k]) for k in range(n_panels)])
+    cells = spec.subgridspec(
+        len(heights), len(widths), height_ratios=heights, width_ratios=widths
+    )
+    add = ax.figure.add_subplot
+    below = [add(cells[1, k]) for k in range(len(widths))]
+    return np.array([add(cells[0, 0]), *below])
 
 
 def measure_width(ax: Axes) -> float:
@@ -159,13 +181,7 @@ def column_names(estimator: Any, given: Any = None) -> Array:
     mixture = get_steps(estimator)[-1]
     d = mixture.n_features_in_
     if given is not None:
-        given = np.asarray(given, dtype=object)
-        if given.shape != (d,):
-            raise ValueError(
-                f"feature_names should have one name for each of the {d} columns, but "
-                f"got the shape {given.shape}."
-            )
-        return given
+        return check_names(given, d)
     names: Any = getattr(mixture, "feature_names_in_", None)
     while hasattr(estimator, "best_estimator_"):
         estimator = estimator.best_estimator_
@@ -179,7 +195,28 @@ def column_names(estimator: Any, given: Any = None) -> Array:
     return np.asarray(names, dtype=object)
 
 
-def find_column(column: Any, names: Array) -> int:
+def check_names(given: Any, n_columns: int) -> Array:
+    """Check that there is one name for each column."""
+    names = np.asarray(given, dtype=object)
+    if names.shape != (n_columns,):
+        raise ValueError(
+            f"feature_names should have one name for each of the {n_columns} columns, "
+            f"but got the shape {names.shape}."
+        )
+    return names
+
+
+def name_columns(table: Table, given: Any = None) -> Array:
+    """Names (d,) of the columns of a table."""
+    n_columns = table.shape[1]
+    if given is None:
+        given = table.names or [f"column {j}" for j in range(n_columns)]
+    return check_names(given, n_columns)
+
+
+def find_column(
+    column: Any, names: Array, wanted: str = "features should be two indices"
+) -> int:
     """Index of a column that is given by its index or by its name."""
     d = len(names)
     if isinstance(column, Integral) and not isinstance(column, bool):
@@ -189,10 +226,7 @@ def find_column(column: Any, names: Array) -> int:
         found = np.flatnonzero(names == column)
         if len(found) == 1:
             return int(found[0])
-    raise ValueError(
-        f"features should be two indices below {d} or names of columns, but got "
-        f"{column!r}."
-    )
+    raise ValueError(f"{wanted} below {d} or names of columns, but got {column!r}.")
 
 
 def spread_evenly(n: int, max_size: int) -> Array:
@@ -207,6 +241,16 @@ def shorten(name: Any, length: int) -> str:
     name = str(name)
     name = name if len(name) <= length else name[: length - 1].rstrip() + "…"
     return name.replace("$", r"\$")
+
+
+def format_share(share: float) -> str:
+    """A share in percent; neither 0 % nor 100 % unless it is."""
+    if 0 < share < 0.001:
+        return "<0.1%"
+    if 0.999 < share < 1:
+        return ">99.9%"
+    digits = 0 if share in (0, 1) or 0.0995 <= share < 0.995 else 1
+    return f"{100 * share:.{digits}f}%"
 
 
 def is_number(value: Any) -> bool:
