@@ -63,23 +63,23 @@ def hide_entries(
 
     mechanism : {'mcar', 'mar', 'mnar'}, default='mcar'
         How the probability that an entry is hidden depends on the values of its row.
-        The number of hidden entries is the same for all three.
 
-        - 'mcar', missing completely at random: it is the same for all entries.
-        - 'mar', missing at random: it depends on a value that stays observed. The
-          columns are put in a random order. The driver of a row is its first observed
-          entry in this order, or its last one, with equal chances. It is never hidden,
-          and the probability of the other entries of the row is proportional to its
-          rank. So two columns drive a table that is complete, each of them half of the
-          rows. Where the entries that are no drivers make less than `fraction`, all of
-          them are hidden.
-        - 'mnar', missing not at random: it is proportional to the rank of the entry's
-          own value in its column.
+        - 'mcar', missing completely at random: all entries have the same probability.
+        - 'mar', missing at random: the probability depends on one value of the row that
+          stays observed, the driver of the row. The columns are put in a random order;
+          the driver of a row is its first observed entry in this order or its last one,
+          with equal chances. Drivers are never hidden, and the probability of any other
+          entry is proportional to the rank of its row's driver. In a table without
+          missing entries two columns therefore drive one half of the rows each. If
+          `fraction` exceeds the share of the entries that are not drivers, all of these
+          entries are hidden.
+        - 'mnar', missing not at random: the probability is proportional to the rank of
+          the entry's own value in its column.
 
-        A rank is (r - 1/2) / n for the r-th smallest of n values, which are the
-        observed values of a column ('mnar'), or the drivers in a column ('mar'). Equal
-        values share their mean rank. Probabilities above 1 count as 1, and the others
-        are scaled up such that `fraction` is reached.
+        A rank is (r - 1/2) / n for the r-th smallest of n values: the drivers in a
+        column ('mar'), or the observed values of a column ('mnar'). Equal values share
+        the mean of their ranks. A probability above 1 counts as 1, and the others are
+        scaled so that `fraction` is reached.
 
     missing_values : float, default=np.nan
         The value that marks a missing entry. In a sparse matrix an entry that is not
@@ -110,21 +110,21 @@ def hide_entries(
     ValueError
         If nothing can be hidden.
 
-    Notes
-    -----
-    With 'mar' the probability of what is hidden, given the table, is a function of what
-    stays observed, exactly: ranks of drivers are among values that are never hidden.
-    So a likelihood that ignores the mechanism is valid (Rubin 1976). With 'mnar' it is
-    not, and every imputer that does not model the mechanism is biased.
-
-    References
-    ----------
-    Rubin, D. B. (1976). Inference and missing data. Biometrika 63(3), 581-592.
-
     See Also
     --------
     completion_scorer : Hides entries and scores their predictions.
     to_entries : All observed entries.
+
+    Notes
+    -----
+    With 'mar' the probability of a pattern of hidden entries is a function of values
+    that stay observed, exactly: a driver is ranked among drivers, none of which is
+    hidden. Likelihoods that ignore the mechanism are then valid [1]_. With 'mnar' they
+    are not, and every imputer that ignores the mechanism is biased.
+
+    References
+    ----------
+    .. [1] Rubin, D. B. (1976). "Inference and missing data". Biometrika 63, 581-592.
 
     Examples
     --------
@@ -140,16 +140,18 @@ def hide_entries(
     >>> print(f"{((predicted - values) ** 2).mean() ** 0.5:.2f}")
     0.66
 
-    The three mechanisms hide as many entries of a table. Values that are missing not at
-    random differ from the values that are left:
+    The mean of a column (13.00 before entries were hidden) of what stays observed:
 
     >>> from sklearn.datasets import load_wine
-    >>> table = load_wine(as_frame=True).data
+    >>> wine = load_wine(as_frame=True).data
     >>> for mechanism in ("mcar", "mar", "mnar"):
-    ...     left, (_, _, hidden) = hide_entries(
-    ...         table, 0.3, random_state=0, mechanism=mechanism
+    ...     X_hidden, (_, _, values) = hide_entries(
+    ...         wine, 0.3, random_state=0, mechanism=mechanism
     ...     )
-    ...     print(mechanism, len(hidden), f"{left['alcohol'].mean():.2f}")
+    ...     print(mechanism, len(values), f"{X_hidden['alcohol'].mean():.2f}")
+    mcar 694 13.07
+    mar 694 12.89
+    mnar 694 12.78
     """
     X_hidden, hidden = hide_at_random(
         X,
