@@ -18,7 +18,7 @@ of all entries is hidden completely at random, three times.
 
 import imputers
 import numpy as np
-from cells import parser, timed, work
+from cells import parser, run, timed, work, write_table
 from table_data import (
     CHOSEN_ON,
     CONDITIONS,
@@ -38,7 +38,13 @@ MIXED_FIELDS = ("accuracy", "rmse", "seconds")
 MIXED_DRAWS = 3
 MARGIN = 1.02
 COVERAGE = 0.9
-GROUPS = {"chosen": CHOSEN_ON, "reported": REPORTED_ON}
+GROUPS = {"reported": REPORTED_ON, "chosen": CHOSEN_ON}
+TITLES = {
+    "reported": "Tables that were used for no choice",
+    "chosen": "Tables that settings were chosen on",
+}
+# The condition whose errors are shown for each table.
+SHOWN = ("mcar", 0.3)
 
 _KNN = {"n_neighbors": 10, "weights": "distance"}
 _TREES = {"n_estimators": 20, "max_iter": 4}
@@ -169,6 +175,114 @@ def mixed_cells():
             yield {"table": table, "model": model}
 
 
+def tabulate(results, options):
+    """Summaries of each group, over all cells and by condition, and some errors."""
+    models = [name for name in MODELS if any(c["model"] == name for c, _ in results)]
+    for group, tables in GROUPS.items():
+        keys = [(table, *condition) for table in tables for condition in CONDITIONS]
+        relative = relative_to_best_other(gather(results, "rmse", keys, models), models)
+        seconds = gather(results, "seconds", keys, models)
+        times = seconds / gather(results, "seconds", keys, [FORESTS])
+        coverage = gather(results, "coverage", keys, models)
+        rows = [
+            [model, *near_best(ratios), *timing(longer), percentages(covered)]
+            for model, ratios, longer, covered in zip(
+                models, relative.T, times.T, coverage.T, strict=True
+            )
+        ]
+        header = [
+            "imputer", "best or within 2 %", "RMSE relative to the best (mean)",
+            "(worst)", "time relative to extra trees (median)", "(longest)",
+            "coverage of 90 % intervals (mean; lowest, highest)",
+        ]  # fmt: skip
+        title = f"{TITLES[group]}: all cells"
+        write_table(f"tables-{group}", title, header, rows, options)
+        rows = []
+        for condition in CONDITIONS:
+            chosen = [key[1:] == condition for key in keys]
+            means = [geometric_mean(ratios[chosen]) for ratios in relative.T]
+            rows.append([name_condition(*condition), *map(shown, means)])
+        title = f"{TITLES[group]}: RMSE relative to the best (mean)"
+        name = f"tables-{group}-conditions"
+        write_table(name, title, ["", *models], rows, options)
+    keys = [(table, *SHOWN) for tables in GROUPS.values() for table in tables]
+    errors = gather(results, "rmse", keys, models)
+    rows = [[key[0], *map(shown, row)] for key, row in zip(keys, errors, strict=True)]
+    title = f"RMSE of hidden entries, {name_condition(*SHOWN)}"
+    write_table("tables-rmse", title, ["", *models], rows, options)
+
+
+def gather(results, name, keys, models):
+    """Results of one name, (keys, models), NaN where there are none."""
+    found = {
+        (cell["table"], *condition, cell["model"]): value
+        for cell, result in results
+        if name in result
+        for condition, value in zip(cell["conditions"], result[name], strict=True)
+    }
+    table = [[found.get((*key, model)) for model in models] for key in keys]
+    return np.array(table, dtype=np.float64)
+
+
+def relative_to_best_other(errors, models):
+    """Errors over the smallest one of other libraries, other than the model itself."""
+    relative = np.empty_like(errors)
+    for n, model in enumerate(models):
+        others = [m not in OURS and m != model for m in models]
+        best = np.fmin.reduce(errors[:, others], axis=1, initial=np.nan)
+        relative[:, n] = errors[:, n] / best
+    return relative
+
+
+def geometric_mean(ratios):
+    known = ratios[~np.isnan(ratios)]
+    return np.exp(np.log(known).mean()) if len(known) else np.nan
+
+
+def near_best(ratios):
+    """How many cells are best or nearly so, the mean ratio, and the worst one."""
+    known = ratios[~np.isnan(ratios)]
+    if not len(known):
+        return ["", "", ""]
+    near = f"{(known <= MARGIN).sum()} of {len(known)}"
+    return [near, f"{geometric_mean(known):.3f}", f"{known.max():.2f}"]
+
+
+def timing(ratios):
+    known = ratios[~np.isnan(ratios)]
+    if not len(known):
+        return ["", ""]
+    return [f"{np.median(known):.2g}", f"{known.max():.2g}"]
+
+
+def percentages(shares):
+    known = shares[~np.isnan(shares)]
+    if not len(known):
+        return ""
+    return f"{known.mean():.1%}; {known.min():.0%}, {known.max():.0%}"
+
+
+def name_condition(mechanism, fraction):
+    return f"{mechanism.upper()} {fraction:.0%}"
+
+
+def shown(value):
+    return "" if np.isnan(value) else f"{value:.3f}"
+
+
+def tabulate_mixed(results, options):
+    """Accuracy and RMSE of each table and imputer."""
+    found = {(c["table"], c["model"]): r for c, r in results if "failed" not in r}
+    models = [name for name in MIXED_MODELS if any(key[1] == name for key in found)]
+    rows = []
+    for table in MIXED:
+        row = [found.get((table, model)) for model in models]
+        texts = [f"{r['accuracy']:.3f}; {r['rmse']:.3f}" if r else "" for r in row]
+        rows.append([table, *texts])
+    title = "Accuracy of hidden categories; RMSE of hidden numbers"
+    write_table("tables-mixed", title, ["", *models], rows, options)
+
+
 def dispatch(**cell):
     return measure(**cell) if "conditions" in cell else measure_mixed(**cell)
 
@@ -178,6 +292,21 @@ def main():
     if options.cell:
         work(options.cell, dispatch)
         return
+    trials = [
+        ("tables", cells(), FIELDS, tabulate),
+        ("tables-mixed", mixed_cells(), MIXED_FIELDS, tabulate_mixed),
+    ]
+    for name, wanted, fields, make in trials:
+        results = run(
+            name,
+            __file__,
+            list(wanted),
+            options,
+            fields,
+            varying=("model",),
+            limits=lambda cell: LIMIT,
+        )
+        make(results, options)
 
 
 if __name__ == "__main__":
