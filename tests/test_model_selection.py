@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joblib import parallel_config
 from scipy import sparse
+from scipy.optimize import brentq
 from scipy.special import logsumexp
-from scipy.stats import norm
+from scipy.stats import norm, rankdata
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
@@ -58,6 +59,7 @@ from tests.made import (
     to_sparse,
 )
 
+MECHANISMS = ("mcar", "mar", "mnar")
 FORMATS = [
     f"{format_}_{kind}"
     for format_ in ("csr", "csc", "coo", "lil", "dok")
@@ -86,23 +88,32 @@ class TestHideEntries:
         X=tables(every_column=False),
         fraction=st.floats(0.01, 1),
         seed=st.integers(0, 9),
+        mechanism=st.sampled_from(MECHANISMS),
         empty_rows=st.booleans(),
         empty_columns=st.booleans(),
     )
-    def test_hidden_entries(self, X, fraction, seed, empty_rows, empty_columns):
+    def test_hidden_entries(
+        self, X, fraction, seed, mechanism, empty_rows, empty_columns
+    ):
         before = X.copy()
         params = {"allow_empty_rows": empty_rows, "allow_empty_columns": empty_columns}
+        params["mechanism"] = mechanism
+        counts = (~np.isnan(X)).sum(axis=1)
+        can_be_hidden = (counts - (mechanism == "mar"))[counts > 0].sum()
         try:
             hidden, (rows, columns, values) = hide_entries(X, fraction, seed, **params)
         except ValueError:
-            assert not (empty_rows and empty_columns)
+            assert can_be_hidden == 0 or not (empty_rows and empty_columns)
             return
         np.testing.assert_array_equal(X, before)
         np.testing.assert_array_equal(values, X[rows, columns])
         assert np.isfinite(values).all()
         pairs = list(zip(rows, columns, strict=True))
         assert pairs == sorted(set(pairs))
-        assert len(pairs) <= max(round(fraction * len(observed(X))), 1)
+        most = min(max(round(fraction * len(observed(X))), 1), can_be_hidden)
+        assert len(pairs) <= most
+        if (empty_rows or mechanism == "mar") and empty_columns:
+            assert len(pairs) == most
         assert observed(hidden) == sorted(set(observed(X)) - set(pairs))
         kept = ~np.isnan(hidden)
         np.testing.assert_array_equal(hidden[kept], X[kept])
@@ -141,13 +152,88 @@ class TestHideEntries:
             kept += ~np.isnan(hidden) / 600
         np.testing.assert_allclose(kept, 1 / 3, atol=0.07)
 
+    @pytest.mark.parametrize("fraction", [0.3, 0.8])
+    def test_not_at_random_grows_with_the_rank(self, fraction):
+        X = clusters(8, 3, missing=0.2)
+        X[:4, 0] = X[0, 0]  # equal values share their rank
+        ranks = (rankdata(X, axis=0, nan_policy="omit") - 0.5) / (~np.isnan(X)).sum(0)
+        n_hidden = round(fraction * len(observed(X)))
+
+        def excess(scale):
+            return np.nansum(np.minimum(scale * ranks, 1)) - n_hidden
+
+        expected = np.minimum(brentq(excess, 0, 1e3) * ranks, 1)
+        assert (expected == 1).any() == (fraction == 0.8)
+        counts = np.zeros(X.shape)
+        for seed in range(600):
+            _, (rows, columns, _) = hide_entries(
+                X, fraction, seed, mechanism="mnar", allow_empty_rows=True
+            )
+            assert len(rows) == n_hidden
+            counts[rows, columns] += 1 / 600
+        np.testing.assert_allclose(counts, np.nan_to_num(expected), atol=0.07)
+
+    def test_at_random_depends_on_the_driver_alone(self):
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((20_000, 1)) + 0.5 * rng.standard_normal((20_000, 2))
+        driven = {}
+        for mechanism in ("mar", "mnar"):
+            hidden, (_, columns, _) = hide_entries(
+                X, 0.2, 0, mechanism=mechanism, allow_empty_rows=True
+            )
+            driven[mechanism] = np.isnan(hidden[:, 0])
+            assert len(columns) == 8_000
+            np.testing.assert_allclose(np.bincount(columns), 4_000, atol=200)
+        # Column 1 drives half of the rows, with 0.8 times its rank.
+        order = np.argsort(X[:, 1]).reshape(10, -1)
+        shares = driven["mar"][order].mean(axis=1)
+        np.testing.assert_allclose(shares, 0.4 * (np.arange(10) + 0.5) / 10, atol=0.03)
+        residuals = X[:, 0] - X[:, 1] * (X[:, 0] @ X[:, 1]) / (X[:, 1] @ X[:, 1])
+        assert abs(np.corrcoef(driven["mar"], residuals)[0, 1]) < 3 / 20_000**0.5
+        assert np.corrcoef(driven["mnar"], residuals)[0, 1] > 0.1
+
+    @given(
+        X=tables(every_column=False), seed=st.integers(0, 9), fraction=st.floats(0.1, 1)
+    )
+    def test_at_random_does_not_depend_on_what_is_hidden(self, X, seed, fraction):
+        params = {"mechanism": "mar", "random_state": seed}
+        try:
+            _, (rows, columns, values) = hide_entries(X, fraction, **params)
+        except ValueError:
+            return
+        X[rows, columns] = -10 * values[::-1]
+        _, again = hide_entries(X, fraction, **params)
+        np.testing.assert_array_equal(again[:2], [rows, columns])
+
+    def test_two_columns_drive_a_complete_table(self):
+        X = clusters(200, 5, missing=0)
+        drivers = set()
+        for seed in range(20):
+            hidden, _ = hide_entries(X, 1.0, seed, mechanism="mar")
+            assert ((~np.isnan(hidden)).sum(axis=1) == 1).all()
+            n_rows = (~np.isnan(hidden)).sum(axis=0)
+            assert sorted(n_rows)[:3] == [0, 0, 0]
+            assert n_rows.max() < 130
+            drivers.add(tuple(np.flatnonzero(n_rows)))
+        assert len(drivers) > 5
+
+    @pytest.mark.parametrize("mechanism", MECHANISMS)
+    def test_covariates_are_not_hidden(self, mechanism):
+        X = clusters(30, 4)
+        hidden, (_, columns, _) = hide_entries(
+            X, 0.5, 0, mechanism=mechanism, covariates=[1]
+        )
+        np.testing.assert_array_equal(hidden[:, 1], X[:, 1])
+        assert set(columns) == {0, 2, 3}
+
+    @pytest.mark.parametrize("mechanism", MECHANISMS)
     @pytest.mark.parametrize("kind", FORMATS)
-    def test_formats(self, kind):
+    def test_formats(self, kind, mechanism):
         X = np.round(clusters(40, 6))
         assert (X == 0).any()
         stored = to_sparse(X, kind)
-        expected, from_dense = hide_entries(X, 0.4, 0)
-        hidden, from_sparse = hide_entries(stored, 0.4, 0)
+        expected, from_dense = hide_entries(X, 0.4, 0, mechanism=mechanism)
+        hidden, from_sparse = hide_entries(stored, 0.4, 0, mechanism=mechanism)
         assert type(hidden) is type(stored)
         assert hidden.dtype == stored.dtype
         np.testing.assert_array_equal(to_dense(hidden), expected)
@@ -170,16 +256,17 @@ class TestHideEntries:
         np.testing.assert_array_equal(values, to_dense(X)[rows, columns])
         assert hidden.nnz == X.nnz - len(values)
 
-    def test_frames(self):
+    @pytest.mark.parametrize("mechanism", MECHANISMS)
+    def test_frames(self, mechanism):
         X = clusters(30, 4)
-        expected, from_array = hide_entries(X, 0.3, 0)
+        expected, from_array = hide_entries(X, 0.3, 0, mechanism=mechanism)
         index = np.random.default_rng(0).integers(0, 9, len(X))
         for frame in (
             pd.DataFrame(X, index=index),
             pd.DataFrame(X, columns=list("abcd"), index=index).convert_dtypes(),
             pl.DataFrame(dict(zip("abcd", X.T, strict=True)), nan_to_null=True),
         ):
-            hidden, from_frame = hide_entries(frame, 0.3, 0)
+            hidden, from_frame = hide_entries(frame, 0.3, 0, mechanism=mechanism)
             assert type(hidden) is type(frame)
             assert list(hidden.columns) == list(frame.columns)
             values = hidden.to_numpy()
@@ -214,6 +301,10 @@ class TestHideEntries:
             ValueError, match=r"fraction=0\.5 of the 3 .*nothing to hide"
         ):
             hide_entries(np.diag([1.0, 2, 3]), 0.5, missing_values=0)
+        with pytest.raises(ValueError, match=r"'mar' every row keeps an entry"):
+            hide_entries(np.diag([1.0, 2, 3]), missing_values=0, mechanism="mar")
+        with pytest.raises(ValueError, match="'mechanism' parameter"):
+            hide_entries(X, mechanism="random")
         with pytest.raises(ValueError, match="more than one value at row 0, column 1"):
             hide_entries(sparse.coo_array(([1.0, 2], ([0, 0], [1, 1])), shape=(2, 2)))
         with pytest.raises(ValueError, match="masked array"):

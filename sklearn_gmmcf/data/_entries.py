@@ -11,6 +11,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import numpy as np
 from scipy import sparse
+from scipy.stats import rankdata
 from sklearn.utils import check_array, check_random_state
 
 from sklearn_gmmcf._typing import Array
@@ -80,29 +81,109 @@ def hide_at_random(
     random_state: Any,
     *,
     missing_values: float,
+    mechanism: str = "mcar",
     covariates: Array | None = None,
     allow_empty_rows: bool = False,
     allow_empty_columns: bool = True,
 ) -> tuple[Any, Entries]:
-    """X with a random fraction of its observed entries missing, and these entries."""
+    """X with a random fraction of its observed entries missing, and these entries.
+
+    `mechanism` is one of `MECHANISMS`, as `hide_entries` defines them.
+    """
     entries = list_entries(X, missing_values, covariates)
     n_entries = len(entries.values)
     rng = check_random_state(random_state)
     n_hidden = max(round(fraction * n_entries), 1)
-    hidden = rng.permutation(n_entries)[:n_hidden]
+    hidden = _DRAWS[mechanism](entries, n_hidden, rng)
     if not allow_empty_rows:
         hidden = _refill(hidden, entries.rows)
     if not allow_empty_columns:
         hidden = _refill(hidden, entries.columns)
     if not hidden.size:
-        raise ValueError(
+        message = (
             f"fraction={fraction} of the {n_entries} observed entries of X leaves "
             "nothing to hide, as no row (or column) may lose all of its entries. "
-            "Increase fraction, or pass allow_empty_rows=True."
         )
+        if mechanism == "mar":
+            way_out = (
+                "With mechanism='mar' every row keeps an entry; 'mcar' and 'mnar' with "
+                "allow_empty_rows=True hide it, too."
+            )
+        else:
+            way_out = "Increase fraction, or pass allow_empty_rows=True."
+        raise ValueError(message + way_out)
     hidden_entries = entries.take(np.sort(hidden))
     X_hidden = hide(X, hidden_entries.rows, hidden_entries.columns, missing_values)
     return X_hidden, hidden_entries
+
+
+def _draw_uniformly(
+    entries: Entries, n_hidden: int, rng: np.random.RandomState
+) -> Array:
+    return rng.permutation(len(entries.values))[:n_hidden]
+
+
+def _draw_by_driver(
+    entries: Entries, n_hidden: int, rng: np.random.RandomState
+) -> Array:
+    """Each row keeps one entry, its driver, whose rank weighs its other entries.
+
+    The driver is the first or the last entry in a random order of the columns. Ranks
+    are among the drivers in a column: they depend on nothing that is hidden, so that
+    entries are missing at random exactly.
+    """
+    n_rows, n_columns = entries.shape
+    positions = rng.permutation(n_columns)[entries.columns]
+    from_end = rng.uniform(size=n_rows)[entries.rows] < 0.5
+    order = np.lexsort((np.where(from_end, -positions, positions), entries.rows))
+    rows, first = np.unique(entries.rows[order], return_index=True)
+    drivers = order[first]
+    weights = np.zeros(n_rows)
+    weights[rows] = _relative_ranks(entries.columns[drivers], entries.values[drivers])
+    others = np.setdiff1d(order, drivers)
+    chosen = _draw_by_weight(weights[entries.rows[others]], n_hidden, rng)
+    return others[chosen]
+
+
+def _draw_by_value(
+    entries: Entries, n_hidden: int, rng: np.random.RandomState
+) -> Array:
+    ranks = _relative_ranks(entries.columns, entries.values)
+    return _draw_by_weight(ranks, n_hidden, rng)
+
+
+_DRAWS = {"mcar": _draw_uniformly, "mar": _draw_by_driver, "mnar": _draw_by_value}
+MECHANISMS = tuple(_DRAWS)
+
+
+def _relative_ranks(groups: Array, values: Array) -> Array:
+    """(rank - 1/2) / size within each group, (m,), in (0, 1); ties share their mean."""
+    ranks = np.empty(len(values))
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order])) + 1
+    for members in np.split(order, starts):
+        ranks[members] = (rankdata(values[members]) - 0.5) / len(members)
+    return ranks
+
+
+def _draw_by_weight(weights: Array, n: int, rng: np.random.RandomState) -> Array:
+    """Indices of n draws without repetition, in random order.
+
+    The probability that an index is drawn is proportional to its weight, or 1 where
+    this exceeds 1: systematic sampling of the indices in random order.
+    """
+    if n >= len(weights):
+        return rng.permutation(len(weights))
+    certain = np.zeros(len(weights), dtype=bool)
+    probabilities = weights * (n / weights.sum())
+    while (probabilities[~certain] > 1).any():
+        certain |= probabilities > 1
+        rest = weights * ~certain
+        probabilities = rest * ((n - certain.sum()) / rest.sum())
+    order = rng.permutation(np.flatnonzero(~certain))
+    steps = np.floor(np.cumsum(probabilities[order]) + rng.uniform())
+    drawn = order[np.diff(steps, prepend=0) > 0]
+    return rng.permutation(np.append(np.flatnonzero(certain), drawn))
 
 
 def _refill(hidden: Array, groups: Array) -> Array:
