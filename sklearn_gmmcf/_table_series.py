@@ -25,8 +25,9 @@ TICKS_PER_DAY = {
 }
 _WAYS_OUT = (
     "Drop the column or convert it: lists to one column of bools for each element, "
-    "complex numbers to two columns, times of day to durations, periods to dates, "
-    "other objects to text."
+    "complex numbers to two columns, Decimal objects to floats, times of day to "
+    "durations, periods and dates of several timezones to dates of one, other objects "
+    "to text."
 )
 
 
@@ -303,9 +304,13 @@ def _is_bool(value: Any) -> bool:
 
 
 def raise_unreadable(name: Any, example: Any, dtype: Any) -> NoReturn:
+    # scikit-learn's words, which its checks look for
+    prefix = (
+        "Complex data not supported: column" if np.iscomplexobj(example) else "Column"
+    )
     raise ValueError(
-        f"Column {name!r} of X has values such as {example!r}, of type {dtype}, which "
-        f"are neither numbers, bools, dates, durations nor text. {_WAYS_OUT}"
+        f"{prefix} {name!r} of X has values such as {example!r}, of type {dtype}, "
+        f"which are neither numbers, bools, dates, durations nor text. {_WAYS_OUT}"
     )
 
 
