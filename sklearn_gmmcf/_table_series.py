@@ -195,11 +195,11 @@ def read_column(name: Any, series: Series) -> Column:
     if missing.all():
         return Column(name, "empty", missing, missing, is_numeric=_is_numeric(series))
     observed = series[np.flatnonzero(~missing)]
-    example = observed[0]
+    example = _listed(observed[:1])[0]
     if is_object(series):
         kind, values, scalar = _read_objects(name, _listed(observed))
     else:
-        kind, values, scalar = *_read_typed(name, observed), None
+        kind, values, scalar = *_read_typed(name, observed, example), None
     if kind in ("date", "duration"):
         tick = "ns" if np.datetime_data(values.dtype)[0] == "ns" else "us"
         values = values.astype(f"{values.dtype.kind}8[{tick}]").astype(np.int64)
@@ -228,7 +228,7 @@ def read_column(name: Any, series: Series) -> Column:
     )
 
 
-def _read_typed(name: Any, observed: Series) -> tuple[str, Array]:
+def _read_typed(name: Any, observed: Series, example: Any) -> tuple[str, Array]:
     """Kind and values of a column that has a dtype, without its missing entries."""
     if not isinstance(observed, np.ndarray):
         dtype = observed.dtype
@@ -244,14 +244,12 @@ def _read_typed(name: Any, observed: Series) -> tuple[str, Array]:
         if dtype == nw.Date:
             return "date", np.array(observed.to_list(), dtype="M8[D]")
         if dtype.is_nested() or dtype in (nw.Time, nw.Object):
-            raise_unreadable(name, observed[0], dtype)
-        described, observed = dtype, observed.to_numpy()
-    else:
-        described = observed.dtype
+            _raise_unreadable(name, example)
+        observed = observed.to_numpy()
     kinds = {"b": "bool", "i": "integer", "u": "integer", "f": "number"}
     kinds |= {"M": "date", "m": "duration", "U": "text"}
     if observed.dtype.kind not in kinds:
-        raise_unreadable(name, observed[0], described)
+        _raise_unreadable(name, example)
     kind = kinds[observed.dtype.kind]
     if kind == "text":
         return kind, observed.astype(object)
@@ -280,7 +278,7 @@ def _read_objects(name: Any, observed: list[Any]) -> tuple[str, Array, type | No
             f"Column {name!r} of X mixes types: {examples}. Convert its values to one "
             "type, numbers or text, or drop it."
         )
-    raise_unreadable(name, observed[0], type(observed[0]).__name__)
+    _raise_unreadable(name, observed[0])
 
 
 def _is_datetime(value: Any) -> bool:
@@ -303,14 +301,14 @@ def _is_bool(value: Any) -> bool:
     return isinstance(value, (bool, np.bool_))
 
 
-def raise_unreadable(name: Any, example: Any, dtype: Any) -> NoReturn:
+def _raise_unreadable(name: Any, example: Any) -> NoReturn:
     # scikit-learn's words, which its checks look for
-    prefix = (
-        "Complex data not supported: column" if np.iscomplexobj(example) else "Column"
-    )
+    is_complex = isinstance(example, (complex, np.complexfloating))
+    what = "Complex data not supported: column" if is_complex else "Column"
     raise ValueError(
-        f"{prefix} {name!r} of X has values such as {example!r}, of type {dtype}, "
-        f"which are neither numbers, bools, dates, durations nor text. {_WAYS_OUT}"
+        f"{what} {name!r} of X has values such as {example!r}, of type "
+        f"{type(example).__name__}, which are neither numbers, bools, dates, durations "
+        f"nor text. {_WAYS_OUT}"
     )
 
 
