@@ -79,8 +79,9 @@ class Table:
         if isinstance(X, np.ndarray):
             if X.ndim != 2:
                 raise ValueError(
-                    f"X should be a table, but got {X.ndim}d array. Reshape your data "
-                    "by X.reshape(-1, 1) if it has one column."
+                    f"X should be a frame or a 2d array, but is {X.ndim}d. Reshape "
+                    "your data: X.to_frame() makes a frame of a series, and "
+                    "X.reshape(-1, 1) a 2d array of one column."
                 )
             return cls(X, list(range(X.shape[1])), X.shape[0])
         names = list(getattr(X, "column_names", X.columns))
@@ -113,7 +114,7 @@ class Table:
     def assemble(self, indices: Sequence[int], columns: Sequence[Series]) -> Any:
         """Make a table of this kind of columns in the place of some of its columns."""
         if self.is_array:
-            return _stack(self.frame.dtype, columns)
+            return _stack(self.frame.dtype, columns, self.n_rows)
         native, implementation = self.frame.to_native(), self.frame.implementation
         namespace = nw.get_native_namespace(self.frame)
         names = [self.names[j] for j in indices]
@@ -152,7 +153,9 @@ class Table:
         return bool(self.frame.implementation == other.frame.implementation)
 
 
-def _stack(dtype: np.dtype[Any], columns: Sequence[Array]) -> Array:
+def _stack(dtype: np.dtype[Any], columns: Sequence[Array], n_rows: int) -> Array:
+    if not columns:
+        return np.empty((n_rows, 0), dtype)
     if dtype.kind != "O":
         return np.column_stack(columns)
     stacked = np.empty((len(columns[0]), len(columns)), dtype=object)
@@ -354,16 +357,14 @@ def _is_numeric(series: Series) -> bool:
 
 def _limits(series: Series) -> tuple[float, float]:
     """Smallest and largest number of an integer dtype, as floats within them."""
-    dtype = series.dtype
-    if not isinstance(series, np.ndarray):
-        if not dtype.is_integer():
-            return -np.inf, np.inf
-        dtype = np.dtype(str(dtype).lower())
-    if dtype.kind not in "iu":
+    name = str(series.dtype).lower()
+    if not name.startswith(("int", "uint")):
         return -np.inf, np.inf
-    info = np.iinfo(dtype)
-    high = float(info.max)
-    return float(info.min), high if high <= info.max else float(np.nextafter(high, 0))
+    bits = int(name.removeprefix("u").removeprefix("int"))
+    low = 0 if name.startswith("u") else -(2 ** (bits - 1))
+    high = 2**bits - 1 + low
+    nearest = float(high)
+    return float(low), nearest if nearest <= high else float(np.nextafter(nearest, 0))
 
 
 def _declared_levels(series: Series) -> list[Any] | None:

@@ -567,6 +567,9 @@ class TestErrors:
             fit(pd.DataFrame({"a": ["b", "b"], "a_b": [1, 2]}))
         with pytest.raises(ValueError, match="All columns of X pass through"):
             fit(pd.DataFrame({"id": ["1", "2"]}))
+        for X in (pd.Series([1, 2], name="a"), {"a": [1, 2]}, None):
+            with pytest.raises(ValueError, match=r"frame or a 2d array.*Reshape"):
+                fit(X)
         with pytest.raises(ValueError, match="0 sample"):
             fit(pd.DataFrame({"a": []}))
         with pytest.raises(NotFittedError):
@@ -724,6 +727,9 @@ class TestBounds:
         assert decoded["integer"].tolist() == [0, 255]
         assert decoded["big"].tolist() == [-(2**63), 2**63 - 1024]
         assert decoded["date"].notna().all()
+        wide = pl.DataFrame({"x": pl.Series([2**100, 1], dtype=pl.Int128)})
+        decoded = TableEncoder(bounds=None).fit(wide).decode([[1e300], [-5]])
+        assert decoded["x"].to_list() == [int(np.nextafter(2.0**127, 0)), -5]
 
     @pytest.mark.parametrize(
         ("bounds", "message"),
