@@ -312,6 +312,16 @@ class TableEncoder(DocumentationLinks, TransformerMixin, BaseEstimator):
         ------
         ValueError
             If columns pass through and `rows` is not given, or if the shapes differ.
+
+        Examples
+        --------
+        >>> import polars as pl
+        >>> from sklearn_gmmcf.tables import TableEncoder
+        >>> frame = pl.DataFrame({"smokes": [True, None, False], "age": [30, 40, None]})
+        >>> encoder = TableEncoder().fit(frame)
+        >>> Z = [[1.0, 30.0], [0.8, 40.0], [0.0, 34.6]]
+        >>> encoder.decode(Z, rows=frame).to_dict(as_series=False)
+        {'smokes': [True, True, False], 'age': [30, 40, 35]}
         """
         check_is_fitted(self)
         return self._decode(Z, rows, rounding="nearest" if self.round else None)
