@@ -153,7 +153,7 @@ def arrow_columns(hide):
 
 def make_pandas(column):
     frame = pd.DataFrame({"other": OTHER, "tested": column})
-    return frame.set_axis(INDEX)
+    return frame.set_axis(INDEX).rename_axis(columns="measure")
 
 
 def make_polars(column):
@@ -614,6 +614,11 @@ class TestErrors:
         with pytest.raises(ValueError, match=message):
             encoder.decode(np.zeros((2, 2)), rows=later)
 
+    def test_categories_of_numbers_where_text_was(self):
+        encoder = TableEncoder().fit(one_column(["a", "a"]))
+        with pytest.raises(ValueError, match=r"'x' of X has 1, .* kind 'text' in fit"):
+            encoder.transform(one_column(pd.Categorical([1, 2])))
+
     def test_numbers_of_another_dtype_are_no_other_kind(self):
         encoder = TableEncoder().fit(one_column([1.5, 2.5]))
         Z = encoder.transform(one_column([3, 4]))
@@ -930,6 +935,26 @@ class TestArrays:
         decoded = TableEncoder().fit(X).decode([[1, 0], [0, 1]])
         assert decoded.dtype.kind == "U"
         assert decoded.tolist() == [["a"], ["b"]]
+
+
+class TestDecode:
+    @pytest.mark.parametrize("missing", [None, float("nan")])
+    @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame])
+    def test_each_missing_entry_by_its_own_row(self, make, missing):
+        """NaN is missing, also where a library tells it from null."""
+        X = make({"x": [0.5, missing, 9.5, missing]})
+        encoder = TableEncoder().fit(X)
+        Z = encoder.transform(X)
+        np.testing.assert_array_equal(np.isnan(Z[:, 0]), [False, True, False, True])
+        decoded = encoder.decode([[1.5], [2.5], [3.5], [4.5]], rows=X)
+        assert list(decoded["x"]) == [0.5, 2.5, 9.5, 4.5]
+
+    @pytest.mark.parametrize(
+        "make", [pd.DataFrame, pl.DataFrame, lambda X: np.array(X["x"])[:, None]]
+    )
+    def test_the_encoder_does_not_keep_the_data(self, make):
+        encoder = TableEncoder().fit(make({"x": np.arange(100_000) + 0.5}))
+        assert len(pickle.dumps(encoder)) < 10_000
 
 
 class TestOtherLibraries:
