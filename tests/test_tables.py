@@ -988,6 +988,9 @@ class TestOtherLibraries:
                 assert np.isnan(Z[:, 0]).all()
                 decoded = encoder.decode(Z, rows=later)
                 assert_pandas_equal(decoded, later)
+        # Numbers complete no text.
+        later = one_column(["a", None])
+        assert_pandas_equal(encoder.decode(np.nan_to_num(Z), rows=later), later)
 
 
 class TestScikitLearn:
