@@ -23,7 +23,7 @@ from sklearn_gmmcf._containers import (
     take_columns,
 )
 from sklearn_gmmcf._executors import one_blas_thread
-from sklearn_gmmcf._imputation import (
+from sklearn_gmmcf._ensemble import (
     Layout,
     Prediction,
     check_members,
