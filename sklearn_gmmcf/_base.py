@@ -21,6 +21,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_gmmcf._executors import one_blas_thread, threads
+from sklearn_gmmcf._imputation import impute
 from sklearn_gmmcf._model import Model, get_block_options
 from sklearn_gmmcf._sklearn import DocumentationLinks
 from sklearn_gmmcf._typing import Array
@@ -39,6 +40,7 @@ from sklearn_gmmcf.data import Block, Blocks, Columns, Observed, RowArray
 from sklearn_gmmcf.data._dask import to_memory
 
 _SAMPLE_SIZES = ("rows", "entries")
+_PARAMETERS = ("fitted", "posterior")
 
 
 class BaseObservedMixture(
@@ -550,12 +552,15 @@ class BaseObservedMixture(
         return log_density
 
     @one_blas_thread
+    @one_blas_thread
     def sample_completions(
         self,
         X: Any,
         n_completions: int = 5,
         *,
         entries: Any = None,
+        parameters: str = "fitted",
+        donors: int | None = None,
         random_state: Any = None,
     ) -> Array:
         """Draw the missing entries given the observed ones: multiple imputation.
@@ -625,11 +630,21 @@ class BaseObservedMixture(
                 "it with some rows at a time, such as X.blocks[0].compute()."
             )
         check_count("n_completions", n_completions)
-        rng = check_random_state(random_state)
-        if entries is None:
-            return self._model.draw(data, n_completions, rng)
-        rows, columns = check_entries(entries, data.shape)
-        return self._model.draw_entries(data, rows, columns, n_completions, rng)
+        if parameters not in _PARAMETERS:
+            raise ValueError(
+                f"parameters should be one of {_PARAMETERS}, but got {parameters!r}."
+            )
+        if donors is not None:
+            check_count("donors", donors)
+        return impute(
+            self._model,
+            data,
+            n_completions,
+            check_random_state(random_state),
+            entries=None if entries is None else check_entries(entries, data.shape),
+            refit=self._refit if parameters == "posterior" else None,
+            n_donors=donors,
+        )
 
     def sample(self, n_samples: int = 1) -> tuple[Array, Array]:
         """Draw complete rows from the fitted mixture.
@@ -837,6 +852,10 @@ class BaseObservedMixture(
     def _describe_columns(self) -> dict[str, Any]:
         """What the user says of the columns, as options of `open_data`."""
         return {}
+
+    def _refit(self, data: Observed) -> Any:
+        """Parameters fitted to rows of other weights, from the fitted ones."""
+        raise NotImplementedError
 
     def _list_columns(self, columns: Array) -> str:
         """Names of the first of some columns, for a message."""

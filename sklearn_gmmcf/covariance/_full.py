@@ -23,6 +23,7 @@ import numpy as np
 from sklearn_gmmcf._typing import Array, Responsibilities
 from sklearn_gmmcf.covariance._conditioning import (
     Batch,
+    Conditional,
     FullParameters,
     iterate_batches,
     matrix_roots,
@@ -52,6 +53,10 @@ from sklearn_gmmcf.covariance._family import (
     check_shape,
     draw_labels,
     to_responsibilities,
+)
+from sklearn_gmmcf.covariance._posterior import (
+    add_unseen_columns,
+    draw_covariance_root,
 )
 from sklearn_gmmcf.covariance._reviews import (
     Review,
@@ -128,6 +133,7 @@ class Full(Elliptical[FullParameters, FullStatistics]):
     init_names = ("weights", "means", "precisions")
     start_coordinates = "whitened"
     n_trial_passes = 10
+    draws_parameters = True
 
     reg_covar: float = 0.0
     min_variance: float = 0.0
@@ -375,29 +381,101 @@ class Full(Elliptical[FullParameters, FullStatistics]):
         for batch, conditionals in iterate_batches(
             parameters, block, wanted, with_covariances=True
         ):
-            measures = measure_batch(batch, conditionals)
-            shares = law.log_joint(measures)
-            to_responsibilities(shares)
-            labels = draw_labels(shares, n_draws, rng)
-            stretch = law.draw_stretch(measures, labels, rng)
-            values = np.empty((n_draws, d, len(batch.rows)))
-            for k, conditional in enumerate(conditionals):
-                chosen = labels == k
-                if not chosen.any():
-                    continue
-                mean = parameters.means[k][:, None] + conditional.residuals
-                roots = matrix_roots(
-                    missing_covariances(parameters, k, batch, conditional)
-                )
-                for draw, rows_k, factors in zip(values, chosen, stretch, strict=True):
-                    noise = rng.standard_normal((len(batch.rows), roots.shape[1], 1))
-                    completed = mean.copy()
-                    missing = batch.missing.take(mean)
-                    missing += (roots @ noise)[:, :, 0].T * factors
-                    batch.missing.put(completed, missing)
-                    np.copyto(draw, completed, where=rows_k)
+            _, values = _draw_batch(law, parameters, batch, conditionals, n_draws, rng)
             drawn[:, np.searchsorted(wanted, batch.rows)] = values.transpose(0, 2, 1)
         return drawn[:, positions, columns]
+
+    def draw_statistics(
+        self, parameters: FullParameters, block: Block, rng: np.random.RandomState
+    ) -> FullStatistics:
+        n_components, d = parameters.means.shape
+        law = GaussianLaw(parameters.weights)
+        shares = np.zeros((n_components, len(block.weights)))
+        shifts = np.zeros((n_components, d))
+        moments = np.zeros((n_components, d, d))
+        for batch, conditionals in iterate_batches(
+            parameters, block, with_covariances=True
+        ):
+            if not len(batch.observed.columns):
+                continue
+            labels, values = _draw_batch(law, parameters, batch, conditionals, 1, rng)
+            for k, mean in enumerate(parameters.means):
+                chosen = labels[0] == k
+                residuals = values[0][:, chosen] - mean[:, None]
+                shares[k, batch.rows[chosen]] = 1.0
+                shifts[k] += residuals.sum(axis=1)
+                moments[k] += residuals @ residuals.T
+        return FullStatistics(
+            log_likelihood=0.0,
+            weight=float(shares.sum()),
+            sizes=shares.sum(axis=1),
+            counts=block.mask.collect(shares),
+            shifts=shifts,
+            moments=moments,
+            origin=parameters.means,
+        )
+
+    def draw_parameters(
+        self,
+        statistics: FullStatistics,
+        fitted: FullParameters,
+        rng: np.random.RandomState,
+    ) -> FullParameters:
+        sizes, seen = statistics.sizes, statistics.counts.sum(axis=0) > 0
+        if not seen.any():
+            return fitted
+        weights = rng.dirichlet(sizes + 1)
+        means, moments = self._recenter_moments(statistics)
+        n_rows = sizes + self.mean_precision_prior
+        # An empty component is drawn from one row at its fitted mean.
+        empty = n_rows <= NEGLIGIBLE
+        means[empty], n_rows[empty] = fitted.means[empty], 1.0
+        moments += _diagonals(self.reg_covar * statistics.counts)
+        scatters, freedom = self._posterior_scatters(moments, sizes, fitted, seen)
+        roots = np.stack(
+            [
+                draw_covariance_root(root, v, rng)
+                for root, v in zip(whiten(scatters)[0], freedom, strict=True)
+            ]
+        )
+        covariances = self._floor(roots @ np.swapaxes(roots, 1, 2))
+        roots = matrix_roots(covariances)
+        means = means[:, seen]
+        for k, mean in enumerate(means):
+            noise = rng.standard_normal(len(mean)) / np.sqrt(n_rows[k])
+            mean += roots[k % len(roots)] @ noise
+        if not seen.all():
+            means, covariances = add_unseen_columns(fitted, seen, means, covariances)
+        return FullParameters(weights, means, covariances, fitted.variances)
+
+    def _posterior_scatters(
+        self, moments: Array, sizes: Array, fitted: FullParameters, seen: Array
+    ) -> tuple[Array, Array]:
+        """Scatters of the columns seen, and degrees of freedom, of inverse Wisharts.
+
+        A component of too few rows takes the ones of all rows.
+        """
+        d = int(seen.sum())
+        nothing = np.zeros_like(moments[0])
+        prior, n_prior = self._add_uncorrelated(nothing, np.zeros(1), fitted.variances)
+        n_covariances = len(fitted.covariances)
+        if self.covariance_precision_prior > 0 and n_covariances > 1:
+            common = _invert(fitted.precisions.mean(axis=0, keepdims=True))[0]
+            prior = prior + self.covariance_precision_prior * common
+            n_prior = n_prior + self.covariance_precision_prior
+        pooled = np.maximum(sizes - 1, 0.0).sum() + n_prior
+        if pooled < d:
+            raise ValueError(
+                f"The posterior of the parameters needs more rows: {sizes.sum():.0f} "
+                f"rows with observed entries, {len(sizes)} component(s) and {d} "
+                "columns leave a covariance matrix undetermined. Pass all rows of the "
+                "fit, set covariance_precision_prior, or choose "
+                "covariance_type='factor'."
+            )
+        own = sizes + n_prior >= d + 2 if n_covariances > 1 else np.zeros(1, dtype=bool)
+        scatters = np.where(own[:, None, None], moments, moments.sum(axis=0)) + prior
+        freedom = np.where(own, sizes - 1 + n_prior, pooled)
+        return scatters[:, seen][:, :, seen], freedom
 
     def sample(
         self, parameters: FullParameters, sizes: Array, rng: np.random.RandomState
@@ -570,6 +648,37 @@ class Tied(Full):
         total, n_rows = self._add_uncorrelated(moments.sum(axis=0), weight, variances)
         covariance = total / n_rows + np.diag(self.reg_covar * shares)
         return self._floor(covariance[None])
+
+
+def _draw_batch(
+    law: Law,
+    parameters: FullParameters,
+    batch: Batch,
+    conditionals: list[Conditional],
+    n_draws: int,
+    rng: np.random.RandomState,
+) -> tuple[Array, Array]:
+    """Components (n_draws, n) and completed rows (n_draws, d, n) of a batch."""
+    measures = measure_batch(batch, conditionals)
+    shares = law.log_joint(measures)
+    to_responsibilities(shares)
+    labels = draw_labels(shares, n_draws, rng)
+    stretch = law.draw_stretch(measures, labels, rng)
+    values = np.empty((n_draws, *batch.values.shape))
+    for k, conditional in enumerate(conditionals):
+        chosen = labels == k
+        if not chosen.any():
+            continue
+        mean = parameters.means[k][:, None] + conditional.residuals
+        roots = matrix_roots(missing_covariances(parameters, k, batch, conditional))
+        for draw, rows_k, factors in zip(values, chosen, stretch, strict=True):
+            noise = rng.standard_normal((len(batch.rows), roots.shape[1], 1))
+            completed = mean.copy()
+            missing = batch.missing.take(mean)
+            missing += (roots @ noise)[:, :, 0].T * factors
+            batch.missing.put(completed, missing)
+            np.copyto(draw, completed, where=rows_k)
+    return labels, values
 
 
 def _allocate_measures(parameters: FullParameters, block: Block) -> Measures:
