@@ -23,12 +23,9 @@ import numpy as np
 from sklearn_gmmcf._typing import Array, Responsibilities
 from sklearn_gmmcf.covariance._conditioning import (
     Batch,
-    Conditional,
     FullParameters,
     iterate_batches,
-    matrix_roots,
     measure_batch,
-    missing_covariances,
     missing_variances,
     precisions_from,
     scatter_inverses,
@@ -36,6 +33,13 @@ from sklearn_gmmcf.covariance._conditioning import (
     whiten,
 )
 from sklearn_gmmcf.covariance._diagonal import Diagonal
+from sklearn_gmmcf.covariance._draws import (
+    add_unseen_columns,
+    draw_batch,
+    draw_covariances,
+    draw_means,
+    pool_scatters,
+)
 from sklearn_gmmcf.covariance._elliptical import (
     Elliptical,
     GaussianLaw,
@@ -51,12 +55,6 @@ from sklearn_gmmcf.covariance._family import (
     UserInit,
     check_in_range,
     check_shape,
-    draw_labels,
-    to_responsibilities,
-)
-from sklearn_gmmcf.covariance._posterior import (
-    add_unseen_columns,
-    draw_covariance_root,
 )
 from sklearn_gmmcf.covariance._reviews import (
     Review,
@@ -381,7 +379,7 @@ class Full(Elliptical[FullParameters, FullStatistics]):
         for batch, conditionals in iterate_batches(
             parameters, block, wanted, with_covariances=True
         ):
-            _, values = _draw_batch(law, parameters, batch, conditionals, n_draws, rng)
+            _, values = draw_batch(law, parameters, batch, conditionals, n_draws, rng)
             drawn[:, np.searchsorted(wanted, batch.rows)] = values.transpose(0, 2, 1)
         return drawn[:, positions, columns]
 
@@ -398,7 +396,7 @@ class Full(Elliptical[FullParameters, FullStatistics]):
         ):
             if not len(batch.observed.columns):
                 continue
-            labels, values = _draw_batch(law, parameters, batch, conditionals, 1, rng)
+            labels, values = draw_batch(law, parameters, batch, conditionals, 1, rng)
             for k, mean in enumerate(parameters.means):
                 chosen = labels[0] == k
                 residuals = values[0][:, chosen] - mean[:, None]
@@ -431,51 +429,30 @@ class Full(Elliptical[FullParameters, FullStatistics]):
         empty = n_rows <= NEGLIGIBLE
         means[empty], n_rows[empty] = fitted.means[empty], 1.0
         moments += _diagonals(self.reg_covar * statistics.counts)
-        scatters, freedom = self._posterior_scatters(moments, sizes, fitted, seen)
-        roots = np.stack(
-            [
-                draw_covariance_root(root, v, rng)
-                for root, v in zip(whiten(scatters)[0], freedom, strict=True)
-            ]
+        scatters, freedom = pool_scatters(
+            moments[:, seen][:, :, seen],
+            sizes,
+            *self._prior_scatter(fitted, seen),
+            is_tied=len(fitted.covariances) == 1,
         )
-        covariances = self._floor(roots @ np.swapaxes(roots, 1, 2))
-        roots = matrix_roots(covariances)
-        means = means[:, seen]
-        for k, mean in enumerate(means):
-            noise = rng.standard_normal(len(mean)) / np.sqrt(n_rows[k])
-            mean += roots[k % len(roots)] @ noise
+        covariances = self._floor(draw_covariances(whiten(scatters)[0], freedom, rng))
+        means = draw_means(means[:, seen], covariances, n_rows, rng)
         if not seen.all():
             means, covariances = add_unseen_columns(fitted, seen, means, covariances)
         return FullParameters(weights, means, covariances, fitted.variances)
 
-    def _posterior_scatters(
-        self, moments: Array, sizes: Array, fitted: FullParameters, seen: Array
-    ) -> tuple[Array, Array]:
-        """Scatters of the columns seen, and degrees of freedom, of inverse Wisharts.
-
-        A component of too few rows takes the ones of all rows.
-        """
-        d = int(seen.sum())
-        nothing = np.zeros_like(moments[0])
-        prior, n_prior = self._add_uncorrelated(nothing, np.zeros(1), fitted.variances)
-        n_covariances = len(fitted.covariances)
-        if self.covariance_precision_prior > 0 and n_covariances > 1:
+    def _prior_scatter(
+        self, fitted: FullParameters, seen: Array
+    ) -> tuple[Array, float]:
+        """Scatter (q, q) of the prior of each covariance matrix, and its rows."""
+        strength = self.covariance_precision_prior
+        n_prior = _UNCORRELATED * strength
+        prior = n_prior * np.diag(fitted.variances)
+        if strength > 0 and len(fitted.covariances) > 1:
             common = _invert(fitted.precisions.mean(axis=0, keepdims=True))[0]
-            prior = prior + self.covariance_precision_prior * common
-            n_prior = n_prior + self.covariance_precision_prior
-        pooled = np.maximum(sizes - 1, 0.0).sum() + n_prior
-        if pooled < d:
-            raise ValueError(
-                f"The posterior of the parameters needs more rows: {sizes.sum():.0f} "
-                f"rows with observed entries, {len(sizes)} component(s) and {d} "
-                "columns leave a covariance matrix undetermined. Pass all rows of the "
-                "fit, set covariance_precision_prior, or choose "
-                "covariance_type='factor'."
-            )
-        own = sizes + n_prior >= d + 2 if n_covariances > 1 else np.zeros(1, dtype=bool)
-        scatters = np.where(own[:, None, None], moments, moments.sum(axis=0)) + prior
-        freedom = np.where(own, sizes - 1 + n_prior, pooled)
-        return scatters[:, seen][:, :, seen], freedom
+            prior += strength * common
+            n_prior += strength
+        return prior[np.ix_(seen, seen)], n_prior
 
     def sample(
         self, parameters: FullParameters, sizes: Array, rng: np.random.RandomState
@@ -648,37 +625,6 @@ class Tied(Full):
         total, n_rows = self._add_uncorrelated(moments.sum(axis=0), weight, variances)
         covariance = total / n_rows + np.diag(self.reg_covar * shares)
         return self._floor(covariance[None])
-
-
-def _draw_batch(
-    law: Law,
-    parameters: FullParameters,
-    batch: Batch,
-    conditionals: list[Conditional],
-    n_draws: int,
-    rng: np.random.RandomState,
-) -> tuple[Array, Array]:
-    """Components (n_draws, n) and completed rows (n_draws, d, n) of a batch."""
-    measures = measure_batch(batch, conditionals)
-    shares = law.log_joint(measures)
-    to_responsibilities(shares)
-    labels = draw_labels(shares, n_draws, rng)
-    stretch = law.draw_stretch(measures, labels, rng)
-    values = np.empty((n_draws, *batch.values.shape))
-    for k, conditional in enumerate(conditionals):
-        chosen = labels == k
-        if not chosen.any():
-            continue
-        mean = parameters.means[k][:, None] + conditional.residuals
-        roots = matrix_roots(missing_covariances(parameters, k, batch, conditional))
-        for draw, rows_k, factors in zip(values, chosen, stretch, strict=True):
-            noise = rng.standard_normal((len(batch.rows), roots.shape[1], 1))
-            completed = mean.copy()
-            missing = batch.missing.take(mean)
-            missing += (roots @ noise)[:, :, 0].T * factors
-            batch.missing.put(completed, missing)
-            np.copyto(draw, completed, where=rows_k)
-    return labels, values
 
 
 def _allocate_measures(parameters: FullParameters, block: Block) -> Measures:
