@@ -117,6 +117,8 @@ def draw_models(
     refit: Refit,
 ) -> Iterator[Model]:
     """The model with parameters drawn from their posterior given the data."""
+    # Kept centered, as it is read many times.
+    data = data.take(np.arange(data.shape[0]), data.weights)
     draws = (
         _augment(model, data, rng)
         if model.family.draws_parameters

@@ -24,6 +24,7 @@ from sklearn_gmmcf._typing import Array, Responsibilities
 from sklearn_gmmcf.covariance._conditioning import (
     Batch,
     FullParameters,
+    factorize,
     iterate_batches,
     measure_batch,
     missing_variances,
@@ -435,7 +436,7 @@ class Full(Elliptical[FullParameters, FullStatistics]):
             *self._prior_scatter(fitted, seen),
             is_tied=len(fitted.covariances) == 1,
         )
-        covariances = self._floor(draw_covariances(whiten(scatters)[0], freedom, rng))
+        covariances = self._floor(draw_covariances(factorize(scatters), freedom, rng))
         means = draw_means(means[:, seen], covariances, n_rows, rng)
         if not seen.all():
             means, covariances = add_unseen_columns(fitted, seen, means, covariances)
