@@ -77,7 +77,7 @@ def pool_scatters(
         raise ValueError(
             f"The posterior of the parameters needs more rows: {sizes.sum():.0f} rows "
             f"with observed entries, {len(sizes)} component(s) and {d} columns leave a "
-            "covariance matrix undetermined. Pass all rows of the fit, set "
+            "covariance matrix undetermined. Pass all rows of the fit, increase "
             "covariance_precision_prior, or choose covariance_type='factor'."
         )
     total = moments.sum(axis=0, keepdims=True)
