@@ -591,9 +591,9 @@ class BaseObservedMixture(
         donors : int, default=None
             Predictive mean matching: a drawn entry becomes an observed value of its
             column. It is one of this many, drawn with equal probability, whose
-            expectations are nearest to the expectation of the entry. 5 is usual. Bounds,
-            integers and skew of columns are kept. Each column with missing entries
-            takes a pass over the table for each draw.
+            expectations are nearest to the expectation of the entry. 5 is usual.
+            Bounds, integers and skew of columns are kept. Each column with missing
+            entries takes a pass over the table for each draw.
         random_state : int, RandomState instance or None, default=None
             Seeds the draws.
 
@@ -630,7 +630,8 @@ class BaseObservedMixture(
         ----------
         D. B. Rubin (1987). Multiple Imputation for Nonresponse in Surveys. Wiley.
 
-        J. L. Schafer (1997). Analysis of Incomplete Multivariate Data. Chapman and Hall.
+        J. L. Schafer (1997). Analysis of Incomplete Multivariate Data. Chapman and
+        Hall.
 
         S. van Buuren (2018). Flexible Imputation of Missing Data, 2nd edition. Chapman
         and Hall.

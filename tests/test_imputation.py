@@ -199,11 +199,11 @@ def test_posterior_draws_vary_more(estimator):
     X = pairs(40, 20)
     options = {"random_state": 0}
     if isinstance(estimator, MaskedGaussianMixture):
-        options["max_iter"] = 50
+        options["max_iter"] = 10
     estimator = estimator.set_params(n_components=1, **options).fit(X)
     spreads = []
     for name in ("fitted", "posterior"):
-        draws = estimator.sample_completions(X, 60, parameters=name, random_state=0)
+        draws = estimator.sample_completions(X, 40, parameters=name, random_state=0)
         observed = ~np.isnan(X)
         assert (draws[:, observed] == X[observed]).all()
         spreads.append(draws[:, :, 1].mean(axis=1).std())
@@ -266,7 +266,7 @@ def test_entries_have_the_law_of_whole_draws():
     mixture = fit(X)
     i = int(np.flatnonzero(np.isnan(X[:, 1]))[0])
     options = {"parameters": "posterior"}
-    whole = mixture.sample_completions(X, 150, random_state=0, **options)[:, i, 1]
+    whole = mixture.sample_completions(X, 80, random_state=0, **options)[:, i, 1]
     some = mixture.sample_completions(
         X, 500, entries=([i], [1]), random_state=1, **options
     )
