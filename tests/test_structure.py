@@ -16,6 +16,7 @@ FLOORS = [
     {"covariance", "_lloyd", "_silhouette"},
     {"_em", "_starts"},
     {"_model"},
+    {"_imputation"},
     {"_validation"},
     {"_base"},
     {"_mixture", "_kmeans"},
