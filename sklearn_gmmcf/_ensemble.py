@@ -519,10 +519,24 @@ def draw_completions(
     )
     completions = []
     for draw in drawn:
+        values = scaling.undo(draw)
+        if donors is not None:
+            values = find_nearest(values, matrix[:, known])
         completed = np.zeros_like(matrix)
-        completed[:, known] = np.where(
-            np.isnan(Z), scaling.undo(draw), matrix[:, known]
-        )
+        completed[:, known] = np.where(np.isnan(Z), values, matrix[:, known])
         layout.fill_last_codes(completed)
         completions.append(completed)
     return completions
+
+
+def find_nearest(values: Array, matrix: Array) -> Array:
+    """The observed entries of the columns of a matrix that are nearest to values.
+
+    Donors are observed values but for the rounding of their units.
+    """
+    nearest = np.empty_like(values)
+    for j, column in enumerate(matrix.T):
+        observed = np.unique(column[~np.isnan(column)])
+        middles = observed[:-1] / 2 + observed[1:] / 2
+        nearest[:, j] = observed[np.searchsorted(middles, values[:, j])]
+    return nearest

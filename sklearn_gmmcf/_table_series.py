@@ -112,6 +112,8 @@ class Table:
     def assemble(self, indices: Sequence[int], columns: Sequence[Series]) -> Any:
         """Make a table of this kind of columns in the place of some of its columns."""
         if self.is_array:
+            if not columns:
+                return self.frame[:, :0]
             return _stack(self.frame.dtype, columns)
         native, implementation = self.frame.to_native(), self.frame.implementation
         namespace = nw.get_native_namespace(self.frame)
