@@ -287,7 +287,7 @@ class MixtureImputer(
             )
         self.encoder_ = self._make_encoder(X, self.bounds).fit(X)
         matrix = self._encode(self.encoder_, X)
-        known: Array = ~np.isnan(matrix).all(axis=0)
+        known = np.asarray(~np.isnan(matrix).all(axis=0))
         self._known = known
         if not known.any():
             raise_nothing_observed(X.shape, self.missing_values)
