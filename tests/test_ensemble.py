@@ -68,6 +68,7 @@ def test_moments_behind_normal_scores_are_integrals():
                 *limits,
                 points=kinks,
                 limit=200,
+                epsrel=1e-6,
             )[0]
 
         deviation = np.sqrt(moment(2) - moment(1) ** 2)
