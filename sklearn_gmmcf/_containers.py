@@ -171,7 +171,7 @@ def convert(table: Any, kind: Any, names: Sequence[str]) -> Any:
     if kind == "default":
         if isinstance(table, np.ndarray):
             return table
-        return nw.from_native(table, eager_only=True).to_numpy()
+        return _to_array(nw.from_native(table, eager_only=True))
     if isinstance(table, np.ndarray):
         return nw.from_dict(
             {
@@ -182,3 +182,16 @@ def convert(table: Any, kind: Any, names: Sequence[str]) -> Any:
         ).to_native()
     frame = nw.from_native(table, eager_only=True)
     return frame.to_pandas() if kind == "pandas" else frame.to_polars()
+
+
+def _to_array(frame: Any) -> Array:
+    """An array of numbers, of which bools are some; else of objects."""
+    dtypes = frame.schema.values()
+    if all(dtype.is_numeric() for dtype in dtypes):
+        return np.asarray(frame.to_numpy())
+    if all(dtype.is_numeric() or dtype == nw.Boolean for dtype in dtypes):
+        return np.asarray(frame.select(nw.all().cast(nw.Float64)).to_numpy())
+    array = np.empty(frame.shape, dtype=object)
+    for j, name in enumerate(frame.columns):
+        array[:, j] = frame.get_column(name).to_list()
+    return array

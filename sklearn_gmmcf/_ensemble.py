@@ -13,11 +13,13 @@ import warnings
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
 from scipy.special import ndtri
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -58,6 +60,17 @@ _BATCH_BYTES = 2**26
 _MIN_VARIANCE = 1e-20
 
 Members = Sequence[tuple[str, Any]]
+
+
+def _as_arrays(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Shield members from the configuration of the output and of the routing."""
+
+    @wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with config_context(transform_output="default", enable_metadata_routing=False):
+            return function(*args, **kwargs)
+
+    return wrapper
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,6 +220,7 @@ def fit_members(
     return fitted
 
 
+@_as_arrays
 def _fit_member(member: Any, Z: Array, weights: Array | None) -> Any:
     mixture = get_mixture(member)
     goes_on = hasattr(mixture, "warm_start") and hasattr(mixture, "weights_")
@@ -256,6 +270,7 @@ def predict_members(members: Members, Z: Array) -> Prediction:
     )
 
 
+@_as_arrays
 def predict_member(member: Any, Z: Array) -> Prediction:
     """Moments of the missing entries of Z under one member, in the units of Z.
 
@@ -274,20 +289,33 @@ def predict_member(member: Any, Z: Array) -> Prediction:
         return Prediction(means, std**2)
 
     def undo(scores: Array) -> Array:
-        for step in reversed(steps):
-            scores = step.inverse_transform(scores)
+        with warnings.catch_warnings():
+            # Scores of extreme nodes may have no inverse.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            for step in reversed(steps):
+                scores = step.inverse_transform(scores)
         return scores
 
-    middle = undo(means)
     # About the middle, so that the difference of squares does not cancel.
-    first, second = np.zeros_like(middle), np.zeros_like(middle)
+    middle = undo(means)
+    middle = np.where(np.isfinite(middle), middle, 0.0)
+    total, first, second = (np.zeros_like(middle) for _ in range(3))
     for node, weight in zip(_NODES, _NODE_WEIGHTS, strict=True):
         moves = undo(means + node * std) - middle
-        first += weight * moves
-        second += weight * moves**2
+        # Some transformations have no inverse far from the observed values.
+        weights = weight * np.isfinite(moves)
+        moves = np.where(weights > 0, moves, 0.0)
+        total += weights
+        first += weights * moves
+        second += weights * moves**2
+    has_inverse = total > 0
+    total[~has_inverse] = 1.0
+    mean = middle + first / total
+    variance = np.maximum(second / total - (first / total) ** 2, 0.0)
+    # Without an inverse anywhere, the column's own mean and variance.
     return Prediction(
-        np.where(missing, middle + first, Z),
-        np.where(missing, np.maximum(second - first**2, 0.0), 0.0),
+        np.where(missing, np.where(has_inverse, mean, 0.0), Z),
+        np.where(missing, np.where(has_inverse, variance, 1.0), 0.0),
     )
 
 
@@ -491,6 +519,7 @@ def learn_ensemble(
     return Ensemble(members, shares, scaling, calibration, errors)
 
 
+@_as_arrays
 def draw_completions(
     matrix: Array,
     layout: Layout,

@@ -338,8 +338,8 @@ class MixtureImputer(
         -------
         completed : ndarray or frame of shape (n_samples, n_features_out)
             Of the kind and with the dtypes of X, unless `set_output` asks for a kind:
-            "default" is an array, of objects where columns are not numbers. Observed
-            values are as they are.
+            "default" is an array, of objects if columns are neither numbers nor bools.
+            Observed values are as they are.
 
         Raises
         ------
@@ -625,7 +625,8 @@ class MixtureImputer(
 
     def _encode(self, encoder: TableEncoder, X: Any) -> Array:
         """The matrix of a table; refuse numbers whose squares overflow."""
-        matrix = encoder.transform(X)
+        # A configured output may be a frame.
+        matrix = np.asarray(encoder.transform(X))
         rows, columns = np.nonzero(np.abs(matrix) > _MAX_VALUE)
         if rows.size:
             name = encoder._codes[encoder.input_columns_[columns[0]]].name
@@ -675,7 +676,9 @@ class MixtureImputer(
         """A completed table without empty columns, with the indicator, as asked for."""
         table = take_columns(restore_dtypes(table, given), self._kept_columns())
         if self.indicator_ is not None:
-            marked = self.indicator_.transform(self._mark_missing(matrix, encoder))
+            marked = np.asarray(
+                self.indicator_.transform(self._mark_missing(matrix, encoder))
+            )
             names = self.indicator_.get_feature_names_out(get_feature_names_in(self))
             table = append_columns(table, names, marked)
         return self._convert(table, self.get_feature_names_out())
