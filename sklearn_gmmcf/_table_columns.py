@@ -81,7 +81,6 @@ class Bools:
     """Bools as 0 and 1."""
 
     name: Any
-    share: float  # of True among the observed values
 
     kind: ClassVar[str] = "bool"
     accepts: ClassVar[tuple[str, ...]] = ("bool",)
@@ -89,7 +88,7 @@ class Bools:
 
     @classmethod
     def learn(cls, column: Column) -> Bools:
-        return cls(column.name, float(column.observed.mean()))
+        return cls(column.name)
 
     def feature_names(self, name: str) -> list[str]:
         return [name]
@@ -328,6 +327,13 @@ def _learn_levels(column: Column, max_categories: int, passthrough: bool) -> Cod
 def list_some(levels: list[Any]) -> str:
     listed = ", ".join(repr(level) for level in levels[:_MAX_EXAMPLES])
     return f"{listed}, ..." if len(levels) > _MAX_EXAMPLES else listed
+
+
+def encode_column(code: Modelled, column: Column) -> Array:
+    """Numbers (n, n_encoded) of a column, NaN where missing."""
+    if column.kind == "empty":
+        return np.full((len(column.missing), len(code.feature_names(""))), np.nan)
+    return code.encode(column)
 
 
 def check_kind(code: Modelled, column: Column) -> None:

@@ -25,8 +25,9 @@ TICKS_PER_DAY = {
 }
 _WAYS_OUT = (
     "Drop the column or convert it: lists to one column of bools for each element, "
-    "complex numbers to two columns, times of day to durations, periods to dates, "
-    "other objects to text."
+    "complex numbers to two columns, Decimal objects to floats, times of day to "
+    "durations, periods and dates of several timezones to dates of one, other objects "
+    "to text."
 )
 
 
@@ -78,8 +79,9 @@ class Table:
         if isinstance(X, np.ndarray):
             if X.ndim != 2:
                 raise ValueError(
-                    f"X should be a table, but got {X.ndim}d array. Reshape your data "
-                    "by X.reshape(-1, 1) if it has one column."
+                    f"X should be a frame or a 2d array, but is {X.ndim}d. Reshape "
+                    "your data: X.to_frame() makes a frame of a series, and "
+                    "X.reshape(-1, 1) a 2d array of one column."
                 )
             return cls(X, list(range(X.shape[1])), X.shape[0])
         names = list(getattr(X, "column_names", X.columns))
@@ -112,9 +114,7 @@ class Table:
     def assemble(self, indices: Sequence[int], columns: Sequence[Series]) -> Any:
         """Make a table of this kind of columns in the place of some of its columns."""
         if self.is_array:
-            if not columns:
-                return self.frame[:, :0]
-            return _stack(self.frame.dtype, columns)
+            return _stack(self.frame.dtype, columns, self.n_rows)
         native, implementation = self.frame.to_native(), self.frame.implementation
         namespace = nw.get_native_namespace(self.frame)
         names = [self.names[j] for j in indices]
@@ -153,7 +153,9 @@ class Table:
         return bool(self.frame.implementation == other.frame.implementation)
 
 
-def _stack(dtype: np.dtype[Any], columns: Sequence[Array]) -> Array:
+def _stack(dtype: np.dtype[Any], columns: Sequence[Array], n_rows: int) -> Array:
+    if not columns:
+        return np.empty((n_rows, 0), dtype)
     if dtype.kind != "O":
         return np.column_stack(columns)
     stacked = np.empty((len(columns[0]), len(columns)), dtype=object)
@@ -197,11 +199,11 @@ def read_column(name: Any, series: Series) -> Column:
         unknown = np.full(len(missing), np.nan)
         return Column(name, "empty", missing, unknown, is_numeric=_is_numeric(series))
     observed = series[np.flatnonzero(~missing)]
-    example = observed[0]
+    example = _listed(observed[:1])[0]
     if is_object(series):
         kind, values, scalar = _read_objects(name, _listed(observed))
     else:
-        kind, values, scalar = *_read_typed(name, observed), None
+        kind, values, scalar = *_read_typed(name, observed, example), None
     if kind in ("date", "duration"):
         tick = "ns" if np.datetime_data(values.dtype)[0] == "ns" else "us"
         values = values.astype(f"{values.dtype.kind}8[{tick}]").astype(np.int64)
@@ -230,7 +232,7 @@ def read_column(name: Any, series: Series) -> Column:
     )
 
 
-def _read_typed(name: Any, observed: Series) -> tuple[str, Array]:
+def _read_typed(name: Any, observed: Series, example: Any) -> tuple[str, Array]:
     """Kind and values of a column that has a dtype, without its missing entries."""
     if not isinstance(observed, np.ndarray):
         dtype = observed.dtype
@@ -246,14 +248,12 @@ def _read_typed(name: Any, observed: Series) -> tuple[str, Array]:
         if dtype == nw.Date:
             return "date", np.array(observed.to_list(), dtype="M8[D]")
         if dtype.is_nested() or dtype in (nw.Time, nw.Object):
-            raise_unreadable(name, observed[0], dtype)
-        described, observed = dtype, observed.to_numpy()
-    else:
-        described = observed.dtype
+            _raise_unreadable(name, example)
+        observed = observed.to_numpy()
     kinds = {"b": "bool", "i": "integer", "u": "integer", "f": "number"}
     kinds |= {"M": "date", "m": "duration", "U": "text"}
     if observed.dtype.kind not in kinds:
-        raise_unreadable(name, observed[0], described)
+        _raise_unreadable(name, example)
     kind = kinds[observed.dtype.kind]
     if kind == "text":
         return kind, observed.astype(object)
@@ -282,7 +282,7 @@ def _read_objects(name: Any, observed: list[Any]) -> tuple[str, Array, type | No
             f"Column {name!r} of X mixes types: {examples}. Convert its values to one "
             "type, numbers or text, or drop it."
         )
-    raise_unreadable(name, observed[0], type(observed[0]).__name__)
+    _raise_unreadable(name, observed[0])
 
 
 def _is_datetime(value: Any) -> bool:
@@ -305,10 +305,14 @@ def _is_bool(value: Any) -> bool:
     return isinstance(value, (bool, np.bool_))
 
 
-def raise_unreadable(name: Any, example: Any, dtype: Any) -> NoReturn:
+def _raise_unreadable(name: Any, example: Any) -> NoReturn:
+    # scikit-learn's words, which its checks look for
+    is_complex = isinstance(example, (complex, np.complexfloating))
+    what = "Complex data not supported: column" if is_complex else "Column"
     raise ValueError(
-        f"Column {name!r} of X has values such as {example!r}, of type {dtype}, which "
-        f"are neither numbers, bools, dates, durations nor text. {_WAYS_OUT}"
+        f"{what} {name!r} of X has values such as {example!r}, of type "
+        f"{type(example).__name__}, which are neither numbers, bools, dates, durations "
+        f"nor text. {_WAYS_OUT}"
     )
 
 
@@ -354,16 +358,14 @@ def _is_numeric(series: Series) -> bool:
 
 def _limits(series: Series) -> tuple[float, float]:
     """Smallest and largest number of an integer dtype, as floats within them."""
-    dtype = series.dtype
-    if not isinstance(series, np.ndarray):
-        if not dtype.is_integer():
-            return -np.inf, np.inf
-        dtype = np.dtype(str(dtype).lower())
-    if dtype.kind not in "iu":
+    name = str(series.dtype).lower()
+    if not name.startswith(("int", "uint")):
         return -np.inf, np.inf
-    info = np.iinfo(dtype)
-    high = float(info.max)
-    return float(info.min), high if high <= info.max else float(np.nextafter(high, 0))
+    bits = int(name.removeprefix("u").removeprefix("int"))
+    low = 0 if name.startswith("u") else -(2 ** (bits - 1))
+    high = 2**bits - 1 + low
+    nearest = float(high)
+    return float(low), nearest if nearest <= high else float(np.nextafter(nearest, 0))
 
 
 def _declared_levels(series: Series) -> list[Any] | None:

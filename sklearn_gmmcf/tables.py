@@ -29,6 +29,7 @@ from sklearn_gmmcf._table_columns import (
     Unobserved,
     bound_codes,
     check_kind,
+    encode_column,
     learn_code,
     list_some,
 )
@@ -281,9 +282,8 @@ class TableEncoder(DocumentationLinks, TransformerMixin, BaseEstimator):
                 self._check_complete(table, j)
                 continue
             column = self._read(table, j, code)
-            encoded.append(code.encode(column))
-            levels = code.unknown(column) if isinstance(code, Categories) else []
-            if levels:
+            encoded.append(encode_column(code, column))
+            if isinstance(code, Categories) and (levels := code.unknown(column)):
                 unknown.append(f"{code.name!r} ({list_some(levels)})")
         if unknown:
             self._report_unknown(unknown)
@@ -312,6 +312,16 @@ class TableEncoder(DocumentationLinks, TransformerMixin, BaseEstimator):
         ------
         ValueError
             If columns pass through and `rows` is not given, or if the shapes differ.
+
+        Examples
+        --------
+        >>> import polars as pl
+        >>> from sklearn_gmmcf.tables import TableEncoder
+        >>> frame = pl.DataFrame({"smokes": [True, None, False], "age": [30, 40, None]})
+        >>> encoder = TableEncoder().fit(frame)
+        >>> Z = [[1.0, 30.0], [0.8, 40.0], [0.0, 34.6]]
+        >>> encoder.decode(Z, rows=frame).to_dict(as_series=False)
+        {'smokes': [True, True, False], 'age': [30, 40, 35]}
         """
         check_is_fitted(self)
         return self._decode(Z, rows, rounding="nearest" if self.round else None)
@@ -470,7 +480,10 @@ class TableEncoder(DocumentationLinks, TransformerMixin, BaseEstimator):
                     "TableEncoder reads tables in memory, and X is a lazy "
                     f"{type(X).__name__}. Collect or compute it first."
                 )
-            table = Table.open(np.asarray(X))
+            array = np.asarray(X)
+            if array.dtype.kind == "U" and not isinstance(X, np.ndarray):
+                array = np.asarray(X, dtype=object)  # numbers of lists stay numbers
+            table = Table.open(array)
             validate_data(self, table.frame, reset=reset, skip_check_array=True)
         names = [code.name for code in getattr(self, "_codes", ())]
         if not reset and not table.is_array and not self._template.is_array:
