@@ -52,8 +52,14 @@ def test_generated_check(estimator, check):
     check(estimator)
 
 
-@parametrize_with_checks(IMPUTERS)
+@parametrize_with_checks(IMPUTERS[1:])
 def test_generated_check_of_imputers(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(IMPUTERS[:1])
+def test_generated_check_of_calibrated_imputers(estimator, check):
     check(estimator)
 
 
