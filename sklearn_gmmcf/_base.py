@@ -21,6 +21,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_gmmcf._executors import one_blas_thread, threads
+from sklearn_gmmcf._imputation import impute
 from sklearn_gmmcf._model import Model, get_block_options
 from sklearn_gmmcf._sklearn import DocumentationLinks
 from sklearn_gmmcf._typing import Array
@@ -41,6 +42,7 @@ from sklearn_gmmcf.data import Block, Blocks, Columns, Observed, RowArray
 from sklearn_gmmcf.data._dask import to_memory
 
 _SAMPLE_SIZES = ("rows", "entries")
+_PARAMETERS = ("fitted", "posterior")
 
 
 class BaseObservedMixture(
@@ -663,34 +665,48 @@ class BaseObservedMixture(
 
     @honor_set_output
     @one_blas_thread
+    @one_blas_thread
     def sample_completions(
         self,
         X: Any,
         n_completions: int = 5,
         *,
         entries: Any = None,
+        parameters: str = "fitted",
+        donors: int | None = None,
         random_state: Any = None,
     ) -> Array:
         """Draw the missing entries given the observed ones: multiple imputation.
 
         For each completion and row a component is drawn by its responsibility, then
         the missing entries from their conditional Gaussian (with `degrees_of_freedom`:
-        t distribution). So draws include the uncertainty of the entries, but not of the
-        fitted parameters: where rows are few, fit to resampled rows for each draw.
-
-        Estimates from each completed table are pooled by Rubin's rules: the mean of the
-        estimates; and for its variance, the mean of their variances plus
-        ``1 + 1 / n_completions`` times the variance of the estimates.
+        t distribution). Draws from the fitted parameters include the uncertainty of the
+        entries alone. For inference from the completed tables, such as means and
+        regressions with standard errors, take ``parameters="posterior"``, whose draws
+        include the uncertainty of the parameters, and pool the estimates by
+        :func:`~sklearn_gmmcf.model_selection.pool`.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data with missing entries; rows need not have been seen in fit.
+            Data with missing entries; rows need not have been seen in fit. With
+            ``parameters="posterior"`` pass the rows of the fit.
         n_completions : int, default=5
             Number of draws.
         entries : tuple of two array-likes of shape (m,), default=None
-            Row and column indices of the entries to draw, in any order; the dense
-            matrix is not built. None draws all missing entries.
+            Row and column indices of the entries to draw, in any order; without
+            `donors` the dense matrix is not built. None draws all missing entries.
+        parameters : {'fitted', 'posterior'}, default='fitted'
+            'fitted' takes the fitted parameters as they are. 'posterior' draws new ones
+            for each completion, given X: by data augmentation for 'full' and 'tied',
+            else by a fit to X with random weights of the rows (Bayesian bootstrap),
+            which starts from the fitted parameters.
+        donors : int, default=None
+            Predictive mean matching: a drawn entry becomes an observed value of its
+            column. It is one of this many, drawn with equal probability, whose
+            expectations are nearest to the expectation of the entry. 5 is usual.
+            Bounds, integers and skew of columns are kept. Each column with missing
+            entries takes a pass over the table for each draw.
         random_state : int, RandomState instance or None, default=None
             Seeds the draws.
 
@@ -705,33 +721,57 @@ class BaseObservedMixture(
         Raises
         ------
         ValueError
-            If ``n_completions`` is less than 1, or entries are not two equally long
-            arrays of indices within X.
+            If ``n_completions`` or ``donors`` is less than 1, entries are not two
+            equally long arrays of indices within X, or X has too few rows to draw
+            covariance matrices from.
         MemoryError
             If the dense matrices do not fit in memory: ask for some entries.
+
+        See Also
+        --------
+        sklearn_gmmcf.model_selection.pool : Pools estimates by Rubin's rules.
+
+        Notes
+        -----
+        Expectations are conditional means given the rest of the completed row. They are
+        the fitted ones for donors, and the drawn ones for missing entries (type 1
+        matching in the terms of van Buuren 2018). Columns are matched one after the
+        other. A column without an observed entry in X keeps its draws.
+
+        In 'posterior' draws, parameters of a column without an observed entry in X keep
+        their fitted regression on the other columns.
 
         References
         ----------
         D. B. Rubin (1987). Multiple Imputation for Nonresponse in Surveys. Wiley.
 
+        J. L. Schafer (1997). Analysis of Incomplete Multivariate Data. Chapman and
+        Hall.
+
+        S. van Buuren (2018). Flexible Imputation of Missing Data, 2nd edition. Chapman
+        and Hall.
+
         Examples
         --------
         >>> import numpy as np
         >>> from sklearn_gmmcf import MaskedGaussianMixture
-        >>> X = np.array([[1, 2], [2, 4.1], [3, 5.9], [4, 8.2], [5, np.nan]])
-        >>> mixture = MaskedGaussianMixture(covariance_type="full", max_iter=1000)
-        >>> draws = mixture.fit(X).sample_completions(X, 20, random_state=0)
+        >>> from sklearn_gmmcf.model_selection import pool
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.multivariate_normal([0, 5], [[1, 0.8], [0.8, 1]], size=50)
+        >>> X[X[:, 0] > 0.5, 1] = np.nan
+        >>> mixture = MaskedGaussianMixture(covariance_type="full", tol=1e-6).fit(X)
+        >>> draws = mixture.sample_completions(
+        ...     X, 20, parameters="posterior", random_state=0
+        ... )
         >>> draws.shape
-        (20, 5, 2)
+        (20, 50, 2)
 
         The mean of the second column, pooled:
 
-        >>> estimates = draws[:, :, 1].mean(axis=1)
-        >>> within = draws[:, :, 1].var(axis=1, ddof=1).mean() / len(X)
-        >>> between = estimates.var(ddof=1)
-        >>> std_error = np.sqrt(within + (1 + 1 / 20) * between)
-        >>> print(f"{estimates.mean():.1f} +- {std_error:.1f}")
-        6.1 +- 1.4
+        >>> means, variances = draws[:, :, 1].mean(axis=1), draws[:, :, 1].var(axis=1)
+        >>> pooled = pool(means, variances / 49, dfcom=49)
+        >>> print(f"{pooled.estimate:.1f} +- {pooled.std_error:.1f}")
+        5.1 +- 0.2
         """
         data = self._open(X)
         if not isinstance(data, Observed):
@@ -740,11 +780,21 @@ class BaseObservedMixture(
                 "it with some rows at a time, such as X.blocks[0].compute()."
             )
         check_count("n_completions", n_completions)
-        rng = check_random_state(random_state)
-        if entries is None:
-            return self._model.draw(data, n_completions, rng)
-        rows, columns = check_entries(entries, data.shape)
-        return self._model.draw_entries(data, rows, columns, n_completions, rng)
+        if parameters not in _PARAMETERS:
+            raise ValueError(
+                f"parameters should be one of {_PARAMETERS}, but got {parameters!r}."
+            )
+        if donors is not None:
+            check_count("donors", donors)
+        return impute(
+            self._model,
+            data,
+            n_completions,
+            check_random_state(random_state),
+            entries=None if entries is None else check_entries(entries, data.shape),
+            refit=self._refit if parameters == "posterior" else None,
+            n_donors=donors,
+        )
 
     def sample(self, n_samples: int = 1) -> tuple[Array, Array]:
         """Draw complete rows from the fitted mixture.
@@ -952,6 +1002,10 @@ class BaseObservedMixture(
     def _describe_columns(self) -> dict[str, Any]:
         """What the user says of the columns, as options of `open_data`."""
         return {}
+
+    def _refit(self, data: Observed) -> Any:
+        """Parameters fitted to rows of other weights, from the fitted ones."""
+        raise NotImplementedError
 
     def _list_columns(self, columns: Array) -> str:
         """Names of the first of some columns, for a message."""

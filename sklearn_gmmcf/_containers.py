@@ -10,6 +10,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from sklearn_gmmcf._ids import is_missing
+from sklearn_gmmcf._table_series import Table, write
 from sklearn_gmmcf._typing import Array
 
 
@@ -46,12 +47,25 @@ def append_columns(table: Any, names: Sequence[str], columns: Array) -> Any:
 def has_numbers(X: Any) -> bool:
     """Whether an array, or what becomes one, has numbers only; nulls aside."""
     array = np.asarray(X)
-    if array.dtype.kind in "US":
+    if array.dtype.kind in "USmM":
         return False
     if array.dtype.kind != "O":
         return True
     values = array.ravel().tolist()
-    return all(isinstance(value, Real) or is_missing(value) for value in values)
+    return all(is_missing(value) or _is_number(value) for value in values)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def fill_nulls(X: Any) -> Any:
+    """An array of numbers with NaN in the place of nulls of other types."""
+    array = np.asarray(X)
+    if array.dtype.kind != "O":
+        return X
+    values = [np.nan if is_missing(value) else value for value in array.ravel()]
+    return np.array(values, dtype=np.float64).reshape(array.shape)
 
 
 def mark_missing(table: Any, missing_values: Any) -> Any:
@@ -59,13 +73,14 @@ def mark_missing(table: Any, missing_values: Any) -> Any:
     if missing_values is None or missing_values != missing_values:
         return table
     if isinstance(table, np.ndarray):
+        if table.dtype.kind != "O":  # of dates
+            return table
+        is_marker = [not is_missing(v) and v == missing_values for v in table.ravel()]
         table = table.copy()
-        table[table == missing_values] = None
+        table[np.reshape(is_marker, table.shape)] = None
         return table
-    frame, is_text = (
-        nw.from_native(table, eager_only=True),
-        isinstance(missing_values, str),
-    )
+    frame = nw.from_native(_make_nullable(table), eager_only=True)
+    is_text = isinstance(missing_values, str)
     for name, dtype in frame.schema.items():
         texts = dtype in (nw.String, nw.Categorical, nw.Enum, nw.Object)
         if texts if is_text else dtype.is_numeric():
@@ -74,55 +89,109 @@ def mark_missing(table: Any, missing_values: Any) -> Any:
     return frame.to_native()
 
 
-def restore_missing(
-    table: Any, kept: Array, mask: Array, names: Sequence[str], missing_values: Any
-) -> Any:
-    """A table of all columns (d,), from its kept ones: missing where the mask says so.
+def _make_nullable(table: Any) -> Any:
+    """A frame of pandas whose integers may be missing; other frames as they are."""
+    if not nw.dependencies.is_pandas_dataframe(table):
+        return table
+    kinds = {"i": "Int", "u": "UInt"}
+    return table.astype(
+        {
+            name: f"{kinds[dtype.kind]}{8 * dtype.itemsize}"
+            for name, dtype in table.dtypes.items()
+            if isinstance(dtype, np.dtype) and dtype.kind in kinds
+        }
+    )
 
-    Columns that were not kept are missing as a whole.
+
+def restore_dtypes(table: Any, given: Any) -> Any:
+    """A frame of pandas with NumPy's numbers where the given one had its integers."""
+    if not nw.dependencies.is_pandas_dataframe(table):
+        return table
+    dtypes = {}
+    for name, dtype in table.dtypes.items():
+        before = given.dtypes[name]
+        was_integer = isinstance(before, np.dtype) and before.kind in "iu"
+        if was_integer and not isinstance(dtype, np.dtype):
+            dtypes[name] = np.float64 if dtype.kind == "f" else before
+    return table.astype(dtypes)
+
+
+def restore_missing(
+    table: Any, kept: Array, mask: Array, template: Table, missing_values: Any
+) -> Any:
+    """A table with the columns (d,) of a template, from its kept ones.
+
+    Entries are missing where the mask says so, and columns that were not kept are
+    missing as a whole.
     """
     if isinstance(table, np.ndarray):
-        restored = np.full(
-            mask.shape,
-            missing_values,
-            dtype=np.result_type(table, type(missing_values)),
-        )
+        dtype = table.dtype
+        if dtype.kind not in "fO":
+            dtype = np.result_type(dtype, type(missing_values))
+        restored = np.full(mask.shape, missing_values, dtype=dtype)
         restored[:, kept] = table
         restored[mask] = missing_values
         return restored
     frame = nw.from_native(table, eager_only=True)
     columns = dict(zip(kept.tolist(), frame.columns, strict=True))
     made = []
-    for j, name in enumerate(names):
+    for j, name in enumerate(template.names):
+        # Columns of arrays have numbers, those of frames have names.
+        name = name if not template.is_array else columns.get(j, f"x{j}")
         if j not in columns:
-            made.append(nw.lit(None).alias(name))
+            made.append(_make_empty(frame, template, j).alias(name))
             continue
-        shown = nw.new_series(name, ~mask[:, j], backend=frame.implementation)
-        if frame.implementation.is_pandas():
-            native = shown.to_native().set_axis(table.index)
-            shown = nw.from_native(native, series_only=True)
-        made.append(nw.when(shown).then(nw.col(columns[j])).alias(name))
+        shown = nw.new_series("shown", ~mask[:, j], backend=frame.implementation)
+        made.append(nw.when(_align(shown, frame)).then(nw.col(columns[j])).alias(name))
     return frame.select(*made).to_native()
 
 
-def convert(table: Any, kind: Any, names: Sequence[str], given: Any) -> Any:
+def _make_empty(frame: Any, template: Table, j: int) -> Any:
+    """A column without values for a frame, with the dtype that a template has."""
+    if not template.is_like(Table.open(frame.to_native())):
+        return nw.lit(None)
+    like = template.column(j)
+    null = np.nan if like.dtype.is_numeric() else None
+    return _align(write(like, np.full(len(frame), null), None), frame)
+
+
+def _align(series: Any, frame: Any) -> Any:
+    """A series with the index of a frame of pandas."""
+    if not frame.implementation.is_pandas():
+        return series
+    native = series.to_native().set_axis(frame.to_native().index)
+    return nw.from_native(native, series_only=True)
+
+
+def convert(table: Any, kind: Any, names: Sequence[str]) -> Any:
     """A table as an array ("default"), or as a frame of "pandas" or "polars".
 
-    An array gets the names of columns, and the index of the frame ``given``.
+    The columns of an array get names.
     """
     if kind == "default":
         if isinstance(table, np.ndarray):
             return table
-        return nw.from_native(table, eager_only=True).to_numpy()
+        return _to_array(nw.from_native(table, eager_only=True))
     if isinstance(table, np.ndarray):
-        columns = {
-            name: column.tolist() for name, column in zip(names, table.T, strict=True)
-        }
-        made = nw.from_dict(
-            columns, backend=nw.Implementation.from_backend(kind)
+        return nw.from_dict(
+            {
+                name: column.tolist() if column.dtype.kind == "O" else column
+                for name, column in zip(names, table.T, strict=True)
+            },
+            backend=kind,
         ).to_native()
-        if kind == "pandas" and is_frame(given) and hasattr(given, "index"):
-            made.index = given.index
-        return made
     frame = nw.from_native(table, eager_only=True)
     return frame.to_pandas() if kind == "pandas" else frame.to_polars()
+
+
+def _to_array(frame: Any) -> Array:
+    """An array of numbers, of which bools are some; else of objects."""
+    dtypes = frame.schema.values()
+    if all(dtype.is_numeric() for dtype in dtypes):
+        return np.asarray(frame.to_numpy())
+    if all(dtype.is_numeric() or dtype == nw.Boolean for dtype in dtypes):
+        return np.asarray(frame.select(nw.all().cast(nw.Float64)).to_numpy())
+    array = np.empty(frame.shape, dtype=object)
+    for j, name in enumerate(frame.columns):
+        array[:, j] = frame.get_column(name).to_list()
+    return array

@@ -1,528 +1,260 @@
-r"""Members of an imputer: their predictions, weights, and the calibration of both.
+r"""Multiple imputation: models drawn from their posterior, and donors of entries.
 
-All values are standardized: columns of mean 0 and variance 1. A member is a mixture, or
-a Pipeline of transformers that treat each column by itself and a mixture. Members learn
-a table less a share of its entries first; the held-out entries tell how much each
-member counts, and how far predictions are from the truth in standard deviations. Then
-they go on with all entries.
+Data augmentation (Tanner and Wong 1987; Schafer 1997) draws missing entries and
+components under the current parameters, and parameters from their posterior given the
+completed rows, in turn. Given the parameters, rows do not depend on each other, so that
+only parameters are kept from one sweep to the next.
+
+Families without a posterior to draw from are fitted to rows with the weights
+:math:`n \, \mathrm{Dirichlet}(1, \dots, 1)` instead, the Bayesian bootstrap (Rubin
+1981).
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
-from copy import deepcopy
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import reduce
+from itertools import islice, repeat
+from operator import add
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
-from scipy.special import ndtri
-from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import has_fit_parameter
 
-from sklearn_gmmcf._base import BaseObservedMixture
-from sklearn_gmmcf._mixture import MaskedGaussianMixture
+from sklearn_gmmcf._model import Model
 from sklearn_gmmcf._typing import Array
-from sklearn_gmmcf._warnings import DataWarning, warn_user
 from sklearn_gmmcf.covariance._family import chunks
-from sklearn_gmmcf.data import limit_to_working_memory
-from sklearn_gmmcf.preprocessing import NormalScoreTransformer
-
-# Tables of more columns take common factors.
-_MAX_FULL_COLUMNS = 100
-# A component has at least this many rows.
-_MIN_ROWS = 10
-# Rows per column from which draws have a covariance matrix.
-_MIN_ROWS_PER_COLUMN = 5
-# Held-out entries: as many as this if that is a share of at least and at most these.
-_N_HELD_OUT = 300
-_SHARES = 0.1, 0.25
-# Rows that members learn first, before they go on with all rows.
-_MAX_FIRST_ROWS = 5_000
-# Held-out entries that speak for equal members, and for the normal distribution.
-_SHRINKAGE = 30
-# Times the normal's quantile that an interval reaches at most.
-_MAX_STRETCH = 5.0
-# Coverage of one standard deviation by a normal distribution.
-_ONE_STD = 0.6826894921370859
-# Nodes and weights of the mean over a standard normal distribution.
-_NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
-_NODE_WEIGHTS = _NODE_WEIGHTS / _NODE_WEIGHTS.sum()
-# Bytes of the members' predictions that are worked on together.
-_BATCH_BYTES = 2**26
-# Standardized variances below this are rounding errors.
-_MIN_VARIANCE = 1e-20
-
-Members = Sequence[tuple[str, Any]]
-
-
-@dataclass(frozen=True, eq=False)
-class Layout:
-    """The columns of a matrix that a table was encoded to."""
-
-    groups: Array  # (d,), input column of each
-    is_code: Array  # (d,), of a category or a bool
-
-    def select(self, columns: Array) -> Layout:
-        return Layout(self.groups[columns], self.is_code[columns])
-
-    def observed_groups(self, matrix: Array) -> Array:
-        """Which input columns are observed, (n, G): the codes of a category at once."""
-        _, first = np.unique(self.groups, return_index=True)
-        return ~np.isnan(matrix[:, first])
-
-    @property
-    def is_last_code(self) -> Array:
-        """Which columns (d,) follow from others: a category's codes add up to 1."""
-        _, last = np.unique(self.groups[::-1], return_index=True)
-        is_last = np.zeros(len(self.groups), dtype=bool)
-        is_last[len(is_last) - 1 - last] = True
-        repeated = np.bincount(self.groups)[self.groups] > 1
-        return is_last & self.is_code & repeated
-
-    def fill_last_codes(self, matrix: Array) -> None:
-        """Write the codes that follow from others, in place."""
-        for j in np.flatnonzero(self.is_last_code):
-            others = (self.groups == self.groups[j]) & ~self.is_last_code
-            matrix[:, j] = 1 - matrix[:, others].sum(axis=1)
-
-    def spread(self, mask: Array) -> Array:
-        """A mask (n, G) of input columns for the columns of the matrix, (n, d)."""
-        _, index = np.unique(self.groups, return_inverse=True)
-        return mask[:, index]
-
-
-@dataclass(frozen=True, eq=False)
-class Scaling:
-    """Means and deviations of the observed entries of columns."""
-
-    center: Array  # (d,)
-    scale: Array  # (d,), 1 for a constant column
-
-    @classmethod
-    def learn(cls, matrix: Array, weights: Array | None) -> Scaling:
-        observed = ~np.isnan(matrix)
-        counts = observed if weights is None else observed * weights[:, None]
-        totals = counts.sum(axis=0)
-        # Sums of numbers near 0 neither overflow nor cancel.
-        origin = np.nanmin(matrix, axis=0)
-        span = np.nanmax(matrix, axis=0) - origin
-        span[span == 0] = 1.0
-        values = np.where(observed, (matrix - origin) / span, 0.0)
-        means = (counts * values).sum(axis=0) / totals
-        squares = counts * np.where(observed, values - means, 0.0) ** 2
-        deviations = np.sqrt(squares.sum(axis=0) / totals)
-        deviations[deviations == 0] = 1.0
-        return cls(origin + span * means, span * deviations)
-
-    def apply(self, matrix: Array) -> Array:
-        return (matrix - self.center) / self.scale
-
-    def undo(self, Z: Array) -> Array:
-        return Z * self.scale + self.center
-
-
-def make_members(n_rows: int, n_columns: int, rng: np.random.RandomState) -> Members:
-    """The mixtures of `members="auto"`, for a table of this shape."""
-    K = max(min(6, n_rows // _MIN_ROWS), 1)
-
-    def make(n_components: int, **options: Any) -> MaskedGaussianMixture:
-        seed = int(rng.randint(np.iinfo(np.int32).max))
-        return MaskedGaussianMixture(n_components, random_state=seed, **options)
-
-    if n_columns > _MAX_FULL_COLUMNS:
-        factor = {"covariance_type": "factor"}
-        return [
-            ("factor", make(1, **factor)),
-            ("factor_components", make(min(K, 4), **factor)),
-            (
-                "factor_scores",
-                make_pipeline(NormalScoreTransformer(), make(1, **factor)),
-            ),
-        ]
-    full = {"covariance_type": "full", "mean_precision_prior": 3.0, "n_init": 1}
-    several = full | {
-        "covariance_precision_prior": n_columns * (n_columns + 1) / 2,
-        "tol": 1e-2,
-    }
-    return [
-        ("gaussian", make(1, covariance_precision_prior=10.0, **full)),
-        ("mixture", make(K, **several)),
-        ("scores", make_pipeline(NormalScoreTransformer(), make(K, **several))),
-        ("t", make(K, degrees_of_freedom=5.0, **several)),
-    ]
-
-
-def check_members(members: Any) -> Members:
-    """Refuse members that are not named mixtures."""
-    names = []
-    for member in members:
-        if not (
-            isinstance(member, tuple)
-            and len(member) == 2
-            and isinstance(member[0], str)
-        ):
-            raise ValueError(
-                f"members should be a list of (name, estimator), but got {member!r}."
-            )
-        name, estimator = member
-        if not isinstance(get_mixture(estimator), BaseObservedMixture):
-            raise ValueError(
-                f"Member {name!r} should be a mixture of this package, or a Pipeline "
-                f"that ends in one, but got {type(estimator).__name__}."
-            )
-        names.append(name)
-    if not names:
-        raise ValueError("members should have at least one (name, estimator).")
-    if len(set(names)) < len(names):
-        raise ValueError(f"Names of members should differ, but got {names}.")
-    return list(members)
-
-
-def get_mixture(member: Any) -> Any:
-    """The mixture at the end of a member."""
-    return member[-1] if isinstance(member, Pipeline) else member
-
-
-def fit_members(
-    members: Members,
-    Z: Array,
-    weights: Array | None,
-    n_jobs: int | None,
-    report: Callable[[], None],
-) -> Members:
-    """Fit clones of members; members that are fitted already go on from there."""
-    work = delayed(_fit_member)
-    results = Parallel(n_jobs=n_jobs, return_as="generator")(
-        work(member, Z, weights) for _, member in members
-    )
-    fitted = []
-    for (name, _), member in zip(members, results, strict=True):
-        fitted.append((name, member))
-        report()
-    return fitted
-
-
-def _fit_member(member: Any, Z: Array, weights: Array | None) -> Any:
-    mixture = get_mixture(member)
-    goes_on = hasattr(mixture, "warm_start") and hasattr(mixture, "weights_")
-    member = deepcopy(member) if goes_on else clone(member)
-    options = {}
-    if weights is not None:
-        steps = member.steps if isinstance(member, Pipeline) else [("", member)]
-        options = {
-            f"{name}__sample_weight".removeprefix("__"): weights
-            for name, step in steps
-            if has_fit_parameter(step, "sample_weight")
-        }
-    mixture, warm_start = get_mixture(member), getattr(mixture, "warm_start", None)
-    if goes_on:
-        mixture.set_params(warm_start=True)
-    with warnings.catch_warnings():
-        # Priors, the mean over members and the calibration bear what these tell.
-        warnings.simplefilter("ignore", DataWarning)
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        member.fit(Z, **options)
-    if goes_on:
-        mixture.set_params(warm_start=warm_start)
-    return member
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """Means and variances, (n, d) or (M, n, d); observed entries are as they are."""
-
-    means: Array
-    variances: Array
-
-    def average(self, shares: Array) -> Prediction:
-        """The mixture of members with shares (M, d): within plus between them."""
-        shares = shares[:, None]
-        mean = (shares * self.means).sum(axis=0)
-        spread = self.variances + (self.means - mean) ** 2
-        return Prediction(mean, (shares * spread).sum(axis=0))
-
-
-def predict_members(members: Members, Z: Array) -> Prediction:
-    """Moments of the missing entries of Z under each member, (M, n, d)."""
-    predictions = [predict_member(member, Z) for _, member in members]
-    return Prediction(
-        np.stack([each.means for each in predictions]),
-        np.stack([each.variances for each in predictions]),
-    )
-
-
-def predict_member(member: Any, Z: Array) -> Prediction:
-    """Moments of the missing entries of Z under one member, in the units of Z.
-
-    Behind transformers they are the ones of the transformed back normal distribution,
-    by quadrature.
-    """
-    missing = np.isnan(Z)
-    steps = (
-        [step for _, step in member.steps[:-1]] if isinstance(member, Pipeline) else []
-    )
-    scores = Z
-    for step in steps:
-        scores = step.transform(scores)
-    means, std = get_mixture(member).complete(scores, return_std=True)
-    if not steps:
-        return Prediction(means, std**2)
-
-    def undo(scores: Array) -> Array:
-        for step in reversed(steps):
-            scores = step.inverse_transform(scores)
-        return scores
-
-    middle = undo(means)
-    # About the middle, so that the difference of squares does not cancel.
-    first, second = np.zeros_like(middle), np.zeros_like(middle)
-    for node, weight in zip(_NODES, _NODE_WEIGHTS, strict=True):
-        moves = undo(means + node * std) - middle
-        first += weight * moves
-        second += weight * moves**2
-    return Prediction(
-        np.where(missing, middle + first, Z),
-        np.where(missing, np.maximum(second - first**2, 0.0), 0.0),
-    )
-
-
-def hold_out(observed: Array, rng: np.random.RandomState) -> Array:
-    """Mask (n, d) of the entries to hold out: the same share of each column.
-
-    Each column keeps at least two observed entries.
-    """
-    share = np.clip(_N_HELD_OUT / max(observed.sum(), 1), *_SHARES)
-    held_out = np.zeros_like(observed)
-    for j, column in enumerate(observed.T):
-        rows = np.flatnonzero(column)
-        n_held_out = min(int(np.ceil(share * len(rows))), max(len(rows) - 2, 0))
-        held_out[rng.permutation(rows)[:n_held_out], j] = True
-    return held_out
-
-
-def first_rows(n_rows: int, rng: np.random.RandomState) -> Array:
-    """Rows that members learn first."""
-    if n_rows <= _MAX_FIRST_ROWS:
-        return np.arange(n_rows)
-    return np.sort(rng.permutation(n_rows)[:_MAX_FIRST_ROWS])
-
-
-def weigh_members(predicted: Array, truth: Array) -> Array:
-    """Shares (M,) of the members whose mean is nearest to held-out values.
-
-    Non-negative least squares of predictions (M, m) on the truth (m,), with as much
-    weight on equal shares as `_SHRINKAGE` entries have.
-    """
-    n_members, n_entries = predicted.shape
-    equal = np.full(n_members, 1 / n_members)
-    error = float(np.sum((equal @ predicted - truth) ** 2))
-    if n_members == 1 or error == 0:
-        return equal
-    root = np.sqrt(_SHRINKAGE * error / n_entries)
-    # A heavy equation makes the shares add up to 1.
-    heavy = 1e3 * np.sqrt((predicted**2).sum() + root**2)
-    table = np.vstack(
-        [predicted.T, root * np.eye(n_members), np.full(n_members, heavy)]
-    )
-    shares, _ = nnls(table, np.concatenate([truth, root * equal, [heavy]]))
-    return shares / shares.sum()
-
-
-def weigh_by_kind(
-    means: Array, truth: Array, held_out: Array, layout: Layout, scaling: Scaling
-) -> Array:
-    """Shares (M, d) of the members: one set for numbers and one for categories.
-
-    Errors of numbers are standardized; those of the codes of categories are not, so
-    that rare levels count no more than others.
-    """
-    shares = np.empty((len(means), means.shape[2]))
-    for is_code in (False, True):
-        columns = layout.is_code == is_code
-        entries = held_out & columns
-        units = np.broadcast_to(scaling.scale if is_code else 1.0, truth.shape)[entries]
-        shares[:, columns] = weigh_members(
-            means[:, entries] * units, truth[entries] * units
-        )[:, None]
-    return shares
-
-
-def expect_errors(
-    means: Array, truth: Array, held_out: Array, layout: Layout, scaling: Scaling
-) -> Array:
-    """Errors (G,) of held-out entries of input columns, NaN where there are none.
-
-    Root mean squares in units of the matrix; of categories the share of wrong levels.
-    """
-    groups = np.unique(layout.groups)
-    errors = np.full(len(groups), np.nan)
-    for number, group in enumerate(groups):
-        columns = np.flatnonzero(layout.groups == group)
-        rows = held_out[:, columns[0]]
-        if not rows.any():
-            continue
-        scale, center = scaling.scale[columns], scaling.center[columns]
-        found, true = (each[rows][:, columns] * scale for each in (means, truth))
-        if layout.is_code[columns[0]]:
-            errors[number] = (
-                find_levels(found + center) != find_levels(true + center)
-            ).mean()
-        else:
-            errors[number] = np.sqrt(np.mean((found - true) ** 2))
-    return errors
-
-
-def find_levels(codes: Array) -> Array:
-    """The most probable level (n,) by codes (n, n_levels), or (n, 1) of a bool."""
-    return codes.argmax(axis=1) if codes.shape[1] > 1 else codes[:, 0] >= 0.5
-
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """Held-out errors in predicted standard deviations, and quantiles of them."""
-
-    errors: Array  # (m,), absolute, ascending
-
-    @classmethod
-    def from_held_out(cls, means: Array, variances: Array, truth: Array) -> Calibration:
-        std = np.sqrt(np.maximum(variances, _MIN_VARIANCE))
-        return cls(np.sort(np.abs(truth - means) / std))
-
-    def reach(self, coverage: float) -> float:
-        """Half the width of an interval, in predicted standard deviations.
-
-        The quantile of the held-out errors, shrunk to the one of a normal distribution
-        by as many entries as `_SHRINKAGE`, and bounded.
-        """
-        normal = float(ndtri((1 + coverage) / 2))
-        n = len(self.errors)
-        if n == 0:
-            return normal
-        # With one entry more, so that the coverage of a new entry is right.
-        level = min(coverage * (n + 1) / n, 1.0)
-        found = float(np.quantile(self.errors, level))
-        stretch = (n * found / normal + _SHRINKAGE) / (n + _SHRINKAGE)
-        if stretch > _MAX_STRETCH:
-            warn_user(
-                DataWarning(
-                    f"Held-out entries are {stretch:.3g} times as far from their "
-                    "predictions as the members expect; intervals are widened by "
-                    f"{_MAX_STRETCH:g} at most. Look for outlying values, or for "
-                    "columns that are almost constant."
-                )
-            )
-        return min(stretch, _MAX_STRETCH) * normal
-
-    @property
-    def stretch(self) -> float:
-        """Factor of predicted standard deviations."""
-        return self.reach(_ONE_STD) / float(ndtri((1 + _ONE_STD) / 2))
-
-
-@dataclass(frozen=True, eq=False)
-class Ensemble:
-    """Fitted members with their shares, in the units of a matrix."""
-
-    members: Members
-    shares: Array  # (M, d)
-    scaling: Scaling
-    calibration: Calibration
-    errors: Array | None  # (G,), expected for each input column
-
-    def reach(self, coverage: float) -> float:
-        """Half the width of an interval, in calibrated standard deviations."""
-        return self.calibration.reach(coverage) / self.calibration.stretch
-
-    def predict(self, matrix: Array) -> Prediction:
-        """Means and variances (n, d), calibrated, with observed entries as they are."""
-        completed, variances = matrix.copy(), np.zeros_like(matrix)
-        incomplete = np.flatnonzero(np.isnan(matrix).any(axis=1))
-        n_bytes = limit_to_working_memory(_BATCH_BYTES)
-        size = max(n_bytes // (16 * len(self.members) * matrix.shape[1]), 1)
-        for batch in chunks(len(incomplete), size):
-            rows = incomplete[batch]
-            missing = np.isnan(matrix[rows])
-            Z = self.scaling.apply(matrix[rows])
-            predicted = predict_members(self.members, Z).average(self.shares)
-            means = self.scaling.undo(predicted.means)
-            completed[rows] = np.where(missing, means, matrix[rows])
-            std = self.calibration.stretch * self.scaling.scale
-            variances[rows] = missing * predicted.variances * std**2
-        return Prediction(completed, variances)
-
-
-def learn_ensemble(
-    members: Members,
-    matrix: Array,
-    layout: Layout,
+from sklearn_gmmcf.data import Observed, allocate, limit_to_working_memory, observe
+
+# Sweeps before the first draw; between two draws; and where a column misses more than
+# this share of its entries, so that the parameters move slowly.
+_FIRST_SWEEPS = 5
+_SWEEPS = 2
+_MAX_SHARE = 0.4
+_MANY_SWEEPS = 10
+# Expectations that differ by less, in units of their column, are equal.
+_DIGITS = 10
+_DONOR_BYTES = 2**24
+
+# Parameters that are fitted to rows with these weights, from the current ones.
+Refit = Callable[[Observed], Any]
+
+
+def impute(
+    model: Model,
+    data: Observed,
+    n_draws: int,
+    rng: np.random.RandomState,
     *,
-    weights: Array | None,
-    calibrate: bool,
-    rng: np.random.RandomState,
-    n_jobs: int | None,
-    report: Callable[[], None],
-) -> Ensemble:
-    """Fit members to a matrix in which each column has an observed entry."""
-    scaling = Scaling.learn(matrix, weights)
-    Z = scaling.apply(matrix)
-    shares = np.full((len(members), Z.shape[1]), 1 / len(members))
-    calibration, errors = Calibration(np.empty(0)), None
-    if calibrate:
-        rows = first_rows(len(Z), rng)
-        truth = Z[rows]
-        held_out = layout.spread(hold_out(layout.observed_groups(truth), rng))
-        first = np.where(held_out, np.nan, truth)
-        first_weights = None if weights is None else weights[rows]
-        members = fit_members(members, first, first_weights, n_jobs, report)
-        trial = predict_members(members, first)
-        shares = weigh_by_kind(trial.means, truth, held_out, layout, scaling)
-        predicted = trial.average(shares)
-        numbers = held_out & ~layout.is_code
-        calibration = Calibration.from_held_out(
-            predicted.means[numbers], predicted.variances[numbers], truth[numbers]
-        )
-        errors = expect_errors(predicted.means, truth, held_out, layout, scaling)
-    members = fit_members(members, Z, weights, n_jobs, report)
-    return Ensemble(members, shares, scaling, calibration, errors)
+    entries: tuple[Array, Array] | None,
+    refit: Refit | None,
+    n_donors: int | None,
+) -> Array:
+    """Draws of the missing entries, (n_draws, n, d), or of some entries, (n_draws, m).
 
-
-def draw_completions(
-    matrix: Array,
-    layout: Layout,
-    n_completions: int,
-    donors: int | None,
-    rng: np.random.RandomState,
-) -> list[Array]:
-    """Draws of a matrix under the posterior of a Gaussian without priors.
-
-    Columns without an observed entry are 0.
+    Parameters
+    ----------
+    refit : callable or None
+        None takes the parameters as they are; else they are drawn anew for each draw.
+    n_donors : int or None
+        None draws from the model; else an observed value of the column is drawn, of
+        this many whose expectations are nearest.
     """
-    known = ~np.isnan(matrix).all(axis=0) & ~layout.is_last_code
-    n_rows, n_columns = len(matrix), int(known.sum())
-    scaling = Scaling.learn(matrix[:, known], None)
-    mixture = MaskedGaussianMixture(
-        covariance_type="full"
-        if n_rows >= _MIN_ROWS_PER_COLUMN * n_columns
-        else "factor",
-        tol=1e-6,
-        max_iter=10_000,
-        random_state=rng.randint(np.iinfo(np.int32).max),
+    if refit is None and n_donors is None:
+        if entries is None:
+            return model.draw(data, n_draws, rng)
+        return model.draw_entries(data, *entries, n_draws, rng)
+    models = (
+        repeat(model, n_draws)
+        if refit is None
+        else draw_models(model, data, n_draws, rng, refit)
     )
-    Z = scaling.apply(matrix[:, known])
-    drawn = mixture.fit(Z).sample_completions(
-        Z, n_completions, parameters="posterior", donors=donors, random_state=rng
+    tables = (
+        _draw_entries(models, data, entries, rng)
+        if n_donors is None
+        else _draw_donors(model, models, data, entries, n_donors, rng)
     )
-    completions = []
-    for draw in drawn:
-        completed = np.zeros_like(matrix)
-        completed[:, known] = np.where(
-            np.isnan(Z), scaling.undo(draw), matrix[:, known]
+    shape = data.shape if entries is None else entries[0].shape
+    draws = allocate((n_draws, *shape), data.dtype)
+    for target, drawn in zip(draws, tables, strict=True):
+        target[:] = drawn
+    return draws
+
+
+def _draw_entries(
+    models: Iterable[Model],
+    data: Observed,
+    entries: tuple[Array, Array] | None,
+    rng: np.random.RandomState,
+) -> Iterator[Array]:
+    for model in models:
+        if entries is None:
+            yield model.draw(data, 1, rng)[0]
+        else:
+            yield model.draw_entries(data, *entries, 1, rng)[0]
+
+
+def _draw_donors(
+    fitted: Model,
+    models: Iterable[Model],
+    data: Observed,
+    entries: tuple[Array, Array] | None,
+    n_donors: int,
+    rng: np.random.RandomState,
+) -> Iterator[Array]:
+    observed = _find_observed(data)
+    for model in models:
+        completed = model.draw(data, 1, rng)[0]
+        _take_donors(completed, observed, fitted, model, n_donors, rng)
+        yield completed if entries is None else completed[entries]
+
+
+def draw_models(
+    model: Model,
+    data: Observed,
+    n_draws: int,
+    rng: np.random.RandomState,
+    refit: Refit,
+) -> Iterator[Model]:
+    """The model with parameters drawn from their posterior given the data."""
+    # Kept centered, as it is read many times.
+    data = data.take(np.arange(data.shape[0]), data.weights)
+    draws = (
+        _augment(model, data, rng)
+        if model.family.draws_parameters
+        else _bootstrap(data, rng, refit)
+    )
+    for parameters in islice(draws, n_draws):
+        yield replace(model, parameters=parameters)
+
+
+def _bootstrap(
+    data: Observed, rng: np.random.RandomState, refit: Refit
+) -> Iterator[Any]:
+    n = data.shape[0]
+    while True:
+        yield refit(data.reweighted(n * rng.dirichlet(np.ones(n))))
+
+
+def _augment(model: Model, data: Observed, rng: np.random.RandomState) -> Iterator[Any]:
+    family, parameters = model.family, model.parameters
+    n_between = _count_sweeps(data)
+    n_sweeps = max(_FIRST_SWEEPS, n_between)
+    while True:
+        for _ in range(n_sweeps):
+            blocks = data.blocks()
+            statistics = reduce(
+                add, (family.draw_statistics(parameters, b, rng) for b in blocks)
+            )
+            parameters = family.draw_parameters(statistics, model.parameters, rng)
+        yield parameters
+        n_sweeps = n_between
+
+
+def _count_sweeps(data: Observed) -> int:
+    """Sweeps between two draws, by the column that misses the most entries."""
+    counts = data.total(lambda block: block.mask.collect(np.ones((1, block.shape[0]))))
+    rows = data.total(lambda block: float((block.counts > 0).sum()))
+    counts = counts[counts > 0]
+    much = counts.size and counts.min() < (1 - _MAX_SHARE) * rows
+    return _MANY_SWEEPS if much else _SWEEPS
+
+
+def _find_observed(data: Observed) -> Array:
+    """Which entries are observed, (n, d); those of covariates, too."""
+    observed = np.ones(data.shape, dtype=bool)
+    for block in data.blocks():
+        rows, columns = block.missing()
+        observed[block.rows][rows, columns] = False
+        covariates = data.columns.covariates
+        if len(covariates):
+            _, given = data.read_columns(block.rows, covariates)
+            observed[block.rows, covariates] = given
+    return observed
+
+
+def _take_donors(
+    completed: Array,
+    observed: Array,
+    fitted: Model,
+    drawn: Model,
+    n_donors: int,
+    rng: np.random.RandomState,
+) -> None:
+    """Replace drawn entries by observed values of their columns, in place.
+
+    Predictive mean matching, column by column: entries are compared by their
+    expectations given the rest of their completed row, donors under the fitted
+    parameters, missing entries under drawn ones. The rest holds the donors of columns
+    before, so that entries of a row that are missing together stay correlated.
+    """
+    columns = fitted.columns
+    unread = ~observed & ~columns.modeled
+    given = completed[unread]  # markers of missing covariates
+    completed[unread] = np.nan
+    for j in np.flatnonzero(columns.modeled & ~observed.all(axis=0)).tolist():
+        donors, rows = np.flatnonzero(observed[:, j]), np.flatnonzero(~observed[:, j])
+        if not donors.size:
+            continue
+        values = completed[:, j].copy()
+        completed[:, j] = np.nan
+        data = observe(completed, columns=columns, **fitted.block_options)
+        unit = columns.units[j] or 1.0
+        offered, wanted = (
+            np.round(_expect(*each, data, j) / unit, _DIGITS)
+            for each in ((fitted, donors), (drawn, rows))
         )
-        layout.fill_last_codes(completed)
-        completions.append(completed)
-    return completions
+        found = _find_donors(offered, wanted, n_donors, rng)
+        values[rows] = values[donors[found]]
+        completed[:, j] = values
+    completed[unread] = given
+
+
+def _expect(model: Model, rows: Array, data: Observed, column: int) -> Array:
+    entries = rows, np.full(len(rows), column)
+    return data.at_entries(model.expected_entries, entries, np.float64)[0]
+
+
+def _find_donors(
+    offered: Array, wanted: Array, n_donors: int, rng: np.random.RandomState
+) -> Array:
+    """Indices (m,) of offered values (p,), each drawn from the nearest of a wanted one.
+
+    Of values at the same distance as the last of the nearest, each is as likely as the
+    others, however many there are.
+    """
+    order = np.argsort(offered)
+    offered = offered[order]
+    n_donors = min(n_donors, len(offered))
+    uniform = rng.uniform(size=len(wanted))
+    found = np.empty(len(wanted), dtype=np.intp)
+    n_bytes = limit_to_working_memory(_DONOR_BYTES)
+    for part in chunks(len(wanted), max(n_bytes // (8 * 8 * n_donors), 1)):
+        found[part] = _draw_nearest(offered, wanted[part], n_donors, uniform[part])
+    return order[found]
+
+
+def _draw_nearest(
+    offered: Array, wanted: Array, n_donors: int, uniform: Array
+) -> Array:
+    """Indices of ascending values; see `_find_donors`."""
+    around = np.searchsorted(offered, wanted)[:, None]
+    around = around + np.arange(-n_donors, n_donors)
+    inside = (around >= 0) & (around < len(offered))
+    around = np.clip(around, 0, len(offered) - 1)
+    distances = np.where(inside, np.abs(offered[around] - wanted[:, None]), np.inf)
+    last = np.partition(distances, n_donors - 1, axis=1)[:, [n_donors - 1]]
+    # Ranges of the values that are nearer than the last, and at most as far.
+    nearer, near = distances < last, distances <= last
+    n_nearer = nearer.sum(axis=1)
+    each = np.arange(len(wanted))
+    start = around[each, nearer.argmax(axis=1)]
+    low = offered[around[each, near.argmax(axis=1)]]
+    high = offered[around[each, 2 * n_donors - 1 - near[:, ::-1].argmax(axis=1)]]
+    low, high = np.searchsorted(offered, low), np.searchsorted(offered, high, "right")
+    position = uniform * n_donors
+    n_ties = high - low - n_nearer
+    tie = np.floor((position - n_nearer) / (n_donors - n_nearer) * n_ties)
+    tie = low + np.minimum(tie, n_ties - 1).astype(np.intp)
+    tie += np.where(tie < start, 0, n_nearer)
+    return np.where(position < n_nearer, start + position.astype(np.intp), tie)

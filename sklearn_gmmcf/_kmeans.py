@@ -34,7 +34,7 @@ from sklearn_gmmcf._warnings import warn_user
 from sklearn_gmmcf.covariance import Spherical
 from sklearn_gmmcf.covariance._family import check_shape
 from sklearn_gmmcf.covariance._reviews import review_units
-from sklearn_gmmcf.data import Block, Blocks, RowArray
+from sklearn_gmmcf.data import Block, Blocks, Observed, RowArray
 from sklearn_gmmcf.data._dask import to_memory
 
 # Relative difference of inertias that rounding makes.
@@ -251,7 +251,7 @@ class KMeansMixture(BaseObservedMixture):
         data, _ = self._open_for_fit(X, sample_weight, make_family=lambda data: family)
         starts = self._starts(data)
         progress = Progress(self, X, len(starts), self.max_iter)
-        tolerance = self.tol * mean_variance(data) if self.tol > 0 else 0.0
+        tolerance = self._find_tolerance(data)
         runs = [self._run(data, start, tolerance, progress) for start in starts]
         # Of runs that are equal but for rounding the first is kept.
         limit = min(run.inertia for run in runs) * (1 + _ROUNDING)
@@ -263,12 +263,8 @@ class KMeansMixture(BaseObservedMixture):
                 f"n_components={self.n_components}: X may have too few distinct rows.",
                 ConvergenceWarning,
             )
-        parameters = family.from_clusters(
-            data, best.labels, best.centers, best.distances
-        )
-        statistics = _sum_clusters(family, parameters, data, best.labels)
+        parameters, statistics = _make_mixture(family, data, best)
         self._running = RunningStatistics(statistics, n_batches)
-        parameters = replace(parameters, counts=statistics.counts)
         self._set_model(Model(family, parameters, data.columns), best.inertia)
         self._warn_of(review_units(data.columns))
         self.cluster_centers_ = self.means_
@@ -280,6 +276,19 @@ class KMeansMixture(BaseObservedMixture):
         )
         progress.close()
         return self
+
+    def _refit(self, data: Observed) -> Any:
+        run = run_lloyd(
+            data,
+            self._model.parameters.means,
+            max_iter=self.max_iter,
+            tolerance=self._find_tolerance(data),
+        )
+        return _make_mixture(self._make_family(), data, run)[0]
+
+    def _find_tolerance(self, data: Blocks) -> float:
+        """Squared movement of the centers at which a run ends."""
+        return self.tol * mean_variance(data) if self.tol > 0 else 0.0
 
     def _run(
         self,
@@ -506,6 +515,13 @@ def _choose_rows(centers: Array, block: Block, chosen: Array) -> tuple[Array, Ar
     values, observed = block.dense()
     values = np.where(observed[chosen], values[chosen], np.nan).astype(np.float64)
     return values, labels[chosen]
+
+
+def _make_mixture(family: Spherical, data: Blocks, run: LloydResult) -> tuple[Any, Any]:
+    """The mixture of the clusters of a run, and the statistics of their rows."""
+    parameters = family.from_clusters(data, run.labels, run.centers, run.distances)
+    statistics = _sum_clusters(family, parameters, data, run.labels)
+    return replace(parameters, counts=statistics.counts), statistics
 
 
 def _sum_clusters(

@@ -678,6 +678,18 @@ class MaskedGaussianMixture(BaseObservedMixture):
             ConvergenceWarning,
         )
 
+    def _refit(self, data: Observed) -> Any:
+        model = self._model
+        run = run_em(
+            model.family,
+            model.parameters,
+            data,
+            max_iter=self.max_iter,
+            tol=self.tol,
+        )
+        self._check_finite(replace(model, parameters=run.parameters), run.lower_bound)
+        return run.parameters
+
     def _continued_run(self, columns: Columns) -> dict[str, Any]:
         """The run that warm_start continues, as options of `run_em`."""
         # Of other data, statistics have other centers, and the objective tells nothing.

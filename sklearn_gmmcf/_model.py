@@ -128,6 +128,15 @@ class Model:
                 std[missing] = np.sqrt(variances)
         return (completed, std) if with_std else (completed,)
 
+    def expected_entries(
+        self, block: Block, rows: Array, columns: Array
+    ) -> tuple[Array]:
+        """Completions (m,) of missing entries, less the centers of their columns."""
+        means, _ = self.family.complete_entries(
+            self.parameters, block, rows, columns, with_variance=False
+        )
+        return (means,)
+
     def log_density_entries(
         self, block: Block, rows: Array, columns: Array, values: Array
     ) -> tuple[Array, Array]:

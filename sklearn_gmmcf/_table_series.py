@@ -196,7 +196,8 @@ def read_column(name: Any, series: Series) -> Column:
     series = _densify(series)
     missing = find_missing(series)
     if missing.all():
-        return Column(name, "empty", missing, missing, is_numeric=_is_numeric(series))
+        unknown = np.full(len(missing), np.nan)
+        return Column(name, "empty", missing, unknown, is_numeric=_is_numeric(series))
     observed = series[np.flatnonzero(~missing)]
     example = _listed(observed[:1])[0]
     if is_object(series):

@@ -16,14 +16,16 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_gmmcf._containers import (
     append_columns,
     convert,
+    fill_nulls,
     has_numbers,
     is_frame,
     mark_missing,
+    restore_dtypes,
     restore_missing,
     take_columns,
 )
-from sklearn_gmmcf._executors import one_blas_thread
-from sklearn_gmmcf._imputation import (
+from sklearn_gmmcf._ensemble import (
+    Ensemble,
     Layout,
     Prediction,
     check_members,
@@ -31,6 +33,8 @@ from sklearn_gmmcf._imputation import (
     learn_ensemble,
     make_members,
 )
+from sklearn_gmmcf._executors import one_blas_thread
+from sklearn_gmmcf._ids import and_others
 from sklearn_gmmcf._progress import Progress
 from sklearn_gmmcf._sklearn import (
     DocumentationLinks,
@@ -39,6 +43,7 @@ from sklearn_gmmcf._sklearn import (
     fit_context,
     get_feature_names_in,
     get_transform_output,
+    safe_indexing,
     validate_params,
 )
 from sklearn_gmmcf._typing import Array
@@ -47,6 +52,9 @@ from sklearn_gmmcf.data import check_readable, is_observed
 from sklearn_gmmcf.data._dask import is_dask
 from sklearn_gmmcf.data._rule import raise_nothing_observed
 from sklearn_gmmcf.tables import NUMERIC_KINDS, TableEncoder
+
+# Squares of larger numbers, and sums of these, may overflow.
+_MAX_VALUE = 1e100
 
 
 class MixtureImputer(
@@ -167,7 +175,7 @@ class MixtureImputer(
     >>> from sklearn_gmmcf import MixtureImputer
     >>> X = np.array([[1, 2], [2, 4.1], [3, 5.9], [4, 8.2], [5, np.nan]])
     >>> MixtureImputer(bounds=None, random_state=0).fit_transform(X).round(1)[-1]
-    array([5. , 9.9])
+    array([5., 9.])
 
     A frame keeps its kinds of columns:
 
@@ -256,28 +264,43 @@ class MixtureImputer(
         TypeError
             If X is sparse or a Dask array.
         """
+        before = vars(self).copy()
+        try:
+            self._fit(X, sample_weight)
+        except BaseException:
+            # An error or an interrupt leaves the fit before, or none.
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        return self
+
+    def _fit(self, X: Any, sample_weight: Any) -> None:
         X = self._open(X, reset=True)
+        weights = check_weights(sample_weight, X)
+        if weights is not None and not weights.all():
+            X = safe_indexing(X, np.flatnonzero(weights))
+            weights = weights[weights > 0]
+        if len(X) < 2:
+            raise ValueError(
+                f"Found array with {len(X)} sample(s) (shape={X.shape}) while a "
+                "minimum of 2 is required by MixtureImputer."
+            )
         self.encoder_ = self._make_encoder(X, self.bounds).fit(X)
-        matrix = self.encoder_.transform(X)
-        weights = check_weights(sample_weight, matrix)
-        learned = matrix
-        if weights is not None:
-            learned, weights = matrix[weights > 0], weights[weights > 0]
-        self._known = ~np.isnan(learned).all(axis=0)
-        if not self._known.any():
-            raise_nothing_observed(np.shape(X), self.missing_values)
-        layout = lay_out(self.encoder_).select(self._known)
+        matrix = self._encode(self.encoder_, X)
+        known = np.asarray(~np.isnan(matrix).all(axis=0))
+        self._known = known
+        if not known.any():
+            raise_nothing_observed(X.shape, self.missing_values)
         rng = check_random_state(self.random_state)
-        n_known = int(self._known.sum())
         if isinstance(self.members, str):
-            members = make_members(len(learned), n_known, rng)
+            members = make_members(len(matrix), int(known.sum()), rng)
         else:
             members = check_members(self.members)
         progress = Progress(self, X, len(members) * (1 + self.calibrate), max_iter=1)
-        self._ensemble = learn_ensemble(
+        ensemble = learn_ensemble(
             members,
-            learned[:, self._known],
-            layout,
+            matrix[:, known],
+            lay_out(self.encoder_).select(known),
             weights=weights,
             calibrate=self.calibrate,
             rng=rng,
@@ -285,11 +308,10 @@ class MixtureImputer(
             report=progress.step,
         )
         progress.close()
-        self._set_attributes(matrix)
-        return self
+        self._set_attributes(ensemble, matrix)
 
-    def _set_attributes(self, matrix: Array) -> None:
-        ensemble, n_features = self._ensemble, self.n_features_in_
+    def _set_attributes(self, ensemble: Ensemble, matrix: Array) -> None:
+        self._ensemble, n_features = ensemble, self.n_features_in_
         groups = self.encoder_.input_columns_
         self.members_ = list(ensemble.members)
         self.member_weights_ = np.full((len(self.members_), len(groups)), np.nan)
@@ -302,7 +324,7 @@ class MixtureImputer(
         self.indicator_ = None
         if self.add_indicator:
             self.indicator_ = MissingIndicator(error_on_new=False)
-            self.indicator_.fit(self._mark_missing(matrix))
+            self.indicator_.fit(self._mark_missing(matrix, self.encoder_))
 
     def transform(self, X: Any) -> Any:
         """Complete a table.
@@ -316,8 +338,8 @@ class MixtureImputer(
         -------
         completed : ndarray or frame of shape (n_samples, n_features_out)
             Of the kind and with the dtypes of X, unless `set_output` asks for a kind:
-            "default" is an array, of objects where columns are not numbers. Observed
-            values are as they are.
+            "default" is an array, of objects if columns are neither numbers nor bools.
+            Observed values are as they are.
 
         Raises
         ------
@@ -345,14 +367,14 @@ class MixtureImputer(
             days), 0 where observed; columns of other kinds are left out
             (`complete_proba` has probabilities). Only if ``return_std``.
         """
-        X, matrix = self._read(X)
+        given, X, matrix = self._read(X)
         predicted = self._predict(matrix)
         decoded = self.encoder_.decode(predicted.means, rows=X)
-        completed = self._hand_out(decoded, matrix, X)
+        completed = self._hand_out(decoded, given, matrix, self.encoder_)
         if not return_std:
             return completed
         std = self.encoder_._decode_numbers(np.sqrt(predicted.variances), X)
-        return completed, self._hand_out_numbers(std, X)
+        return completed, self._hand_out_numbers(std)
 
     def complete_proba(self, X: Any) -> dict[Any, Array]:
         """Compute the probabilities of the levels of categories and bools.
@@ -368,7 +390,7 @@ class MixtureImputer(
             By column, in the order of ``encoder_.categories_``; 1 for the level that
             is observed.
         """
-        _, matrix = self._read(X)
+        _, _, matrix = self._read(X)
         return self.encoder_.decode_proba(self._predict(matrix).means)
 
     @validate_params(
@@ -404,8 +426,9 @@ class MixtureImputer(
         >>> imputer = MixtureImputer(bounds=None, random_state=0).fit(X)
         >>> lower, upper = imputer.predict_interval(X)
         >>> np.mean((lower[:50, 1] < truth) & (truth < upper[:50, 1]))
+        np.float64(0.88)
         """
-        X, matrix = self._read(X)
+        given, X, matrix = self._read(X)
         predicted = self._predict(matrix)
         reach = self._ensemble.reach(coverage) * np.sqrt(predicted.variances)
         ends = []
@@ -413,10 +436,10 @@ class MixtureImputer(
             end = self.encoder_._decode(
                 predicted.means + sign * reach,
                 X,
-                rounding=rounding if self.round else None,
+                rounding=rounding if self.encoder_.round else None,
                 kinds=NUMERIC_KINDS,
             )
-            ends.append(self._hand_out_numbers(end, X))
+            ends.append(self._hand_out_numbers(restore_dtypes(end, given)))
         return ends[0], ends[1]
 
     def sample_completions(
@@ -465,9 +488,9 @@ class MixtureImputer(
         """
         check_is_fitted(self)
         check_count("n_completions", n_completions)
-        X = self._open(X, reset=False)
+        given, X = X, self._open(X, reset=False)
         encoder = self._make_encoder(X, bounds).fit(X)
-        matrix = encoder.transform(X)
+        matrix = self._encode(encoder, X)
         draws = draw_completions(
             matrix,
             lay_out(encoder),
@@ -476,7 +499,8 @@ class MixtureImputer(
             check_random_state(random_state),
         )
         return [
-            self._hand_out(encoder.decode(draw, rows=X), matrix, X) for draw in draws
+            self._hand_out(encoder.decode(draw, rows=X), given, matrix, encoder)
+            for draw in draws
         ]
 
     def inverse_transform(self, X: Any) -> Any:
@@ -491,7 +515,8 @@ class MixtureImputer(
         -------
         table : ndarray or frame of shape (n_samples, n_features)
             The table before it was completed, with the columns that were dropped, in
-            which all entries are missing.
+            which all entries are missing. Missing entries are `missing_values` in
+            arrays, and null in frames.
 
         Raises
         ------
@@ -513,7 +538,7 @@ class MixtureImputer(
                 f"{table.shape[1]}."
             )
         where = convert(
-            take_columns(table, len(kept) + np.arange(len(marked))), "default", [], X
+            take_columns(table, len(kept) + np.arange(len(marked))), "default", []
         )
         mask = np.zeros((len(where), self.n_features_in_), dtype=bool)
         mask[:, marked] = where.astype(bool)
@@ -521,7 +546,7 @@ class MixtureImputer(
             take_columns(table, np.arange(len(kept))),
             kept,
             mask,
-            get_feature_names_in(self),
+            self.encoder_._template,
             self.missing_values,
         )
 
@@ -564,34 +589,60 @@ class MixtureImputer(
         if is_frame(X):
             validate_data(self, X, reset=reset, skip_check_array=True)
             return mark_missing(X, self.missing_values)
+        if hasattr(X, "collect") or hasattr(X, "compute"):
+            raise TypeError(
+                "MixtureImputer works on tables in memory, and X is a lazy "
+                f"{type(X).__name__}. Collect or compute it first."
+            )
         if not has_numbers(X):
-            X = np.asarray(X, dtype=object)
+            X = np.asarray(X)
+            X = X if X.dtype.kind in "mM" else X.astype(object)
             validate_data(self, X, reset=reset, skip_check_array=True)
             return mark_missing(X, self.missing_values)
+        if isinstance(self.missing_values, str):
+            raise ValueError(
+                f"missing_values={self.missing_values!r} is text, and X is an array of "
+                "numbers. Pass the number that marks missing entries, or np.nan."
+            )
         marker = np.nan if self.missing_values is None else self.missing_values
         matrix = validate_data(
             self,
-            X,
+            fill_nulls(X),
             reset=reset,
             dtype=[np.float64, np.float32],
             ensure_all_finite="allow-nan",
             copy=True,
+            ensure_min_samples=1 + reset,
         )
         matrix[~is_observed(matrix, marker)] = np.nan
         return matrix
 
-    def _read(self, X: Any) -> tuple[Any, Array]:
-        """A table and its matrix, in every method after fit."""
+    def _read(self, X: Any) -> tuple[Any, Any, Array]:
+        """A table, the same with nulls, and its matrix, in every method after fit."""
         check_is_fitted(self)
-        X = self._open(X, reset=False)
-        return X, self.encoder_.transform(X)
+        marked = self._open(X, reset=False)
+        return X, marked, self._encode(self.encoder_, marked)
+
+    def _encode(self, encoder: TableEncoder, X: Any) -> Array:
+        """The matrix of a table; refuse numbers whose squares overflow."""
+        # A configured output may be a frame.
+        matrix = np.asarray(encoder.transform(X))
+        rows, columns = np.nonzero(np.abs(matrix) > _MAX_VALUE)
+        if rows.size:
+            name = encoder._codes[encoder.input_columns_[columns[0]]].name
+            raise ValueError(
+                f"Column {name!r} of X is {matrix[rows[0], columns[0]]:g} in row "
+                f"{rows[0]} (from 0){and_others(len(rows) - 1)}, above {_MAX_VALUE:g} "
+                "in magnitude, so that squares overflow. Scale the column."
+            )
+        return matrix
 
     def _make_encoder(self, X: Any, bounds: Any) -> TableEncoder:
         return TableEncoder(
             max_categories=self.max_categories,
             handle_unknown=self.handle_unknown,
             # Arrays of numbers, of one dtype, come back as floats.
-            round=self.round and (is_frame(X) or X.dtype == object),
+            round=self.round and (is_frame(X) or X.dtype.kind in "OmM"),
             bounds=bounds,
         )
 
@@ -612,32 +663,36 @@ class MixtureImputer(
             kept[self.encoder_.input_columns_[~self._known]] = False
         return np.flatnonzero(kept)
 
-    def _mark_missing(self, matrix: Array) -> Array:
+    def _mark_missing(self, matrix: Array, encoder: TableEncoder) -> Array:
         """NaN where an entry (n, n_features) of the table is missing, else 0."""
         marked = np.zeros((len(matrix), self.n_features_in_))
-        features, first = np.unique(self.encoder_.input_columns_, return_index=True)
+        features, first = np.unique(encoder.input_columns_, return_index=True)
         marked[:, features] = np.where(np.isnan(matrix[:, first]), np.nan, 0.0)
         return marked
 
-    def _hand_out(self, table: Any, matrix: Array, given: Any) -> Any:
+    def _hand_out(
+        self, table: Any, given: Any, matrix: Array, encoder: TableEncoder
+    ) -> Any:
         """A completed table without empty columns, with the indicator, as asked for."""
-        table, names = take_columns(table, self._kept_columns()), []
+        table = take_columns(restore_dtypes(table, given), self._kept_columns())
         if self.indicator_ is not None:
-            marked = self.indicator_.transform(self._mark_missing(matrix))
+            marked = np.asarray(
+                self.indicator_.transform(self._mark_missing(matrix, encoder))
+            )
             names = self.indicator_.get_feature_names_out(get_feature_names_in(self))
             table = append_columns(table, names, marked)
-        return self._convert(table, self.get_feature_names_out(), given)
+        return self._convert(table, self.get_feature_names_out())
 
-    def _hand_out_numbers(self, table: Any, given: Any) -> Any:
+    def _hand_out_numbers(self, table: Any) -> Any:
         """A table of the columns with an order, without empty ones, as asked for."""
         ordered = np.flatnonzero(np.isin(self.encoder_.kinds_, NUMERIC_KINDS))
         kept = np.isin(ordered, self._kept_columns())
         names = get_feature_names_in(self)[ordered[kept]]
-        return self._convert(take_columns(table, np.flatnonzero(kept)), names, given)
+        return self._convert(take_columns(table, np.flatnonzero(kept)), names)
 
-    def _convert(self, table: Any, names: Any, given: Any) -> Any:
+    def _convert(self, table: Any, names: Any) -> Any:
         kind = get_transform_output(self)
-        return table if kind is None else convert(table, kind, names, given)
+        return table if kind is None else convert(table, kind, names)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -4,7 +4,7 @@ import pytest
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
+from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture, MixtureImputer
 
 ESTIMATORS = [
     MaskedGaussianMixture(),
@@ -13,6 +13,7 @@ ESTIMATORS = [
     KMeansMixture(),
     KMeansMixture(n_components=2),
 ]
+IMPUTERS = [MixtureImputer(random_state=0), MixtureImputer(calibrate=False)]
 # scikit-learn 1.9 reads classifier_tags.multi_class of any estimator that has
 # predict_proba, and a density estimator has no classifier_tags. test_observed.py covers
 # the formats.
@@ -51,11 +52,24 @@ def test_generated_check(estimator, check):
     check(estimator)
 
 
+@parametrize_with_checks(IMPUTERS[1:])
+def test_generated_check_of_imputers(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(IMPUTERS[:1])
+def test_generated_check_of_calibrated_imputers(estimator, check):
+    check(estimator)
+
+
 # scikit-learn's own callers of these checks filter these warnings, too.
 @pytest.mark.filterwarnings(
     "ignore:X (has|does not have valid) feature names:UserWarning"
 )
-@pytest.mark.parametrize("estimator", ESTIMATORS[::2], ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(
+    "estimator", [*ESTIMATORS[::2], IMPUTERS[1]], ids=lambda e: type(e).__name__
+)
 @pytest.mark.parametrize("name", CALLABLE_CHECKS)
 def test_callable_check(estimator, name):
     getattr(estimator_checks, name)(type(estimator).__name__, estimator)

@@ -412,9 +412,14 @@ def _cholesky(component: int, covariance: Array) -> Array:
     return factor
 
 
+def factorize(covariances: Array) -> Array:
+    """Lower factors of covariances (K, d, d), of which none may be singular."""
+    return np.stack([_cholesky(k, c) for k, c in enumerate(covariances)])
+
+
 def whiten(covariances: Array) -> tuple[Array, Array]:
     """Lower factors of covariances (K, d, d), and their inverses."""
-    cholesky = np.stack([_cholesky(k, c) for k, c in enumerate(covariances)])
+    cholesky = factorize(covariances)
     identity = np.eye(cholesky.shape[1])
     whitening = [solve_triangular(L, identity, lower=True) for L in cholesky]
     return cholesky, np.stack(whitening)

@@ -163,6 +163,9 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
     n_batch_passes: ClassVar[int] = 1
     #: Whether it learns from covariates and from features of columns.
     takes_features: ClassVar[bool] = False
+    #: Whether it draws parameters from their posterior, by `draw_statistics` and
+    #: `draw_parameters`. Other families are fitted to rows of random weights instead.
+    draws_parameters: ClassVar[bool] = False
     #: How it completes columns that were never observed, for a warning.
     unknown_columns: ClassVar[str] = "the mean of all observed entries"
 
@@ -431,6 +434,29 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
         to_responsibilities(log_joint)
         labels = draw_labels(log_joint, len(shared), rng)[:, rows]
         return draw_entries(labels, means, variances, rng)
+
+    def draw_statistics(
+        self, parameters: ParametersT, block: Block, rng: np.random.RandomState
+    ) -> StatisticsT:
+        """Statistics of a block whose missing entries and components are drawn.
+
+        `accumulate` by simulation: each row is completed once, and belongs to one
+        component. Rows without observed entries tell nothing, and are left out.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not draw parameters.")
+
+    def draw_parameters(
+        self,
+        statistics: StatisticsT,
+        fitted: ParametersT,
+        rng: np.random.RandomState,
+    ) -> ParametersT:
+        """Parameters drawn from their posterior, given the statistics of all rows.
+
+        `maximize` by simulation, for multiple imputation. The fitted parameters hold
+        what the rows cannot tell, such as columns that none of them observes.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not draw parameters.")
 
     def row_weights(self, parameters: ParametersT, block: Block) -> Array:
         """How much each row counts in the fit, (n,).

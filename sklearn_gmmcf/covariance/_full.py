@@ -24,10 +24,9 @@ from sklearn_gmmcf._typing import Array, Responsibilities
 from sklearn_gmmcf.covariance._conditioning import (
     Batch,
     FullParameters,
+    factorize,
     iterate_batches,
-    matrix_roots,
     measure_batch,
-    missing_covariances,
     missing_variances,
     precisions_from,
     scatter_inverses,
@@ -35,6 +34,13 @@ from sklearn_gmmcf.covariance._conditioning import (
     whiten,
 )
 from sklearn_gmmcf.covariance._diagonal import Diagonal
+from sklearn_gmmcf.covariance._draws import (
+    add_unseen_columns,
+    draw_batch,
+    draw_covariances,
+    draw_means,
+    pool_scatters,
+)
 from sklearn_gmmcf.covariance._elliptical import (
     Elliptical,
     GaussianLaw,
@@ -50,8 +56,6 @@ from sklearn_gmmcf.covariance._family import (
     UserInit,
     check_in_range,
     check_shape,
-    draw_labels,
-    to_responsibilities,
 )
 from sklearn_gmmcf.covariance._reviews import (
     Review,
@@ -128,6 +132,7 @@ class Full(Elliptical[FullParameters, FullStatistics]):
     init_names = ("weights", "means", "precisions")
     start_coordinates = "whitened"
     n_trial_passes = 10
+    draws_parameters = True
 
     reg_covar: float = 0.0
     min_variance: float = 0.0
@@ -375,29 +380,80 @@ class Full(Elliptical[FullParameters, FullStatistics]):
         for batch, conditionals in iterate_batches(
             parameters, block, wanted, with_covariances=True
         ):
-            measures = measure_batch(batch, conditionals)
-            shares = law.log_joint(measures)
-            to_responsibilities(shares)
-            labels = draw_labels(shares, n_draws, rng)
-            stretch = law.draw_stretch(measures, labels, rng)
-            values = np.empty((n_draws, d, len(batch.rows)))
-            for k, conditional in enumerate(conditionals):
-                chosen = labels == k
-                if not chosen.any():
-                    continue
-                mean = parameters.means[k][:, None] + conditional.residuals
-                roots = matrix_roots(
-                    missing_covariances(parameters, k, batch, conditional)
-                )
-                for draw, rows_k, factors in zip(values, chosen, stretch, strict=True):
-                    noise = rng.standard_normal((len(batch.rows), roots.shape[1], 1))
-                    completed = mean.copy()
-                    missing = batch.missing.take(mean)
-                    missing += (roots @ noise)[:, :, 0].T * factors
-                    batch.missing.put(completed, missing)
-                    np.copyto(draw, completed, where=rows_k)
+            _, values = draw_batch(law, parameters, batch, conditionals, n_draws, rng)
             drawn[:, np.searchsorted(wanted, batch.rows)] = values.transpose(0, 2, 1)
         return drawn[:, positions, columns]
+
+    def draw_statistics(
+        self, parameters: FullParameters, block: Block, rng: np.random.RandomState
+    ) -> FullStatistics:
+        n_components, d = parameters.means.shape
+        law = GaussianLaw(parameters.weights)
+        shares = np.zeros((n_components, len(block.weights)))
+        shifts = np.zeros((n_components, d))
+        moments = np.zeros((n_components, d, d))
+        for batch, conditionals in iterate_batches(
+            parameters, block, with_covariances=True
+        ):
+            if not len(batch.observed.columns):
+                continue
+            labels, values = draw_batch(law, parameters, batch, conditionals, 1, rng)
+            for k, mean in enumerate(parameters.means):
+                chosen = labels[0] == k
+                residuals = values[0][:, chosen] - mean[:, None]
+                shares[k, batch.rows[chosen]] = 1.0
+                shifts[k] += residuals.sum(axis=1)
+                moments[k] += residuals @ residuals.T
+        return FullStatistics(
+            log_likelihood=0.0,
+            weight=float(shares.sum()),
+            sizes=shares.sum(axis=1),
+            counts=block.mask.collect(shares),
+            shifts=shifts,
+            moments=moments,
+            origin=parameters.means,
+        )
+
+    def draw_parameters(
+        self,
+        statistics: FullStatistics,
+        fitted: FullParameters,
+        rng: np.random.RandomState,
+    ) -> FullParameters:
+        sizes, seen = statistics.sizes, statistics.counts.sum(axis=0) > 0
+        if not seen.any():
+            return fitted
+        weights = rng.dirichlet(sizes + 1)
+        means, moments = self._recenter_moments(statistics)
+        n_rows = sizes + self.mean_precision_prior
+        # An empty component is drawn from one row at its fitted mean.
+        empty = n_rows <= NEGLIGIBLE
+        means[empty], n_rows[empty] = fitted.means[empty], 1.0
+        moments += _diagonals(self.reg_covar * statistics.counts)
+        scatters, freedom = pool_scatters(
+            moments[:, seen][:, :, seen],
+            sizes,
+            *self._prior_scatter(fitted, seen),
+            is_tied=len(fitted.covariances) == 1,
+        )
+        covariances = self._floor(draw_covariances(factorize(scatters), freedom, rng))
+        means = draw_means(means[:, seen], covariances, n_rows, rng)
+        if not seen.all():
+            means, covariances = add_unseen_columns(fitted, seen, means, covariances)
+        return FullParameters(weights, means, covariances, fitted.variances)
+
+    def _prior_scatter(
+        self, fitted: FullParameters, seen: Array
+    ) -> tuple[Array, float]:
+        """Scatter (q, q) of the prior of each covariance matrix, and its rows."""
+        strength = self.covariance_precision_prior
+        n_prior = _UNCORRELATED * strength
+        prior = n_prior * np.diag(fitted.variances)
+        if strength > 0 and len(fitted.covariances) > 1:
+            common = _invert(fitted.precisions.mean(axis=0, keepdims=True))[0]
+            prior += strength * common
+            n_prior += strength
+        return prior[np.ix_(seen, seen)], n_prior
 
     def sample(
         self, parameters: FullParameters, sizes: Array, rng: np.random.RandomState

@@ -97,7 +97,7 @@ class DenseObserved(Observed):
         powers = values**3, values**4
         return ColumnTotals(counts, means, squares, *(weights @ p for p in powers))
 
-    def _read_columns(self, rows: slice, columns: Array) -> tuple[Array, Array]:
+    def read_columns(self, rows: slice, columns: Array) -> tuple[Array, Array]:
         values = self.raw[rows][:, columns]
         if self.observed is None:
             return values, np.ones(values.shape, dtype=bool)

@@ -173,6 +173,12 @@ class Observed(Blocks):
     def sample(self, n_rows: int, rng: np.random.RandomState) -> Observed:
         return self  # all of them
 
+    def reweighted(self, weights: Array) -> Self:
+        """The same rows with other weights (n,), and with the same columns."""
+        other = copy(self)
+        other.weights = weights
+        return other
+
     def _apply(
         self, function: Callable[..., Any], rows: slice, row_arrays: tuple[Array, ...]
     ) -> Any:
@@ -226,7 +232,7 @@ class Observed(Blocks):
         columns = self.columns
         if not len(columns.covariates):
             return np.empty((0, rows.stop - rows.start))
-        return columns.standardize(*self._read_columns(rows, columns.covariates))
+        return columns.standardize(*self.read_columns(rows, columns.covariates))
 
     def patterns_at(self, rows: slice, observed: Array) -> list[Pattern]:
         """The patterns of a block's rows, found once where the data are kept."""
@@ -257,7 +263,7 @@ class Observed(Blocks):
         """Leave out entries in covariates and in columns not observed at fit."""
 
     @abstractmethod
-    def _read_columns(self, rows: slice, columns: Array) -> tuple[Array, Array]:
+    def read_columns(self, rows: slice, columns: Array) -> tuple[Array, Array]:
         """Raw values in some columns, and whether they are observed, both (n, p)."""
 
     @abstractmethod

@@ -103,7 +103,7 @@ class SparseObserved(Observed):
         fourths = _sum_by(indices, weights * values**4, d)
         return ColumnTotals(counts, means, squares, cubes, fourths)
 
-    def _read_columns(self, rows: slice, columns: Array) -> tuple[Array, Array]:
+    def read_columns(self, rows: slice, columns: Array) -> tuple[Array, Array]:
         stored = self.raw[rows][:, columns].tocoo()
         values = np.zeros(stored.shape)
         observed = np.zeros(stored.shape, dtype=bool)

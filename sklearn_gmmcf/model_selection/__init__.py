@@ -5,10 +5,13 @@ folds of rows answer it with `completion_scorer`, which hides entries of the val
 rows. *How well are other entries of the same rows predicted?* Folds of entries answer
 it: by `cross_validate_entries`, or by any tool of scikit-learn on an `EntryRegressor`,
 whose samples are entries. A higher score is better, so errors are negated.
+
+`pool` makes one estimate of the estimates from multiply imputed tables.
 """
 
 from sklearn_gmmcf.model_selection._cross_validation import cross_validate_entries
 from sklearn_gmmcf.model_selection._entries import hide_entries, to_entries
+from sklearn_gmmcf.model_selection._pool import PooledEstimate, pool
 from sklearn_gmmcf.model_selection._regressor import EntryRegressor
 from sklearn_gmmcf.model_selection._scorers import (
     aic_scorer,
@@ -21,6 +24,7 @@ from sklearn_gmmcf.model_selection._select import SelectedMixture, select_mixtur
 
 __all__ = [
     "EntryRegressor",
+    "PooledEstimate",
     "SelectedMixture",
     "aic_scorer",
     "all_rows",
@@ -30,6 +34,7 @@ __all__ = [
     "hide_entries",
     "icl_scorer",
     "one_standard_error",
+    "pool",
     "select_mixture",
     "to_entries",
 ]

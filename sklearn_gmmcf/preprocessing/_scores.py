@@ -183,6 +183,6 @@ def _interpolate(X: Array, sources: list[Array], targets: list[Array]) -> Array:
     for column, result, (source, target) in zip(X.T, mapped.T, pairs, strict=True):
         if len(source):
             result[:] = np.interp(column, source, target)
-        else:
-            result[np.isnan(column)] = np.nan
+        # A grid of one value has it for NaN, too.
+        result[np.isnan(column)] = np.nan
     return mapped
