@@ -77,19 +77,17 @@ for ax, name, found in zip(axes, names, results.transpose(1, 2, 0), strict=True)
         ax.hlines(surveys, low[surveys], high[surveys], color=color, lw=1)
         ax.plot(estimates[surveys], surveys, ".", color=color, ms=4)
     ax.axvline(TRUTH, color="0.6", lw=1)
-    ax.set(title=f"{name}\n{covered.sum()} of {N_SURVEYS} contain the truth", yticks=[])
     ax.set_xlabel("slope of income on education")
-    bias = estimates.mean() - TRUTH
-    print(
-        f"{name:>15}: bias {bias:+.3f}, {covered.sum()} of {N_SURVEYS} contain the truth"
-    )
+    bias, share = estimates.mean() - TRUTH, f"{covered.sum()} of {N_SURVEYS}"
+    ax.set(title=f"{name}\n{share} contain the truth", yticks=[])
+    print(f"{name:>15}: bias {bias:+.3f}, {share} contain the truth")
 axes[0].set_ylabel(f"{N_SURVEYS} surveys")
 plt.show()
 
 # %%
 # The complete rows are a selection by income, so their slope is biased. Conditional
 # means lie exactly on the fitted plane, so that a single completion overstates the
-# slope, and it counts completions as observations. Draws from the fitted parameters have intervals
-# that are a little too narrow, because they count these parameters as known. Posterior
-# draws correct all of this. ``tol`` is lower here than by default, as EM is slow where
-# much is missing, and parameters that have not converged are biased, too.
+# slope, and it counts completions as observations. Intervals from draws under the
+# fitted parameters are too narrow, because they count these parameters as known.
+# Posterior draws correct all of this. ``tol`` is lower here than by default, as EM is
+# slow where much is missing, and parameters that have not converged are biased, too.

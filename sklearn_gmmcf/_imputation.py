@@ -6,7 +6,7 @@ completed rows, in turn. Given the parameters, rows do not depend on each other,
 only parameters are kept from one sweep to the next.
 
 Families without a posterior to draw from are fitted to rows with the weights
-:math:`n \, \mathrm{Dirichlet}(1, \dots, 1)` instead, the Bayesian bootstrap (Rubin
+:math:`n \, \mathrm{Dirichlet}(1, \ldots, 1)` instead, the Bayesian bootstrap (Rubin
 1981).
 """
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 SCRIPTS = Path(__file__).parents[1] / "docs/benchmarks"
 if not SCRIPTS.exists():
@@ -459,3 +460,28 @@ def test_speed_and_choice_of_k_run(scripts, monkeypatch):
         found = choosing.dispatch(cell, None)
         assert found["chosen"] == "full, 2"
         assert found["bic"] == pytest.approx(574.0, abs=0.1)
+
+
+def test_multiple_imputation(scripts):
+    trial = scripts("multiple_imputation")
+    for problem, share, columns in (("two", 0.5, [1]), ("five", 0.41, [3, 4])):
+        tables, masks = zip(
+            *(trial.make(problem, seed) for seed in range(300)), strict=True
+        )
+        shares = np.mean(masks, axis=(0, 1))
+        np.testing.assert_allclose(shares[columns], share, atol=0.01)
+        assert shares.sum() == shares[columns].sum()
+        correlations = np.corrcoef(np.concatenate(tables).T)
+        np.testing.assert_allclose(
+            correlations[~np.eye(len(shares), dtype=bool)], 0.5, atol=0.02
+        )
+        # More often where the first column is large.
+        first = np.concatenate(tables)[:, 0]
+        assert first[np.concatenate(masks)[:, -1]].mean() > 0.4
+    table = tables[0]
+    (mean, slope), variances = trial.analyze(table)
+    line = stats.linregress(table[:, -2], table[:, -1])
+    assert mean == pytest.approx(table[:, -1].mean())
+    np.testing.assert_allclose(slope, line.slope)
+    errors = stats.sem(table[:, -1]), line.stderr
+    np.testing.assert_allclose(variances, np.square(errors))

@@ -96,6 +96,20 @@ def test_row_normalization():
 
 
 @pytest.mark.slow
+def test_multiple_imputation():
+    printed = run("plot_multiple_imputation.py")
+    found = {
+        name: (float(bias), int(covered))
+        for name, bias, covered in re.findall(
+            r"^ *(.*): bias ([-+.\d]+), (\d+) of 100", printed, re.MULTILINE
+        )
+    }
+    assert found["completed once"][1] < 50
+    assert found["fitted draws"][1] < 92 <= found["posterior draws"][1] <= 99
+    assert abs(found["posterior draws"][0]) < 0.03 < abs(found["complete rows"][0])
+
+
+@pytest.mark.slow
 def test_stream_ratings():
     printed = run("plot_stream_ratings.py")
     new, later = (

@@ -38,6 +38,7 @@ _PACKAGES = (
     "scikit-surprise",
     "cmfrec",
     "myfm",
+    "statsmodels",
     "stepmix",
     "gcimpute",
     "lightgbm",
