@@ -111,7 +111,7 @@ for name, ax in zip(names, axes, strict=True):
         label="completed, 90 % intervals",
     )
     ax.set(title=name, ylabel="south (°C)")
-axes[1].legend(loc="lower left")
+figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
 locator = axes[1].xaxis.get_major_locator()
 axes[1].xaxis.set_major_formatter(ConciseDateFormatter(locator))
 plt.show()
