@@ -185,8 +185,13 @@ def test_features_of_movies(data_file):
 def test_readme():
     readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 2
+    found = []
     for block in blocks:
         names = {}
         exec(block, names)
-        assert names["mixture"].converged_
+        found.append(names)
+    tables, frames, ratings = found
+    assert tables["mixture"].converged_
+    assert ratings["mixture"].converged_
+    assert frames["frame"].isna().sum().sum() == 2
+    assert not frames["completed"].isna().any(axis=None)
