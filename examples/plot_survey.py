@@ -1,0 +1,130 @@
+"""
+A survey of answers from 1 to 5
+===============================
+
+People skip questions, and some stop before the end. Here 400 made-up people answer 15
+questions about three correlated traits. :class:`~sklearn_gmmcf.MixtureImputer`
+completes their answers: the answers that a person gave tell about the others.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from sklearn.impute import KNNImputer
+
+from sklearn_gmmcf import MixtureImputer
+from sklearn_gmmcf.plotting import CalibrationDisplay, MissingnessDisplay
+
+rng = np.random.default_rng(0)
+n, n_questions = 400, 15
+correlations = 0.3 + 0.7 * np.eye(3)
+traits = rng.multivariate_normal(np.zeros(3), correlations, size=n)
+trait = np.arange(n_questions) % 3  # of each question
+loadings = rng.uniform(0.6, 0.9, n_questions)
+loadings *= np.where(rng.random(n_questions) < 0.3, -1, 1)  # some are reversed
+noise = np.sqrt(1 - loadings**2) * rng.standard_normal((n, n_questions))
+agreement = traits[:, trait] * loadings + noise + rng.uniform(-0.8, 0.8, n_questions)
+answers = 1 + np.searchsorted([-1.5, -0.5, 0.5, 1.5], agreement)
+truth = pd.DataFrame(answers, columns=[f"q{i + 1}" for i in range(n_questions)])
+
+# %%
+# A tenth of the answers is skipped, and a fifth of the people stop somewhere after the
+# eighth question.
+
+hidden = rng.random(truth.shape) < 0.1
+stops = np.where(rng.random(n) < 0.2, rng.integers(8, n_questions, n), n_questions)
+hidden |= np.arange(n_questions) >= stops[:, None]
+table = truth.mask(hidden)
+
+MissingnessDisplay.from_data(table)
+plt.gcf().set_size_inches(8, 4.5)
+plt.show()
+
+# %%
+# Completions are answers
+# -----------------------
+#
+# pandas makes floats of integers where some are missing. The imputer sees that all
+# answers are whole numbers, and rounds completions; they stay between the lowest and
+# the highest answer. In an array of numbers nothing is rounded.
+
+imputer = MixtureImputer(random_state=0).fit(table)
+completed = imputer.transform(table)
+print("completed answers:", np.unique(completed.to_numpy()[hidden]))
+
+guesses = {
+    "mean of the question": np.broadcast_to(table.mean(), table.shape),
+    "most frequent answer": np.broadcast_to(table.mode().iloc[0], table.shape),
+    "KNNImputer": KNNImputer().fit_transform(table),
+    "MixtureImputer": completed.to_numpy(),
+}
+exact, near = {}, {}
+for name, guess in guesses.items():
+    difference = np.abs(np.rint(guess) - answers)[hidden]
+    exact[name], near[name] = (difference == 0).mean(), (difference <= 1).mean()
+    print(f"{name:>20}: {exact[name]:.0%} exactly, {near[name]:.0%} within one")
+
+figure, ax = plt.subplots(figsize=(8, 2.8), layout="constrained")
+for shares, color, label in [
+    (near, "0.85", "within one"),
+    (exact, "tab:blue", "exactly"),
+]:
+    bars = ax.barh(list(shares), list(shares.values()), color=color, label=label)
+    ax.bar_label(bars, fmt=" {:.0%}")
+ax.set(xlabel="share of the hidden answers that are right", xlim=(0, 1.3))
+ax.xaxis.set_major_formatter("{x:.0%}")
+ax.set_xticks([0, 0.25, 0.5, 0.75, 1])
+ax.invert_yaxis()
+ax.legend(loc="right")
+plt.show()
+
+# %%
+# Scores need no rounding
+# -----------------------
+#
+# Where answers are averaged afterwards, to the score of a trait, rounding only adds
+# errors. ``round=False`` leaves completions as they are.
+
+exactly = MixtureImputer(round=False, random_state=0).fit(table)
+unrounded = exactly.transform(table)
+ask = trait == 0
+signs = np.sign(loadings[ask])
+affected = hidden[:, ask].any(axis=1)
+
+
+def score(guess):
+    """Scores of the first trait, of people with a missing answer about it."""
+    values = np.where(hidden, guess, answers)
+    return (values[:, ask] * signs).mean(axis=1)[affected]
+
+
+for name, guess in {**guesses, "round=False": unrounded}.items():
+    error = np.sqrt(np.mean((score(guess) - score(answers)) ** 2))
+    print(f"{name:>20}: RMSE {error:.3f} of the score")
+
+# %%
+# Intervals
+# ---------
+#
+# ``predict_interval`` rounds the ends of intervals of whole numbers outward, so that on
+# a scale of five answers intervals of 90 % contain nearly all. With ``round=False``
+# intervals contain about as many as they should.
+
+levels = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
+
+
+def cover(imputer):
+    """Shares of the hidden answers in intervals, for each of the levels."""
+    intervals = (imputer.predict_interval(table, level) for level in levels)
+    inside = [((low <= truth) & (truth <= high)).to_numpy() for low, high in intervals]
+    return np.array([each[hidden].mean() for each in inside])
+
+
+figure, ax = plt.subplots(figsize=(4.5, 4.2), layout="constrained")
+for name, each in [("rounded", imputer), ("round=False", exactly)]:
+    coverage = cover(each)
+    print(f"{name}: 90 % intervals contain {coverage[-1]:.0%} of the hidden answers")
+    CalibrationDisplay(
+        nominal=levels, coverage=coverage, n_entries=int(hidden.sum()), name=name
+    ).plot(ax)
+plt.show()
