@@ -414,42 +414,54 @@ def find_levels(codes: Array) -> Array:
 class Calibration:
     """Held-out errors in predicted standard deviations, and quantiles of them."""
 
-    errors: Array  # (m,), absolute, ascending
+    errors: Array  # (m,), absolute
+    # (m,), half widths from which an interval that ends at the bounds holds the value
+    reaches: Array
 
     @classmethod
-    def from_held_out(cls, means: Array, variances: Array, truth: Array) -> Calibration:
-        std = np.sqrt(np.maximum(variances, _MIN_VARIANCE))
-        return cls(np.sort(np.abs(truth - means) / std))
+    def from_held_out(
+        cls, means: Array, variances: Array, truth: Array, low: Array, high: Array
+    ) -> Calibration:
+        """From values (m,) with their predictions, and the bounds of their columns."""
+        errors = (truth - means) / np.sqrt(np.maximum(variances, _MIN_VARIANCE))
+        # An interval that is cut at a bound holds a value there, however far below or
+        # above the prediction is.
+        reaches = np.where(truth <= low, -errors, np.abs(errors))
+        reaches = np.where(truth >= high, errors, reaches)
+        return cls(np.abs(errors), np.maximum(reaches, 0.0))
 
     def reach(self, coverage: float) -> float:
-        """Half the width of an interval, in predicted standard deviations.
-
-        The quantile of the held-out errors, shrunk to the one of a normal distribution
-        by as many entries as `_SHRINKAGE`, and bounded.
-        """
-        normal = float(ndtri((1 + coverage) / 2))
-        n = len(self.errors)
-        if n == 0:
-            return normal
-        # With one entry more, so that the coverage of a new entry is right.
-        level = min(coverage * (n + 1) / n, 1.0)
-        found = float(np.quantile(self.errors, level))
-        stretch = (n * found / normal + _SHRINKAGE) / (n + _SHRINKAGE)
-        if stretch > _MAX_STRETCH:
-            warn_user(
-                DataWarning(
-                    f"Held-out entries are {stretch:.3g} times as far from their "
-                    "predictions as the members expect; intervals are widened by "
-                    f"{_MAX_STRETCH:g} at most. Look for outlying values, or for "
-                    "columns that are almost constant."
-                )
-            )
-        return min(stretch, _MAX_STRETCH) * normal
+        """Half the width of an interval, in predicted standard deviations."""
+        return _calibrate(self.reaches, coverage)
 
     @property
     def stretch(self) -> float:
         """Factor of predicted standard deviations."""
-        return self.reach(_ONE_STD) / float(ndtri((1 + _ONE_STD) / 2))
+        return _calibrate(self.errors, _ONE_STD) / float(ndtri((1 + _ONE_STD) / 2))
+
+
+def _calibrate(errors: Array, coverage: float) -> float:
+    """Quantile of errors (m,), shrunk to the one of a normal distribution.
+
+    By as many entries as `_SHRINKAGE`; bounded.
+    """
+    normal = float(ndtri((1 + coverage) / 2))
+    n = len(errors)
+    if n == 0:
+        return normal
+    # With one entry more, so that the coverage of a new entry is right.
+    found = float(np.quantile(errors, min(coverage * (n + 1) / n, 1.0)))
+    stretch = (n * found / normal + _SHRINKAGE) / (n + _SHRINKAGE)
+    if stretch > _MAX_STRETCH:
+        warn_user(
+            DataWarning(
+                f"Held-out entries are {stretch:.3g} times as far from their "
+                "predictions as the members expect; intervals are widened by "
+                f"{_MAX_STRETCH:g} at most. Look for outlying values, or for columns "
+                "that are almost constant."
+            )
+        )
+    return min(stretch, _MAX_STRETCH) * normal
 
 
 @dataclass(frozen=True, eq=False)
@@ -488,6 +500,7 @@ def learn_ensemble(
     members: Members,
     matrix: Array,
     layout: Layout,
+    bounds: tuple[Array, Array],
     *,
     weights: Array | None,
     calibrate: bool,
@@ -495,11 +508,14 @@ def learn_ensemble(
     n_jobs: int | None,
     report: Callable[[], None],
 ) -> Ensemble:
-    """Fit members to a matrix in which each column has an observed entry."""
+    """Fit members to a matrix in which each column has an observed entry.
+
+    ``bounds`` are the lowest and the highest values (d,) that completions may have.
+    """
     scaling = Scaling.learn(matrix, weights)
     Z = scaling.apply(matrix)
     shares = np.full((len(members), Z.shape[1]), 1 / len(members))
-    calibration, errors = Calibration(np.empty(0)), None
+    calibration, errors = Calibration(np.empty(0), np.empty(0)), None
     if calibrate:
         rows = first_rows(len(Z), rng)
         truth = Z[rows]
@@ -511,8 +527,15 @@ def learn_ensemble(
         shares = weigh_by_kind(trial.means, truth, held_out, layout, scaling)
         predicted = trial.average(shares)
         numbers = held_out & ~layout.is_code
+        limits = [np.broadcast_to(scaling.apply(b), truth.shape) for b in bounds]
         calibration = Calibration.from_held_out(
-            predicted.means[numbers], predicted.variances[numbers], truth[numbers]
+            predicted.means[numbers],
+            predicted.variances[numbers],
+            truth[numbers],
+            *(
+                np.broadcast_to(scaling.apply(b), Z[rows].shape)[numbers]
+                for b in bounds
+            ),
         )
         errors = expect_errors(predicted.means, truth, held_out, layout, scaling)
     members = fit_members(members, Z, weights, n_jobs, report)

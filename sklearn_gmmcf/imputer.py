@@ -13,6 +13,7 @@ from sklearn.impute import MissingIndicator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_gmmcf._base import restore_on_failure
 from sklearn_gmmcf._containers import (
     append_columns,
     convert,
@@ -237,6 +238,7 @@ class MixtureImputer(
         self.random_state = random_state
         self.n_jobs = n_jobs
 
+    @restore_on_failure
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> MixtureImputer:
         """Learn to complete a table.
@@ -264,17 +266,6 @@ class MixtureImputer(
         TypeError
             If X is sparse or a Dask array.
         """
-        before = vars(self).copy()
-        try:
-            self._fit(X, sample_weight)
-        except BaseException:
-            # An error or an interrupt leaves the fit before, or none.
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
-        return self
-
-    def _fit(self, X: Any, sample_weight: Any) -> None:
         X = self._open(X, reset=True)
         weights = check_weights(sample_weight, X)
         if weights is not None and not weights.all():
@@ -301,6 +292,7 @@ class MixtureImputer(
             members,
             matrix[:, known],
             lay_out(self.encoder_).select(known),
+            tuple(bound[known] for bound in self.encoder_._list_bounds()),
             weights=weights,
             calibrate=self.calibrate,
             rng=rng,
@@ -309,6 +301,7 @@ class MixtureImputer(
         )
         progress.close()
         self._set_attributes(ensemble, matrix)
+        return self
 
     def _set_attributes(self, ensemble: Ensemble, matrix: Array) -> None:
         self._ensemble, n_features = ensemble, self.n_features_in_

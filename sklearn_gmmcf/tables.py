@@ -437,6 +437,12 @@ class TableEncoder(DocumentationLinks, TransformerMixin, BaseEstimator):
         numbers = Z[:, np.isin(self.input_columns_, indices)]
         return given.assemble_numbers(indices, numbers)
 
+    def _list_bounds(self) -> tuple[Array, Array]:
+        """The lowest and the highest number (n_encoded,) that `decode` returns."""
+        codes = [self._codes[j] for j in self.input_columns_]
+        low = np.array([getattr(code, "low", -np.inf) for code in codes])
+        return low, np.array([getattr(code, "high", np.inf) for code in codes])
+
     def _decode_column(
         self, j: int, Z: Array, given: Table | None, rounding: str | None
     ) -> Any:

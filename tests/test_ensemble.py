@@ -274,7 +274,7 @@ class TestCalibration:
     def test_reach_is_a_quantile_shrunk_to_the_normal_one(self):
         errors = np.abs(np.random.default_rng(0).standard_t(3, 60))
         calibration = Calibration.from_held_out(
-            np.zeros(60), np.full(60, 4.0), 2 * errors
+            np.zeros(60), np.full(60, 4.0), 2 * errors, -np.inf, np.inf
         )
         for coverage in (0.5, 0.9):
             normal = stats.norm.interval(coverage)[1]
@@ -284,26 +284,38 @@ class TestCalibration:
         one = stats.norm.cdf(1) - stats.norm.cdf(-1)
         assert calibration.stretch == pytest.approx(calibration.reach(one))
 
+    def test_intervals_end_at_the_bounds(self):
+        rng = np.random.default_rng(1)
+        means, variances = rng.normal(size=200), rng.uniform(0.5, 2, 200)
+        truth = np.clip(rng.normal(scale=2, size=200), -0.5, 1)
+        calibration = Calibration.from_held_out(means, variances, truth, -0.5, 1)
+        for reach in (0.1, 0.7, 2.0):
+            low, high = (
+                np.clip(means + sign * reach * np.sqrt(variances), -0.5, 1)
+                for sign in (-1, 1)
+            )
+            holds = (low <= truth) & (truth <= high)
+            np.testing.assert_array_equal(calibration.reaches <= reach, holds)
+
     def test_without_entries_it_is_normal(self):
-        calibration = Calibration(np.empty(0))
+        calibration = Calibration(np.empty(0), np.empty(0))
         assert calibration.reach(0.9) == pytest.approx(1.6448536)
         assert calibration.stretch == pytest.approx(1)
 
     def test_few_entries_take_the_largest_error(self):
-        calibration = Calibration(np.array([1.0, 2.0, 3.0]))
+        calibration = Calibration(np.empty(0), np.array([1.0, 2.0, 3.0]))
         normal = stats.norm.interval(0.95)[1]
         assert calibration.reach(0.95) == pytest.approx((3 * 3 + 30 * normal) / 33)
 
     def test_far_errors_warn_and_are_bounded(self):
-        calibration = Calibration(np.full(1_000, 100.0))
+        calibration = Calibration(*np.full((2, 1_000), 100.0))
         with pytest.warns(DataWarning, match="Look for outlying values"):
             reach = calibration.reach(0.9)
         assert reach == pytest.approx(5 * stats.norm.interval(0.9)[1])
 
     def test_intervals_count_calibrated_deviations(self):
-        calibration = Calibration(
-            np.sort(np.random.default_rng(0).exponential(size=99))
-        )
+        errors = np.random.default_rng(0).exponential(size=99)
+        calibration = Calibration(errors, errors)
         ensemble = Ensemble([], np.ones((0, 1)), None, calibration, None)
         assert ensemble.reach(0.9) * calibration.stretch == pytest.approx(
             calibration.reach(0.9)
