@@ -532,10 +532,7 @@ def learn_ensemble(
             predicted.means[numbers],
             predicted.variances[numbers],
             truth[numbers],
-            *(
-                np.broadcast_to(scaling.apply(b), Z[rows].shape)[numbers]
-                for b in bounds
-            ),
+            *(each[numbers] for each in limits),
         )
         errors = expect_errors(predicted.means, truth, held_out, layout, scaling)
     members = fit_members(members, Z, weights, n_jobs, report)

@@ -404,9 +404,10 @@ class MixtureImputer(
         -------
         lower, upper : ndarray or frame
             Ends of the intervals of the columns of numbers, dates and durations, of
-            the kind of X, within the `bounds`; integers and dates are rounded down and
-            up. Both are the value itself where it is observed. Columns of other kinds
-            are left out.
+            the kind of X, within the `bounds`. Intervals of integers end at the
+            outermost integers within, and hold the completion at least; dates are
+            rounded down and up. Both ends are the value itself where it is observed.
+            Columns of other kinds are left out.
 
         Examples
         --------
@@ -424,16 +425,27 @@ class MixtureImputer(
         given, X, matrix = self._read(X)
         predicted = self._predict(matrix)
         reach = self._ensemble.reach(coverage) * np.sqrt(predicted.variances)
+        lower, upper = predicted.means - reach, predicted.means + reach
+        is_rounded = self.encoder_.round
+        if is_rounded:
+            self._round_inward(lower, upper, predicted.means)
         ends = []
-        for sign, rounding in ((-1, "floor"), (1, "ceil")):
-            end = self.encoder_._decode(
-                predicted.means + sign * reach,
-                X,
-                rounding=rounding if self.encoder_.round else None,
-                kinds=NUMERIC_KINDS,
+        for end, rounding in ((lower, "floor"), (upper, "ceil")):
+            decoded = self.encoder_._decode(
+                end, X, rounding=rounding if is_rounded else None, kinds=NUMERIC_KINDS
             )
-            ends.append(self._hand_out_numbers(restore_dtypes(end, given)))
+            ends.append(self._hand_out_numbers(restore_dtypes(decoded, given)))
         return ends[0], ends[1]
+
+    def _round_inward(self, lower: Array, upper: Array, means: Array) -> None:
+        """End the intervals of integers at integers, in place.
+
+        The ones inside, so that coverage stays as it is, and the completion at least.
+        """
+        columns = self.encoder_.kinds_[self.encoder_.input_columns_] == "integer"
+        middle = np.rint(means[:, columns])
+        lower[:, columns] = np.minimum(np.ceil(lower[:, columns]), middle)
+        upper[:, columns] = np.maximum(np.floor(upper[:, columns]), middle)
 
     def sample_completions(
         self,

@@ -114,7 +114,7 @@ class TableEncoder(DocumentationLinks, TransformerMixin, BaseEstimator):
         The levels of each column of kind "category", by name: sorted, or in the order
         of the categorical dtype. False and True for columns of kind "bool".
 
-    kinds_ : ndarray of shape (n_features_in_,)
+    kinds_ : ndarray of shape (`n_features_in_`,)
         The kind of each column.
 
     input_columns_ : ndarray of shape (n_encoded,)
@@ -123,7 +123,7 @@ class TableEncoder(DocumentationLinks, TransformerMixin, BaseEstimator):
     n_features_in_ : int
         Number of columns of the table.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if all of them are strings.
 
     See Also

@@ -372,6 +372,7 @@ def test_held_out_entries_are_unseen():
         [("diag", MaskedGaussianMixture(covariance_type="diag"))],
         X,
         Layout(np.arange(3), np.zeros(3, dtype=bool)),
+        (np.full(3, -np.inf), np.full(3, np.inf)),
         weights=None,
         calibrate=True,
         rng=np.random.RandomState(0),

@@ -475,8 +475,25 @@ class TestUncertainty:
             ends = [np.array(each[name]) for each in (lower, values, upper)]
             assert (ends[0] <= ends[1]).all()
             assert (ends[1] <= ends[2]).all()
-            assert (ends[0][missing] < ends[2][missing]).all()
+            if name == "size":
+                assert (ends[0][missing] < ends[2][missing]).all()
             assert (ends[0] == ends[2])[~missing].all()
+
+    def test_intervals_of_integers_end_at_the_integers_within(self):
+        frame = mixed()[["size", "rooms", "floors"]]
+        imputer = quick().fit(frame)
+        completed = imputer.transform(frame)
+        rounded = imputer.predict_interval(frame)
+        plain = quick(round=False).fit(frame).predict_interval(frame)
+        for name in ("rooms", "floors"):
+            low, high, low_plain, high_plain, middle = (
+                np.array(each[name], dtype=float)
+                for each in (*rounded, *plain, completed)
+            )
+            for row in range(len(frame)):
+                inside = np.arange(np.ceil(low_plain[row]), high_plain[row] + 1e-9)
+                expected = {middle[row], *inside}
+                assert {low[row], high[row]} == {min(expected), max(expected)}
 
     def test_a_table_without_numbers_has_no_intervals(self):
         frame = mixed()[["city", "garden"]]

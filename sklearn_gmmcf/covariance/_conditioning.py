@@ -427,3 +427,15 @@ def whiten(covariances: Array) -> tuple[Array, Array]:
 
 def precisions_from(whitening: Array) -> Array:
     return np.swapaxes(whitening, 1, 2) @ whitening
+
+
+def invert(covariances: Array) -> Array:
+    """Inverses (K, d, d) of covariances, of which none may be singular."""
+    scales = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
+    correlations = covariances / (scales[:, :, None] * scales[:, None])
+    try:
+        whitening = np.linalg.inv(np.linalg.cholesky(correlations))
+    except np.linalg.LinAlgError:
+        whitening = whiten(covariances)[1]  # names the component
+        return precisions_from(whitening)
+    return precisions_from(whitening / scales[:, None])

@@ -25,13 +25,12 @@ from sklearn_gmmcf.covariance._conditioning import (
     Batch,
     FullParameters,
     factorize,
+    invert,
     iterate_batches,
     measure_batch,
     missing_variances,
-    precisions_from,
     scatter_inverses,
     unexplained_covariance,
-    whiten,
 )
 from sklearn_gmmcf.covariance._diagonal import Diagonal
 from sklearn_gmmcf.covariance._draws import (
@@ -450,7 +449,7 @@ class Full(Elliptical[FullParameters, FullStatistics]):
         n_prior = _UNCORRELATED * strength
         prior = n_prior * np.diag(fitted.variances)
         if strength > 0 and len(fitted.covariances) > 1:
-            common = _invert(fitted.precisions.mean(axis=0, keepdims=True))[0]
+            common = invert(fitted.precisions.mean(axis=0, keepdims=True))[0]
             prior += strength * common
             n_prior += strength
         return prior[np.ix_(seen, seen)], n_prior
@@ -564,8 +563,8 @@ class Full(Elliptical[FullParameters, FullStatistics]):
             covariances[learned] = moments / rows + ridge
             return self._floor(covariances)
         for _ in range(_COMMON_STEPS):
-            precisions = _invert(covariances)
-            common = _invert(precisions.mean(axis=0, keepdims=True))
+            precisions = invert(covariances)
+            common = invert(precisions.mean(axis=0, keepdims=True))
             pulled = (moments + strength * common) / (rows + strength)
             covariances[learned] = pulled + ridge
             covariances = self._floor(covariances)
@@ -651,17 +650,6 @@ def _outer(first: Array, second: Array) -> Array:
 
 def _symmetric(matrices: Array) -> Array:
     return (matrices + np.swapaxes(matrices, 1, 2)) / 2
-
-
-def _invert(covariances: Array) -> Array:
-    """Inverses (K, d, d) of covariances, of which none may be singular."""
-    scales = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
-    try:
-        correlations = covariances / _outer(scales, scales)
-        whitening = np.linalg.inv(np.linalg.cholesky(correlations))
-    except (np.linalg.LinAlgError, FloatingPointError):
-        return precisions_from(whiten(covariances)[1])  # names the component
-    return precisions_from(whitening / scales[:, None])
 
 
 class _RowEntries:

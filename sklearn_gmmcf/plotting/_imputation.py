@@ -368,7 +368,7 @@ def _choose_ticks(ax: Axes, kind: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     if kind == "M":
-        locator = AutoDateLocator(maxticks=4)
+        locator = AutoDateLocator(minticks=2, maxticks=5)
         ax.xaxis.set_major_locator(locator)
         ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     else:
