@@ -192,7 +192,7 @@ class MixtureImputer(
     0  21.0   yes
     1  35.0   yes
     2  64.0    no
-    3  66.0    no
+    3  62.0    no
     4  29.0   yes
     5  70.0    no
     """
