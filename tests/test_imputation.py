@@ -276,6 +276,10 @@ def test_rows_without_observed_entries_tell_nothing():
     X = pairs(20, 5)
     mixture = fit(X)
     more = np.vstack([X, np.full((200, 2), np.nan)])
+    model, (block,) = mixture._model, mixture._open(more).blocks()
+    rng = np.random.RandomState(0)
+    statistics = model.family.draw_statistics(model.parameters, block, rng)
+    assert statistics.weight == statistics.sizes.sum() == 20
     _, means, _ = parameters(mixture, X, 120)
     _, others, _ = parameters(mixture, more, 120)
     assert stats.ks_2samp(means[:, 0, 0], others[:, 0, 0]).pvalue > 0.01
