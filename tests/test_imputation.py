@@ -150,16 +150,16 @@ def test_mean_prior_counts_as_rows_at_the_mean_of_the_column():
 
 def test_components_of_few_rows_take_the_pooled_covariance():
     rng = np.random.default_rng(0)
-    labels = np.repeat([0, 1], [60, 4])
-    X = rng.standard_normal((64, 3)) * [1.0, 2.0, 3.0] + 1000.0 * labels[:, None]
+    labels = np.repeat([0, 1], [12, 4])
+    X = rng.standard_normal((16, 3)) * [1.0, 2.0, 3.0] + 1000.0 * labels[:, None]
     mixture = fit(X, n_components=2, labels_init=labels, reg_covar=1e-3)
     _, _, covariances = parameters_of_complete_rows(mixture, X, 600)
     scatters = [(X[labels == k] - X[labels == k].mean(0)) for k in (0, 1)]
-    pooled = sum(residuals.T @ residuals for residuals in scatters) / (62 - 4)
-    expected = np.diag(scatters[0].T @ scatters[0]) / (59 - 4)
+    pooled = sum(residuals.T @ residuals for residuals in scatters) / (14 - 4)
+    expected = np.diag(scatters[0].T @ scatters[0]) / (11 - 4)
     drawn = np.diagonal(covariances.mean(axis=0), axis1=1, axis2=2)
-    np.testing.assert_allclose(drawn[0], expected, rtol=0.03)
-    np.testing.assert_allclose(drawn[1], np.diag(pooled), rtol=0.03)
+    np.testing.assert_allclose(drawn[0], expected, rtol=0.08)
+    np.testing.assert_allclose(drawn[1], np.diag(pooled), rtol=0.08)
 
 
 def test_mean_of_missing_entries_has_its_posterior_predictive():
@@ -276,6 +276,10 @@ def test_rows_without_observed_entries_tell_nothing():
     X = pairs(20, 5)
     mixture = fit(X)
     more = np.vstack([X, np.full((200, 2), np.nan)])
+    model, (block,) = mixture._model, mixture._open(more).blocks()
+    rng = np.random.RandomState(0)
+    statistics = model.family.draw_statistics(model.parameters, block, rng)
+    assert statistics.weight == statistics.sizes.sum() == 20
     _, means, _ = parameters(mixture, X, 120)
     _, others, _ = parameters(mixture, more, 120)
     assert stats.ks_2samp(means[:, 0, 0], others[:, 0, 0]).pvalue > 0.01
