@@ -1,4 +1,4 @@
-"""Defaults on tables: covariance_type='auto' beside the defaults of other imputers.
+"""Defaults on tables: ours beside the defaults of other imputers.
 
     pip install .
     python docs/benchmarks/defaults.py
@@ -16,7 +16,7 @@ from sklearn import datasets
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer
 
-from sklearn_gmmcf import MaskedGaussianMixture
+from sklearn_gmmcf import MaskedGaussianMixture, MixtureImputer
 
 SEEDS = range(3)
 RATIOS = (1, 2, 3, 5, 10)
@@ -50,6 +50,7 @@ def compare_defaults():
         "skewed": make_skewed(),
     }
     models = {
+        "MixtureImputer()": lambda seed: MixtureImputer(random_state=seed),
         "MaskedGaussianMixture()": lambda seed: MaskedGaussianMixture(
             random_state=seed
         ),
