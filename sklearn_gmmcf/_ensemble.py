@@ -95,7 +95,7 @@ class Layout:
         is_last = np.zeros(len(self.groups), dtype=bool)
         is_last[len(is_last) - 1 - last] = True
         repeated = np.bincount(self.groups)[self.groups] > 1
-        return is_last & self.is_code & repeated
+        return is_last & repeated
 
     def fill_last_codes(self, matrix: Array) -> None:
         """Write the codes that follow from others, in place."""

@@ -729,7 +729,7 @@ MUTATIONS = {
         # Moments, weights and errors of members.
         ("total += weights", "total += 1.0", "ensemble: integrals"),
         ("second / total - (first / total) ** 2", "second / total",
-         "ensemble: integrals"),
+         "ensemble: logarithms"),
         ("self.variances + (self.means - mean) ** 2", "self.variances",
          "ensemble: within"),
         ("root = np.sqrt(_SHRINKAGE * error / n_entries)", "root = 0.0",
@@ -737,8 +737,7 @@ MUTATIONS = {
         ("scaling.scale if is_code else 1.0", "1.0", "ensemble: weights_of_their_own"),
         ("max(len(rows) - 2, 0)", "len(rows)", "ensemble: HoldOut"),
         ("return mask[:, index]", "return mask[:, index[::-1]]", "ensemble: Layout"),
-        ("return is_last & self.is_code & repeated", "return is_last & repeated",
-         "ensemble: Layout"),
+        ("return is_last & repeated", "return is_last", "ensemble: Layout"),
         ("coverage * (n + 1) / n", "coverage", "ensemble: Calibration"),
         ("return min(stretch, _MAX_STRETCH) * normal", "return stretch * normal",
          "ensemble: bounded"),

@@ -6,7 +6,7 @@ from scipy import stats
 from scipy.integrate import quad
 from scipy.optimize import minimize
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from sklearn_gmmcf import DataWarning, MaskedGaussianMixture
 from sklearn_gmmcf._ensemble import (
@@ -79,6 +79,19 @@ def test_moments_behind_normal_scores_are_integrals():
     observed = ~np.isnan(X)
     np.testing.assert_array_equal(predicted.means[observed], X[observed])
     assert not predicted.variances[observed].any()
+
+
+def test_moments_behind_logarithms_are_lognormal():
+    X = skewed()
+    X[:, 0] = np.exp(X[:, 0])
+    logs = FunctionTransformer(np.log, np.exp, check_inverse=False)
+    member = make_pipeline(logs, gaussian(reg_covar=0)).fit(X)
+    predicted = predict_member(member, X)
+    means, std = member[-1].complete(np.log(X), return_std=True)
+    missing = np.isnan(X)
+    lognormal = stats.lognorm(std[missing], scale=np.exp(means[missing]))
+    np.testing.assert_allclose(predicted.means[missing], lognormal.mean())
+    np.testing.assert_allclose(predicted.variances[missing], lognormal.var())
 
 
 def test_moments_behind_a_line_are_exact():

@@ -233,6 +233,9 @@ class TestFrames:
             members = [("a", make_pipeline(StandardScaler(), gaussian()))]
             piped = MixtureImputer(members, random_state=0)
             assert isinstance(piped.fit_transform(X), pd.DataFrame)
+        with config_context(transform_output="polars"):
+            assert isinstance(piped.fit_transform(X), pl.DataFrame)
+        with config_context(transform_output="pandas"):
             draws = imputer.sample_completions(X, 1, random_state=0)
             assert isinstance(draws[0], pd.DataFrame)
             kept = imputer.set_output(transform="default").transform(X)
