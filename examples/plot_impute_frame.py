@@ -112,8 +112,8 @@ for j, name in enumerate(truth.columns[1:], 1):
 
 # %%
 # All columns are completed better than by their mean or mode but ``smokes``, which is
-# unrelated to all other columns. Intervals of visits hold
-# more than 90 %, as their ends are rounded outward to whole numbers.
+# unrelated to all other columns. About nine in ten intervals hold the true value, in
+# each column.
 #
 # Intervals depend on what was observed
 # -------------------------------------

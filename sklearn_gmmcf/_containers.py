@@ -28,8 +28,14 @@ def take_columns(table: Any, columns: Array) -> Any:
 
 
 def append_columns(table: Any, names: Sequence[str], columns: Array) -> Any:
-    """A table with further columns (n, m) of bools; in an array of its dtype."""
+    """A table with further columns (n, m) of bools; in an array of its dtype.
+
+    Arrays of dates become objects.
+    """
     if isinstance(table, np.ndarray):
+        if table.dtype.kind in "mM" and columns.shape[1]:
+            # Objects of nanoseconds would be integers.
+            table = table.astype(f"{table.dtype.kind}8[us]").astype(object)
         return np.hstack([table, columns.astype(table.dtype)])
     frame = nw.from_native(table, eager_only=True)
     made = nw.from_dict(
@@ -83,7 +89,7 @@ def mark_missing(table: Any, missing_values: Any) -> Any:
     is_text = isinstance(missing_values, str)
     for name, dtype in frame.schema.items():
         texts = dtype in (nw.String, nw.Categorical, nw.Enum, nw.Object)
-        if texts if is_text else dtype.is_numeric():
+        if texts if is_text else dtype.is_numeric() or dtype == nw.Object:
             column = nw.col(name)
             frame = frame.with_columns(nw.when(column != missing_values).then(column))
     return frame.to_native()
@@ -126,7 +132,9 @@ def restore_missing(
     """
     if isinstance(table, np.ndarray):
         dtype = table.dtype
-        if dtype.kind not in "fO":
+        if dtype.kind in "mM":
+            missing_values = "NaT"
+        elif dtype.kind not in "fO":
             dtype = np.result_type(dtype, type(missing_values))
         restored = np.full(mask.shape, missing_values, dtype=dtype)
         restored[:, kept] = table

@@ -366,7 +366,7 @@ def weigh_by_kind(
 ) -> Array:
     """Shares (M, d) of the members: one set for numbers and one for categories.
 
-    Errors of numbers are standardized; those of the codes of categories are not, so
+    Errors of numbers are standardized; errors of the codes of categories are not, so
     that rare levels count no more than others.
     """
     shares = np.empty((len(means), means.shape[2]))

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import (
     validate_params,
 )
 from sklearn.utils._set_output import _get_output_config, _wrap_data_with_container
+from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.parallel import _get_threadpool_controller as threadpool_controller
 from sklearn.utils.validation import _check_feature_names_in as get_feature_names_in
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
@@ -50,6 +51,7 @@ def wrap_in_container(matrix: Any, X: Any, estimator: Any) -> Any:
 
 
 __all__ = [
+    "BaseComposition",
     "DocumentationLinks",
     "Interval",
     "InvalidParameterError",

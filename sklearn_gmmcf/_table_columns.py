@@ -231,7 +231,7 @@ class Categories:
 
 @dataclass(frozen=True)
 class Passthrough:
-    """Text that is not modelled: ids, names, and other text that hardly repeats."""
+    """Text that is not modeled: ids, names, and other text that hardly repeats."""
 
     name: Any
 
@@ -264,8 +264,8 @@ class Unobserved:
         return np.full(len(values), None, dtype=object)
 
 
-Modelled = Numbers | Bools | Categories | Unobserved
-Code = Modelled | Passthrough
+Modeled = Numbers | Bools | Categories | Unobserved
+Code = Modeled | Passthrough
 _LEARN: dict[str, Callable[[Column], Code]] = {
     "number": Numbers.learn,
     "integer": Integers.learn,
@@ -281,7 +281,7 @@ def learn_code(column: Column, max_categories: int, passthrough: bool) -> Code:
     Raises
     ------
     ValueError
-        For text or categories that neither can be modelled nor may pass through.
+        For text or categories that neither can be modeled nor may pass through.
     """
     if column.kind == "empty":
         return Unobserved(column.name, column.is_numeric)
@@ -314,7 +314,8 @@ def _learn_levels(column: Column, max_categories: int, passthrough: bool) -> Cod
         reason = "none of which repeats, as in a column of ids"
     problem = "and passthrough=False"
     if column.missing.any():
-        problem = f"and {column.missing.sum()} missing entries"
+        n_missing = int(column.missing.sum())
+        problem = f"and {n_missing} missing {'entry' if n_missing == 1 else 'entries'}"
         way_out += ", or complete it, so that it passes through"
     else:
         way_out += ", or pass passthrough=True"
@@ -329,14 +330,14 @@ def list_some(levels: list[Any]) -> str:
     return f"{listed}, ..." if len(levels) > _MAX_EXAMPLES else listed
 
 
-def encode_column(code: Modelled, column: Column) -> Array:
+def encode_column(code: Modeled, column: Column) -> Array:
     """Numbers (n, n_encoded) of a column, NaN where missing."""
     if column.kind == "empty":
         return np.full((len(column.missing), len(code.feature_names(""))), np.nan)
     return code.encode(column)
 
 
-def check_kind(code: Modelled, column: Column) -> None:
+def check_kind(code: Modeled, column: Column) -> None:
     """Check that a column has values of the kind that was fitted."""
     if isinstance(code, Unobserved) or column.kind == "empty":
         return
@@ -412,6 +413,11 @@ def _check_bounds(name: Any, pair: Any, code: Code | None) -> tuple[float, float
         raise ValueError(
             f"bounds of column {name!r} should be (low, high) with low <= high, but "
             f"got {pair!r}."
+        )
+    if isinstance(code, Integers) and np.ceil(checked[0]) > np.floor(checked[1]):
+        raise ValueError(
+            f"bounds of column {name!r}, which has whole numbers, have none of these "
+            f"between them: {pair!r}. Widen them."
         )
     return checked
 

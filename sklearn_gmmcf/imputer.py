@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import TransformerMixin
 from sklearn.callback import CallbackSupportMixin
 from sklearn.impute import MissingIndicator
 from sklearn.utils import check_random_state
@@ -38,6 +38,7 @@ from sklearn_gmmcf._executors import one_blas_thread
 from sklearn_gmmcf._ids import and_others
 from sklearn_gmmcf._progress import Progress
 from sklearn_gmmcf._sklearn import (
+    BaseComposition,
     DocumentationLinks,
     Interval,
     StrOptions,
@@ -47,6 +48,7 @@ from sklearn_gmmcf._sklearn import (
     safe_indexing,
     validate_params,
 )
+from sklearn_gmmcf._table_series import Table
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._validation import check_count, check_weights
 from sklearn_gmmcf.data import check_readable, is_observed
@@ -59,7 +61,7 @@ _MAX_VALUE = 1e100
 
 
 class MixtureImputer(
-    DocumentationLinks, CallbackSupportMixin, TransformerMixin, BaseEstimator
+    DocumentationLinks, CallbackSupportMixin, TransformerMixin, BaseComposition
 ):
     """Complete a table: numbers, categories, dates, with their uncertainty.
 
@@ -79,12 +81,15 @@ class MixtureImputer(
         ten rows a component and with priors. Tables of more than 100 columns (one for
         each category) take mixtures with ``covariance_type='factor'``. Otherwise names
         and mixtures of this package, or Pipelines of transformers that treat each
-        column by itself, with `inverse_transform`, and a mixture.
+        column by itself, with `inverse_transform`, and a mixture. Searches reach their
+        parameters by ``name__parameter``.
 
     missing_values : float, str or None, default=np.nan
         The value that marks a missing entry. In frames, and in arrays of objects,
         nulls (NaN, None, NaT, NA) are missing as well; in arrays of numbers NaN is an
-        error if another value is given.
+        error if another value is given. Columns of numbers that were read as text,
+        because a mark such as "?" stood among them, stay text: name the mark to the
+        reader instead (`na_values` of read_csv).
 
     bounds : {'observed', None} or dict, default='observed'
         Completions stay within the range of the observed values of their column, or
@@ -238,6 +243,37 @@ class MixtureImputer(
         self.random_state = random_state
         self.n_jobs = n_jobs
 
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Get the parameters, with the members by their names.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to return the members and their parameters, ``name__parameter``.
+
+        Returns
+        -------
+        params : dict
+            Names of parameters and their values.
+        """
+        return dict(self._get_params("members", deep=deep))
+
+    def set_params(self, **params: Any) -> MixtureImputer:
+        """Set parameters, of members by ``name__parameter``.
+
+        Parameters
+        ----------
+        **params : dict
+            Names of parameters and their new values.
+
+        Returns
+        -------
+        self : object
+            The imputer.
+        """
+        self._set_params("members", **params)
+        return self
+
     @restore_on_failure
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> MixtureImputer:
@@ -287,6 +323,7 @@ class MixtureImputer(
             members = make_members(len(matrix), int(known.sum()), rng)
         else:
             members = check_members(self.members)
+            self._validate_names([name for name, _ in members])
         progress = Progress(self, X, len(members) * (1 + self.calibrate), max_iter=1)
         ensemble = learn_ensemble(
             members,
@@ -318,6 +355,12 @@ class MixtureImputer(
         if self.add_indicator:
             self.indicator_ = MissingIndicator(error_on_new=False)
             self.indicator_.fit(self._mark_missing(matrix, self.encoder_))
+            names = self.get_feature_names_out().tolist()
+            if repeated := [name for name in names if names.count(name) > 1]:
+                raise ValueError(
+                    f"X has a column {repeated[0]!r}, which is the name of a column "
+                    "that add_indicator=True appends. Rename it."
+                )
 
     def transform(self, X: Any) -> Any:
         """Complete a table.
@@ -487,6 +530,11 @@ class MixtureImputer(
         completions : list of ndarrays or frames of shape (n_samples, n_features_out)
             Complete tables, as `transform` returns them.
 
+        Raises
+        ------
+        ValueError
+            If X has no observed value of a column that `fit` observed.
+
         See Also
         --------
         sklearn_gmmcf.model_selection.pool : Pools estimates by Rubin's rules.
@@ -496,6 +544,7 @@ class MixtureImputer(
         given, X = X, self._open(X, reset=False)
         encoder = self._make_encoder(X, bounds).fit(X)
         matrix = self._encode(encoder, X)
+        self._check_drawable(matrix, encoder)
         draws = draw_completions(
             matrix,
             lay_out(encoder),
@@ -507,6 +556,20 @@ class MixtureImputer(
             self._hand_out(encoder.decode(draw, rows=X), given, matrix, encoder)
             for draw in draws
         ]
+
+    def _check_drawable(self, matrix: Array, encoder: TableEncoder) -> None:
+        """Refuse tables that have no value of a column that fit observed."""
+        observed = np.unique(self.encoder_.input_columns_[self._known])
+        missing = np.isnan(self._mark_missing(matrix, encoder)[:, observed])
+        lacking = observed[missing.all(axis=0)]
+        if lacking.size:
+            name = self.encoder_._codes[lacking[0]].name
+            raise ValueError(
+                f"X has no observed value in column {name!r}"
+                f"{and_others(len(lacking) - 1)}, so that none can be drawn: the "
+                "model of sample_completions is learned from X alone. Pass all rows of "
+                "the table to analyze, or drop the column and fit again."
+            )
 
     def inverse_transform(self, X: Any) -> Any:
         """Make entries missing again that were completed.
@@ -592,6 +655,7 @@ class MixtureImputer(
                 "MaskedGaussianMixture."
             )
         if is_frame(X):
+            Table.open(X)  # refuses equal names
             validate_data(self, X, reset=reset, skip_check_array=True)
             return mark_missing(X, self.missing_values)
         if hasattr(X, "collect") or hasattr(X, "compute"):
@@ -600,8 +664,8 @@ class MixtureImputer(
                 f"{type(X).__name__}. Collect or compute it first."
             )
         if not has_numbers(X):
-            X = np.asarray(X)
-            X = X if X.dtype.kind in "mM" else X.astype(object)
+            is_text = np.asarray(X).dtype.kind not in "mM"
+            X = np.asarray(X, dtype=object if is_text else None)
             validate_data(self, X, reset=reset, skip_check_array=True)
             return mark_missing(X, self.missing_values)
         if isinstance(self.missing_values, str):
@@ -626,6 +690,11 @@ class MixtureImputer(
         """A table, the same with nulls, and its matrix, in every method after fit."""
         check_is_fitted(self)
         marked = self._open(X, reset=False)
+        if not len(marked):
+            raise ValueError(
+                f"Found array with 0 sample(s) (shape={marked.shape}) while a minimum "
+                "of 1 is required by MixtureImputer."
+            )
         return X, marked, self._encode(self.encoder_, marked)
 
     def _encode(self, encoder: TableEncoder, X: Any) -> Array:

@@ -24,7 +24,7 @@ from sklearn_gmmcf._sklearn import (
 from sklearn_gmmcf._table_columns import (
     Bools,
     Categories,
-    Modelled,
+    Modeled,
     Passthrough,
     Unobserved,
     bound_codes,
@@ -88,7 +88,7 @@ class TableEncoder(DocumentationLinks, TransformerMixin, BaseEstimator):
     Parameters
     ----------
     max_categories : int, default=20
-        The most levels that text or categories may have to be modelled.
+        The most levels that text or categories may have to be modeled.
 
     passthrough : bool, default=True
         Whether complete text with more levels, or in which no value repeats, passes
@@ -228,8 +228,8 @@ class TableEncoder(DocumentationLinks, TransformerMixin, BaseEstimator):
             for column in columns
         ]
         codes = bound_codes(learned, columns, self.bounds)
-        modelled = [code for code in codes if not isinstance(code, Passthrough)]
-        if not modelled:
+        modeled = [code for code in codes if not isinstance(code, Passthrough)]
+        if not modeled:
             raise ValueError(
                 "All columns of X pass through, so that none is left to model. They "
                 "are text with many levels: raise max_categories to model them."
@@ -238,7 +238,7 @@ class TableEncoder(DocumentationLinks, TransformerMixin, BaseEstimator):
         self._template = table.empty()
         self.kinds_ = np.array([code.kind for code in codes])
         self.categories_ = {
-            code.name: _level_array(code.levels) for code in modelled if code.levels
+            code.name: _level_array(code.levels) for code in modeled if code.levels
         }
         widths = [len(code.feature_names("")) for code in codes]
         self.input_columns_ = np.repeat(np.arange(len(codes)), widths)
@@ -510,7 +510,7 @@ class TableEncoder(DocumentationLinks, TransformerMixin, BaseEstimator):
             )
         return table
 
-    def _read(self, table: Table, j: int, code: Modelled) -> Column:
+    def _read(self, table: Table, j: int, code: Modeled) -> Column:
         """Read a column, named as in fit, and check its kind."""
         column = read_column(code.name, table.column(j))
         check_kind(code, column)
@@ -521,7 +521,7 @@ class TableEncoder(DocumentationLinks, TransformerMixin, BaseEstimator):
         if missing.size:
             raise ValueError(
                 f"Column {self._codes[j].name!r} of X passes through, as it is not "
-                f"modelled, but is missing in row {missing[0]} (from 0)"
+                f"modeled, but is missing in row {missing[0]} (from 0)"
                 f"{and_others(len(missing) - 1)}. Complete it, or drop it and fit "
                 "again."
             )

@@ -588,6 +588,18 @@ class TestUncertainty:
             for values, column in zip(draw.T, X.T, strict=True):
                 assert np.isin(values, column).all()
 
+    def test_draws_need_observed_values(self):
+        frame = mixed()
+        imputer = quick().fit(frame)
+        for name in ("size", "city"):
+            message = f"X has no observed value in column '{name}', so that none"
+            with pytest.raises(ValueError, match=message):
+                imputer.sample_completions(frame.assign(**{name: None}), 1)
+        # Columns that are empty in fit, too, are kept as zeros.
+        frame = frame.assign(empty=np.nan)
+        imputer = quick(keep_empty_features=True).fit(frame)
+        assert (imputer.sample_completions(frame, 1)[0]["empty"] == 0).all()
+
 
 class TestFitting:
     def test_all_members_are_fitted_and_weighed(self):
@@ -877,3 +889,76 @@ def load_theirs():
 
 
 globals().update(load_theirs())
+
+
+class TestHostileTables:
+    def test_lists_of_text_and_numbers(self):
+        rows = [["a", 1.5], ["b", np.nan], ["a", 2.5], ["b", 3.0]]
+        completed = quick().fit_transform(rows)
+        assert completed[:, 0].tolist() == ["a", "b", "a", "b"]
+        assert 1.5 <= completed[1, 1] <= 3.0
+        assert completed[2, 1] == 2.5
+
+    def test_markers_in_columns_of_objects(self):
+        column = np.array([1, -999, None, 4] * 5, dtype=object)
+        frame = pd.DataFrame({"a": column, "b": np.arange(20.0)})
+        completed = quick(missing_values=-999).fit_transform(frame)["a"]
+        assert completed.astype(float).between(1, 4).all()
+        assert completed[::4].eq(1).all()
+
+    def test_equal_names_are_refused(self):
+        frame = pd.DataFrame(np.eye(4), columns=["a", "b", "a", "c"])
+        with pytest.raises(ValueError, match="X has 2 columns with the name 'a'"):
+            quick().fit(frame)
+        frame = pd.DataFrame({"a": [1.5, np.nan, 2], "missingindicator_a": [1, 2, 3.5]})
+        with pytest.raises(ValueError, match=r"'missingindicator_a'.*Rename it"):
+            quick(add_indicator=True).fit(frame)
+        assert not quick().fit_transform(frame).isna().any(axis=None)
+
+    @pytest.mark.parametrize("convert", [lambda frame: frame, pl.from_pandas])
+    def test_no_rows(self, convert):
+        frame = convert(mixed())
+        imputer = quick().fit(frame)
+        shape = rf"\(0, {frame.shape[1]}\)"
+        with pytest.raises(ValueError, match=rf"0 sample\(s\) \(shape={shape}"):
+            imputer.transform(frame[:0])
+
+    @pytest.mark.parametrize("unit", ["D", "ns"])
+    def test_indicator_of_an_array_of_dates(self, unit):
+        days = [["2020-01-01", "NaT"], ["2020-02-01", "2021-02-01"]]
+        X = np.array([*days, ["2020-03-01", "2021-02-03"]], dtype=f"M8[{unit}]")
+        imputer = quick(add_indicator=True)
+        completed = imputer.fit_transform(X)
+        assert completed[:, 2].tolist() == [True, False, False]
+        assert isinstance(completed[0, 0], date)
+        restored = imputer.inverse_transform(completed)
+        np.testing.assert_array_equal(
+            pd.isna(restored), [[False, True], [False, False], [False, False]]
+        )
+        # Without a missing entry nothing is appended.
+        completed = imputer.fit_transform(X[1:])
+        assert completed.dtype == X.dtype
+        np.testing.assert_array_equal(imputer.inverse_transform(completed), X[1:])
+
+    def test_parameters_of_members(self):
+        members = [("one", gaussian()), ("two", gaussian(n_components=2))]
+        imputer = MixtureImputer(members, calibrate=False, random_state=0)
+        assert imputer.get_params()["two__n_components"] == 2
+        assert "two" not in imputer.get_params(deep=False)
+        imputer.set_params(two__n_components=3, one=gaussian(n_components=4))
+        assert imputer.members[1][1].n_components == 3
+        assert imputer.members[0][1].n_components == 4
+        assert MixtureImputer().get_params()["members"] == "auto"
+        _, X = correlated()
+        search = GridSearchCV(
+            make_pipeline(imputer, Ridge()),
+            {"mixtureimputer__one__n_components": [1, 2]},
+            cv=2,
+            error_score="raise",
+        ).fit(X, np.nan_to_num(X).sum(axis=1))
+        best = search.best_params_["mixtureimputer__one__n_components"]
+        steps = search.best_estimator_[0].members_
+        assert steps[0][1].n_components == best
+        for name in ("a__b", "round"):
+            with pytest.raises(ValueError, match=name):
+                MixtureImputer([(name, gaussian())]).fit(X)

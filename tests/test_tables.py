@@ -45,7 +45,7 @@ TIMES = [datetime(1969, 12, 1) + timedelta(37 * i, 3601 * i, 7 * i) for i in ran
 DATES = [each.date() for each in TIMES]
 SPANS = [timedelta(i - 3, 5 * i, 7) for i in range(N)]
 MISSING = [2, 5]
-# A column beside the one that is tested, so that one of them is always modelled.
+# A column beside the one that is tested, so that one of them is always modeled.
 OTHER = [1.5 * i + 0.25 for i in range(N)]
 
 
@@ -521,7 +521,7 @@ class TestErrors:
         X = one_column([None, *values])
         message = (
             r"'x' of X has 22 levels \(such as 'id 0', 'id 1', 'id 2', ...\), more "
-            rf"than max_categories={encoder.max_categories}, and 1 missing entries. "
+            rf"than max_categories={encoder.max_categories}, and 1 missing entry. "
             r"Drop it, pass max_categories=22 or more to model it, or complete it"
         )
         with pytest.raises(ValueError, match=message):
@@ -748,6 +748,7 @@ class TestBounds:
             ({"number": 3}, r"'number' should be a pair \(low, high\).*but got 3"),
             ({"number": ("a", None)}, r"'number' should be a pair"),
             ({"number": (np.nan, 1)}, r"'number' should be .* low <= high"),
+            ({"integer": (1.2, 1.8)}, r"'integer', which has whole .*: \(1.2, 1.8\)"),
             ({"date": ("then", None)}, r"'date' should be a pair"),
         ],
     )
