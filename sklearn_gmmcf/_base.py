@@ -665,7 +665,6 @@ class BaseObservedMixture(
 
     @honor_set_output
     @one_blas_thread
-    @one_blas_thread
     def sample_completions(
         self,
         X: Any,
