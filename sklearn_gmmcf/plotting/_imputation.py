@@ -30,7 +30,7 @@ _MAX_PANELS_IN_ROW = 4
 _MAX_LEVELS = 8
 _OTHER = "(other)"
 _BINS = (8, 60)  # fewest and most of a histogram
-_MAX_INTEGERS = 30  # a column of so many integers has a bin for each
+_MAX_INTEGERS = 30  # columns of whole numbers in a smaller range have a bin for each
 _MAX_TICKS = 100  # imputed values that are marked one by one
 
 
