@@ -665,7 +665,6 @@ class BaseObservedMixture(
 
     @honor_set_output
     @one_blas_thread
-    @one_blas_thread
     def sample_completions(
         self,
         X: Any,
@@ -698,9 +697,10 @@ class BaseObservedMixture(
             `donors` the dense matrix is not built. None draws all missing entries.
         parameters : {'fitted', 'posterior'}, default='fitted'
             'fitted' takes the fitted parameters as they are. 'posterior' draws new ones
-            for each completion, given X: by data augmentation for 'full' and 'tied',
-            else by a fit to X with random weights of the rows (Bayesian bootstrap),
-            which starts from the fitted parameters.
+            for each completion, given X: by data augmentation for Gaussian 'full' and
+            'tied' components, else by a fit to X with random weights of the rows
+            (Bayesian bootstrap), which starts from the fitted parameters. The
+            `sample_weight` of fit does not count: all rows of X count alike.
         donors : int, default=None
             Predictive mean matching: a drawn entry becomes an observed value of its
             column. It is one of this many, drawn with equal probability, whose

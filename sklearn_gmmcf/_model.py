@@ -148,7 +148,10 @@ class Model:
         self, block: Block, rows: Array, columns: Array, values: Array
     ) -> tuple[Array, Array]:
         """Probabilities (m,) to be at most some values, and which are observed."""
-        return self._judge(self.family.cdf_entries, block, rows, columns, values)
+        ask = self.family.cdf_entries
+        below, observed = self._judge(ask, block, rows, columns, values)
+        # Responsibilities may add up to more than 1 by rounding.
+        return np.clip(below, 0.0, 1.0), observed
 
     def _judge(
         self,

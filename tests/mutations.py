@@ -523,6 +523,7 @@ MUTATIONS = {
     ],
     "_model.py": [
         # Questions to a model: units, blocks, observed entries.
+        ("np.clip(below, 0.0, 1.0)", "below", "model_selection: exceed_1"),
         ("int(self.columns.known.sum())", "len(self.columns.known)",
          "factor: TestCriteria"),
         ("block.restore(std, value=0.0)", "pass", "family: check_observed_entries"),
@@ -785,6 +786,9 @@ MUTATIONS = {
     "plotting/_imputation.py": [
         # Observed and imputed values, each in shares of their own number.
         ("table.column(j)[~missing]", "table.column(j)", "plotting_tables"),
+        ("np.float64 if numeric else object", "object", "plotting_tables: booleans"),
+        ("observed.astype(imputed.dtype), imputed", "observed, imputed",
+         "plotting_tables: without_values"),
         ("/ max(len(values), 1)", "/ max(len(observed), 1)",
          "plotting_tables: histograms"),
         ("(imputed < observed.min()) | (", "(", "plotting_tables: below"),

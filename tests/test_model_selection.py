@@ -385,6 +385,14 @@ class TestScoreEntries:
             )
             assert np.exp(log_density).sum() * (grid[1] - grid[0]) == pytest.approx(1)
 
+    @pytest.mark.parametrize("est", estimators(5), ids=repr)
+    def test_probabilities_do_not_exceed_1(self, est):
+        X = clusters(300, 4, n_components=2)
+        entries = np.nonzero(np.isnan(X))
+        est.set_params(max_iter=5, random_state=0).fit(X)
+        # Their quantiles would be NaN, not infinite.
+        assert (est.cdf_entries(X, entries, np.full(len(entries[0]), 1e8)) <= 1).all()
+
     def test_refusals(self):
         X = clusters()
         i, j = np.argwhere(np.isnan(X))[0]

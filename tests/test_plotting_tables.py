@@ -432,6 +432,40 @@ def test_sparse_tables_and_entries_that_stay_missing():
     assert [list(values) for values in other.observed] == [[2], [1, 5], [3, 4]]
 
 
+def test_columns_without_values():
+    X = np.array([[1.0, np.nan], [2, np.nan], [np.nan, np.nan]])
+    completed = np.where(np.isnan(X) & [True, False], 1.5, X)
+    display = ImputationDisplay.from_tables(X, completed)
+    assert display.names == ["column 1", "column 0"]
+    assert [len(values) for values in display.observed] == [0, 2]
+    assert [len(values) for values in display.imputed] == [0, 1]
+    table = pd.DataFrame({"word": pd.Series([None, None], dtype=object)})
+    display = ImputationDisplay.from_tables(table, table.fillna("new"))
+    assert list(display.imputed[0]) == ["new", "new"]
+    assert [bar.get_width() for bar in display.imputed_[0]] == [1]
+    assert list(display.n_outside) == [0]
+
+
+def test_booleans_that_an_imputer_made_numbers():
+    table = pd.DataFrame({"flag": np.array([True, None, None, True, False])})
+    completed = np.array([[1.0], [0.25], [1.5], [1.0], [0.0]])
+    display = ImputationDisplay.from_tables(table, completed)
+    np.testing.assert_array_equal(display.observed[0], [1, 1, 0])
+    np.testing.assert_array_equal(display.imputed[0], [0.25, 1.5])
+    assert list(display.n_outside) == [1]
+    kept = ImputationDisplay.from_tables(table, table.fillna(True))
+    assert list(kept.imputed[0]) == [True, True]
+    assert kept.observed[0].dtype == object
+
+
+def test_tables_that_cannot_be_compared():
+    X = np.array([[1.0], [np.nan]])
+    with pytest.raises(ValueError, match="completed should have at least one table"):
+        ImputationDisplay.from_tables(X, [])
+    with pytest.raises(ValueError, match="'column 0' has infinite imputed values"):
+        ImputationDisplay.from_tables(X, [[1.0], [np.inf]])
+
+
 def test_imputations_on_given_axes_and_in_another_style():
     X = np.random.default_rng(0).normal(size=(40, 6))
     completed = X + 0

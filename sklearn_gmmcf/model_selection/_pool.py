@@ -29,8 +29,8 @@ class PooledEstimate:
     degrees_of_freedom : float or ndarray
         Degrees of freedom of the t distribution of the interval.
     fraction_missing : float or ndarray
-        Fraction of missing information, from 0 to 1: how much of what the complete
-        table would tell about the estimate is lost.
+        Fraction of missing information, from 0 to 1: the share of the complete table's
+        information about the estimate that is lost.
     """
 
     estimate: Any

@@ -36,7 +36,8 @@ class CalibrationDisplay:
 
     The interval of nominal coverage q leaves out the same probability on either side,
     (1 - q) / 2. For a fitted mixture it is an interval of the predictive distribution
-    of the entry: a mixture of Gaussians, with `degrees_of_freedom` of t distributions.
+    of the entry: a mixture of Gaussians, or of t distributions where the mixture has
+    `degrees_of_freedom`.
     For predictions with standard deviations it is an interval of a Gaussian.
 
     Where the curve is below the diagonal, intervals are too narrow; where it is above,

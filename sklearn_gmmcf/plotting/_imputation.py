@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +30,7 @@ _MAX_PANELS_IN_ROW = 4
 _MAX_LEVELS = 8
 _OTHER = "(other)"
 _BINS = (8, 60)  # fewest and most of a histogram
-_MAX_INTEGERS = 30  # a column of so many integers has a bin for each
+_MAX_INTEGERS = 30  # columns of whole numbers in a smaller range have a bin for each
 _MAX_TICKS = 100  # imputed values that are marked one by one
 
 
@@ -180,7 +181,8 @@ class ImputationDisplay:
         Raises
         ------
         ValueError
-            If the tables have other shapes, or nothing was imputed.
+            If the tables have other shapes, nothing was imputed, or a column has
+            infinite values.
 
         Examples
         --------
@@ -210,6 +212,7 @@ class ImputationDisplay:
         if not counts[chosen].any():
             raise ValueError("No entry of X is missing in the columns to show.")
         pairs = [_compare(table, tables, positions, j) for j in chosen.tolist()]
+        _check_finite(names[chosen], pairs)
         display = cls(
             names=[str(names[j]) for j in chosen],
             shares=counts[chosen] / table.shape[0],
@@ -420,6 +423,8 @@ def share_levels(observed: Array, imputed: Array) -> tuple[list[str], Array]:
 def _choose_edges(observed: Array, imputed: Array) -> Array:
     """Edges of bins that hold all values."""
     values = np.concatenate([observed, imputed])
+    if not len(values):
+        return np.array([0.0, 1.0])
     low, high = values.min(), values.max()
     whole = len(observed) and np.array_equal(observed, np.round(observed))
     if whole and high - low < _MAX_INTEGERS:
@@ -458,6 +463,8 @@ def _list(completed: Any) -> list[Any]:
     several = isinstance(completed, (list, tuple)) and all(
         len(getattr(each, "shape", ())) == 2 for each in completed
     )
+    if several and not completed:
+        raise ValueError("completed should have at least one table, but is empty.")
     return list(completed) if several else [completed]
 
 
@@ -489,9 +496,27 @@ def _compare(
     for completed, position in zip(tables, positions, strict=True):
         values = completed.column(int(position[j]))[missing]
         parts.append(_to_values(values[~find_missing(values, np.nan)]))
-    if len({part.dtype.kind for part in (observed, *parts) if len(part)}) > 1:
-        observed, *parts = (part.astype(object) for part in (observed, *parts))
-    return observed, np.concatenate(parts)
+    kinds = {part.dtype.kind for part in (observed, *parts) if len(part)}
+    if len(kinds) > 1:
+        # Imputers of numbers read True as 1.
+        numeric = all(isinstance(value, Real) for part in parts for value in part)
+        numeric &= all(isinstance(value, Real) for value in observed)
+        dtype = np.float64 if numeric else object
+        observed, *parts = (part.astype(dtype) for part in (observed, *parts))
+    imputed = np.concatenate(parts)
+    # A column without an observed value is what the imputer made it.
+    return observed if len(observed) else observed.astype(imputed.dtype), imputed
+
+
+def _check_finite(names: Array, pairs: list[tuple[Array, Array]]) -> None:
+    """Check that no number is infinite, as none could be drawn with the others."""
+    for name, pair in zip(names, pairs, strict=True):
+        for kind, values in zip(("observed", "imputed"), pair, strict=True):
+            if values.dtype.kind == "f" and np.isinf(values).any():
+                raise ValueError(
+                    f"Column {name!r} has infinite {kind} values. Replace them by "
+                    "missing ones, or choose other columns."
+                )
 
 
 def _to_values(values: Array) -> Array:

@@ -116,10 +116,10 @@ class MissingnessDisplay:
 
     Notes
     -----
-    Patterns tell whether the missing entries depend on the observed ones: a block of
-    columns that is missing together often has one reason, such as an examination that
-    was not made. No picture can tell whether entries are missing because of their own
-    values.
+    Columns that are missing together often have one reason, such as an examination that
+    was not made. Patterns do not tell whether entries are missing because of observed
+    values, and no picture of the observed values can tell whether entries are missing
+    because of their own.
 
     Examples
     --------
