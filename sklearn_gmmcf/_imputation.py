@@ -24,10 +24,16 @@ import numpy as np
 from sklearn_gmmcf._model import Model
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance._family import chunks
-from sklearn_gmmcf.data import Observed, allocate, limit_to_working_memory, observe
+from sklearn_gmmcf.data import (
+    Block,
+    Observed,
+    allocate,
+    limit_to_working_memory,
+    observe,
+)
 
-# Sweeps before the first draw; between two draws; and where a column misses more than
-# this share of its entries, so that the parameters move slowly.
+# Sweeps before the first draw; between two draws; and where two columns (or one) miss
+# more than this share of the rows together, so that the parameters move slowly.
 _FIRST_SWEEPS = 5
 _SWEEPS = 2
 _MAX_SHARE = 0.4
@@ -152,12 +158,18 @@ def _augment(model: Model, data: Observed, rng: np.random.RandomState) -> Iterat
 
 
 def _count_sweeps(data: Observed) -> int:
-    """Sweeps between two draws, by the column that misses the most entries."""
-    counts = data.total(lambda block: block.mask.collect(np.ones((1, block.shape[0]))))
+    """Sweeps between two draws, by the two columns that are seen together least."""
+    together = data.total(_count_pairs)
+    known = np.diag(together) > 0
     rows = data.total(lambda block: float((block.counts > 0).sum()))
-    counts = counts[counts > 0]
-    much = counts.size and counts.min() < (1 - _MAX_SHARE) * rows
-    return _MANY_SWEEPS if much else _SWEEPS
+    least = together[known][:, known].min(initial=rows)
+    return _MANY_SWEEPS if least < (1 - _MAX_SHARE) * rows else _SWEEPS
+
+
+def _count_pairs(block: Block) -> Array:
+    """Rows (d, d) that observe two columns, and on the diagonal one."""
+    observed = block.dense()[1].astype(np.float64)
+    return observed.T @ observed
 
 
 def _find_observed(data: Observed) -> Array:

@@ -288,6 +288,15 @@ def test_rows_without_observed_entries_tell_nothing():
     assert _count_sweeps(mixture._open(X)) == 10
 
 
+def test_columns_that_are_rarely_seen_together_take_more_sweeps():
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    X[:5, 0] = X[10:14, 1] = np.nan  # 11 of 20 rows show both columns
+    mixture = fit(X)
+    assert _count_sweeps(mixture._open(X)) == 10
+    X[10:12, 1] = 1.0
+    assert _count_sweeps(mixture._open(X)) == 2
+
+
 @pytest.mark.parametrize("covariance_type", ["full", "tied"])
 def test_columns_that_no_row_observes(covariance_type):
     X = np.column_stack([pairs(40, 0), np.full(40, np.nan)])
