@@ -692,10 +692,9 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     def _continued_run(self, columns: Columns) -> dict[str, Any]:
         """The run that warm_start continues, as options of `run_em`."""
-        # Of other data, statistics have other centers, and the objective tells nothing.
-        if not np.array_equal(self._model.columns.center, columns.center):
-            return {}
-        running = self._running
+        # Statistics of other data would be about other centers.
+        same = np.array_equal(self._model.columns.center, columns.center)
+        running = self._running if same else None
         return {
             "lower_bound": self.lower_bound_,
             "earlier": None if running is None else running.statistics,
