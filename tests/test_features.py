@@ -272,6 +272,7 @@ def test_slopes_of_several_components_solve_their_system():
 
 
 class TestObjective:
+    @pytest.mark.slow
     @settings(deadline=None, max_examples=30)
     @given(st.data(), st.sampled_from([1, 3]), st.booleans(), st.booleans())
     def test_never_falls(self, draw, n_components, with_covariates, with_features):

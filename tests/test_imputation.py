@@ -260,6 +260,7 @@ def test_seeds_entries_and_containers(estimator, donors):
     assert (drawn[:, given] == X[rows, columns][given]).all()
 
 
+@pytest.mark.slow
 def test_entries_have_the_law_of_whole_draws():
     X = pairs(20, 8)
     mixture = fit(X)

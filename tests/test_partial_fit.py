@@ -376,7 +376,9 @@ def test_lower_bound_is_the_mean_objective():
     [
         ({"covariance_type": "spherical", "n_init": 5}, 0),
         # The first batch alone supports two of these factors.
-        ({"covariance_type": "factor", "n_factors": 5}, 3),
+        pytest.param(
+            {"covariance_type": "factor", "n_factors": 5}, 3, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_streams_end_where_fit_ends(params, n_factors):

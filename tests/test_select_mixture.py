@@ -265,6 +265,7 @@ def test_held_out_rows_as_cross_val_score():
     assert selected.best_params_["n_init"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("metric", "make"),
     [("log_density", np.asarray), ("rmse", to_sparse), ("mae", np.asarray)],
@@ -347,6 +348,7 @@ def test_covariates_are_no_entries():
     assert selected.table["log_density"][line] == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", ["factor", Factor(n_factors=2)])
 def test_bounds_are_not_compared_with_densities(factor):
     X = correlated(60, 4)
@@ -427,6 +429,7 @@ def test_warnings_are_those_of_the_chosen_fit():
     assert caught[0].filename == __file__
 
 
+@pytest.mark.slow
 def test_workers_and_messages(capsys):
     X = clusters(80, 3)
     options = {

@@ -229,6 +229,7 @@ class TestStep:
         assert find_degrees(-1.0) == 1e6
         assert find_degrees(-50.0) == 1.0
 
+    @pytest.mark.slow
     def test_degrees_of_t_and_of_gaussian_data(self):
         rng = np.random.default_rng(0)
         heavy_tails = multivariate_t(np.zeros(4), np.eye(4), 3, seed=rng).rvs(4000)
