@@ -160,7 +160,7 @@ class TestFrames:
         if kind == "pandas":
             # Objects may be missing as None or as NaN.
             for each in (back, frame):
-                for name in each.columns[each.dtypes == object]:
+                for name in each.columns[each.dtypes == "object"]:
                     each[name] = each[name].where(each[name].notna(), np.nan)
             pd.testing.assert_frame_equal(back, frame)
         else:
