@@ -629,7 +629,7 @@ class BaseObservedMixture(
         >>> mixture = MaskedGaussianMixture(covariance_type="full", max_iter=1000)
         >>> above = 1 - mixture.fit(X).cdf_entries(X, ([4, 4], [1, 1]), [10, 10.2])
         >>> above.round(2)
-        array([0.76, 0.2 ])
+        array([0.92, 0.3 ])
         """
         return self._judge("cdf_entries", X, entries, values)
 
