@@ -453,7 +453,7 @@ def test_booleans_that_an_imputer_made_numbers():
     np.testing.assert_array_equal(display.observed[0], [1, 1, 0])
     np.testing.assert_array_equal(display.imputed[0], [0.25, 1.5])
     assert list(display.n_outside) == [1]
-    kept = ImputationDisplay.from_tables(table, table.fillna(True))
+    kept = ImputationDisplay.from_tables(table, table.where(table.notna(), True))
     assert list(kept.imputed[0]) == [True, True]
     assert kept.observed[0].dtype == object
 
