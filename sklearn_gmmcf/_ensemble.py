@@ -484,6 +484,7 @@ class Ensemble:
         incomplete = np.flatnonzero(np.isnan(matrix).any(axis=1))
         n_bytes = limit_to_working_memory(_BATCH_BYTES)
         size = max(n_bytes // (16 * len(self.members) * matrix.shape[1]), 1)
+        units = (self.calibration.stretch * self.scaling.scale) ** 2
         for batch in chunks(len(incomplete), size):
             rows = incomplete[batch]
             missing = np.isnan(matrix[rows])
@@ -491,8 +492,7 @@ class Ensemble:
             predicted = predict_members(self.members, Z).average(self.shares)
             means = self.scaling.undo(predicted.means)
             completed[rows] = np.where(missing, means, matrix[rows])
-            std = self.calibration.stretch * self.scaling.scale
-            variances[rows] = missing * predicted.variances * std**2
+            variances[rows] = missing * predicted.variances * units
         return Prediction(completed, variances)
 
 

@@ -164,6 +164,15 @@ def _stack(dtype: np.dtype[Any], columns: Sequence[Array], n_rows: int) -> Array
     return stacked
 
 
+def check_eager(X: Any, reader: str) -> None:
+    """Refuse lazy tables; `reader` begins the message, such as "TableEncoder reads"."""
+    if hasattr(X, "collect") or hasattr(X, "compute"):
+        raise TypeError(
+            f"{reader} tables in memory, and X is a lazy {type(X).__name__}. Collect "
+            "or compute it first."
+        )
+
+
 def find_missing(series: Series) -> Array:
     """Whether each entry (n,) is missing: null, None, NaN, NaT or NA."""
     if is_object(series):

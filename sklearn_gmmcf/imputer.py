@@ -48,7 +48,7 @@ from sklearn_gmmcf._sklearn import (
     safe_indexing,
     validate_params,
 )
-from sklearn_gmmcf._table_series import Table
+from sklearn_gmmcf._table_series import Table, check_eager
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._validation import check_count, check_weights
 from sklearn_gmmcf.data import check_readable, is_observed
@@ -658,11 +658,7 @@ class MixtureImputer(
             Table.open(X)  # refuses equal names
             validate_data(self, X, reset=reset, skip_check_array=True)
             return mark_missing(X, self.missing_values)
-        if hasattr(X, "collect") or hasattr(X, "compute"):
-            raise TypeError(
-                "MixtureImputer works on tables in memory, and X is a lazy "
-                f"{type(X).__name__}. Collect or compute it first."
-            )
+        check_eager(X, "MixtureImputer works on")
         if not has_numbers(X):
             is_text = np.asarray(X).dtype.kind not in "mM"
             X = np.asarray(X, dtype=object if is_text else None)
@@ -740,8 +736,9 @@ class MixtureImputer(
     def _mark_missing(self, matrix: Array, encoder: TableEncoder) -> Array:
         """NaN where an entry (n, n_features) of the table is missing, else 0."""
         marked = np.zeros((len(matrix), self.n_features_in_))
-        features, first = np.unique(encoder.input_columns_, return_index=True)
-        marked[:, features] = np.where(np.isnan(matrix[:, first]), np.nan, 0.0)
+        features = np.unique(encoder.input_columns_)
+        observed = lay_out(encoder).observed_groups(matrix)
+        marked[:, features] = np.where(observed, 0.0, np.nan)
         return marked
 
     def _hand_out(

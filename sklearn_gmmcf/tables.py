@@ -36,6 +36,7 @@ from sklearn_gmmcf._table_columns import (
 from sklearn_gmmcf._table_series import (
     Column,
     Table,
+    check_eager,
     fill,
     find_missing,
     read_column,
@@ -481,11 +482,7 @@ class TableEncoder(DocumentationLinks, TransformerMixin, BaseEstimator):
             table = Table.open(X)
             validate_data(self, X, reset=reset, skip_check_array=True)
         else:
-            if hasattr(X, "collect") or hasattr(X, "compute"):
-                raise TypeError(
-                    "TableEncoder reads tables in memory, and X is a lazy "
-                    f"{type(X).__name__}. Collect or compute it first."
-                )
+            check_eager(X, "TableEncoder reads")
             array = np.asarray(X)
             if array.dtype.kind == "U" and not isinstance(X, np.ndarray):
                 array = np.asarray(X, dtype=object)  # numbers of lists stay numbers

@@ -288,15 +288,12 @@ class Student(Family[StudentParameters, StudentStatistics]):
         columns: Array,
         values: Array,
     ) -> Array:
-        law = parameters.law
-        measures, means, scales = self.base.measure_entries(
-            parameters.base, block, rows, columns
+        log_joint, means, spreads, degrees = self._condition(
+            parameters, block, rows, columns
         )
-        log_joint = floor_log_density(law.log_joint(measures))
+        floor_log_density(log_joint)
         log_joint -= logsumexp(log_joint, axis=0)
-        degrees = law.conditional_degrees(measures)[:, rows]
-        lengths = law.lengths(measures)[:, rows]
-        density = log_student((values - means) ** 2, scales * lengths, degrees)
+        density = log_student((values - means) ** 2, spreads, degrees)
         return logsumexp(floor_log_density(log_joint[:, rows] + density), axis=0)
 
     def cdf_entries(
@@ -307,16 +304,27 @@ class Student(Family[StudentParameters, StudentStatistics]):
         columns: Array,
         values: Array,
     ) -> Array:
+        shares, means, spreads, degrees = self._condition(
+            parameters, block, rows, columns
+        )
+        to_responsibilities(shares)
+        below = stdtr(degrees, (values - means) / np.sqrt(spreads / degrees))
+        return np.einsum("km,km->m", shares[:, rows], below)
+
+    def _condition(
+        self, parameters: StudentParameters, block: Block, rows: Array, columns: Array
+    ) -> tuple[Array, Array, Array, Array]:
+        """Log of the joint (K, n), and the t distributions of entries, (K, m) each.
+
+        Their means, squared scales times degrees of freedom, and degrees of freedom.
+        """
         law = parameters.law
         measures, means, scales = self.base.measure_entries(
             parameters.base, block, rows, columns
         )
-        shares = law.log_joint(measures)
-        to_responsibilities(shares)
+        spreads = scales * law.lengths(measures)[:, rows]
         degrees = law.conditional_degrees(measures)[:, rows]
-        spreads = scales * law.lengths(measures)[:, rows] / degrees
-        below = stdtr(degrees, (values - means) / np.sqrt(spreads))
-        return np.einsum("km,km->m", shares[:, rows], below)
+        return law.log_joint(measures), means, spreads, degrees
 
     def draw(
         self,

@@ -140,14 +140,9 @@ class Systems:
         """
         q, n_systems = self.columns.shape
         if n_systems > 1 and q <= _MAX_SWEEP:
-            n_entries = n_packed(q)
-            bordered = np.empty((n_entries + q + 1, n_systems))
-            np.take(matrix.ravel(), self.flat_indices, out=bordered[:n_entries])
-            bordered[n_entries:-1] = right
-            bordered[-1] = 0.0
-            log_dets = sweep(bordered, q)
-            inverses = np.negative(bordered[:n_entries], out=bordered[:n_entries])
-            return inverses, bordered[n_entries:-1], -bordered[-1], log_dets
+            stacks = self.invert_stack(matrix[None], right[None])
+            inverses, solutions, quadratic, log_dets = (each[0] for each in stacks)
+            return inverses, solutions, quadratic, log_dets
         columns = self.columns.T  # (P, q)
         blocks = matrix[columns[:, :, None], columns[:, None]]  # (P, q, q)
         factors = np.linalg.cholesky(blocks)

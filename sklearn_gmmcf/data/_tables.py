@@ -1,6 +1,6 @@
 """Which entries are missing from any table: arrays, frames with text, sparse matrices.
 
-Nothing is computed from the values, so that text, categories and dates are welcome.
+Nothing is computed from the values, so that they may be text, categories and dates.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import gen_batches
 
+from sklearn_gmmcf._ids import is_missing
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.data._blocks import limit_to_working_memory
 from sklearn_gmmcf.data._dask import is_dask
@@ -162,9 +163,7 @@ def find_missing(values: Array, missing_values: float) -> Array:
 
 
 def _is_missing(value: Any, missing_values: float) -> bool:
-    if value is None or type(value).__name__ == "NAType":  # of pandas
-        return True
-    return bool(value != value or value == missing_values)
+    return is_missing(value) or bool(value == missing_values)
 
 
 def _to_mask(series: Any) -> Array:
