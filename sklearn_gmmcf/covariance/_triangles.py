@@ -11,6 +11,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
+from sklearn_gmmcf import _kernels
 from sklearn_gmmcf._typing import Array
 
 # Larger systems are faster one by one in LAPACK than swept together.
@@ -292,6 +293,11 @@ def _eliminate(triangles: Array, n_pivots: int, q: int) -> Array:
         Sums of the logarithms of the pivots.
     """
     n = triangles.shape[1]
+    kernels = _kernels.load(n * n_pivots * q**2)
+    if kernels is not None:
+        log_dets = np.zeros(n)
+        kernels.eliminate(triangles, n_pivots, q, log_dets)
+        return log_dets
     rows = [triangles[n_packed(i) : n_packed(i + 1)] for i in range(q)]
     column, product = np.empty((2, q, n))
     log_dets = np.zeros(n)
@@ -319,6 +325,11 @@ def sweep(bordered: Array, q: int) -> Array:
         Log-determinants of A.
     """
     n_rows, n = q + 1, bordered.shape[1]
+    kernels = _kernels.load(n * q**3)
+    if kernels is not None:
+        log_dets = np.zeros(n)
+        kernels.sweep(bordered, q, log_dets)
+        return log_dets
     starts = [i * (i + 1) // 2 for i in range(n_rows + 1)]
     rows = [bordered[starts[i] : starts[i + 1]] for i in range(n_rows)]
     column, scaled, product = np.empty((3, n_rows, n))

@@ -18,7 +18,7 @@ from sklearn_gmmcf.data._blocks import (
 from sklearn_gmmcf.data._columns import ColumnTotals, find_spreads
 from sklearn_gmmcf.data._observed import Observed
 from sklearn_gmmcf.data._patterns import Pattern
-from sklearn_gmmcf.data._products import Matrix, Sparse, compressed
+from sklearn_gmmcf.data._products import Matrix, Sparse, SparseMask, compressed
 
 # A block is 12 MB; wide data get larger ones, as each block adds up (K, d) arrays.
 _BLOCK_ENTRIES = 1_000_000
@@ -185,7 +185,7 @@ class _SparseBlock(Block):
         self.covariates = data.covariates_at(rows)
         self._values = values  # of the stored entries
         self.values = Sparse(values, *self._pattern)
-        self.mask = Sparse(data.ones[: len(values)], *self._pattern)
+        self.mask = SparseMask(data.ones[: len(values)], *self._pattern)
 
     @cached_property
     def squares(self) -> Matrix:
