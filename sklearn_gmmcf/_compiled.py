@@ -289,3 +289,84 @@ def sum_moments(
                 sums[n_pairs + i, first + t] += inverse_scale * shares[t] * z[i, t]
         for t in range(start, start + width):
             sums[n_pairs + r, first + t] += inverse_scale * shares[t]
+
+
+@_compile
+def invert_systems(
+    matrix: Array,  # (d, d)
+    columns: Array,  # (q, n)
+    right: Array,  # (q, n)
+    inverses: Array,  # (Q, n)
+    solutions: Array,  # (q, n)
+    quadratic: Array,  # (n,)
+    log_dets: Array,  # (n,)
+) -> None:
+    """`Systems.invert_stack` for one matrix."""
+    q, n = columns.shape
+    n_pairs = q * (q + 1) // 2
+    A = np.empty((n_pairs + q + 1, _LANES))
+    column, scaled = np.empty((q + 1, _LANES)), np.empty((q + 1, _LANES))
+    added = np.empty(_LANES)
+    for start in range(0, n, _LANES):
+        width = min(_LANES, n - start)
+        if width < _LANES:
+            A[:] = 0.0
+            for i in range(q):
+                A[i * (i + 1) // 2 + i] = 1.0
+        for i in range(q):
+            for c in range(i + 1):
+                target = A[i * (i + 1) // 2 + c]
+                for t in range(width):
+                    target[t] = matrix[columns[i, start + t], columns[c, start + t]]
+        for i in range(q):
+            for t in range(width):
+                A[n_pairs + i, t] = right[i, start + t]
+        A[n_pairs + q] = 0.0
+        added[:] = 0.0
+        _sweep_lanes(A, q, added, column, scaled)
+        for row in range(n_pairs):
+            for t in range(width):
+                inverses[row, start + t] = -A[row, t]
+        for i in range(q):
+            for t in range(width):
+                solutions[i, start + t] = A[n_pairs + i, t]
+        for t in range(width):
+            quadratic[start + t] = -A[n_pairs + q, t]
+            log_dets[start + t] = added[t]
+
+
+@_compile
+def take_columns(arrays: Array, columns: Array, taken: Array) -> None:
+    """Copy the columns (q, n) of arrays (K, d, n) to (K, q, n)."""
+    q, n = columns.shape
+    for k in range(len(arrays)):
+        for i in range(q):
+            for t in range(n):
+                taken[k, i, t] = arrays[k, columns[i, t], t]
+
+
+@_compile
+def put_columns(arrays: Array, columns: Array, values: Array) -> None:
+    """Write what `take_columns` reads."""
+    q, n = columns.shape
+    for k in range(len(arrays)):
+        for i in range(q):
+            for t in range(n):
+                arrays[k, columns[i, t], t] = values[k, i, t]
+
+
+@_compile
+def scatter_systems(
+    columns: Array, triangles: Array, weights: Array, total: Array
+) -> None:
+    """Weighted sum of triangles (Q, n) of columns (q, n), into total (d, d)."""
+    q, n = columns.shape
+    for i in range(q):
+        for c in range(i + 1):
+            row = i * (i + 1) // 2 + c
+            for t in range(n):
+                first, second = columns[i, t], columns[c, t]
+                term = triangles[row, t] * weights[t]
+                total[first, second] += term
+                if i != c:
+                    total[second, first] += term

@@ -10,7 +10,7 @@ from types import ModuleType
 
 # Below this many multiplications or additions, numba is not even imported, which takes
 # a third of a second.
-_MIN_OPERATIONS = 2**18
+_MIN_OPERATIONS = 2**12
 
 _enabled = True
 
