@@ -29,9 +29,9 @@ def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
         "fastmath": {"contract", "reassoc", "nsz", "arcp"},
     }
     try:
-        return numba.njit(function, cache=True, **options)  # type: ignore[no-any-return]
+        return numba.njit(function, cache=True, **options)
     except RuntimeError:  # no folder for the cache can be written to
-        return numba.njit(function, **options)  # type: ignore[no-any-return]
+        return numba.njit(function, **options)
 
 
 @_compile
@@ -191,6 +191,44 @@ def eliminate(triangles: Array, n_pivots: int, q: int, log_dets: Array) -> None:
 
 
 @_compile
+def _assemble_factors(
+    evidence: Array,
+    shifts: Array,
+    squares: Array,
+    prior_means: Array,
+    rows: tuple[int, int],
+    scale: float,
+    precision: Array,
+    factor_mean: Array,
+    A: Array,  # (Q + r + 1, lanes)
+    means: Array,  # (r, lanes)
+) -> None:
+    """Bordered systems of the factors of some rows."""
+    r, (start, stop) = len(factor_mean), rows
+    n_pairs, width, inverse = r * (r + 1) // 2, stop - start, 1.0 / scale
+    for i in range(r):
+        for c in range(i + 1):
+            row, term = i * (i + 1) // 2 + c, precision[i, c]
+            for t in range(width):
+                A[row, t] = evidence[row, start + t] * inverse + term
+        for t in range(width):
+            means[i, t] = factor_mean[i] + prior_means[i, start + t]
+    corner = A[n_pairs + r]
+    for t in range(width):
+        corner[t] = squares[start + t] * inverse
+    for i in range(r):
+        target = A[n_pairs + i]
+        target[:] = 0.0
+        for c in range(r):
+            term = precision[i, c]
+            for t in range(_LANES):
+                target[t] += term * means[c, t]
+        for t in range(width):
+            corner[t] += means[i, t] * target[t]
+            target[t] += shifts[i, start + t] * inverse
+
+
+@_compile
 def infer_factors(
     evidence: Array,  # (Q, n)
     shifts: Array,  # (r, n)
@@ -206,40 +244,27 @@ def infer_factors(
     """Covariances and means of factors, and quadratic forms, of rows of a component."""
     r, m = len(factor_mean), solved.shape[1]
     n_pairs = r * (r + 1) // 2
-    A = np.empty((n_pairs + r + 1, _LANES))
+    A = np.zeros((n_pairs + r + 1, _LANES))
     column, scaled = np.empty((r + 1, _LANES)), np.empty((r + 1, _LANES))
-    means = np.empty((r, _LANES))
-    added = np.empty(_LANES)
-    inverse = 1.0 / scale
+    means, added = np.zeros((r, _LANES)), np.empty(_LANES)
     for start in range(0, m, _LANES):
         width = min(_LANES, m - start)
-        at = first + start
         if width < _LANES:
-            A[:] = 0.0
-            means[:] = 0.0
             for i in range(r):
                 A[i * (i + 1) // 2 + i] = 1.0
-        for i in range(r):
-            for c in range(i + 1):
-                row, term = i * (i + 1) // 2 + c, precision[i, c]
-                for t in range(width):
-                    A[row, t] = evidence[row, at + t] * inverse + term
-        for i in range(r):
-            for t in range(width):
-                means[i, t] = factor_mean[i] + prior_means[i, at + t]
-        corner = A[n_pairs + r]
-        for t in range(width):
-            corner[t] = squares[at + t] * inverse
-        for i in range(r):
-            target = A[n_pairs + i]
-            added[:] = 0.0
-            for c in range(r):
-                term = precision[i, c]
-                for t in range(_LANES):
-                    added[t] += term * means[c, t]
-            for t in range(width):
-                target[t] = shifts[i, at + t] * inverse + added[t]
-                corner[t] += means[i, t] * added[t]
+        rows = first + start, first + start + width
+        _assemble_factors(
+            evidence,
+            shifts,
+            squares,
+            prior_means,
+            rows,
+            scale,
+            precision,
+            factor_mean,
+            A,
+            means,
+        )
         added[:] = 0.0
         _sweep_lanes(A, r, added, column, scaled)
         for t in range(width):

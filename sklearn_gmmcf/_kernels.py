@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
+from importlib.metadata import version
 from types import ModuleType
 
-# Below this many multiplications or additions, numba is not even imported, which takes
-# a third of a second.
+# Below this many additions or multiplications the calls cost more than the work, and
+# numba, whose import takes a third of a second, is not even imported.
 _MIN_OPERATIONS = 2**12
 
 _enabled = True
@@ -23,9 +25,12 @@ def load(n_operations: int) -> ModuleType | None:
 @cache
 def _import() -> ModuleType | None:
     try:
-        return import_module("sklearn_gmmcf._compiled")
+        from numba import config
     except ImportError:
         return None
+    if config.DISABLE_JIT:  # then kernels would be loops in Python
+        return None
+    return import_module("sklearn_gmmcf._compiled")
 
 
 @contextmanager
@@ -37,3 +42,28 @@ def disabled() -> Iterator[None]:
         yield
     finally:
         _enabled = before
+
+
+def show_config() -> None:
+    """Print the versions that decide numbers and speed, and which kernels are used.
+
+    Compiled kernels need numba: ``pip install "sklearn-gmmcf[fast]"``. They are used
+    wherever there is enough work, give the same results to rounding, and are compiled
+    at their first use: this takes some seconds once, as a cache on disk keeps them.
+
+    See Also
+    --------
+    sklearn.show_versions : Versions of scikit-learn and its dependencies.
+
+    Examples
+    --------
+    >>> import sklearn_gmmcf
+    >>> sklearn_gmmcf.show_config()  # doctest: +ELLIPSIS
+    python: ...
+    kernels: n...
+    """
+    print(f"python: {platform.python_version()}")
+    for package in ("sklearn-gmmcf", "numpy", "scipy", "scikit-learn", "joblib"):
+        print(f"{package}: {version(package)}")
+    kernels = f"numba {version('numba')}" if _import() else "numpy and scipy"
+    print(f"kernels: {kernels}")

@@ -16,7 +16,7 @@ from sklearn_gmmcf.data._blocks import (
     limit_to_working_memory,
 )
 from sklearn_gmmcf.data._columns import ColumnTotals, find_spreads
-from sklearn_gmmcf.data._observed import Observed
+from sklearn_gmmcf.data._observed import MIN_SHARE, N_SLABS, Observed
 from sklearn_gmmcf.data._patterns import Pattern
 from sklearn_gmmcf.data._products import Matrix, Sparse, SparseMask, compressed
 
@@ -57,7 +57,10 @@ class SparseObserved(Observed):
         block_entries = limit_to_working_memory(12 * _BLOCK_ENTRIES) // 12
         max_entries = max(block_entries, 2 * d)
         step = min(max(_BLOCK_ROWS, d), self.max_rows or n, max_rows or n)
-        if self.needs_patterns:
+        if not self.needs_patterns:
+            share = max(self.raw.nnz // N_SLABS, MIN_SHARE, 2 * d)
+            max_entries = min(max_entries, share)
+        else:
             large = limit_to_working_memory(LARGE_BLOCK_BYTES)
             step = min(step, max(large // (8 * d), 1))
         indptr = self.raw.indptr
