@@ -19,7 +19,6 @@ from typing import Any, Self
 import numpy as np
 from scipy import sparse
 from sklearn import config_context, get_config
-from sklearn.utils import check_array
 from sklearn.utils.random import sample_without_replacement
 
 from sklearn_gmmcf._executors import one_blas_thread
@@ -33,9 +32,9 @@ from sklearn_gmmcf.data._columns import (
 )
 from sklearn_gmmcf.data._in_memory import observe
 from sklearn_gmmcf.data._observed import Observed
+from sklearn_gmmcf.data._reading import check_numbers
 from sklearn_gmmcf.data._rule import (
     check_duplicates,
-    check_readable,
     raise_nothing_observed,
 )
 
@@ -306,14 +305,7 @@ class _ChunkReader:
     config: dict[str, Any]  # scikit-learn's, where the data are sent from
 
     def check(self, block: Any) -> Any:
-        check_readable(block)
-        checked = check_array(
-            block,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan",
-            input_name="X",
-        )
+        checked = check_numbers(block, accept_sparse="csr")
         if sparse.issparse(block):
             check_duplicates(block, checked)  # which check_array adds up
         return checked.astype(self.dtype, copy=False)
