@@ -115,7 +115,7 @@ def observe_chunks(
     ]
     chunks = [chunk for chunk in chunks if chunk.weights is None or chunk.weights.any()]
     if columns is not None:
-        return Chunks(chunks, reader, None, executor)
+        return Chunks(chunks, reader, None, executor, sparse.issparse(X._meta))
     totals = _compute(_submit(reader, chunks, _chunk_totals))
     if len({total.is_sparse for total in totals}) > 1:
         raise ValueError(
@@ -127,7 +127,8 @@ def observe_chunks(
     if not anchored and not columns.known.any():
         raise_nothing_observed((n, d), missing_values)
     observed = np.concatenate([total.observed for total in totals])
-    return Chunks(chunks, replace(reader, columns=columns), observed, executor)
+    reader = replace(reader, columns=columns)
+    return Chunks(chunks, reader, observed, executor, totals[0].is_sparse)
 
 
 def _every_column(d: int, covariates: Array) -> Columns:
@@ -155,6 +156,8 @@ class Chunks(Blocks):
         sampled.
     executor : callable
         Works through the blocks of a sample, in memory.
+    is_sparse : bool
+        Whether the chunks are.
     """
 
     is_lazy = True
@@ -165,7 +168,9 @@ class Chunks(Blocks):
         reader: _ChunkReader,
         observed: Array | None,
         executor: Executor,
+        is_sparse: bool,
     ) -> None:
+        self.is_sparse = is_sparse
         self._chunks = chunks
         self._reader = reader
         self._observed = observed

@@ -279,7 +279,7 @@ def _read_objects(column: str, values: Any, rows: Any) -> Array:
                 numbers[i] = np.inf  # refused as such
         elif not _is_null(value):
             _refuse_kind(column, _find_kind(value), value, rows[i])
-    return numbers
+    return numbers if not np.isnan(numbers).all() else _all_missing(len(numbers))
 
 
 def _is_null(value: Any) -> bool:

@@ -88,7 +88,11 @@ def is_mapped(array: Any) -> bool:
 
 
 def check_duplicates(given: Any, X: sparse.csr_array) -> None:
-    """Refuse two stored values for one entry; COO lost them on its way to CSR."""
+    """Refuse two stored values for one entry; COO lost them on its way to CSR.
+
+    `given` is what X was made of; of what is not sparse, X itself is looked at.
+    """
+    given = given if sparse.issparse(given) else X
     if X.has_canonical_format and given.nnz == X.nnz:
         return
     coo = given.tocoo()

@@ -291,7 +291,7 @@ class RowNormalizer(
         opened = validate_numbers(self, X, reset=reset, accept_sparse="csr")
         if not sparse.issparse(opened):
             return opened
-        check_duplicates(X if sparse.issparse(X) else opened, opened)
+        check_duplicates(X, opened)
         return filter_entries(opened, is_observed(opened.data, self.missing_values))
 
     def _statistics(self, X: Any) -> tuple[Array, Array]:
