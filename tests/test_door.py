@@ -127,10 +127,10 @@ PANDAS_DTYPES = {
 
 
 def pandas_table(content):
-    pd = pytest.importorskip("pandas")
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
     dtype = PANDAS_DTYPES.get(content, content)
     if content == "Arrow-backed":
-        pytest.importorskip("pyarrow")
+        pytest.importorskip("pyarrow", exc_type=ImportError)
         dtype = "int64[pyarrow]"
     convert, has_missing = CONTENTS[content]
     if content in ("float64", "float32", "float16"):
@@ -163,7 +163,7 @@ def polars_dtype(pl, content):
 
 
 def polars_table(content):
-    pl = pytest.importorskip("polars")
+    pl = pytest.importorskip("polars", exc_type=ImportError)
     dtype = polars_dtype(pl, content)
     if dtype is None:
         return None
@@ -181,7 +181,7 @@ def polars_table(content):
 
 
 def arrow_table(content):
-    pa = pytest.importorskip("pyarrow")
+    pa = pytest.importorskip("pyarrow", exc_type=ImportError)
     types = {
         "float64": pa.float64(),
         "float32": pa.float32(),
@@ -233,7 +233,7 @@ def keeps_zeros(coo, format_):
 
 def pandas_sparse_tables(content):
     """Columns whose values elsewhere are missing, and columns of zeros elsewhere."""
-    pd = pytest.importorskip("pandas")
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
     if content not in ("float64", "float32", "int64", "uint8", "bool"):
         return None
     frame = pandas_table(content)
@@ -244,7 +244,7 @@ def pandas_sparse_tables(content):
 
 
 def dask_table(content):
-    da = pytest.importorskip("dask.array")
+    da = pytest.importorskip("dask.array", exc_type=ImportError)
     table = numpy_table(content)
     return None if table is None else da.from_array(table, chunks=(15, 3))
 
@@ -294,7 +294,7 @@ def write_guide():
 
 def test_guide_shows_this_table():
     for package in ("pandas", "polars", "pyarrow", "dask.array"):
-        pytest.importorskip(package)
+        pytest.importorskip(package, exc_type=ImportError)
     assert TABLE.read_text() == write_guide()
 
 
@@ -385,7 +385,12 @@ def test_infinity(value):
         (X, 1),
         (X.tolist(), 1),
         (to_sparse(X, "csr_array"), 1),
-        (pytest.importorskip("pandas").DataFrame(X, columns=NAMES), "'b'"),
+        (
+            pytest.importorskip("pandas", exc_type=ImportError).DataFrame(
+                X, columns=NAMES
+            ),
+            "'b'",
+        ),
     ]:
         with pytest.raises(
             ValueError, match=rf"infinity.*first is in column {column}, row 5.*by NaN"
@@ -395,14 +400,14 @@ def test_infinity(value):
 
 def test_large_integers_are_rounded_as_floats_are():
     X = np.arange(2**60, 2**60 + 6).reshape(3, 2)
-    pd = pytest.importorskip("pandas")
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
     for table in (X, X.astype(np.uint64), X.tolist(), pd.DataFrame(X).astype("Int64")):
         completed = MaskedGaussianMixture(covariance_type="diag").fit_transform(table)
         assert_array_equal(completed, X.astype(float))
 
 
 def test_frames_of_only_missing_columns_beside_others():
-    pd = pytest.importorskip("pandas")
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
     frame = pd.DataFrame({"a": np.arange(9, dtype=np.float32), "b": [None] * 9})
     dates = frame.assign(b=pd.Series([pd.NaT] * 9))
     for table in (frame, dates):
@@ -414,7 +419,7 @@ def test_frames_of_only_missing_columns_beside_others():
 
 @pytest.mark.parametrize("fill", [np.nan, 0.0])
 def test_sparse_columns_mean_the_same_beside_dense_ones(fill):
-    pd = pytest.importorskip("pandas")
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
     dense = pd.DataFrame(expected_values("float64"), columns=NAMES)
     whole = dense.astype(pd.SparseDtype(float, fill))
     some = dense.assign(a=whole["a"])
@@ -438,7 +443,7 @@ def test_sparse_columns_mean_the_same_beside_dense_ones(fill):
 
 
 def test_one_hot_columns_keep_their_zeros():
-    pd = pytest.importorskip("pandas")
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
     text = pd.DataFrame({"kind": list("aabbbcca")})
     one_hot = pd.get_dummies(text, sparse=True)
     for frame in (one_hot, one_hot.assign(size=np.arange(8.0))):
@@ -447,7 +452,7 @@ def test_one_hot_columns_keep_their_zeros():
 
 
 def test_sparse_frame_of_many_missing_entries_stays_small():
-    pd = pytest.importorskip("pandas")
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
     X = sparse.random(3000, 60, 0.01, format="csr", random_state=0)
     columns = [
         pd.arrays.SparseArray(np.where(c == 0, np.nan, c)) for c in X.toarray().T
@@ -481,7 +486,7 @@ def test_indicator_matrices_have_lost_their_zeros(estimator):
 
 
 def test_indicator_chunks_have_lost_their_zeros():
-    da = pytest.importorskip("dask.array")
+    da = pytest.importorskip("dask.array", exc_type=ImportError)
     ones = sparse.csr_matrix(INDICATOR.astype(float))
     X = da.concatenate(
         [da.from_array(ones[:2], chunks=-1), da.from_array(ones[2:], chunks=-1)]
@@ -504,8 +509,8 @@ def masks_and_values(draw):
 @settings(deadline=None, max_examples=25)
 @given(masks_and_values())
 def test_the_same_table_in_all_containers(table):
-    pd = pytest.importorskip("pandas")
-    pl = pytest.importorskip("polars")
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
+    pl = pytest.importorskip("polars", exc_type=ImportError)
     values, mask = table
     dense = np.where(mask, np.nan, values)
     names = [f"x{j}" for j in range(values.shape[1])]
