@@ -63,6 +63,15 @@ class ConstantCovariatesWarning(DataWarning):
     """
 
 
+class LostZerosWarning(DataWarning):
+    """All values that each column of a sparse matrix stores are the same.
+
+    A matrix of ones, which marks what was bought or read, says nothing by its values:
+    in a sparse matrix an entry that is not stored is missing, not 0. Store the zeros
+    that were observed, or pass ``X.toarray()`` if all entries were.
+    """
+
+
 class UnknownLevelsWarning(DataWarning):
     """Some categories of a table have not been in the table that was fitted.
 
