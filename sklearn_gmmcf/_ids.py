@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,20 @@ import numpy as np
 from sklearn_gmmcf._typing import Array
 
 _KINDS = {"i": "integers", "u": "integers", "U": "strings", "f": "floats"}
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """Ids of lines as codes, so that an id that repeats, or is long, is stored once.
+
+    An id may be without lines. No id occurs twice, but their order is free.
+    """
+
+    codes: Array  # (m,), integers: the index of each line's id
+    ids: Array  # (n,)
+
+    def __len__(self) -> int:
+        return len(self.codes)
 
 
 class Ids:

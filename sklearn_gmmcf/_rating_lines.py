@@ -21,8 +21,8 @@ class RatingLines:
     `RatingsEncoder` takes it as a table, and checks ids and ratings.
     """
 
-    users: Array  # (m,), ids
-    items: Array  # (m,), ids
+    users: Any  # (m,), ids: an array or Coded
+    items: Any  # (m,), ids: an array or Coded
     ratings: Array  # (m,)
     backend: Any = None  # of narwhals; None for arrays and files
     name_line: Callable[[int], str] = name_table_line

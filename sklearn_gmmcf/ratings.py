@@ -14,7 +14,15 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_gmmcf._feature_tables import FeatureTable
-from sklearn_gmmcf._ids import Ids, and_others, check_ids, check_not_missing, is_missing
+from sklearn_gmmcf._ids import (
+    Coded,
+    Ids,
+    and_others,
+    check_ids,
+    check_not_missing,
+    is_missing,
+)
+from sklearn_gmmcf._rating_lines import RatingLines
 from sklearn_gmmcf._sklearn import DocumentationLinks, StrOptions, fit_context
 from sklearn_gmmcf._typing import Array
 
@@ -35,16 +43,6 @@ class _Census:
     users: Array  # (n,), sorted
     counts: Array  # (n,), lines of each user
     items: Array  # (d,), sorted
-    backend: Any  # of narwhals; None for arrays
-
-
-@dataclass(frozen=True, eq=False)
-class _Table:
-    """Lines of a table, after validation."""
-
-    users: Array  # (m,), ids
-    items: Array  # (m,), ids
-    ratings: Array  # (m,)
     backend: Any  # of narwhals; None for arrays
 
 
@@ -601,11 +599,17 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
             )
         return columns, known
 
-    def _read_tables(self, ratings: Any) -> Iterator[_Table]:
+    def _read_tables(self, ratings: Any) -> Iterator[RatingLines]:
         """The tables that a function makes, or the one that was passed."""
         for table in ratings() if callable(ratings) else [ratings]:
             if nw.dependencies.is_into_dataframe(table):
                 yield self._read_frame(nw.from_native(table, eager_only=True))
+                continue
+            if isinstance(table, RatingLines):
+                users, items = _expand(table.users), _expand(table.items)
+                users, items = check_ids("users", users), check_ids("items", items)
+                values = _check_ratings(table.ratings)
+                yield replace(table, users=users, items=items, ratings=values)
                 continue
             if not isinstance(table, tuple) or len(table) != 3:
                 raise ValueError(
@@ -620,9 +624,9 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
                     "Users, items and ratings should be equally long, but got "
                     f"{len(users)}, {len(items)} and {len(values)}."
                 )
-            yield _Table(users, items, values, None)
+            yield RatingLines(users, items, values, None)
 
-    def _read_frame(self, frame: Any) -> _Table:
+    def _read_frame(self, frame: Any) -> RatingLines:
         columns = []
         for name in (self.user, self.item, self.rating):
             if name not in frame.columns:
@@ -636,7 +640,7 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
             check_not_missing(name, series.is_null().to_numpy())
             ids.append(check_ids(name, series.to_numpy()))
         ratings = _check_ratings(columns[2].to_numpy())
-        return _Table(ids[0], ids[1], ratings, frame.implementation)
+        return RatingLines(ids[0], ids[1], ratings, frame.implementation)
 
 
 def _add_users(census: _Census, ids: Array) -> _Census:
@@ -652,6 +656,10 @@ def _align_counts(users: Ids, ids: Array, counts: Array) -> Array:
     aligned = np.zeros(len(users.sorted), dtype=np.int64)
     aligned[users.find(ids)[0]] = counts
     return aligned
+
+
+def _expand(ids: Any) -> Any:
+    return ids.ids[ids.codes] if isinstance(ids, Coded) else ids
 
 
 def _get_index_dtype(n_entries: int) -> type[np.signedinteger[Any]]:

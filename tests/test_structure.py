@@ -21,7 +21,7 @@ FLOORS = [
     {"_base"},
     {"_mixture", "_kmeans"},
     {"__init__"},
-    {"_held_out", "_feature_tables", "preprocessing", "ratings"},
+    {"_held_out", "_feature_tables", "_rating_lines", "preprocessing", "ratings"},
     {"_table_series", "_table_columns", "tables"},
     {"_containers", "_ensemble", "imputer"},
     {"datasets", "model_selection", "testing"},
