@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from sklearn_gmmcf import MaskedGaussianMixture, ratings
+from sklearn_gmmcf import MaskedGaussianMixture, _rating_matrix
 from sklearn_gmmcf.ratings import RatingsEncoder
 from tests.made import LINES
 
@@ -68,7 +68,8 @@ def test_there(make):
 
 @pytest.mark.parametrize("make", TABLES)
 def test_and_back(make):
-    encoder = RatingsEncoder(rating_range=(1, 4.5)).fit(make(LINES))
+    encoder = RatingsEncoder(rating_range=(1, 4.5), out_of_range="clip")
+    encoder.fit(make(LINES))
     # In the form of recommend: best first, -1 where no item is left.
     items = np.array([[2, 0], [1, -1]])
     values = np.array([[7.0, 2.0], [0.5, np.nan]])
@@ -131,7 +132,7 @@ def test_any_table_in_any_parts(lines, cuts, rule, make, block):
     parts = [make(lines[a:b]) for a, b in pairwise(bounds) if a < b]
     encoder = RatingsEncoder(duplicates=rule)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ratings, "_SORTED_ENTRIES", block)
+        patch.setattr(_rating_matrix, "_SORTED_ENTRIES", block)
         X, users = encoder.fit_encode(lambda: iter(parts))
         whole, _ = encoder.encode(make(lines))
     expected = by_hand(lines, rule)
@@ -192,7 +193,7 @@ class TestIds:
             pd.Series(pd.to_datetime([4, 1, 3, 1], unit="D")),
             pd.Series([(3, 1), (1, 1), (2, 5), (1, 1)]),
             np.array([3, 1, 2, 1], dtype=np.uint8),
-            np.array([3.5, 1, 2, 1]),
+            np.array([3.0, 1, 2, 1]),
         ],
         ids=str,
     )
@@ -237,7 +238,9 @@ class TestIds:
             table = table.assign(**others)
         else:
             table = table.with_columns(**{k: pl.Series(v) for k, v in others.items()})
-        message = r"users is missing in line 1 \(from 0\) and 1 other of the table"
+        message = (
+            r"users is missing in line 1 \(from 0\) of the table and in 1 other line\."
+        )
         with pytest.raises(ValueError, match=message):
             RatingsEncoder().fit(table)
 
@@ -362,7 +365,7 @@ class TestOddIds:
 
     def test_several_kinds(self):
         users = np.array([1, "a"], dtype=object)
-        with pytest.raises(ValueError, match="several kinds: int, str"):
+        with pytest.raises(ValueError, match="several kinds: int, but str in line 1"):
             RatingsEncoder().fit((users, [1, 2], [1.0, 2.0]))
 
     def test_pandas_NA(self):

@@ -639,7 +639,9 @@ class TestErrors:
         for arguments in ({}, {"users": []}, {"user_features": as_pandas(USERS)}):
             with pytest.raises(ValueError, match=r"no rating to encode\. Pass users="):
                 encoder.encode(**arguments)
-        with pytest.raises(ValueError, match="user_features are strings, but ids of"):
+        with pytest.raises(
+            ValueError, match="users are integers here, but were strings before"
+        ):
             encoder.encode(users=[3])
         with pytest.raises(ValueError, match="users is missing in line 1"):
             encoder.encode(users=["zoe", None])
