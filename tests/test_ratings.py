@@ -1,6 +1,7 @@
 """Tables of ratings in and out, against plain dictionaries."""
 
 import pickle
+import re
 import tracemalloc
 from itertools import pairwise
 
@@ -10,12 +11,18 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from sklearn_gmmcf import MaskedGaussianMixture, _rating_matrix
 from sklearn_gmmcf.ratings import RatingsEncoder
 from tests.made import LINES
+
+try:
+    import pyarrow as pa
+except ImportError:  # with numpy 1
+    pa = None
 
 NAMES = ["user", "item", "rating"]
 
@@ -32,7 +39,19 @@ def as_arrays(lines):
     return tuple(np.array(column) for column in zip(*lines, strict=True))
 
 
-TABLES = [as_pandas, as_polars, as_arrays]
+def as_pyarrow(lines):
+    return pa.table(dict(zip(NAMES, map(list, zip(*lines, strict=True)), strict=True)))
+
+
+TABLES = [as_pandas, as_polars, as_arrays, *([] if pa is None else [as_pyarrow])]
+
+
+def read(frame):
+    """Columns of a decoded frame."""
+    names = getattr(frame, "column_names", None) or list(frame.columns)
+    if hasattr(frame, "to_pylist"):
+        return {name: frame.column(name).to_pylist() for name in names}
+    return {name: frame[name].to_list() for name in names}
 
 
 def stored(X, users, items):
@@ -86,11 +105,12 @@ def test_and_back(make):
         decoded = dict(zip(expected, decoded, strict=True))
     else:
         assert type(decoded) is type(make(LINES))
-        assert list(decoded.columns) == list(expected)
+        assert read(decoded).keys() == expected.keys()
+        decoded = read(decoded)
     for name, column in expected.items():
         assert list(decoded[name]) == column
     plain = encoder.set_params(rating_range=None).decode(["eve"], [[2, 0]], values[:1])
-    ratings = plain[2] if make is as_arrays else plain["rating"]
+    ratings = plain[2] if make is as_arrays else read(plain)["rating"]
     assert list(ratings) == [7, 2]
 
 
@@ -143,6 +163,165 @@ def test_any_table_in_any_parts(lines, cuts, rule, make, block):
         assert found.keys() == expected.keys()
         for user in found:
             assert found[user] == pytest.approx(expected[user])
+
+
+@st.composite
+def drawn_tables(draw):
+    """A mask, then ids and values: lines in any order, without duplicates."""
+    n, d = draw(st.integers(1, 6)), draw(st.integers(1, 6))
+    mask = draw(arrays(bool, (n, d)).filter(np.any))
+    number = st.integers(-(2**63), 2**63 - 1)
+    small = st.integers(-5, 9)
+    text = st.text(st.characters(codec="utf-8"), max_size=4).filter(
+        lambda each: not each.endswith("\0")
+    )
+    ids = [
+        draw(st.lists(draw(st.sampled_from([number, small, text])), **options))
+        for options in (
+            {"min_size": n, "max_size": n, "unique": True},
+            {"min_size": d, "max_size": d, "unique": True},
+        )
+    ]
+    value = st.floats(allow_nan=False, allow_infinity=False)
+    lines = [
+        (ids[0][i], ids[1][j], draw(value))
+        for i, j in zip(*np.nonzero(mask), strict=True)
+    ]
+    return draw(st.permutations(lines))
+
+
+@given(lines=drawn_tables(), make=st.sampled_from(TABLES), data=st.data())
+def test_any_table_there_and_back(lines, make, data):
+    """Decoding the stored entries gives the lines, of one table or of its pieces."""
+    cut = data.draw(st.integers(1, len(lines)))
+    parts = [make(part) for part in (lines[:cut], lines[cut:]) if part]
+    expected = {(user, item): value for user, item, value in lines}
+    for table in (make(lines), lambda: iter(parts)):
+        encoder = RatingsEncoder()
+        for X, users in (encoder.fit_encode(table), encoder.encode(table)):
+            entries = X.tocoo()
+            decoded = encoder.decode(users[entries.row], entries.col, entries.data)
+            if make is as_arrays:
+                columns = [column.tolist() for column in decoded]
+            else:
+                assert type(decoded) is type(make(lines))
+                columns = list(read(decoded).values())
+            found = list(zip(*columns, strict=True))
+            assert len(found) == len(lines)
+            assert {(user, item): value for user, item, value in found} == expected
+
+
+@given(
+    lines=st.lists(
+        st.tuples(
+            st.sampled_from(["a", "b", "c", "dd", "\u00e9"]),
+            st.integers(-2, 3),
+            st.floats(-1e10, 1e10, width=32),
+        ),
+        min_size=1,
+        max_size=60,
+    ),
+    cuts=st.lists(st.integers(0, 60), max_size=4),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    options=st.fixed_dictionaries(
+        {
+            "duplicates": st.sampled_from(["last", "mean"]),
+            "rating_range": st.sampled_from([None, (-10, 1e3)]),
+            "out_of_range": st.sampled_from(["missing", "clip"]),
+        }
+    ),
+)
+def test_pieces_give_the_same_bits(lines, cuts, dtype, options):
+    users, items, values = as_arrays(lines)
+    table = users, items, values.astype(dtype)
+    bounds = [0, *sorted(min(cut, len(lines)) for cut in cuts), len(lines)]
+    pieces = [[column[a:b] for column in table] for a, b in pairwise(bounds)]
+    results = []
+    for each in (table, lambda: map(tuple, pieces)):
+        encoder = RatingsEncoder(**options)
+        for X, users in (encoder.fit_encode(each), encoder.encode(each)):
+            arrays = X.data, X.indices, X.indptr, users, encoder.items_
+            results.append([(array.dtype, array.tobytes()) for array in arrays])
+            assert X.dtype == dtype
+    assert all(result == results[0] for result in results)
+
+
+class TestOutOfRange:
+    lines = [("ann", 1, 5.0), ("ann", 2, -1.0), ("bob", 3, 6.0), ("cyd", 1, 1.0)]
+
+    @pytest.mark.parametrize("make", TABLES)
+    def test_is_an_error(self, make):
+        message = re.escape(
+            "The rating -1 in line 1 (from 0) of the table, one of 2 ratings outside "
+            "rating_range=(1.0, 5.0). If it marks a missing rating, pass "
+            "out_of_range='missing'; pass 'clip' to move ratings to the nearest bound; "
+            "or correct the line, or rating_range."
+        )
+        encoder = RatingsEncoder(rating_range=(1, 5))
+        for method in (encoder.fit, encoder.fit_encode):
+            with pytest.raises(ValueError, match=message):
+                method(make(self.lines))
+        with pytest.raises(
+            ValueError, match=r"5\.5 in line 0 .* table is outside rating"
+        ):
+            encoder.fit(make([("ann", 1, 5.5)]))
+        encoder.fit(make([(u, i, abs(r) % 6) for u, i, r in self.lines[:2]]))
+        with pytest.raises(ValueError, match="-1 in line 0"):
+            encoder.encode(make(self.lines[1:2]))
+        encoder.set_params(out_of_range="clip")
+        assert encoder.encode(make(self.lines[1:2]))[0].data.tolist() == [1]
+
+    @pytest.mark.parametrize("make", TABLES)
+    def test_may_be_missing(self, make):
+        encoder = RatingsEncoder(rating_range=(1, 5), out_of_range="missing")
+        for table in (make(self.lines), lambda: [make(self.lines)]):
+            X, users = encoder.fit_encode(table)
+            assert users.tolist() == ["ann", "bob", "cyd"]
+            assert encoder.items_.tolist() == [1, 2, 3]
+            found = stored(X, users, encoder.items_)
+            assert found == {"ann": {1: 5}, "bob": {}, "cyd": {1: 1}}
+            X, users = encoder.encode(make(self.lines[1:2]))
+            assert (users.tolist(), X.shape, X.nnz) == (["ann"], (1, 3), 0)
+
+    @pytest.mark.parametrize("make", TABLES)
+    def test_may_be_clipped(self, make):
+        encoder = RatingsEncoder(rating_range=(1, 5), out_of_range="clip")
+        X, users = encoder.fit_encode(make(self.lines))
+        expected = [(u, i, min(max(r, 1), 5)) for u, i, r in self.lines]
+        assert stored(X, users, encoder.items_) == by_hand(expected)
+
+    def test_bounds_are_inside(self):
+        values = np.array([0.1, 4.9], dtype=np.float32)  # above 0.1, and below 4.9
+        encoder = RatingsEncoder(rating_range=(np.float64(0.1), np.float64(4.9)))
+        X, _ = encoder.fit_encode((["ann", "ann"], [1, 2], values))
+        assert X.dtype == np.float32
+        assert X.data.tolist() == values.tolist()
+
+    def test_nothing_is_checked_without_a_range(self):
+        X, _ = RatingsEncoder(out_of_range="missing").fit_encode(as_pandas(self.lines))
+        assert X.nnz == 4
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            (5, 1),
+            (1, 1),
+            (1,),
+            (1, 2, 3),
+            (1, np.inf),
+            (np.nan, 5),
+            ("1", "5"),
+            [0, None],
+        ],
+    )
+    def test_is_two_numbers(self, wrong):
+        message = rf"two finite numbers .* low < high, but got {re.escape(repr(wrong))}"
+        encoder = RatingsEncoder(rating_range=wrong)
+        with pytest.raises(ValueError, match=message):
+            encoder.fit(as_pandas(LINES))
+        encoder.set_params(rating_range=None).fit(as_pandas(LINES))
+        with pytest.raises(ValueError, match=message):
+            encoder.set_params(rating_range=wrong).decode(["ann"], [0], [1.0])
 
 
 class TestNewUsers:
