@@ -190,7 +190,7 @@ def _iterate_blocks(indptr: Array) -> Iterator[tuple[int, int]]:
     """Ranges of rows with a limited number of entries, or of one row."""
     start = 0
     while start < len(indptr) - 1:
-        bound = indptr[start] + _SORTED_ENTRIES
+        bound = int(indptr[start]) + _SORTED_ENTRIES
         stop = int(np.searchsorted(indptr, bound, side="right")) - 1
         stop = max(stop, start + 1)
         yield start, stop

@@ -41,7 +41,7 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
     A table is a pandas, polars or pyarrow frame; three arrays (users, items, ratings);
     or, for more than fits in memory, a function without arguments that returns an
     iterator over such tables. That function is called twice; the memory holds the
-    matrix and a few times one of its tables.
+    matrix and a few times one of its tables. Errors name the line of the table.
 
     The encoder changes the number of rows, so use it before a Pipeline, not in it.
 
@@ -69,7 +69,13 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         refuses them, or leaves their ratings out.
 
     rating_range : tuple (low, high) or None, default=None
-        `decode` clips predictions to this range.
+        The scale of the ratings: two finite numbers. `decode` clips predictions to this
+        range. None stands for no limits.
+
+    out_of_range : {'raise', 'missing', 'clip'}, default='raise'
+        Treatment of ratings of a table outside `rating_range`: refuse them; leave them
+        out, where a number such as -1 stands for "not rated", while their users and
+        items stay known; or move them to the nearest bound.
 
     user_features : frame or None, default=None
         Features of users: a pandas, polars or pyarrow frame with one row for each
@@ -78,6 +84,12 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
 
     item_features : frame or None, default=None
         Features of items, with ids in the column or index `item`.
+
+    item_titles : dict, pandas Series, frame or None, default=None
+        Titles of items, which `decode` adds as a column: a dictionary from ids to
+        titles, a Series with the ids as its index, or a frame with the column or index
+        `item` and one other column, whose name the column of titles has then; otherwise
+        its name is 'title'. Titles of items without a column are ignored.
 
     Attributes
     ----------
@@ -101,15 +113,25 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
     item_feature_names_ : ndarray of shape (n_item_features,)
         Names of the features of items.
 
+    item_titles_ : ndarray of shape (n_items,) or None
+        Titles of the items, empty where unknown. None without `item_titles`.
+
     See Also
     --------
     sklearn_gmmcf.datasets.load_ratings_csv : The matrix of a CSV file.
+    sklearn_gmmcf.datasets.fetch_movielens : The matrix of MovieLens.
 
     Notes
     -----
-    Ids may be integers, strings, or anything else that sorts, all of one kind. Ratings
-    are float64, or float32 if the table has float32. A rating of 0 is stored, and is an
-    observation, and so are the zeros among the features of users.
+    Ids are integers, strings, dates, or other objects that sort, all of one kind in all
+    tables. Whole floats are integers, since pandas turns integers beside missing values
+    into floats; other floats, bools and bytes are refused. The texts "nan", "None",
+    "NaT" and "<NA>" are refused, too: ``astype(str)`` makes them of missing ids.
+    Strings stay as they are, also in their blanks. `users_` and `items_` are arrays of
+    objects where few of many strings are long.
+
+    Ratings are float64, or float32 if the table has float32. A rating of 0 is stored,
+    and is an observation, and so are the zeros among the features of users.
 
     Features are standardized by the mean and standard deviation of all known values in
     the table of features. A feature without variation is 0.
@@ -140,6 +162,18 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
       user    item  rating
     0  eve   Alien     3.5
     1  eve  Brazil     3.0
+
+    With titles, and -1 for ratings that are missing:
+
+    >>> encoder = RatingsEncoder(
+    ...     rating_range=(1, 5), out_of_range="missing", item_titles={7: "Alien"}
+    ... )
+    >>> X, users = encoder.fit_encode((["ann", "ann", "bob"], [7, 8, 8], [5, -1, 2]))
+    >>> X.nnz, encoder.items_.tolist(), encoder.item_titles_.tolist()
+    (2, [7, 8], ['Alien', ''])
+    >>> user, item, title, rating = encoder.decode(["bob"], [0], [3.5])
+    >>> item.tolist(), title.tolist(), rating.tolist()
+    ([7], ['Alien'], [3.5])
 
     With features, also of an item without ratings:
 
@@ -219,8 +253,10 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         Raises
         ------
         ValueError
-            If a table cannot be read, or holds ratings that are not finite, columns
-            that are no features, or features of one id twice.
+            If a table cannot be read, or holds missing ids, ids of several kinds,
+            ratings that are not finite or, unless `out_of_range` says otherwise,
+            outside `rating_range`, columns that are no features, or features or titles
+            of one id twice.
         """
         self._learn(self._get_reader().read(ratings))
         return self
@@ -278,8 +314,9 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         Raises
         ------
         ValueError
-            For unknown items and for duplicates, if they are errors, for tables that
-            cannot be read, and for categories of `user_features` that were not fitted.
+            For unknown items, duplicates and ratings out of range, if they are errors,
+            for tables that cannot be read, for ids of another kind than the fitted
+            ones, and for categories of `user_features` that were not fitted.
 
         Examples
         --------
@@ -365,13 +402,15 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         Returns
         -------
         table : frame or tuple of ndarrays
-            Columns of users, items and ratings, and "std" if given, in the order of
-            `values`, row by row; a frame or arrays, as the table that was fitted.
+            Columns of users, items, titles if there are any, ratings, and "std" if
+            given, in the order of `values`, row by row; a frame or arrays, as the table
+            that was fitted. An encoder that was fitted to a file makes arrays.
 
         Raises
         ------
         ValueError
-            If the shapes do not match, or items are not indices of columns.
+            If the shapes do not match, items are not indices of columns, or ids of
+            users are of another kind than the fitted ones.
         """
         check_is_fitted(self)
         users, items, values = self._check_predictions(users, items, values, std)
