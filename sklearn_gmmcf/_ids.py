@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -15,7 +15,7 @@ from sklearn_gmmcf._typing import Array
 
 _KINDS = {"i": "integers", "U": "strings", "M": "dates", "m": "durations"}
 _REFUSED = {
-    "b": "bools, which tell two ids apart. Convert them to integers or text",
+    "b": "bools, which tell only two ids apart. Convert them to integers or text",
     "S": "bytes. Decode them to text",
 }
 # Texts that astype(str) makes of missing values.
@@ -187,9 +187,10 @@ def _encode(name: str, ids: Any) -> Coded:
         ids = nw.from_native(ids, series_only=True)
     if isinstance(ids, nw.Series):
         return _encode_series(name, ids)
-    if not hasattr(ids, "dtype"):  # numpy makes strings of [1, "a"]
-        types = set(map(type, ids))
-        ids = np.asarray(ids, dtype=None if types == {int} else object)
+    if not hasattr(ids, "__array__"):  # numpy makes strings of [1, "a"]
+        ids = list(ids) if isinstance(ids, Iterable) else ids
+        is_plain = isinstance(ids, list) and set(map(type, ids)) == {int}
+        ids = np.asarray(ids, dtype=None if is_plain else object)
     return _encode_array(name, np.asarray(ids))
 
 
@@ -351,7 +352,7 @@ def _check_numbers(checked: _Checked, ids: Array) -> Array:
         checked.check(
             ~np.array(whole, dtype=bool),
             "An id of {name} is {id!r} in {where}. Floats may be ids if they are "
-            "whole numbers below 2**53 in size: convert them to text or to integers.",
+            "whole numbers below 2**53 in size; convert others to text.",
         )
     bounds = np.iinfo(np.int64)
     if ids.dtype.kind != "i":

@@ -11,7 +11,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from sklearn_gmmcf._ids import Coded, encode_ids, is_missing
+from sklearn_gmmcf._ids import Coded, and_others, encode_ids, is_missing
 from sklearn_gmmcf._typing import Array
 
 
@@ -122,12 +122,18 @@ class LineReader:
             return _select_lines(lines, np.flatnonzero(~outside))
         line = int(np.argmax(outside))
         n_others = int(outside.sum()) - 1
-        others = f", one of {n_others + 1} ratings" if n_others else " is"
+        verb = "is" if n_others == 1 else "are"
+        others = (
+            f", and so {verb}{and_others(n_others).removeprefix(' and')}"
+            if n_others
+            else ""
+        )
+        where = lines.name_line(line)
         raise ValueError(
-            f"The rating {_format(ratings[line])} in {lines.name_line(line)}{others} "
-            f"outside rating_range={(low, high)}. If it marks a missing rating, "
-            "pass out_of_range='missing'; pass 'clip' to move ratings to the nearest "
-            "bound; or correct the line, or rating_range."
+            f"The rating {_format(ratings[line])} in {where} is outside rating_range="
+            f"({_format(low)}, {_format(high)}){others}. If it marks a "
+            "missing rating, pass out_of_range='missing'; pass 'clip' to move ratings "
+            "to the nearest bound; or correct the line, or rating_range."
         )
 
 

@@ -443,12 +443,14 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
             users, "Pass ids, such as users[rows], not the indices of rows."
         )
         items, values = np.asarray(items), np.asarray(values)
+        if not items.size:  # an empty list is of floats
+            items = items.astype(np.int64)
         if users.shape != values.shape[:1] or values.ndim not in (1, 2):
             raise ValueError(
                 "values should have the shape (n,) or (n, m) with an id of users for "
                 f"each row, but got {values.shape} for users of shape {users.shape}."
             )
-        if items.size and items.dtype.kind not in "iu":
+        if items.dtype.kind not in "iu":
             raise ValueError(f"items should be integers, but got {items.dtype}.")
         try:
             items = np.broadcast_to(items, values.shape)

@@ -252,8 +252,8 @@ class TestOutOfRange:
     @pytest.mark.parametrize("make", TABLES)
     def test_is_an_error(self, make):
         message = re.escape(
-            "The rating -1 in line 1 (from 0) of the table, one of 2 ratings outside "
-            "rating_range=(1.0, 5.0). If it marks a missing rating, pass "
+            "The rating -1 in line 1 (from 0) of the table is outside rating_range=(1, "
+            "5), and so is 1 other. If it marks a missing rating, pass "
             "out_of_range='missing'; pass 'clip' to move ratings to the nearest bound; "
             "or correct the line, or rating_range."
         )
@@ -322,6 +322,11 @@ class TestOutOfRange:
         encoder.set_params(rating_range=None).fit(as_pandas(LINES))
         with pytest.raises(ValueError, match=message):
             encoder.set_params(rating_range=wrong).decode(["ann"], [0], [1.0])
+
+
+def test_decodes_nothing():
+    encoder = RatingsEncoder().fit((["ann"], [10], [1.0]))
+    assert [column.tolist() for column in encoder.decode([], [], [])] == [[], [], []]
 
 
 class TestNewUsers:

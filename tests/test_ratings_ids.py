@@ -64,6 +64,7 @@ if pa is not None:
     INTEGERS["pyarrow"] = pa.chunked_array([[30, 4], [30, 11]])
     INTEGERS["Arrow in pandas"] = pd.Series([30, 4, 30, 11], dtype="int64[pyarrow]")
     STRINGS["pyarrow"] = pa.chunked_array([TEXTS[:1], TEXTS[1:]])
+    STRINGS["pyarrow array"] = pa.array(TEXTS)
     STRINGS["dictionary"] = pa.chunked_array([TEXTS]).dictionary_encode()
     STRINGS["Arrow in pandas"] = pd.Series(
         TEXTS, dtype=pd.ArrowDtype(pa.large_string())
@@ -195,6 +196,7 @@ REFUSED = {
         pd.Series([(1, 2), ("a", 2), (1, 2)]),
         "do not sort: they are of type tuple",
     ),
+    "a number": (3, "users should be 1d, but got 0d"),
     "fractions": ([2.0, 1.5, 1.5], r"is 1\.5 in line 1 .* and in 1 other line"),
     "infinite": ([2.0, 1.0, np.inf], "is inf in line 2"),
     "large floats": ([2.0, 2.0**53, 1.0], r"is 9007199254740992\.0 in line 1"),
