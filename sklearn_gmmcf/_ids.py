@@ -35,7 +35,7 @@ NameLine = Callable[[int], str]
 class Coded:
     """Ids of lines as codes, so that an id that repeats, or is long, is stored once.
 
-    An id may be without lines. No id occurs twice, but their order is free.
+    An id may be without lines, or occur twice; the order of ids is free.
     """
 
     codes: Array  # (m,), integers: the index of each line's id, or -1 if it is missing

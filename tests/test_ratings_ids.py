@@ -37,6 +37,7 @@ INTEGERS = {
     "pandas array": pd.array([30, 4, 30, 11], dtype="UInt8"),
     "polars": pl.Series([30, 4, 30, 11], dtype=pl.UInt16),
     "coded": Coded(np.array([1, 0, 1, 3]), np.array([4, 30, 7, 11])),
+    "coded twice": Coded(np.array([1, 0, 3, 2]), np.array([4, 30, 11, 30])),
 }
 TEXTS = ["x\u0301", "b ", "x\u0301", "\u00e9"]
 STRINGS = {
