@@ -57,8 +57,8 @@ class Ids:
         if not ids.size:  # an empty array has no kind of ids
             return
         if self.sorted.size:
-            self.check_kind(ids)
-            ids = _unite(self.sorted, ids)
+            new = ids[~self.find(ids)[1]]
+            ids = _unite(self.sorted, new) if new.size else self.sorted
         self.sorted = ids
 
     def find(self, ids: Array) -> tuple[Array, Array]:
@@ -155,9 +155,11 @@ def _index_dtype(n: int) -> type[np.signedinteger[Any]]:
 
 
 def _unite(old: Array, new: Array) -> Array:
-    if old.dtype.kind == "U" and old.dtype != new.dtype:
-        merged = sorted({*old.tolist(), *new.tolist()})
-        return pack_strings(merged)
+    """Sorted ids and other ones."""
+    if old.dtype == new.dtype:
+        return np.insert(old, np.searchsorted(old, new), new)
+    if old.dtype.kind == "U":
+        return pack_strings(sorted([*old.tolist(), *new.tolist()]))
     return np.union1d(old, new)
 
 
@@ -166,7 +168,10 @@ def _unite(old: Array, new: Array) -> Array:
 
 def _find_missing(coded: Coded) -> Array:
     """Lines (m,) without an id."""
-    if coded.ids.dtype.kind == "O":
+    kind = coded.ids.dtype.kind
+    if kind in "iuU":
+        return coded.codes < 0
+    if kind == "O":
         missing = [is_missing(each) for each in coded.ids]
     else:
         missing = (coded.ids != coded.ids).tolist()
@@ -375,18 +380,21 @@ def _is_whole(value: Any) -> bool:
 
 
 def _check_strings(checked: _Checked, ids: Array) -> Array:
-    strings = [str(each) for each in ids.tolist()]
-    checked.check(
-        [each in _MISSING_TEXTS for each in strings],
-        "An id of {name} is {id!r} in {where}, the text of a missing value. Drop such "
-        "lines before ids become text; if it is an id, give it another name.",
-    )
+    strings = list(map(str, ids.tolist()))
+    if not _MISSING_TEXTS.isdisjoint(strings):
+        checked.check(
+            [each in _MISSING_TEXTS for each in strings],
+            "An id of {name} is {id!r} in {where}, the text of a missing value. Drop "
+            "such lines before ids become text; if it is an id, give it another name.",
+        )
+    if ids.dtype.kind == "U":
+        return ids
     checked.check(
         [each.endswith("\0") for each in strings],
         "An id of {name} is {id!r} in {where}. Remove the null characters at its end, "
         "which numpy drops.",
     )
-    return ids if ids.dtype.kind == "U" else pack_strings(strings)
+    return pack_strings(strings)
 
 
 def _sort(name: str, ids: Array) -> tuple[Array, Array]:

@@ -641,6 +641,7 @@ MUTATIONS = {
         ("codes = np.empty(span, dtype=np.int32)", "codes = np.zeros(span, dtype=bool)",
          "ratings_ids"),
         ("ids - np.int64(low)", "ids - ids.dtype.type(low)", "ratings_ids: Width"),
+        ("np.searchsorted(old, new), new)", "0, new)", "ratings"),
         ("if not (distinct[codes] == ids).all():", "if False:", "ratings_ids: Width"),
         ("_MAX_PADDING = 8", "_MAX_PADDING = 10**9", "ratings_ids: Width"),
         (" & (wanted == ids)", "", "ratings_ids: Width"),
@@ -661,8 +662,7 @@ MUTATIONS = {
     "_rating_matrix.py": [
         ("known = ~np.isnan(values)", "known = np.nan_to_num(values) != 0",
          "ratings_features"),
-        ("aligned[users.find(ids)[0]] =", "aligned[: len(counts)] =",
-         "ratings_features"),
+        ("aligned[users.find(ids)[0]] =", "aligned[: len(counts)] =", "ratings"),
         # Duplicates give their mean, or the last of them, and are found within a row.
         ("np.add.reduceat(values, firsts) / sizes", "np.add.reduceat(values, firsts)",
          "ratings"),

@@ -340,6 +340,16 @@ class TestNewUsers:
         assert X.shape == (2, 3)
         assert stored(X, users, encoder.items_) == by_hand(self.later)
 
+    def test_further_users_of_pieces(self):
+        encoder = RatingsEncoder().fit(as_pandas(LINES))
+        pieces = [as_pandas(self.later[:1]), as_pandas(self.later[1:])]
+        expected, users = encoder.encode(as_pandas(self.later), users=["max", "ann"])
+        assert users.tolist() == ["ann", "max", "zoe"]
+        X, users = encoder.encode(lambda: pieces, users=["max", "ann"])
+        assert users.tolist() == ["ann", "max", "zoe"]
+        np.testing.assert_array_equal(X.toarray(), expected.toarray())
+        assert stored(X, users, encoder.items_) == by_hand(self.later) | {"max": {}}
+
     @pytest.mark.parametrize("make", TABLES)
     def test_unknown_items(self, make):
         later = [*self.later, ("zoe", 15, 4.0), ("max", 99, 4.0)]
@@ -356,6 +366,8 @@ class TestNewUsers:
         X, users = encoder.encode(make(later))
         assert users.tolist() == ["ann", "max", "zoe"]
         expected = by_hand(self.later) | {"max": {}}
+        assert stored(X, users, encoder.items_) == expected
+        X, users = encoder.encode(lambda: [make(later)])
         assert stored(X, users, encoder.items_) == expected
         # A user without a known item is completed by the mean.
         mixture = MaskedGaussianMixture(covariance_type="spherical").fit(
@@ -513,7 +525,13 @@ class TestErrors:
         once = iter([as_pandas(LINES)])
         with pytest.raises(ValueError, match="changed between its two readings"):
             RatingsEncoder().fit_encode(lambda: once)
-        for second in (LINES[:-1], [*LINES, LINES[0]], [*LINES[:-1], ("zoe", 10, 1.0)]):
+        *others, _ = LINES
+        for second in (
+            others,
+            [*LINES, LINES[0]],
+            [*others, ("zoe", 10, 1.0)],
+            [*others, ("bo", 10, 1.0)],  # whose place would be that of "bob"
+        ):
             tables = [as_pandas(second), as_pandas(LINES)]
             with pytest.raises(ValueError, match="changed between its two readings"):
                 RatingsEncoder().fit_encode(lambda tables=tables: [tables.pop()])

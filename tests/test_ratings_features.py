@@ -692,7 +692,9 @@ class TestTitles:
         }
 
     def test_are_those_of_items_with_features_too(self):
-        encoder = fit(item_features=as_pandas(ITEMS), item_titles={10: "A", 25: "B"})
+        encoder = fit(
+            item_features=as_pandas(ITEMS), item_titles={10: "A", 25: "B", 5: None}
+        )
         assert encoder.items_.tolist() == [5, 10, 20, 25, 30]
         assert encoder.item_titles_.tolist() == ["", "A", "", "B", ""]
         assert encoder.decode(["ann"], [3], [1.0])[2].tolist() == ["B"]

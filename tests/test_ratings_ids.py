@@ -106,6 +106,14 @@ class TestSameIds:
                 assert users.tolist() == expected[1].tolist(), name
                 np.testing.assert_array_equal(X.toarray(), expected[0].toarray())
 
+    def test_dates_of_several_units(self):
+        parts = [
+            (np.array([day], dtype=unit), [1], [1.0])
+            for day, unit in [("2020-01-02", "M8[D]"), ("2020-01-02T01", "M8[h]")]
+        ]
+        users = RatingsEncoder().fit(lambda: parts).users_
+        assert users.astype(str).tolist() == ["2020-01-02T00", "2020-01-02T01"]
+
     def test_floats_are_the_integers_of_other_tables(self):
         encoder = RatingsEncoder().fit(([7, 8], [1, 2], [1.0, 2.0]))
         X, users = encoder.encode((np.array([8.0]), np.array([2.0]), [3.0]))
@@ -134,7 +142,7 @@ class TestSameIds:
 
 class TestAnyWidth:
     def test_spans_of_integers(self):
-        for ids in ([-(2**63), 2**63 - 1], [2**62, 2**62 + 3], [-128, 127], [0, 2**40]):
+        for ids in ([-(2**63), 2**63 - 1], [2**62, 2**62 + 3], [-100, 99], [0, 2**40]):
             for dtype in (np.int64, np.int8):
                 if np.abs(np.float64(ids)).max() <= 128 or dtype is np.int64:
                     users = np.array(ids, dtype=dtype)[[1, 0, 1]]
@@ -177,7 +185,7 @@ class TestAnyWidth:
         short_encoder = RatingsEncoder().fit((["a"] * n, short, np.ones(n)))
         assert short_encoder.items_.dtype == "U5"
         short_encoder.set_params(unknown_items="ignore")
-        later = ["a", "a"], ["u3" + "x" * 100_000, "u3"], [1.0, 2.0]
+        later = ["a", "a"], ["u4000" + "x" * 100_000, "u3"], [1.0, 2.0]
         X, _ = short_encoder.encode(later)
         assert X.data.tolist() == [2.0]
         assert short_encoder.items_[X.indices].tolist() == ["u3"]
