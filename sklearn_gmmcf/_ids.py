@@ -255,10 +255,9 @@ def _encode_integers(ids: Array) -> Coded:
     if span > max(_MIN_SPAN, 2 * len(ids)):
         distinct, codes = np.unique(ids, return_inverse=True)
         return Coded(codes, distinct)
-    # Differences of small integers, and of unsigned ones, do not overflow so.
-    offsets = (
-        ids - ids.dtype.type(low) if ids.dtype.itemsize == 8 else ids - np.int64(low)
-    )
+    if ids.dtype.itemsize < 8:  # in which differences might overflow
+        ids = ids.astype(np.int64)
+    offsets = ids - ids.dtype.type(low)
     present = np.zeros(span, dtype=bool)
     present[offsets] = True
     values = np.flatnonzero(present)
@@ -284,18 +283,20 @@ def _encode_strings(ids: Array) -> Coded:
 
 
 def _encode_objects(name: str, ids: Array) -> Coded:
-    types = set(map(type, ids))
-    if bool in types or np.bool_ in types:  # True is a key like 1
-        raise ValueError(f"Ids of {name} are {_REFUSED['b']}.")
     index: defaultdict[Any, int] = defaultdict()
     index.default_factory = index.__len__
     try:
         codes = np.fromiter(map(index.__getitem__, ids), dtype=np.intp, count=len(ids))
     except TypeError as error:
         raise ValueError(
-            f"Ids of {name} are of types that cannot be ids: {_join_types(types)}. "
-            "Convert them to integers or text."
+            f"Ids of {name} are of types that cannot be ids: "
+            f"{_join_types(map(type, ids))}. Convert them to integers or text."
         ) from error
+    types = set(map(type, index))
+    if any(issubclass(each, (Real, np.bool_)) for each in types):
+        types = set(map(type, ids))  # True is a key like 1
+    if bool in types or np.bool_ in types:
+        raise ValueError(f"Ids of {name} are {_REFUSED['b']}.")
     distinct = np.empty(len(index), dtype=object)
     distinct[:] = list(index)
     return Coded(codes, distinct)

@@ -640,7 +640,7 @@ MUTATIONS = {
         # Lookup tables of integers; strings with one hash, and long ones.
         ("codes = np.empty(span, dtype=np.int32)", "codes = np.zeros(span, dtype=bool)",
          "ratings_ids"),
-        ("ids - np.int64(low)", "ids - ids.dtype.type(low)", "ratings_ids: Width"),
+        ("if ids.dtype.itemsize < 8:", "if False:", "ratings_ids: Width"),
         ("np.searchsorted(old, new), new)", "0, new)", "ratings"),
         ("if not (distinct[codes] == ids).all():", "if False:", "ratings_ids: Width"),
         ("_MAX_PADDING = 8", "_MAX_PADDING = 10**9", "ratings_ids: Width"),
