@@ -67,7 +67,7 @@ class Ids:
             return np.zeros(len(ids), dtype=np.intp), np.zeros(len(ids), dtype=bool)
         if ids is self.sorted:
             return np.arange(len(ids)), np.ones(len(ids), dtype=bool)
-        self.check_kind(ids)
+        self._check_kind(ids)
         wanted = ids
         if self.sorted.dtype.kind == "U":  # one long id would widen all of them
             wanted = ids.astype(self.sorted.dtype)
@@ -75,13 +75,11 @@ class Ids:
         indices[indices == len(self.sorted)] = 0
         return indices, (self.sorted[indices] == wanted) & (wanted == ids)
 
-    def check_kind(
-        self, ids: Array, way_out: str = "Convert them to one kind."
-    ) -> None:
+    def _check_kind(self, ids: Array) -> None:
         if ids.size and self.sorted.size and get_kind(ids) != get_kind(self.sorted):
             raise ValueError(
                 f"Ids of {self.name} are {get_kind(ids)} here, but were "
-                f"{get_kind(self.sorted)} before. {way_out}"
+                f"{get_kind(self.sorted)} before. Convert them to one kind."
             )
 
 

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_gmmcf._feature_tables import FeatureTable
-from sklearn_gmmcf._ids import Ids, check_ids
+from sklearn_gmmcf._ids import Ids, check_ids, get_kind
 from sklearn_gmmcf._rating_lines import LineReader, Tables, check_rating_range
 from sklearn_gmmcf._rating_matrix import (
     Census,
@@ -123,12 +123,13 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
 
     Notes
     -----
-    Ids are integers, strings, dates, or other objects that sort, all of one kind in all
-    tables. Whole floats are integers, since pandas turns integers beside missing values
-    into floats; other floats, bools and bytes are refused. The texts "nan", "None",
-    "NaT" and "<NA>" are refused, too: ``astype(str)`` makes them of missing ids.
-    Strings stay as they are, also in their blanks. `users_` and `items_` are arrays of
-    objects where few of many strings are long.
+    Ids are integers, strings, dates, or other objects that sort: items of one kind in
+    all tables, and users of one kind in each table. Whole floats are integers, since
+    pandas turns integers beside missing values into floats; other floats, bools and
+    bytes are refused. The texts "nan", "None", "NaT" and "<NA>" are refused, too:
+    ``astype(str)`` makes them of missing ids. Strings stay as they are, also in their
+    blanks. `users_` and `items_` are arrays of objects where few of many strings are
+    long.
 
     Ratings are float64, or float32 if the table has float32. A rating of 0 is stored,
     and is an observation, and so are the zeros among the features of users.
@@ -315,8 +316,9 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         ------
         ValueError
             For unknown items, duplicates and ratings out of range, if they are errors,
-            for tables that cannot be read, for ids of another kind than the fitted
-            ones, and for categories of `user_features` that were not fitted.
+            for tables that cannot be read, for items of another kind than the fitted
+            ones, for integers as `users` where ids are not integers, and for categories
+            of `user_features` that were not fitted.
 
         Examples
         --------
@@ -345,9 +347,7 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         tables = self._get_reader().read(ratings)
         census = count_lines(tables, self.items_, self.unknown_items)
         if users is not None:
-            line = "line {} (from 0) of the argument users".format
-            census = add_users(census, check_ids("users", users, line))
-        Ids("users", self.users_).check_kind(census.users)
+            census = add_users(census, self._check_users(users))
         if not census.users.size:
             raise ValueError(
                 "The table has no rating to encode. Pass users=... for rows of users "
@@ -409,8 +409,8 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         Raises
         ------
         ValueError
-            If the shapes do not match, items are not indices of columns, or ids of
-            users are of another kind than the fitted ones.
+            If the shapes do not match, items are not indices of columns, or users are
+            integers where ids are not, so that they seem to be indices of rows.
         """
         check_is_fitted(self)
         users, items, values = self._check_predictions(users, items, values, std)
@@ -437,11 +437,7 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         self, users: Any, items: Any, values: Any, std: Any
     ) -> tuple[Array, Array, Array]:
         """The arguments of `decode` in shapes that broadcast."""
-        line = "line {} (from 0) of the argument users".format
-        users = check_ids("users", users, line)
-        Ids("users", self.users_).check_kind(
-            users, "Pass ids, such as users[rows], not the indices of rows."
-        )
+        users = self._check_users(users)
         items, values = np.asarray(items), np.asarray(values)
         if not items.size:  # an empty list is of floats
             items = items.astype(np.int64)
@@ -472,6 +468,18 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
                 f"but got {outside[0]}."
             )
         return users[:, None] if values.ndim == 2 else users, items, values
+
+    def _check_users(self, users: Any) -> Array:
+        """Ids of users, known ones or new ones, but not indices of rows."""
+        line = "line {} (from 0) of the argument users".format
+        users = check_ids("users", users, line)
+        known = get_kind(self.users_)
+        if users.size and get_kind(users) == "integers" != known:
+            raise ValueError(
+                f"users are integers, but the ids of users in fit were {known}. Pass "
+                "ids, such as users[rows], not the indices of rows."
+            )
+        return users
 
     def _learn(self, tables: Tables) -> Census:
         user_table = _learn_features("user_features", self.user_features, self.user)

@@ -697,8 +697,8 @@ MUTATIONS = {
         (" & (items < len(self.items_))", "", "ratings_features"),
         ("self.column_features_[:n_items] =", "self.column_features_[-n_items:] =",
          "ratings_features"),
-        # Ids of users are of the fitted kind.
-        ('Ids("users", self.users_).check_kind(census.users)', "pass", "ratings_ids"),
+        # Indices of rows are no ids.
+        ('"integers" != known:', '"integers" == known:', "ratings_ids: Fitted"),
         ("titles.check_overlap(census.items)", "pass", "ratings_features: Titles"),
         ("self._check_title_name(titles.name)", "pass", "ratings_features: Titles"),
     ],

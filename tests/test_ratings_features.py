@@ -640,7 +640,8 @@ class TestErrors:
             with pytest.raises(ValueError, match=r"no rating to encode\. Pass users="):
                 encoder.encode(**arguments)
         with pytest.raises(
-            ValueError, match="users are integers here, but were strings before"
+            ValueError,
+            match="users are integers, but the ids of users in fit were strings",
         ):
             encoder.encode(users=[3])
         with pytest.raises(ValueError, match="users is missing in line 1"):

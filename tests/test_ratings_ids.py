@@ -314,18 +314,34 @@ class TestLines:
 class TestOtherKindsThanFitted:
     encoder = RatingsEncoder().fit((["ann", "bob"], ["x", "y"], [1.0, 2.0]))
 
-    def test_encode(self):
-        with pytest.raises(ValueError, match="users are integers here, but were str"):
-            self.encoder.encode(([1], ["x"], [1.0]))
-        with pytest.raises(ValueError, match="users are integers here, but were str"):
-            self.encoder.encode(users=[0, 1])
+    def test_items(self):
         with pytest.raises(ValueError, match="items are integers here, but were str"):
             self.encoder.encode((["ann"], [1], [1.0]))
-        with pytest.raises(ValueError, match=r"line 1 .* of the argument users"):
-            self.encoder.encode(users=["ann", None])
 
-    def test_decode(self):
-        with pytest.raises(ValueError, match=r"integers here.*such as users\[rows\]"):
+    def test_indices_of_rows(self):
+        message = (
+            r"users are integers, but .* in fit were strings\. Pass .*users\[rows\]"
+        )
+        with pytest.raises(ValueError, match=message):
+            self.encoder.encode(users=[0, 1])
+        with pytest.raises(ValueError, match=message):
             self.encoder.decode([0, 1], [0, 1], [1.0, 2.0])
+
+    def test_missing(self):
+        message = r"missing in line 1 \(from 0\) of the argument users"
+        with pytest.raises(ValueError, match=message):
+            self.encoder.encode(users=["ann", None])
+        with pytest.raises(ValueError, match=message):
+            self.encoder.decode(["ann", None], [0, 1], [1.0, 2.0])
+
+    def test_one_kind_in_a_table(self):
+        with pytest.raises(ValueError, match="users are strings here, but were int"):
+            self.encoder.encode(([1], ["x"], [1.0]), users=["ann"])
+
+    def test_new_users(self):
         users, items, _ = self.encoder.decode(["new", "bob"], [1, 0], [1.0, 2.0])
         assert (users.tolist(), items.tolist()) == (["new", "bob"], ["y", "x"])
+        numbered = RatingsEncoder().fit(([1, 2], ["x", "y"], [1.0, 2.0]))
+        X, users = numbered.encode((["you"], ["y"], [3.0]))
+        assert X.toarray().tolist() == [[0, 3]]
+        assert numbered.decode(users, [1], [3.0])[0].tolist() == ["you"]
