@@ -10,7 +10,7 @@ import sklearn_gmmcf
 ROOT = Path(sklearn_gmmcf.__file__).parent
 # Floors from the ground up; rooms of one floor may use each other without a cycle.
 FLOORS = [
-    {"_typing", "_sklearn", "_progress", "_warnings", "_ids"},
+    {"_typing", "_sklearn", "_progress", "_versions", "_warnings", "_ids"},
     {"_executors"},
     {"data"},
     {"covariance", "_lloyd", "_silhouette"},

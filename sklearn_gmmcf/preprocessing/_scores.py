@@ -10,13 +10,13 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_gmmcf._sklearn import DocumentationLinks, check_sample_weight
+from sklearn_gmmcf._sklearn import PackageEstimator, check_sample_weight
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.data import check_readable, is_observed
 
 
 class NormalScoreTransformer(
-    DocumentationLinks, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+    PackageEstimator, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
 ):
     r"""Replace the observed entries of each column by their normal scores.
 
