@@ -18,8 +18,7 @@ class VersionedState:
     """
 
     def __getstate__(self) -> dict[str, Any]:
-        # An estimator without parameters and attributes has no state.
-        state: Any = super().__getstate__() or {}
+        state: Any = super().__getstate__()
         return {**state, _VERSION_KEY: __version__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -22,9 +22,9 @@ FLOORS = [
     {"_mixture", "_kmeans"},
     {"__init__"},
     {"_held_out", "_feature_tables", "preprocessing", "ratings"},
-    {"_table_series", "_table_columns", "tables"},
+    {"_table_templates", "_table_series", "_table_columns", "tables"},
     {"_containers", "_ensemble", "imputer"},
-    {"datasets", "model_selection", "testing"},
+    {"datasets", "model_selection", "persistence", "testing"},
     {"plotting"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
