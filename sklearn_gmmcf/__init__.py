@@ -2,10 +2,12 @@
 
 from sklearn_gmmcf._kmeans import KMeansMixture
 from sklearn_gmmcf._mixture import MaskedGaussianMixture
+from sklearn_gmmcf._versions import __version__ as __version__
 from sklearn_gmmcf._warnings import (
     ConstantCovariatesWarning,
     DataWarning,
     FewRowsWarning,
+    InconsistentVersionWarning,
     LostZerosWarning,
     RegularizationWarning,
     UnknownLevelsWarning,
@@ -15,11 +17,11 @@ from sklearn_gmmcf._warnings import (
 )
 from sklearn_gmmcf.imputer import MixtureImputer
 
-__version__ = "0.1.0"
 __all__ = [
     "ConstantCovariatesWarning",
     "DataWarning",
     "FewRowsWarning",
+    "InconsistentVersionWarning",
     "KMeansMixture",
     "LostZerosWarning",
     "MaskedGaussianMixture",

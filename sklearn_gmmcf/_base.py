@@ -23,7 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_gmmcf._executors import one_blas_thread, threads
 from sklearn_gmmcf._imputation import impute
 from sklearn_gmmcf._model import Model, get_block_options
-from sklearn_gmmcf._sklearn import DocumentationLinks
+from sklearn_gmmcf._sklearn import PackageEstimator
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._validation import (
     check_columns,
@@ -50,7 +50,7 @@ _PARAMETERS = ("fitted", "posterior")
 
 
 class BaseObservedMixture(
-    DocumentationLinks,
+    PackageEstimator,
     CallbackSupportMixin,
     OneToOneFeatureMixin,
     TransformerMixin,

@@ -39,8 +39,8 @@ from sklearn_gmmcf._ids import and_others
 from sklearn_gmmcf._progress import Progress
 from sklearn_gmmcf._sklearn import (
     BaseComposition,
-    DocumentationLinks,
     Interval,
+    PackageEstimator,
     StrOptions,
     fit_context,
     get_feature_names_in,
@@ -61,7 +61,7 @@ _MAX_VALUE = 1e100
 
 
 class MixtureImputer(
-    DocumentationLinks, CallbackSupportMixin, TransformerMixin, BaseComposition
+    PackageEstimator, CallbackSupportMixin, TransformerMixin, BaseComposition
 ):
     """Complete a table: numbers, categories, dates, with their uncertainty.
 

@@ -15,8 +15,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_gmmcf._ids import and_others
 from sklearn_gmmcf._sklearn import (
-    DocumentationLinks,
     Interval,
+    PackageEstimator,
     StrOptions,
     fit_context,
 )
@@ -51,7 +51,7 @@ NUMERIC_KINDS = ("number", "integer", "date", "duration")
 KINDS = (*NUMERIC_KINDS, "bool", "category", "passthrough")
 
 
-class TableEncoder(DocumentationLinks, TransformerMixin, BaseEstimator):
+class TableEncoder(PackageEstimator, TransformerMixin, BaseEstimator):
     """Make a numeric matrix of a table, and tables of completed matrices.
 
     A table has columns of numbers, dates, bools, categories and text, with missing

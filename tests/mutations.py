@@ -717,6 +717,28 @@ MUTATIONS = {
          "= values[:0]", "ratings_features"),
         ("index.name == id_name", "True", "ratings_features"),
     ],
+    "_versions.py": [
+        ("return {**state, _VERSION_KEY: __version__}", "return {**state}",
+         "persistence: within_a_version"),
+        ("if original != __version__:", "if original and original != __version__:",
+         "persistence: without_a_version"),
+        ("if k != _VERSION_KEY}", "if k}", "persistence: within_a_version"),
+    ],
+    "_table_templates.py": [
+        ("return packed if _is_same(native, restored) else frame", "return packed",
+         "persistence: plain_values"),
+        ("if packed[\"multi\"]:", "if False:", "persistence: several_levels"),
+        ("native.columns.names = packed[\"level_names\"]", "pass",
+         "persistence: Skops and pandas"),
+        ("ordered=packed[\"ordered\"])", "ordered=False)",
+         "persistence: Skops and pandas"),
+        ("{\"na_value\": np.nan} if packed[\"nan\"] else {}", "{}",
+         "persistence: Skops and pandas"),
+        ("if hasattr(dtype, \"fill_value\"):  # sparse", "if False:",
+         "persistence: Skops and pandas"),
+        ("native.write_ipc(file", "native.cast(str).write_ipc(file",
+         "persistence: Skops and polars"),
+    ],
     "tables.py": [
         # Rows give their observed values, and columns without any their dtype.
         ("fill(series, column.missing, decoded, scalar)",

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_gmmcf._sklearn import DocumentationLinks, Interval, fit_context
+from sklearn_gmmcf._sklearn import Interval, PackageEstimator, fit_context
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._validation import check_entries, validate_numbers
 from sklearn_gmmcf.data import (
@@ -36,7 +36,7 @@ _ROUNDING = 16 * float(np.finfo(np.float64).eps)
 
 
 class RowNormalizer(
-    DocumentationLinks, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+    PackageEstimator, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
 ):
     r"""Bring the observed entries of each row to mean 0 and standard deviation 1.
 

@@ -9,14 +9,14 @@ from scipy.special import ndtri
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_gmmcf._sklearn import DocumentationLinks, check_sample_weight
+from sklearn_gmmcf._sklearn import PackageEstimator, check_sample_weight
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._validation import validate_numbers
 from sklearn_gmmcf.data import check_numbers, is_observed
 
 
 class NormalScoreTransformer(
-    DocumentationLinks, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+    PackageEstimator, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
 ):
     r"""Replace the observed entries of each column by their normal scores.
 
