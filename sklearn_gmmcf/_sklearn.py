@@ -34,10 +34,6 @@ class PackageEstimator(VersionedState):
     _doc_link_template = _DOCUMENTATION + "api/{estimator_module}.{estimator_name}.html"
 
 
-# Until RatingsEncoder names its base PackageEstimator.
-DocumentationLinks = PackageEstimator
-
-
 def get_output_container(method: str, estimator: Any) -> str:
     """The kind of container that a method of an estimator is set to return."""
     return str(_get_output_config(method, estimator)["dense"])
@@ -62,7 +58,6 @@ def wrap_in_container(matrix: Any, X: Any, estimator: Any) -> Any:
 
 __all__ = [
     "BaseComposition",
-    "DocumentationLinks",
     "Interval",
     "InvalidParameterError",
     "PackageEstimator",

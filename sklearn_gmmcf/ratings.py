@@ -22,14 +22,14 @@ from sklearn_gmmcf._rating_matrix import (
     count_lines,
     make_matrix,
 )
-from sklearn_gmmcf._sklearn import DocumentationLinks, StrOptions, fit_context
+from sklearn_gmmcf._sklearn import PackageEstimator, StrOptions, fit_context
 from sklearn_gmmcf._titles import Titles
 from sklearn_gmmcf._typing import Array
 
 __all__ = ["RatingsEncoder"]
 
 
-class RatingsEncoder(DocumentationLinks, BaseEstimator):
+class RatingsEncoder(PackageEstimator, BaseEstimator):
     """Make a sparse matrix of a table of ratings, and tables of predicted ratings.
 
     `fit` learns the items, which are the columns of all matrices. `encode` makes the
@@ -504,7 +504,8 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         self.items_ = census.items
         self.item_titles_ = None if titles is None else titles.align(census.items)
         self._title_name = None if titles is None else titles.name
-        self._backend = census.backend
+        # The name of the library, which skops can store.
+        self._backend = getattr(census.backend, "value", None)
         self._learn_columns(user_table, item_table)
         return census
 

@@ -163,6 +163,10 @@ CASES = {
         RatingsEncoder().fit(TRIPLES),
         lambda encoder: encoder.encode(TRIPLES)[0].toarray(),
     ),
+    "titles": lambda: (
+        RatingsEncoder(item_titles={"Alien": "Alien (1979)"}).fit(TRIPLES),
+        lambda encoder: [*encoder.decode(["ann"], [0], [4.5]), encoder.item_titles_],
+    ),
     "rows": lambda: (RowNormalizer().fit(X), lambda rows: rows.transform(X)),
     "scores": lambda: (NormalScoreTransformer().fit(X), lambda s: s.transform(X)),
     "entries": lambda: (
@@ -176,9 +180,17 @@ FRAME_CASES = {
     "polars": lambda: encode_table(make_common_frame("polars")),
     "pyarrow": lambda: encode_table(make_common_frame("pyarrow")),
     "passthrough": lambda: encode_names(),
+    "ratings in a frame": lambda: encode_ratings(),
     "imputer of frames": lambda: impute_frame(make_frame()[COMMON]),
 }
 ALL_CASES = CASES | FRAME_CASES
+
+
+def encode_ratings():
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
+    columns = zip(("user", "item", "rating"), TRIPLES, strict=True)
+    encoder = RatingsEncoder().fit(pd.DataFrame(dict(columns)))
+    return encoder, lambda fitted: fitted.decode(["ann"], [0], [4.5])
 
 
 def complete(mixture):
