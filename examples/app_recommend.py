@@ -1,13 +1,22 @@
 """Rate items, and see recommendations, their uncertainty, and your type at once.
 
 pip install ".[app]" && streamlit run examples/app_recommend.py
+
+Visitors reach no files of the server. The environment variable
+SKLEARN_GMMCF_APP_FOLDER names the one folder, of MovieLens, that is offered to them.
 """
 
 import copy
+import csv
 import io
+import logging
+import os
 import re
 import tempfile
+import zipfile
+import zlib
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 import pandas as pd
@@ -21,17 +30,35 @@ from sklearn_gmmcf.model_selection import hide_entries
 from sklearn_gmmcf.plotting import TypesDisplay
 
 MADE, MOVIELENS, UPLOAD = SOURCES = ["Made-up films", "MovieLens", "A CSV file"]
+LOCAL, FOLDER = "MovieLens on this server", os.environ.get("SKLEARN_GMMCF_APP_FOLDER")
 RELEASES = ["latest-small", "100k", "1m"]
+# Uploads within these limits are fitted in seconds and in less than 1 GB of memory.
+MAX_MB = 50  # as server.maxUploadSize in .streamlit/config.toml
+MAX_RATINGS = 1_000_000
+MAX_USERS = 10_000
+MAX_ITEMS = 10_000
+MAX_LINE = 2000  # characters
+MAX_FIELD = 200
+MAX_SECONDS = 60  # of a fit
+DENSE_USERS, DENSE_ITEMS = 1000, 30  # of 'tied' and 'full'
+FAULTS = ValueError, OSError, LookupError, EOFError, MemoryError
+FAULTS += csv.Error, zlib.error, zipfile.BadZipFile
+LOG = logging.getLogger("app_recommend")
 FIRST = "Amber Brave Crooked Distant Electric Frozen Gentle Hidden Ivory Jolly"
 SECOND = "Anchor Bridge Comet Desert Engine Forest Garden Harbor Island Journey"
 QUANTILE = 1.2816  # an 80 % interval is the mean -+ this many standard deviations
 
 
+class Refusal(Exception):
+    """What a visitor is told, as it stands."""
+
+
 class Progress:
-    """A callback of scikit-learn that moves a bar of Streamlit."""
+    """A callback of scikit-learn that moves a bar of Streamlit, and ends long fits."""
 
     def setup(self, estimator, context):
         self.n_iter, self.bar = 0, st.progress(0.0, "Looking for a start")
+        self.end = monotonic() + MAX_SECONDS
 
     def on_fit_task_begin(self, estimator, context):
         pass
@@ -41,6 +68,11 @@ class Progress:
             self.n_iter += 1
             text = f"Iteration {self.n_iter} of at most {estimator.max_iter}"
             self.bar.progress(self.n_iter / estimator.max_iter, text)
+        if monotonic() > self.end:
+            raise Refusal(
+                f"The fit was stopped after {MAX_SECONDS} seconds. Choose fewer types "
+                "of users, another covariance type, or fewer ratings."
+            )
 
     def teardown(self, estimator, context):
         self.bar.empty()
@@ -51,19 +83,89 @@ def escape(text):
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", str(text))
 
 
+def quote_formula(text):
+    """A name that spreadsheets do not run as a formula; numbers stay as they are."""
+    risky = re.match(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]", text)
+    number = re.fullmatch(r"[-+]?[0-9]+(\.[0-9]+)?", text)
+    return f"'{text}" if risky and not number else text
+
+
+def answer(error, source):
+    """Words for an error. What only the operator may know goes to the log."""
+    if isinstance(error, Refusal):
+        return str(error)
+    if isinstance(error, ValueError) and source in (MADE, UPLOAD):
+        return str(error)
+    LOG.error("%s: %r", source, error, exc_info=error)
+    if isinstance(error, MemoryError):
+        return "The server has too little memory for these ratings. Choose fewer."
+    return {
+        MADE: "The films could not be made up. The log of the server has the reason.",
+        UPLOAD: "The server could not read or fit this file. Try again later.",
+        LOCAL: "The ratings on this server cannot be read. Choose other ratings.",
+        MOVIELENS: "MovieLens could not be downloaded or read. Try again later, or "
+        "choose other ratings.",
+    }[source]
+
+
+def check_size(name, text, options):
+    """Refuse what would take too much time or memory, before it is loaded."""
+    users, items, n_ratings = set(), set(), 0
+    lines = list(io.StringIO(text, newline=None))
+    longest = max(lines, key=len, default="")
+    if len(longest) > MAX_LINE:
+        line = 1 + lines.index(longest)
+        raise Refusal(f"{name}, line {line} has more than {MAX_LINE:,} characters.")
+    reader = csv.reader(lines, delimiter=options["delimiter"])
+    for fields in reader:
+        if any(len(field) > MAX_FIELD for field in fields[:3]):
+            raise Refusal(
+                f"{name}, line {reader.line_num}: the user, item or rating has more "
+                f"than {MAX_FIELD} characters."
+            )
+        if not fields or (options["header"] and reader.line_num == 1):
+            continue
+        users.update(fields[:1])
+        items.update(fields[1:2])
+        n_ratings += 1
+        for n, limit, what in [
+            (n_ratings, MAX_RATINGS, "ratings"),
+            (len(users), MAX_USERS, "users"),
+            (len(items), MAX_ITEMS, "items"),
+        ]:
+            if n > limit:
+                raise Refusal(
+                    f"{name} has more than {limit:,} {what}, and this page must answer "
+                    "within seconds. Remove some users or rare items from the file."
+                )
+
+
 def read_csv(name, content):
-    """Read an uploaded file; a ValueError names the bad line and the reason."""
-    first = content[:10_000].decode("utf-8", "replace").partition("\n")[0]
+    """Read an uploaded file; the error names the bad line and the reason."""
+    if len(content) > MAX_MB * 2**20:
+        raise Refusal(f"{name} has more than {MAX_MB} MB, the limit of this page.")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = 1 + content.count(b"\n", 0, error.start)
+        raise Refusal(
+            f"{name}, line {line} is not text in UTF-8. Save the file as CSV in UTF-8."
+        ) from error
+    first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
     header = not re.match(r"\W*\d", "".join(first.split(delimiter)[2:3]))
-    options = {"delimiter": delimiter, "header": header, "encoding": "utf-8-sig"}
+    options = {"delimiter": delimiter, "header": header}
+    try:
+        check_size(name, text, options)
+    except csv.Error as error:
+        raise Refusal(f"{name} is no table of text: {error}.") from error
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, Path(name).name)
-        path.write_bytes(content)
+        path = Path(folder, "ratings.csv")
+        path.write_text(text, "utf-8", newline="")
         try:
             return datasets.load_ratings_csv(path, duplicates="last", **options)
         except ValueError as error:
-            raise ValueError(str(error).replace(str(path), path.name)) from error
+            raise ValueError(str(error).replace(str(path), name)) from error
 
 
 # Ratings and fits are shared by all visitors and must not be changed: a mixture that
@@ -78,10 +180,10 @@ def load(source, detail):
     elif source == UPLOAD:
         ratings = read_csv(*detail)
         ratings.titles = ratings.item_ids
-    elif detail in RELEASES:
-        ratings = datasets.fetch_movielens(detail)
-    else:
+    elif source == LOCAL:
         ratings = datasets.load_movielens(detail)
+    else:
+        ratings = datasets.fetch_movielens(detail)
     X, names = ratings.data, np.array(ratings.titles).astype(str)
     levels = np.unique(X.data)
     if len(levels) > 11:
@@ -135,19 +237,29 @@ st.set_page_config("Recommendations with uncertainty", layout="wide")
 st.title("Rate what you know")
 try:
     with st.sidebar:
-        source, detail = st.radio("Ratings", SOURCES), None
+        sources = [*SOURCES, LOCAL] if FOLDER else SOURCES
+        source, detail = st.radio("Ratings", sources), None
         if source == MOVIELENS:
-            detail = st.text_input(f"Folder, or a release: {', '.join(RELEASES)}")
+            detail = st.selectbox("Release", RELEASES, index=None)
+        elif source == LOCAL:
+            detail = FOLDER
         elif source == UPLOAD:
-            file = st.file_uploader("User, item, rating", ["csv", "txt", "tsv"])
+            options = {"type": ["csv", "txt", "tsv"], "max_upload_size": MAX_MB}
+            file = st.file_uploader("User, item, rating", **options)
             detail = file and (file.name, file.getvalue())
-        if source != MADE and not detail:
-            raise ValueError("Choose in the sidebar where the ratings are.")
+        # A browser may send what the lists do not offer.
+        chosen = detail in RELEASES if source == MOVIELENS else detail
+        if source != MADE and not chosen:
+            raise Refusal("Choose in the sidebar where the ratings are.")
         ratings = load(source, detail)
         names, levels, key = ratings.names, ratings.levels, hash((source, detail))
-        kinds = ["factor", "diag", "spherical"] + ["tied", "full"] * (len(names) <= 50)
+        n_users, n_items = ratings.X.shape
+        dense = n_users <= DENSE_USERS and n_items <= DENSE_ITEMS
+        kinds = ["factor", "diag", "spherical"] + ["tied", "full"] * dense
         n_types = st.slider("Types of users", 1, 12, 4)
         settings = (source, detail), n_types, st.selectbox("Covariance type", kinds)
+        if settings[-1] not in kinds:
+            raise Refusal("Choose one of the covariance types.")
     measured = st.empty()
     upper, lower = (st.columns([2, 3], gap="large") for _ in range(2))
     with upper[0], st.container():
@@ -163,8 +275,9 @@ try:
             st.info("Find items and rate them: the page changes with each rating.")
         fitted = fit(*settings)
         measured.markdown(fitted.measured)
-except (ValueError, OSError) as error:
-    (st.error if source == MADE or detail else st.info)(escape(error))
+except (Refusal, *FAULTS) as error:
+    told = st.error if source == MADE or detail else st.info
+    told(escape(answer(error, source)))
     st.stop()
 rated = {j: value for j, value in given.items() if value is not None}
 entries = [0] * len(rated), list(rated)
@@ -186,8 +299,9 @@ with upper[1]:
             "disabled": not rated,
         }
         st.button("Fold my ratings in", on_click=fold_in, **options)
-        csv = found.to_csv(index=False)
-        st.download_button("Download", csv, "recommendations.csv", on_click="ignore")
+        found["item"] = found["item"].map(quote_formula)
+        text = found.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
+        st.download_button("Download", text, "recommendations.csv", on_click="ignore")
     if message:
         st.success(message)
 figure = Figure((5.5, 4.4), layout="constrained")

@@ -3,10 +3,13 @@
 from sklearn_gmmcf._kernels import show_config
 from sklearn_gmmcf._kmeans import KMeansMixture
 from sklearn_gmmcf._mixture import MaskedGaussianMixture
+from sklearn_gmmcf._versions import __version__ as __version__
 from sklearn_gmmcf._warnings import (
     ConstantCovariatesWarning,
     DataWarning,
     FewRowsWarning,
+    InconsistentVersionWarning,
+    LostZerosWarning,
     RegularizationWarning,
     UnknownLevelsWarning,
     UnlikeUnitsWarning,
@@ -15,12 +18,13 @@ from sklearn_gmmcf._warnings import (
 )
 from sklearn_gmmcf.imputer import MixtureImputer
 
-__version__ = "0.1.0"
 __all__ = [
     "ConstantCovariatesWarning",
     "DataWarning",
     "FewRowsWarning",
+    "InconsistentVersionWarning",
     "KMeansMixture",
+    "LostZerosWarning",
     "MaskedGaussianMixture",
     "MixtureImputer",
     "RegularizationWarning",

@@ -23,7 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_gmmcf._executors import one_blas_thread, threads
 from sklearn_gmmcf._imputation import impute
 from sklearn_gmmcf._model import Model, get_block_options
-from sklearn_gmmcf._sklearn import DocumentationLinks
+from sklearn_gmmcf._sklearn import PackageEstimator
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._validation import (
     check_columns,
@@ -35,7 +35,11 @@ from sklearn_gmmcf._validation import (
     honor_set_output,
     open_data,
 )
-from sklearn_gmmcf._warnings import UnobservedColumnsWarning, warn_user
+from sklearn_gmmcf._warnings import (
+    LostZerosWarning,
+    UnobservedColumnsWarning,
+    warn_user,
+)
 from sklearn_gmmcf.covariance import Family, Student
 from sklearn_gmmcf.covariance._reviews import Review
 from sklearn_gmmcf.data import Block, Blocks, Columns, Observed, RowArray
@@ -46,7 +50,7 @@ _PARAMETERS = ("fitted", "posterior")
 
 
 class BaseObservedMixture(
-    DocumentationLinks,
+    PackageEstimator,
     CallbackSupportMixin,
     OneToOneFeatureMixin,
     TransformerMixin,
@@ -987,7 +991,25 @@ class BaseObservedMixture(
                     f"with {filling}: {self._list_columns(unknown)}."
                 )
             )
+        if data.is_sparse and not data.columns.variances.any():
+            self._check_zeros(data)
         return data.in_blocks(**get_block_options(family)), family
+
+    def _check_zeros(self, data: Blocks) -> None:
+        """Warn if a sparse matrix without two values in a column has lost zeros."""
+        columns = data.columns
+        n_stored = data.total(lambda block: block.counts.sum())
+        n_entries = data.shape[0] * columns.modeled.sum()
+        if columns.known.sum() < n_stored < n_entries:
+            warn_user(
+                LostZerosWarning(
+                    "All values that each column of X stores are the same, and entries "
+                    "that are not stored are missing, so that nothing tells one entry "
+                    "from another. If they are zeros, as in a matrix of ones, pass "
+                    "X.toarray(), or store the zeros that were observed: "
+                    f"{self._list_columns(np.flatnonzero(columns.known))}."
+                )
+            )
 
     def _check_modeled(self, columns: Array) -> None:
         """Refuse entries of covariates, which have no density."""

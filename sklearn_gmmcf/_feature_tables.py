@@ -11,14 +11,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from sklearn_gmmcf._ids import (
-    Ids,
-    and_others,
-    check_ids,
-    check_not_missing,
-    describe_kind,
-    is_missing,
-)
+from sklearn_gmmcf._ids import Ids, and_others, check_ids, get_kind, is_missing
 from sklearn_gmmcf._typing import Array
 
 # More categories are names of single ids, which describe nothing, in a wide matrix.
@@ -121,7 +114,7 @@ class FeatureTable:
     @classmethod
     def learn(cls, role: str, frame: Any, id_name: Any) -> FeatureTable:
         """Read a frame, and learn how to encode others with the same columns."""
-        frame, ids, names = _open(role, frame, id_name)
+        frame, ids, names = open_by_id(role, frame, id_name)
         if not len(ids):
             raise ValueError(f"{role} has no row. Pass None, or a row for each id.")
         if not names:
@@ -146,7 +139,7 @@ class FeatureTable:
                 "columns."
             )
         features = [each.encode(role, read[each.name], ids) for each in columns]
-        return cls(role, tuple(columns), *_sort(role, ids, np.hstack(features)))
+        return cls(role, tuple(columns), *sort_by_id(role, ids, np.hstack(features)))
 
     @property
     def feature_names(self) -> Array:
@@ -159,7 +152,7 @@ class FeatureTable:
 
         The frame must have the columns of this table.
         """
-        frame, ids, names = _open(self.role, frame, id_name)
+        frame, ids, names = open_by_id(self.role, frame, id_name)
         features = []
         for column in self.columns:
             if column.name not in names:
@@ -179,7 +172,7 @@ class FeatureTable:
                 features.append(np.full(shape, np.nan))
             else:
                 features.append(column.encode(self.role, values, ids))
-        ids, values = _sort(self.role, ids, np.hstack(features))
+        ids, values = sort_by_id(self.role, ids, np.hstack(features))
         everyone = Ids(self.role, self.ids)
         everyone.add(ids)
         merged = self.align(everyone.sorted)
@@ -188,7 +181,7 @@ class FeatureTable:
 
     def check_overlap(self, ids: Array) -> None:
         """Check that one of the ids of the ratings has features."""
-        if not self._find(ids)[1].any():
+        if not find_rows(self.role, self.ids, ids)[1].any():
             raise ValueError(
                 f"No id of {self.role}, such as {self.ids[0]!s}, has ratings; those "
                 f"have ids such as {ids[0]!s}. Pass the same ids in both tables."
@@ -197,20 +190,22 @@ class FeatureTable:
     def align(self, ids: Array) -> Array:
         """Features (m, p) of ids: NaN for ids that are not in the table."""
         values = np.full((len(ids), self.values.shape[1]), np.nan)
-        rows, known = self._find(ids)
+        rows, known = find_rows(self.role, self.ids, ids)
         values[known] = self.values[rows[known]]
         return values
 
-    def _find(self, ids: Array) -> tuple[Array, Array]:
-        if ids.size and ids.dtype.kind != self.ids.dtype.kind:
-            raise ValueError(
-                f"Ids of {self.role} are {describe_kind(self.ids)}, but ids of the "
-                f"ratings are {describe_kind(ids)}. Convert them to one kind."
-            )
-        return Ids(self.role, self.ids).find(ids)
+
+def find_rows(role: str, known: Array, ids: Array) -> tuple[Array, Array]:
+    """Rows (n,) of the ids of ratings in a table, and whether each of them is there."""
+    if ids.size and get_kind(ids) != get_kind(known):
+        raise ValueError(
+            f"Ids of {role} are {get_kind(known)}, but ids of the ratings are "
+            f"{get_kind(ids)}. Convert them to one kind."
+        )
+    return Ids(role, known).find(ids)
 
 
-def _open(role: str, frame: Any, id_name: Any) -> tuple[Any, Array, list[Any]]:
+def open_by_id(role: str, frame: Any, id_name: Any) -> tuple[Any, Array, list[Any]]:
     """A frame of narwhals, its ids (n,), and the names of the other columns."""
     if not nw.dependencies.is_into_dataframe(frame):
         raise ValueError(
@@ -221,21 +216,20 @@ def _open(role: str, frame: Any, id_name: Any) -> tuple[Any, Array, list[Any]]:
     names = list(frame.columns)
     index = nw.maybe_get_index(frame)
     if id_name in names:
-        series = frame.get_column(id_name)
-        check_not_missing(role, series.is_null().to_numpy())
-        ids = series.to_numpy()
+        ids = frame.get_column(id_name)
         names.remove(id_name)
     elif index is not None and index.name == id_name:
-        ids = np.asarray(index)
+        ids = index.to_series()
     else:
         raise ValueError(
             f"{role} has no column of ids {id_name!r} but {names}. Rename the column "
             "of ids to this name; in pandas, the index may have it instead."
         )
-    return frame, check_ids(role, ids), names
+    line = f"line {{}} (from 0) of {role}".format
+    return frame, check_ids(role, ids, line), names
 
 
-def _sort(role: str, ids: Array, values: Array) -> tuple[Array, Array]:
+def sort_by_id(role: str, ids: Array, values: Array) -> tuple[Array, Array]:
     """Sort the ids, all of which must differ, and their rows of values."""
     order = np.argsort(ids, kind="stable")
     ids = ids[order]

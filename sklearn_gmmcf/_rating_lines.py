@@ -1,17 +1,24 @@
-"""Lines of ratings, between the rooms that read them and `RatingsEncoder`."""
+"""Lines of ratings: what tables and files become for `RatingsEncoder`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from numbers import Real
 from typing import Any
 
+import narwhals.stable.v2 as nw
+import numpy as np
+
+from sklearn_gmmcf._ids import Coded, and_others, encode_ids, is_missing
 from sklearn_gmmcf._typing import Array
 
 
-def name_table_line(line: int) -> str:
+def name_table_line(line: int, table: int | None = None) -> str:
     """A line of a frame or of arrays, as errors name it."""
-    return f"line {line} (from 0) of the table"
+    which = "the table" if table is None else f"table {table} (from 0)"
+    return f"line {line} (from 0) of {which}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,8 +28,178 @@ class RatingLines:
     `RatingsEncoder` takes it as a table, and checks ids and ratings.
     """
 
-    users: Array  # (m,), ids
-    items: Array  # (m,), ids
+    users: Any  # (m,), ids: an array or Coded
+    items: Any  # (m,), ids: an array or Coded
     ratings: Array  # (m,)
     backend: Any = None  # of narwhals; None for arrays and files
     name_line: Callable[[int], str] = name_table_line
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """Lines of one table or of several, which can be iterated over again."""
+
+    read: Callable[[], Iterator[RatingLines]]
+    in_memory: bool  # whether it is one table, which has been read
+
+    def __iter__(self) -> Iterator[RatingLines]:
+        return self.read()
+
+
+@dataclass(frozen=True)
+class LineReader:
+    """Reads tables into lines whose ids are sorted codes, and whose ratings are floats.
+
+    A user or an item whose ratings all count as missing stays among the ids.
+    """
+
+    user: Any
+    item: Any
+    rating: Any
+    rating_range: tuple[float, float] | None
+    out_of_range: str
+
+    def read(self, ratings: Any) -> Tables:
+        """Open what users pass: a table, or a function that makes an iterator."""
+        if callable(ratings):
+            return Tables(partial(self._read_each, ratings), in_memory=False)
+        lines = [self._read_table(ratings, name_table_line)]
+        return Tables(partial(iter, lines), in_memory=True)
+
+    def _read_each(self, open_tables: Callable[[], Any]) -> Iterator[RatingLines]:
+        for number, table in enumerate(open_tables()):
+            yield self._read_table(table, partial(name_table_line, table=number))
+
+    def _read_table(self, table: Any, name_line: Callable[[int], str]) -> RatingLines:
+        if nw.dependencies.is_into_dataframe(table):
+            lines = self._open_frame(nw.from_native(table, eager_only=True), name_line)
+        elif isinstance(table, RatingLines):
+            lines = table
+        elif isinstance(table, tuple) and len(table) == 3:
+            lines = RatingLines(*table, name_line=name_line)
+        else:
+            raise ValueError(
+                "A table of ratings should be a frame or a tuple of three arrays "
+                f"(users, items, ratings), but got {type(table).__name__}. Pass an "
+                "iterator of tables as a function that makes it."
+            )
+        users = encode_ids("users", lines.users, lines.name_line)
+        items = encode_ids("items", lines.items, lines.name_line)
+        ratings = _check_ratings(lines.ratings, lines.name_line)
+        if not len(users) == len(items) == len(ratings):
+            raise ValueError(
+                "Users, items and ratings should be equally long, but got "
+                f"{len(users)}, {len(items)} and {len(ratings)}."
+            )
+        return self._limit(replace(lines, users=users, items=items, ratings=ratings))
+
+    def _open_frame(self, frame: Any, name_line: Callable[[int], str]) -> RatingLines:
+        columns = []
+        for name in (self.user, self.item, self.rating):
+            if name not in frame.columns:
+                raise ValueError(
+                    f"The table has no column {name!r} but {list(frame.columns)}. Name "
+                    "its columns: RatingsEncoder(user=..., item=..., rating=...)."
+                )
+            columns.append(frame.get_column(name))
+        users, items, ratings = columns
+        return RatingLines(
+            users, items, ratings.to_numpy(), frame.implementation, name_line
+        )
+
+    def _limit(self, lines: RatingLines) -> RatingLines:
+        """Lines with ratings in the range."""
+        if self.rating_range is None:
+            return lines
+        low, high = self.rating_range
+        ratings = lines.ratings
+        outside = (ratings < low) | (ratings > high)
+        if not outside.any():
+            return lines
+        if self.out_of_range == "clip":
+            return replace(lines, ratings=np.clip(ratings, low, high))
+        if self.out_of_range == "missing":
+            return _select_lines(lines, np.flatnonzero(~outside))
+        line = int(np.argmax(outside))
+        n_others = int(outside.sum()) - 1
+        verb = "is" if n_others == 1 else "are"
+        others = (
+            f", and so {verb}{and_others(n_others).removeprefix(' and')}"
+            if n_others
+            else ""
+        )
+        where = lines.name_line(line)
+        raise ValueError(
+            f"The rating {_format(ratings[line])} in {where} is outside rating_range="
+            f"({_format(low)}, {_format(high)}){others}. If it marks a "
+            "missing rating, pass out_of_range='missing'; pass 'clip' to move ratings "
+            "to the nearest bound; or correct the line, or rating_range."
+        )
+
+
+def _select_lines(lines: RatingLines, selected: Array) -> RatingLines:
+    """Some of the lines; the ids of the others stay."""
+
+    def name_line(line: int) -> str:
+        return lines.name_line(int(selected[line]))
+
+    return replace(
+        lines,
+        users=Coded(lines.users.codes[selected], lines.users.ids),
+        items=Coded(lines.items.codes[selected], lines.items.ids),
+        ratings=lines.ratings[selected],
+        name_line=name_line,
+    )
+
+
+def _format(value: Any) -> str:
+    """A number without a decimal point if it is whole."""
+    return repr(float(value)).removesuffix(".0")
+
+
+def _check_ratings(values: Any, name_line: Callable[[int], str]) -> Array:
+    values = np.asarray(values)
+    if values.ndim != 1 or values.dtype.kind not in "biufO":
+        raise ValueError(
+            f"Ratings should be 1d numbers, but got {values.ndim}d of {values.dtype}."
+        )
+    if values.dtype == object:
+        values = np.array([_to_number(v, i, name_line) for i, v in enumerate(values)])
+    elif values.dtype != np.float32:
+        values = values.astype(np.float64, copy=False)
+    wrong = ~np.isfinite(values)
+    if wrong.any():
+        line, n_wrong = int(np.argmax(wrong)), wrong.sum()
+        among = f", one of {n_wrong} that are not finite" if n_wrong > 1 else ""
+        raise ValueError(
+            f"The rating in {name_line(line)} is {values[line]}{among}. Drop such "
+            "lines."
+        )
+    return values
+
+
+def _to_number(value: Any, line: int, name_line: Callable[[int], str]) -> float:
+    if is_missing(value):
+        return np.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"The rating in {name_line(line)} is {value!r}. Correct or drop the line."
+        ) from error
+
+
+def check_rating_range(rating_range: Any) -> tuple[float, float]:
+    """Check that a range is (low, high)."""
+    try:
+        low, high = rating_range
+        in_order = -np.inf < low < high < np.inf
+        in_order = in_order and isinstance(low, Real) and isinstance(high, Real)
+    except (TypeError, ValueError):
+        in_order = False
+    if not in_order:
+        raise ValueError(
+            "rating_range should be two finite numbers (low, high) with low < high, "
+            f"but got {rating_range!r}."
+        )
+    return float(low), float(high)

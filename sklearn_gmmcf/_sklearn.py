@@ -18,11 +18,17 @@ from sklearn.utils.validation import _check_feature_names_in as get_feature_name
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from sklearn.utils.validation import _get_feature_names as get_feature_names
 
+from sklearn_gmmcf._versions import VersionedState
+
 _DOCUMENTATION = "https://sklearn-gmmcf.readthedocs.io/en/stable/"
 
 
-class DocumentationLinks:
-    """Links of the HTML representation in notebooks, to our pages of the API."""
+class PackageEstimator(VersionedState):
+    """What all estimators of this package share.
+
+    Their saved state has the version of the package, and their HTML representation in
+    notebooks links to our pages of the API.
+    """
 
     _doc_link_module = "sklearn_gmmcf"
     _doc_link_template = _DOCUMENTATION + "api/{estimator_module}.{estimator_name}.html"
@@ -52,9 +58,9 @@ def wrap_in_container(matrix: Any, X: Any, estimator: Any) -> Any:
 
 __all__ = [
     "BaseComposition",
-    "DocumentationLinks",
     "Interval",
     "InvalidParameterError",
+    "PackageEstimator",
     "StrOptions",
     "check_sample_weight",
     "fit_context",

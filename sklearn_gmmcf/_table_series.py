@@ -12,6 +12,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from sklearn_gmmcf._ids import and_others, is_missing
+from sklearn_gmmcf._table_templates import pack_frame, unpack_frame
 from sklearn_gmmcf._typing import Array
 
 # A column of a narwhals frame, or of a 2d numpy array.
@@ -110,6 +111,15 @@ class Table:
             return Table(frame.copy(), self.names, 0)
         # A slice of a frame of pandas keeps all of its rows alive.
         return Table(frame.clone(), self.names, 0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        packed = self.frame if self.is_array or self.n_rows else pack_frame(self.frame)
+        return {**vars(self), "frame": packed}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        frame = state["frame"]
+        frame = unpack_frame(frame) if isinstance(frame, dict) else frame
+        vars(self).update(state, frame=frame)
 
     def assemble(self, indices: Sequence[int], columns: Sequence[Series]) -> Any:
         """Make a table of this kind of columns in the place of some of its columns."""

@@ -10,6 +10,7 @@ from functools import wraps
 from numbers import Integral
 from typing import Any, TypeVar
 
+import narwhals.stable.v2 as nw
 import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -20,9 +21,10 @@ from sklearn_gmmcf._sklearn import (
     wrap_in_container,
 )
 from sklearn_gmmcf._typing import Array
-from sklearn_gmmcf.data import Blocks, check_readable, observe
+from sklearn_gmmcf.data import Blocks, check_numbers, observe, read_numbers
 from sklearn_gmmcf.data._column_features import check_column_features, find_columns
 from sklearn_gmmcf.data._dask import is_dask, observe_chunks
+from sklearn_gmmcf.data._reading import DOOR_OPTIONS, naming_infinity
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -60,19 +62,31 @@ def open_data(
         weights = check_weights(sample_weight, X)
         described = check_columns(estimator, covariates, column_features)
         return observe_chunks(X, weights=weights, **described, **options)
-    check_readable(X)
-    validated = validate_data(
-        estimator,
-        X,
-        reset=reset,
-        accept_sparse="csr",
-        dtype=[np.float64, np.float32],
-        ensure_all_finite="allow-nan",
-        ensure_min_samples=min_rows,
+    validated = validate_numbers(
+        estimator, X, reset=reset, accept_sparse="csr", ensure_min_samples=min_rows
     )
     weights = check_weights(sample_weight, validated)
     described = check_columns(estimator, covariates, column_features)
     return observe(validated, given=X, weights=weights, **described, **options)
+
+
+def validate_numbers(estimator: Any, X: Any, *, reset: bool, **options: Any) -> Any:
+    """X as an array or a sparse matrix of floats, with names and number of columns.
+
+    Parameters
+    ----------
+    reset : bool
+        Whether the estimator learns these.
+    options
+        Of scikit-learn's `check_array`.
+    """
+    numbers = read_numbers(X, keep_sparse=bool(options.get("accept_sparse")))
+    options = DOOR_OPTIONS | options
+    with naming_infinity(numbers, X):
+        if nw.dependencies.is_into_dataframe(X):
+            validate_data(estimator, X, reset=reset, skip_check_array=True)
+            return check_array(numbers, input_name="X", estimator=estimator, **options)
+        return validate_data(estimator, numbers, reset=reset, **options)
 
 
 def check_columns(
@@ -153,12 +167,7 @@ def check_completed(estimator: Any, X: Any) -> Any:
     """Check the columns of completed rows, which may have any container."""
     check_is_fitted(estimator)
     if not is_dask(X):
-        X = check_array(
-            X,
-            accept_sparse=True,
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan",
-        )
+        X = check_numbers(X, accept_sparse=True)
     if X.shape[1] != estimator.n_features_in_:
         raise ValueError(
             f"X has {X.shape[1]} columns, but {type(estimator).__name__} was fitted on "

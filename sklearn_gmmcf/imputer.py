@@ -39,8 +39,8 @@ from sklearn_gmmcf._ids import and_others
 from sklearn_gmmcf._progress import Progress
 from sklearn_gmmcf._sklearn import (
     BaseComposition,
-    DocumentationLinks,
     Interval,
+    PackageEstimator,
     StrOptions,
     fit_context,
     get_feature_names_in,
@@ -51,7 +51,7 @@ from sklearn_gmmcf._sklearn import (
 from sklearn_gmmcf._table_series import Table, check_eager
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._validation import check_count, check_weights
-from sklearn_gmmcf.data import check_readable, is_observed
+from sklearn_gmmcf.data import check_unmasked, is_observed
 from sklearn_gmmcf.data._dask import is_dask
 from sklearn_gmmcf.data._rule import raise_nothing_observed
 from sklearn_gmmcf.tables import NUMERIC_KINDS, TableEncoder
@@ -61,7 +61,7 @@ _MAX_VALUE = 1e100
 
 
 class MixtureImputer(
-    DocumentationLinks, CallbackSupportMixin, TransformerMixin, BaseComposition
+    PackageEstimator, CallbackSupportMixin, TransformerMixin, BaseComposition
 ):
     """Complete a table: numbers, categories, dates, with their uncertainty.
 
@@ -640,7 +640,7 @@ class MixtureImputer(
 
     def _open(self, X: Any, reset: bool) -> Any:
         """Check a table; an array of numbers becomes floats, NaN where missing."""
-        check_readable(X)
+        check_unmasked(X)
         if sparse.issparse(X):
             raise TypeError(
                 "MixtureImputer completes dense tables, and X is a sparse matrix. "

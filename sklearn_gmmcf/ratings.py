@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
@@ -14,41 +13,23 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_gmmcf._feature_tables import FeatureTable
-from sklearn_gmmcf._ids import Ids, and_others, check_ids, check_not_missing, is_missing
-from sklearn_gmmcf._sklearn import DocumentationLinks, StrOptions, fit_context
+from sklearn_gmmcf._ids import Ids, check_ids, get_kind
+from sklearn_gmmcf._rating_lines import LineReader, Tables, check_rating_range
+from sklearn_gmmcf._rating_matrix import (
+    Census,
+    add_users,
+    append_columns,
+    count_lines,
+    make_matrix,
+)
+from sklearn_gmmcf._sklearn import PackageEstimator, StrOptions, fit_context
+from sklearn_gmmcf._titles import Titles
 from sklearn_gmmcf._typing import Array
 
 __all__ = ["RatingsEncoder"]
 
-# Entries that are sorted by column at once.
-_SORTED_ENTRIES = 2**16
-_CHANGED = (
-    "The table changed between its two readings. A function that is passed as a table "
-    "should open it anew each time that it is called."
-)
 
-
-@dataclass(frozen=True, eq=False)
-class _Census:
-    """The ids in a table, and the lines of each user: the result of one reading."""
-
-    users: Array  # (n,), sorted
-    counts: Array  # (n,), lines of each user
-    items: Array  # (d,), sorted
-    backend: Any  # of narwhals; None for arrays
-
-
-@dataclass(frozen=True, eq=False)
-class _Table:
-    """Lines of a table, after validation."""
-
-    users: Array  # (m,), ids
-    items: Array  # (m,), ids
-    ratings: Array  # (m,)
-    backend: Any  # of narwhals; None for arrays
-
-
-class RatingsEncoder(DocumentationLinks, BaseEstimator):
+class RatingsEncoder(PackageEstimator, BaseEstimator):
     """Make a sparse matrix of a table of ratings, and tables of predicted ratings.
 
     `fit` learns the items, which are the columns of all matrices. `encode` makes the
@@ -60,7 +41,7 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
     A table is a pandas, polars or pyarrow frame; three arrays (users, items, ratings);
     or, for more than fits in memory, a function without arguments that returns an
     iterator over such tables. That function is called twice; the memory holds the
-    matrix and a few times one of its tables.
+    matrix and a few times one of its tables. Errors name the line of the table.
 
     The encoder changes the number of rows, so use it before a Pipeline, not in it.
 
@@ -88,7 +69,13 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         refuses them, or leaves their ratings out.
 
     rating_range : tuple (low, high) or None, default=None
-        `decode` clips predictions to this range.
+        The scale of the ratings: two finite numbers. `decode` clips predictions to this
+        range. None stands for no limits.
+
+    out_of_range : {'raise', 'missing', 'clip'}, default='raise'
+        Treatment of ratings of a table outside `rating_range`: refuse them; leave them
+        out, where a number such as -1 stands for "not rated", while their users and
+        items stay known; or move them to the nearest bound.
 
     user_features : frame or None, default=None
         Features of users: a pandas, polars or pyarrow frame with one row for each
@@ -97,6 +84,12 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
 
     item_features : frame or None, default=None
         Features of items, with ids in the column or index `item`.
+
+    item_titles : dict, pandas Series, frame or None, default=None
+        Titles of items, which `decode` adds as a column: a dictionary from ids to
+        titles, a Series with the ids as its index, or a frame with the column or index
+        `item` and one other column, whose name the column of titles has then; otherwise
+        its name is 'title'. Titles of items without a column are ignored.
 
     Attributes
     ----------
@@ -120,15 +113,26 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
     item_feature_names_ : ndarray of shape (n_item_features,)
         Names of the features of items.
 
+    item_titles_ : ndarray of shape (n_items,) or None
+        Titles of the items, empty where unknown. None without `item_titles`.
+
     See Also
     --------
     sklearn_gmmcf.datasets.load_ratings_csv : The matrix of a CSV file.
+    sklearn_gmmcf.datasets.fetch_movielens : The matrix of MovieLens.
 
     Notes
     -----
-    Ids may be integers, strings, or anything else that sorts, all of one kind. Ratings
-    are float64, or float32 if the table has float32. A rating of 0 is stored, and is an
-    observation, and so are the zeros among the features of users.
+    Ids are integers, strings, dates, or other objects that sort: items of one kind in
+    all tables, and users of one kind in each table. Whole floats are integers, since
+    pandas turns integers beside missing values into floats; other floats, bools and
+    bytes are refused. The texts "nan", "None", "NaT" and "<NA>" are refused, too:
+    ``astype(str)`` makes them of missing ids. Strings stay as they are, also in their
+    blanks. `users_` and `items_` are arrays of objects where few of many strings are
+    long.
+
+    Ratings are float64, or float32 if the table has float32. A rating of 0 is stored,
+    and is an observation, and so are the zeros among the features of users.
 
     Features are standardized by the mean and standard deviation of all known values in
     the table of features. A feature without variation is 0.
@@ -160,6 +164,18 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
     0  eve   Alien     3.5
     1  eve  Brazil     3.0
 
+    With titles, and -1 for ratings that are missing:
+
+    >>> encoder = RatingsEncoder(
+    ...     rating_range=(1, 5), out_of_range="missing", item_titles={7: "Alien"}
+    ... )
+    >>> X, users = encoder.fit_encode((["ann", "ann", "bob"], [7, 8, 8], [5, -1, 2]))
+    >>> X.nnz, encoder.items_.tolist(), encoder.item_titles_.tolist()
+    (2, [7, 8], ['Alien', ''])
+    >>> user, item, title, rating = encoder.decode(["bob"], [0], [3.5])
+    >>> item.tolist(), title.tolist(), rating.tolist()
+    ([7], ['Alien'], [3.5])
+
     With features, also of an item without ratings:
 
     >>> user_features = pd.DataFrame({"user": ["ann", "bob"], "age": [20, 40]})
@@ -188,8 +204,10 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         "duplicates": [StrOptions({"error", "mean", "last"})],
         "unknown_items": [StrOptions({"error", "ignore"})],
         "rating_range": [tuple, list, None],
+        "out_of_range": [StrOptions({"raise", "missing", "clip"})],
         "user_features": "no_validation",
         "item_features": "no_validation",
+        "item_titles": "no_validation",
     }
 
     def __init__(
@@ -201,8 +219,10 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         duplicates: str = "error",
         unknown_items: str = "error",
         rating_range: tuple[float, float] | None = None,
+        out_of_range: str = "raise",
         user_features: Any = None,
         item_features: Any = None,
+        item_titles: Any = None,
     ) -> None:
         self.user = user
         self.item = item
@@ -210,8 +230,10 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         self.duplicates = duplicates
         self.unknown_items = unknown_items
         self.rating_range = rating_range
+        self.out_of_range = out_of_range
         self.user_features = user_features
         self.item_features = item_features
+        self.item_titles = item_titles
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, ratings: Any, y: Any = None) -> RatingsEncoder:
@@ -232,10 +254,12 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         Raises
         ------
         ValueError
-            If a table cannot be read, or holds ratings that are not finite, columns
-            that are no features, or features of one id twice.
+            If a table cannot be read, or holds missing ids, ids of several kinds,
+            ratings that are not finite or, unless `out_of_range` says otherwise,
+            outside `rating_range`, columns that are no features, or features or titles
+            of one id twice.
         """
-        self._learn(ratings)
+        self._learn(self._get_reader().read(ratings))
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -260,8 +284,9 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
             As `fit` does, or if the table, unless `duplicates` says otherwise, rates
             an item twice.
         """
-        census = self._learn(ratings)
-        X = self._fill(ratings, census)
+        tables = self._get_reader().read(ratings)
+        census = self._learn(tables)
+        X = make_matrix(tables, census, self.duplicates, self.unknown_items)
         return self._add_covariates(X, census.users, self._user_table), census.users
 
     def encode(
@@ -290,8 +315,10 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         Raises
         ------
         ValueError
-            For unknown items and for duplicates, if they are errors, for tables that
-            cannot be read, and for categories of `user_features` that were not fitted.
+            For unknown items, duplicates and ratings out of range, if they are errors,
+            for tables that cannot be read, for items of another kind than the fitted
+            ones, for integers as `users` where ids are not integers, and for categories
+            of `user_features` that were not fitted.
 
         Examples
         --------
@@ -317,15 +344,16 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
             table = table.update(user_features, self.user)
         if ratings is None:
             ratings = tuple  # a function that makes no table
-        census = self._count(ratings, self.items_)
+        tables = self._get_reader().read(ratings)
+        census = count_lines(tables, self.items_, self.unknown_items)
         if users is not None:
-            census = _add_users(census, check_ids("users", users))
+            census = add_users(census, self._check_users(users))
         if not census.users.size:
             raise ValueError(
                 "The table has no rating to encode. Pass users=... for rows of users "
                 "without ratings."
             )
-        X = self._fill(ratings, census)
+        X = make_matrix(tables, census, self.duplicates, self.unknown_items)
         return self._add_covariates(X, census.users, table), census.users
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
@@ -374,43 +402,51 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         Returns
         -------
         table : frame or tuple of ndarrays
-            Columns of users, items and ratings, and "std" if given, in the order of
-            `values`, row by row; a frame or arrays, as the table that was fitted.
+            Columns of users, items, titles if there are any, ratings, and "std" if
+            given, in the order of `values`, row by row; a frame or arrays, as the table
+            that was fitted. An encoder that was fitted to a file makes arrays.
 
         Raises
         ------
         ValueError
-            If the shapes do not match, or items are not indices of columns.
+            If the shapes do not match, items are not indices of columns, or users are
+            integers where ids are not, so that they seem to be indices of rows.
         """
         check_is_fitted(self)
         users, items, values = self._check_predictions(users, items, values, std)
         selected = (items >= 0) & (items < len(self.items_))
-        columns = items[selected]
+        items = items[selected]
         values = values[selected]
         if self.rating_range is not None:
             values = np.clip(values, *check_rating_range(self.rating_range))
         table = {
             self.user: np.broadcast_to(users, selected.shape)[selected],
-            self.item: self.items_[columns],
-            self.rating: values,
+            self.item: self.items_[items],
         }
+        if self.item_titles_ is not None:
+            table[self._title_name] = self.item_titles_[items]
+        table[self.rating] = values
         if std is not None:
             table["std"] = np.asarray(std)[selected]
         if self._backend is None:
             return tuple(table.values())
-        return nw.from_dict(table, backend=self._backend).to_native()
+        columns = {name: _to_column(values) for name, values in table.items()}
+        return nw.from_dict(columns, backend=self._backend).to_native()
 
     def _check_predictions(
         self, users: Any, items: Any, values: Any, std: Any
     ) -> tuple[Array, Array, Array]:
         """The arguments of `decode` in shapes that broadcast."""
-        users, items, values = np.asarray(users), np.asarray(items), np.asarray(values)
+        users = self._check_users(users)
+        items, values = np.asarray(items), np.asarray(values)
+        if not items.size:  # an empty list is of floats
+            items = items.astype(np.int64)
         if users.shape != values.shape[:1] or values.ndim not in (1, 2):
             raise ValueError(
                 "values should have the shape (n,) or (n, m) with an id of users for "
                 f"each row, but got {values.shape} for users of shape {users.shape}."
             )
-        if items.size and items.dtype.kind not in "iu":
+        if items.dtype.kind not in "iu":
             raise ValueError(f"items should be integers, but got {items.dtype}.")
         try:
             items = np.broadcast_to(items, values.shape)
@@ -433,25 +469,53 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
             )
         return users[:, None] if values.ndim == 2 else users, items, values
 
-    def _learn(self, ratings: Any) -> _Census:
-        if self.rating_range is not None:
-            check_rating_range(self.rating_range)
+    def _check_users(self, users: Any) -> Array:
+        """Ids of users, known ones or new ones, but not indices of rows."""
+        line = "line {} (from 0) of the argument users".format
+        users = check_ids("users", users, line)
+        known = get_kind(self.users_)
+        if users.size and get_kind(users) == "integers" != known:
+            raise ValueError(
+                f"users are integers, but the ids of users in fit were {known}. Pass "
+                "ids, such as users[rows], not the indices of rows."
+            )
+        return users
+
+    def _learn(self, tables: Tables) -> Census:
         user_table = _learn_features("user_features", self.user_features, self.user)
         item_table = _learn_features("item_features", self.item_features, self.item)
-        census = self._count(ratings, None)
+        titles = None
+        if self.item_titles is not None:
+            titles = Titles.learn(self.item_titles, self.item)
+            self._check_title_name(titles.name)
+        census = count_lines(tables, None, self.unknown_items)
         if not census.users.size:
             raise ValueError("The table has no rating to learn from.")
         if user_table is not None:
             user_table.check_overlap(census.users)
         if item_table is not None:
             item_table.check_overlap(census.items)
-            items = np.union1d(census.items, item_table.ids)
-            census = replace(census, items=items)
+            items = Ids("items", census.items)
+            items.add(item_table.ids)
+            census = replace(census, items=items.sorted)
+        if titles is not None:
+            titles.check_overlap(census.items)
         self.users_ = census.users
         self.items_ = census.items
-        self._backend = census.backend
+        self.item_titles_ = None if titles is None else titles.align(census.items)
+        self._title_name = None if titles is None else titles.name
+        # The name of the library, which skops can store.
+        self._backend = getattr(census.backend, "value", None)
         self._learn_columns(user_table, item_table)
         return census
+
+    def _check_title_name(self, name: Any) -> None:
+        others = [self.user, self.item, self.rating, "std"]
+        if name in others:
+            raise ValueError(
+                f"The column of titles has the name {name!r}, but decoded tables have "
+                f"columns {others} besides it. Rename one of them."
+            )
 
     def _learn_columns(
         self, user_table: FeatureTable | None, item_table: FeatureTable | None
@@ -473,189 +537,15 @@ class RatingsEncoder(DocumentationLinks, BaseEstimator):
         self, X: sparse.csr_array, users: Array, table: FeatureTable | None
     ) -> sparse.csr_array:
         """The matrix with features of its users, of which zeros are stored too."""
-        if table is None:
-            return X
-        values = table.align(users)
-        known = ~np.isnan(values)
-        counts = known.sum(axis=1)
-        columns = np.broadcast_to(self.covariates_, values.shape)[known]
-        ends = np.repeat(X.indptr[1:], counts)
-        data = np.insert(X.data, ends, values[known])
-        index_dtype = _get_index_dtype(len(data))
-        indices = np.insert(X.indices.astype(index_dtype, copy=False), ends, columns)
-        indptr = X.indptr.astype(index_dtype)
-        indptr[1:] += np.cumsum(counts, dtype=index_dtype)
-        shape = len(users), X.shape[1] + values.shape[1]
-        return sparse.csr_array((data, indices, indptr), shape=shape)
+        return X if table is None else append_columns(X, table.align(users))
 
-    def _count(self, ratings: Any, known_items: Array | None) -> _Census:
-        """Read a table once; a user of whom all items are unknown keeps a row."""
-        users, counts = Ids("users"), np.zeros(0, dtype=np.int64)
-        items = Ids("items", known_items)
-        backend = None
-        for table in self._read_tables(ratings):
-            backend = table.backend
-            new_users, lines = np.unique(table.users, return_inverse=True)
-            if known_items is None:
-                items.add(np.unique(table.items))
-            else:
-                lines = lines[self._find_columns(items, table.items)[1]]
-            old_users, old_counts = users.sorted, counts
-            users.add(new_users)
-            new_counts = np.bincount(lines, minlength=len(new_users))
-            counts = _align_counts(users, old_users, old_counts)
-            counts += _align_counts(users, new_users, new_counts)
-        return _Census(users.sorted, counts, items.sorted, backend)
-
-    def _fill(self, ratings: Any, census: _Census) -> sparse.csr_array:
-        """Read a table a second time, into the matrix."""
-        users, items = Ids("users", census.users), Ids("items", census.items)
-        n_entries = int(census.counts.sum())
-        index_dtype = _get_index_dtype(n_entries)
-        indptr = np.zeros(len(census.users) + 1, dtype=index_dtype)
-        np.cumsum(census.counts, out=indptr[1:])
-        indices = np.empty(n_entries, dtype=index_dtype)
-        data = None
-        free: Array = indptr[:-1].astype(np.int64)  # (n,), next free index of each row
-        for table in self._read_tables(ratings):
-            columns, known = self._find_columns(items, table.items)
-            rows, counted = users.find(table.users[known])
-            values = table.ratings[known]
-            if data is None:
-                data = np.empty(n_entries, dtype=values.dtype)
-            added: Array = np.bincount(rows, minlength=len(free))
-            if not counted.all() or (free + added > indptr[1:]).any():
-                raise ValueError(_CHANGED)
-            order = np.argsort(rows, kind="stable")
-            rows = rows[order]
-            targets = free[rows] + np.arange(len(rows)) - np.searchsorted(rows, rows)
-            indices[targets] = columns[known][order]
-            data[targets] = values[order]
-            free += added
-        if data is None:
-            data = np.empty(0)
-        if (free < indptr[1:]).any():
-            raise ValueError(_CHANGED)
-        indptr = self._resolve_duplicates(indptr, indices, data, census)
-        n_entries = indptr[-1]
-        shape = len(census.users), len(census.items)
-        return sparse.csr_array(
-            (data[:n_entries], indices[:n_entries], indptr), shape=shape
+    def _get_reader(self) -> LineReader:
+        in_range = self.rating_range
+        if in_range is not None:
+            in_range = check_rating_range(in_range)
+        return LineReader(
+            self.user, self.item, self.rating, in_range, self.out_of_range
         )
-
-    def _resolve_duplicates(
-        self, indptr: Array, indices: Array, data: Array, census: _Census
-    ) -> Array:
-        """Sort rows in place, block by block, without duplicates: the new indptr."""
-        lengths = np.diff(indptr)
-        start = end = 0
-        while start < len(lengths):
-            bound = indptr[start] + _SORTED_ENTRIES
-            stop = int(np.searchsorted(indptr, bound, side="right")) - 1
-            stop = max(stop, start + 1)
-            block = slice(indptr[start], indptr[stop])
-            rows = np.repeat(np.arange(start, stop), lengths[start:stop])
-            order = np.lexsort((indices[block], rows))
-            columns, values = indices[block][order], data[block][order]
-            repeats = np.flatnonzero(
-                (columns[1:] == columns[:-1]) & (rows[1:] == rows[:-1])
-            )
-            if repeats.size:
-                if self.duplicates == "error":
-                    user, item = rows[repeats[0]], columns[repeats[0]]
-                    raise ValueError(
-                        f"User {census.users[user]} rates item {census.items[item]} "
-                        "more than once. Pass duplicates='mean' or 'last', or clean "
-                        "the table."
-                    )
-                lengths[start:stop] -= np.bincount(
-                    rows[repeats] - start, minlength=stop - start
-                )
-                columns, values = self._merge(columns, values, repeats)
-            indices[end : end + len(columns)] = columns
-            data[end : end + len(columns)] = values
-            start, end = stop, end + len(columns)
-        new_indptr = np.zeros_like(indptr)
-        np.cumsum(lengths, out=new_indptr[1:])
-        return new_indptr
-
-    def _merge(
-        self, columns: Array, values: Array, repeats: Array
-    ) -> tuple[Array, Array]:
-        """Sorted entries with one value each; the entry after a repeat is the same."""
-        if self.duplicates == "last":
-            return np.delete(columns, repeats), np.delete(values, repeats)
-        firsts = np.delete(np.arange(len(values)), repeats + 1)
-        sizes = np.diff(np.append(firsts, len(values)))
-        return columns[firsts], np.add.reduceat(values, firsts) / sizes
-
-    def _find_columns(self, items: Ids, ids: Array) -> tuple[Array, Array]:
-        """Columns of items, and whether the items are known."""
-        columns, known = items.find(ids)
-        if self.unknown_items == "error" and not known.all():
-            unknown = np.unique(ids[~known])
-            raise ValueError(
-                f"fit has not seen item {unknown[0]}{and_others(len(unknown) - 1)} of "
-                "this table. Pass unknown_items='ignore' to leave out ratings of "
-                "unknown items, or fit again."
-            )
-        return columns, known
-
-    def _read_tables(self, ratings: Any) -> Iterator[_Table]:
-        """The tables that a function makes, or the one that was passed."""
-        for table in ratings() if callable(ratings) else [ratings]:
-            if nw.dependencies.is_into_dataframe(table):
-                yield self._read_frame(nw.from_native(table, eager_only=True))
-                continue
-            if not isinstance(table, tuple) or len(table) != 3:
-                raise ValueError(
-                    "A table of ratings should be a frame or a tuple of three arrays "
-                    f"(users, items, ratings), but got {type(table).__name__}. Pass an "
-                    "iterator of tables as a function that makes it."
-                )
-            users, items = check_ids("users", table[0]), check_ids("items", table[1])
-            values = _check_ratings(table[2])
-            if not len(users) == len(items) == len(values):
-                raise ValueError(
-                    "Users, items and ratings should be equally long, but got "
-                    f"{len(users)}, {len(items)} and {len(values)}."
-                )
-            yield _Table(users, items, values, None)
-
-    def _read_frame(self, frame: Any) -> _Table:
-        columns = []
-        for name in (self.user, self.item, self.rating):
-            if name not in frame.columns:
-                raise ValueError(
-                    f"The table has no column {name!r} but {list(frame.columns)}. Name "
-                    "its columns: RatingsEncoder(user=..., item=..., rating=...)."
-                )
-            columns.append(frame.get_column(name))
-        ids = []
-        for name, series in zip(("users", "items"), columns, strict=False):
-            check_not_missing(name, series.is_null().to_numpy())
-            ids.append(check_ids(name, series.to_numpy()))
-        ratings = _check_ratings(columns[2].to_numpy())
-        return _Table(ids[0], ids[1], ratings, frame.implementation)
-
-
-def _add_users(census: _Census, ids: Array) -> _Census:
-    """A census with further users, of whom the table may have no lines."""
-    users = Ids("users", census.users)
-    users.add(np.unique(ids))
-    counts = _align_counts(users, census.users, census.counts)
-    return replace(census, users=users.sorted, counts=counts)
-
-
-def _align_counts(users: Ids, ids: Array, counts: Array) -> Array:
-    """Counts of some ids among all users, 0 of the others."""
-    aligned = np.zeros(len(users.sorted), dtype=np.int64)
-    aligned[users.find(ids)[0]] = counts
-    return aligned
-
-
-def _get_index_dtype(n_entries: int) -> type[np.signedinteger[Any]]:
-    return np.int32 if n_entries < 2**31 else np.int64
 
 
 def _learn_features(role: str, frame: Any, id_name: Any) -> FeatureTable | None:
@@ -666,44 +556,6 @@ def _get_names(table: FeatureTable | None) -> Array:
     return np.empty(0, dtype=object) if table is None else table.feature_names
 
 
-def _check_ratings(values: Any) -> Array:
-    values = np.asarray(values)
-    if values.ndim != 1 or values.dtype.kind not in "biufO":
-        raise ValueError(
-            f"Ratings should be 1d numbers, but got {values.ndim}d of {values.dtype}."
-        )
-    if values.dtype == object:
-        values = np.array([_to_number(*each) for each in enumerate(values)])
-    elif values.dtype != np.float32:
-        values = values.astype(np.float64, copy=False)
-    wrong = ~np.isfinite(values)
-    if wrong.any():
-        line, n_wrong = np.argmax(wrong), wrong.sum()
-        among = f", one of {n_wrong} that are not finite" if n_wrong > 1 else ""
-        raise ValueError(
-            f"The rating in line {line} (from 0) of the table is {values[line]}"
-            f"{among}. Drop such lines."
-        )
-    return values
-
-
-def _to_number(line: int, value: Any) -> float:
-    if is_missing(value):
-        return np.nan
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"The rating in line {line} (from 0) of the table is {value!r}. Correct or "
-            "drop the line."
-        ) from error
-
-
-def check_rating_range(rating_range: Any) -> tuple[float, float]:
-    """Check that a range is (low, high)."""
-    if len(rating_range) != 2 or not rating_range[0] < rating_range[1]:
-        raise ValueError(
-            f"rating_range should be (low, high) with low < high, but got "
-            f"{rating_range!r}."
-        )
-    return rating_range
+def _to_column(values: Array) -> Any:
+    """A column that all libraries of frames read; lists have long texts only once."""
+    return values.tolist() if values.dtype == object else values

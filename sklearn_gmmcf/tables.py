@@ -11,13 +11,12 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_gmmcf._ids import and_others
 from sklearn_gmmcf._sklearn import (
-    DocumentationLinks,
     Interval,
+    PackageEstimator,
     StrOptions,
     fit_context,
 )
@@ -44,7 +43,7 @@ from sklearn_gmmcf._table_series import (
 )
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._warnings import UnknownLevelsWarning, warn_user
-from sklearn_gmmcf.data import check_readable
+from sklearn_gmmcf.data import check_numbers, check_unmasked
 
 __all__ = ["TableEncoder"]
 
@@ -52,7 +51,7 @@ NUMERIC_KINDS = ("number", "integer", "date", "duration")
 KINDS = (*NUMERIC_KINDS, "bool", "category", "passthrough")
 
 
-class TableEncoder(DocumentationLinks, TransformerMixin, BaseEstimator):
+class TableEncoder(PackageEstimator, TransformerMixin, BaseEstimator):
     """Make a numeric matrix of a table, and tables of completed matrices.
 
     A table has columns of numbers, dates, bools, categories and text, with missing
@@ -472,7 +471,7 @@ class TableEncoder(DocumentationLinks, TransformerMixin, BaseEstimator):
 
     def _open(self, X: Any, reset: bool) -> Table:
         """Check a table and the names of its columns."""
-        check_readable(X)
+        check_unmasked(X)
         if sparse.issparse(X):
             raise TypeError(
                 "TableEncoder reads tables, and X is a sparse matrix, which is numeric "
@@ -536,9 +535,7 @@ class TableEncoder(DocumentationLinks, TransformerMixin, BaseEstimator):
         )
 
     def _check_encoded(self, Z: Any) -> Array:
-        Z = check_array(
-            Z, dtype=np.float64, ensure_all_finite="allow-nan", input_name="Z"
-        )
+        Z = check_numbers(Z, name="Z", dtype=np.float64)
         if Z.shape[1] != len(self.input_columns_):
             raise ValueError(
                 f"Z should have the {len(self.input_columns_)} columns of the encoded "

@@ -622,25 +622,85 @@ MUTATIONS = {
          'getattr(steps[0], "missing_values", np.nan)',
          "model_selection: other_missing_values"),
     ],
+    "_ids.py": [
+        # One kind of ids, whatever container they come in, and none of them missing.
+        ("find_missing(coded))", "find_missing(coded) & False)",
+         "ratings_ids: refused"),
+        ("abs(value) < _MAX_FLOAT and", "", "ratings_ids: refused"),
+        ("if not (np.abs(ids) < _MAX_FLOAT).all():", "if False:",
+         "ratings_ids: refused"),
+        ("[each in _MISSING_TEXTS for", "[each == 'nan' for", "ratings_ids: refused"),
+        ('each.endswith("\\0")', 'each.startswith("\\0")', "ratings_ids: refused"),
+        ("if bool in types or np.bool_ in types:", "if np.bool_ in types:",
+         "ratings_ids: refused"),
+        ("{first.__name__}, but", "{first.__name__}, not", "ratings_ids: refused"),
+        ("used[coded.codes] = True", "used[:] = True", "ratings_ids: SameIds"),
+        ("ranks[order] = ", "ranks[:] = ", "ratings_ids: SameIds"),
+        ("firsts[1:] = in_order[1:] !=", "_ = in_order[1:] !=", "ratings_ids: SameIds"),
+        # Lookup tables of integers; strings with one hash, and long ones.
+        ("codes = np.empty(span, dtype=np.int32)", "codes = np.zeros(span, dtype=bool)",
+         "ratings_ids"),
+        ("if ids.dtype.itemsize < 8:", "if False:", "ratings_ids: Width"),
+        ("np.searchsorted(old, new), new)", "0, new)", "ratings"),
+        ("if not (distinct[codes] == ids).all():", "if False:", "ratings_ids: Width"),
+        ("_MAX_PADDING = 8", "_MAX_PADDING = 10**9", "ratings_ids: Width"),
+        (" & (wanted == ids)", "", "ratings_ids: Width"),
+    ],
+    "_rating_lines.py": [
+        # Ratings outside the range: an error, missing with known ids, or clipped.
+        ("(ratings < low) | (ratings > high)", "(ratings < low)", "ratings: Range"),
+        ("(ratings < low) | (ratings", "(ratings <= low) | (ratings", "ratings: Range"),
+        ("return float(low), float(high)", "return low, high", "ratings: Range"),
+        ("np.flatnonzero(~outside)", "np.flatnonzero(outside)", "ratings: Range"),
+        ("lines.name_line(int(selected[line]))", "lines.name_line(line)",
+         "ratings_ids: Lines"),
+        ("in_order = -np.inf < low < high < np.inf", "in_order = low < high",
+         "ratings: Range"),
+        ("partial(name_table_line, table=number)", "name_table_line",
+         "ratings_ids: Lines"),
+    ],
+    "_rating_matrix.py": [
+        ("known = ~np.isnan(values)", "known = np.nan_to_num(values) != 0",
+         "ratings_features"),
+        ("aligned[users.find(ids)[0]] =", "aligned[: len(counts)] =", "ratings"),
+        # Duplicates give their mean, or the last of them, and are found within a row.
+        ("np.add.reduceat(values, firsts) / sizes", "np.add.reduceat(values, firsts)",
+         "ratings"),
+        ("np.delete(values, repeats)", "np.delete(values, repeats + 1)", "ratings"),
+        ("repeats[ends - 1] = False", "repeats[ends - 1] |= False", "ratings"),
+        ("side=\"right\")) - 1, int(indices[entry])", "side=\"left\")) - 1, 0",
+         "ratings: duplicates"),
+        # One unknown item among known ones, and a table that changes, are errors.
+        ("and not known.all()", "and not known.any()", "ratings"),
+        ("    if not counted.all():", "    if False:", "ratings: readings"),
+        ("if (free + added > indptr[1:]).any():", "if False:", "ratings: readings"),
+        ("if (free < indptr[1:]).any():", "if False:", "ratings: readings"),
+        # One table gives the bits of its pieces.
+        ("rows.astype(index_dtype)[by_column.indices]", "rows.astype(index_dtype)",
+         "ratings"),
+        ("codes = codes[known[lines.items.codes]]", "pass", "ratings"),
+    ],
+    "_titles.py": [
+        ('texts[row] = "" if is_missing', 'texts[row] = "None" if is_missing',
+         "ratings_features: Titles"),
+        ("texts[known] = self.texts[rows[known]]", "texts[known] = self.texts[rows][0]",
+         "ratings_features: Titles"),
+        ("pack_strings(texts.tolist())", "texts.astype(str)",
+         "ratings_features: Titles"),
+        ("if len(names) != 1:", "if not names:", "ratings_features: Titles"),
+    ],
     "ratings.py": [
         # Predictions are clipped, and the index of a column is below their number.
         ("values = np.clip(values, *check", "_ = (values, *check", "ratings"),
         ("(items >= n_columns)", "(items > n_columns)", "ratings_features"),
         # Covariates are no items. Users without ratings have rows where asked for.
         (" & (items < len(self.items_))", "", "ratings_features"),
-        ("known = ~np.isnan(values)", "known = np.nan_to_num(values) != 0",
-         "ratings_features"),
         ("self.column_features_[:n_items] =", "self.column_features_[-n_items:] =",
          "ratings_features"),
-        ("aligned[users.find(ids)[0]] =", "aligned[: len(counts)] =",
-         "ratings_features"),
-        # Duplicates give their mean, or the last of them.
-        ("np.add.reduceat(values, firsts) / sizes", "np.add.reduceat(values, firsts)",
-         "ratings"),
-        ("np.delete(values, repeats)", "np.delete(values, repeats + 1)", "ratings"),
-        # One unknown item among known ones, and a table that grows, are errors.
-        ("and not known.all()", "and not known.any()", "ratings"),
-        (" or (free + added > indptr[1:]).any():", ":", "ratings"),
+        # Indices of rows are no ids.
+        ('"integers" != known:', '"integers" == known:', "ratings_ids: Fitted"),
+        ("titles.check_overlap(census.items)", "pass", "ratings_features: Titles"),
+        ("self._check_title_name(titles.name)", "pass", "ratings_features: Titles"),
     ],
     "_feature_tables.py": [
         # Numbers are standardized; missing categories are missing, known zeros stay.
@@ -656,6 +716,28 @@ MUTATIONS = {
         ("merged[everyone.find(ids)[0]] = values", "merged[everyone.find(ids)[0][:0]] "
          "= values[:0]", "ratings_features"),
         ("index.name == id_name", "True", "ratings_features"),
+    ],
+    "_versions.py": [
+        ("return {**state, _VERSION_KEY: __version__}", "return {**state}",
+         "persistence: within_a_version"),
+        ("if original != __version__:", "if original and original != __version__:",
+         "persistence: without_a_version"),
+        ("if k != _VERSION_KEY}", "if k}", "persistence: within_a_version"),
+    ],
+    "_table_templates.py": [
+        ("return packed if _is_same(native, restored) else frame", "return packed",
+         "persistence: plain_values"),
+        ("if packed[\"multi\"]:", "if False:", "persistence: several_levels"),
+        ("native.columns.names = packed[\"level_names\"]", "pass",
+         "persistence: Skops and pandas"),
+        ("ordered=packed[\"ordered\"])", "ordered=False)",
+         "persistence: Skops and pandas"),
+        ("{\"na_value\": np.nan} if packed[\"nan\"] else {}", "{}",
+         "persistence: Skops and pandas"),
+        ("if hasattr(dtype, \"fill_value\"):  # sparse", "if False:",
+         "persistence: Skops and pandas"),
+        ("native.write_ipc(file", "native.cast(str).write_ipc(file",
+         "persistence: Skops and polars"),
     ],
     "tables.py": [
         # Rows give their observed values, and columns without any their dtype.

@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import gzip
 import io
 import json
 import os
@@ -10,13 +11,18 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+import tomllib
+import zlib
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import numpy as np
 import pytest
+from scipy import sparse
+from sklearn.utils import Bunch
 
 from sklearn_gmmcf import MaskedGaussianMixture
 from sklearn_gmmcf.datasets import make_ratings
@@ -221,36 +227,277 @@ def test_upload(app, delimiter, header):
 def test_bad_upload_names_the_line(app):
     lines = make_lines(",", "user,item,rating")
     for line, fault in [
-        ("u1,7,good", "the rating is 'good', not a number"),
-        ("u1,7", "2 fields, separated by ',', where 3 are needed"),
+        ("u1,7,good", "the rating is 'good', not a "),
+        ("u1,7", "2 fields, separated by ',', where "),
         (",7,4", "the user is missing"),
     ]:
         bad = "\n".join([*lines[:30], line, *lines[30:]])
         upload(app, bad, "my_file.csv")
         (error,) = app.error
-        assert error.value.replace("\\", "") == f"my_file.csv, line 31: {fault}."
+        words = error.value.replace("\\", "")
+        assert words.startswith(f"my_file.csv, line 31: {fault}")
         assert not app.table
     upload(app, "\n".join(lines))
     assert not app.error
     assert len(app.table) == 1
 
 
-def test_movielens_in_a_folder(app, tmp_path):
+def make_app(**constants):
+    """The app with other constants."""
+    text = APP.read_text()
+    for name, value in constants.items():
+        text, n = re.subn(rf"^{name} = [\d_]+", f"{name} = {value}", text, flags=re.M)
+        assert n == 1
+    return AppTest.from_string(text, default_timeout=60).run()
+
+
+def get_error(app):
+    assert not app.exception
+    (error,) = app.error
+    assert not app.table
+    return error.value.replace("\\", "")
+
+
+NAMES = {
+    "=1+1": "'=1+1",
+    "+cmd|' /C calc'!A0": "'+cmd|' /C calc'!A0",
+    "-2+3": "'-2+3",
+    "@SUM(1)": "'@SUM(1)",
+    "\tTab": "'\tTab",
+    "\uff1dwide": "'\uff1dwide",
+    "a;=1+1": "a;=1+1",
+    "-2": "-2",
+    "+3.5": "+3.5",
+    "Alien = 3": "Alien = 3",
+}
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")  # of the tab, in the picture
+def test_downloads_run_no_formulas(app, monkeypatch):
+    X = sparse.random_array((60, len(NAMES)), density=0.7, format="csr", rng=0)
+    X.data = np.ceil(5 * X.data)
+    ratings = Bunch(data=X, item_ids=list(NAMES))
+    monkeypatch.setattr(
+        "sklearn_gmmcf.datasets.load_ratings_csv", lambda path, **options: ratings
+    )
+    downloads = []
+    monkeypatch.setattr(
+        st, "download_button", lambda _, data, *a, **k: downloads.append(data)
+    )
+    upload(app, "ann,names,5\nbob,formulas,3\n")
+    assert not app.error
+    assert set(app.table[0].value["Item"]) == set(
+        NAMES
+    )  # the page shows them as they are
+    _, *lines = csv.reader(io.StringIO(downloads[-1]))
+    assert [line[0] for line in lines] == [NAMES[x] for x in app.table[0].value["Item"]]
+    # Where a spreadsheet expects semicolons, no cell is a formula either.
+    for cells in csv.reader(io.StringIO(downloads[-1]), delimiter=";"):
+        assert not any(cell.startswith("=") for cell in cells)
+
+
+def write_movielens(folder):
     rng = np.random.default_rng(0)
     lines = ["userId,movieId,rating,timestamp"]
     for user in range(40):
         for movie in rng.choice(15, 8, replace=False):
             lines.append(f"{user},{movie},{rng.integers(1, 6)},0")
-    (tmp_path / "ratings.csv").write_text("\n".join(lines))
+    (folder / "ratings.csv").write_text("\n".join(lines))
     movies = ["movieId,title,genres", *(f"{j},Movie {j},x" for j in range(15))]
-    (tmp_path / "movies.csv").write_text("\n".join(movies))
-    app.radio[0].set_value("MovieLens").run()
-    app.text_input[0].set_value(str(tmp_path / "none")).run()
-    assert "There is no folder" in app.error[0].value
-    app.text_input[0].set_value(str(tmp_path)).run()
+    (folder / "movies.csv").write_text("\n".join(movies))
+
+
+def test_the_folder_of_the_operator(tmp_path, monkeypatch):
+    assert "MovieLens on this server" not in make_app().radio[0].options
+    write_movielens(tmp_path)
+    monkeypatch.setenv("SKLEARN_GMMCF_APP_FOLDER", str(tmp_path))
+    app = make_app()
+    app.radio[0].set_value("MovieLens on this server").run()
     assert not app.exception
     assert not app.error
     assert sorted(search(app).options) == sorted(f"Movie {j}" for j in range(15))
+
+
+def spoil(folder, fault):
+    """Make a folder of MovieLens that cannot be read."""
+    ratings, titles = (folder / f"{name}.csv" for name in ("ratings", "movies"))
+    packed = gzip.compress(ratings.read_bytes())
+    compressed = {
+        "cut": packed[:-20],
+        "damaged": packed[:10] + b"\xff" * 50 + packed[60:],
+    }
+    if fault == "absent":
+        shutil.rmtree(folder)
+    elif fault in compressed:
+        ratings.unlink()
+        (folder / "ratings.csv.gz").write_bytes(compressed[fault])
+    elif fault == "no ratings":
+        ratings.unlink()
+    elif fault == "no movies":
+        titles.unlink()
+    elif fault == "no titles":
+        titles.write_text("movieId\n1\n")
+    else:
+        ratings.write_bytes(b"\xff" * 50 if fault == "binary" else b"a,b,c\nroot:x:0\n")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["absent", "cut", "damaged", "no ratings", "no movies", "no titles"]
+    + ["binary", "bad line"],
+)
+def test_faults_of_the_folder_are_for_the_operator(
+    fault, tmp_path, monkeypatch, caplog
+):
+    folder = tmp_path / "secret"
+    folder.mkdir()
+    write_movielens(folder)
+    spoil(folder, fault)
+    monkeypatch.setenv("SKLEARN_GMMCF_APP_FOLDER", str(folder))
+    app = make_app()
+    app.radio[0].set_value("MovieLens on this server").run()
+    words = "The ratings on this server cannot be read. Choose other ratings."
+    assert get_error(app) == words
+    assert "MovieLens on this server: " in caplog.text  # the log has the reason
+
+
+@pytest.mark.parametrize("asked", ["/etc", "25m", "../secret", ""])
+def test_visitors_name_no_folders(asked, app, monkeypatch, tmp_path):
+    for name in ("fetch_movielens", "load_movielens"):
+        monkeypatch.setattr(f"sklearn_gmmcf.datasets.{name}", pytest.fail)
+    app.radio[0].set_value("MovieLens").run()
+    assert not app.text_input
+    assert app.selectbox[0].options == ["latest-small", "100k", "1m"]
+    selectbox = st.selectbox
+    monkeypatch.setattr(  # as if the browser sent it
+        st, "selectbox", lambda label, *a, **k: asked if label == "Release" else None
+    )
+    app.run()
+    monkeypatch.setattr(st, "selectbox", selectbox)
+    messages = [*app.info, *app.error]
+    assert [m.value for m in messages] == [
+        "Choose in the sidebar where the ratings are\\."
+    ]
+    assert not app.exception
+
+
+def test_downloads_that_fail_tell_no_paths(app, monkeypatch, tmp_path):
+    def fail(name):
+        raise OSError(f"{tmp_path}/ml-{name}.zip is broken.")
+
+    monkeypatch.setattr("sklearn_gmmcf.datasets.fetch_movielens", fail)
+    app.radio[0].set_value("MovieLens").run()
+    app.selectbox[0].select("1m").run()
+    assert get_error(app) == (
+        "MovieLens could not be downloaded or read. Try again later, or choose other "
+        "ratings."
+    )
+
+
+TIMES = "and this page must answer within seconds. Remove some users or rare items from"
+
+
+@pytest.mark.parametrize(
+    ("constants", "content", "words"),
+    [
+        (
+            {"MAX_MB": 1},
+            b"a,b,1\n" * 180_000,
+            "my.csv has more than 1 MB, the limit of this page.",
+        ),
+        (
+            {"MAX_RATINGS": 30},
+            None,
+            f"my.csv has more than 30 ratings, {TIMES} the file.",
+        ),
+        ({"MAX_USERS": 59}, None, f"my.csv has more than 59 users, {TIMES} the file."),
+        ({"MAX_ITEMS": 20}, None, f"my.csv has more than 20 items, {TIMES} the file."),
+        (
+            {},
+            b"a,b,1\n" + b"," * 2001,
+            "my.csv, line 2 has more than 2,000 characters.",
+        ),
+        (
+            {},
+            b"a,b,1\n" + b"c" * 201 + b",b,1",
+            "my.csv, line 2: the user, item or rating has more than 200 characters.",
+        ),
+        (
+            {},
+            b'a,b,1\n"' + b"long\n" * 30_000 + b'",b,1',
+            "my.csv is no table of text: field larger than field limit (131072).",
+        ),
+        (
+            {},
+            b"a,b,1\na,caf\xe9,1",
+            "my.csv, line 2 is not text in UTF-8. Save the file as CSV in UTF-8.",
+        ),
+    ],
+    ids=["MB", "ratings", "users", "items", "line", "field", "quotes", "UTF-8"],
+)
+def test_refused_uploads(constants, content, words):
+    app = make_app(**constants)
+    content = content or "\n".join(make_lines(",", "")).encode()
+    app.radio[0].set_value("A CSV file").run()
+    app.file_uploader[0].set_value(("my.csv", content, "text/csv")).run()
+    assert get_error(app) == words
+
+
+def test_uploads_within_the_limits():
+    lines = make_lines(",", "user,item,rating")  # 60 users, 21 items, 721 ratings
+    app = make_app(MAX_RATINGS=721, MAX_USERS=61, MAX_ITEMS=21, MAX_FIELD=9)
+    upload(app, "\r".join(lines))  # universal newlines
+    assert not app.error
+    assert len(app.table) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "The server has too little memory for these ratings."),
+        (
+            OSError(28, "No space", "/srv/x"),
+            "The server could not read or fit this file.",
+        ),
+        (EOFError("/srv/x"), "The server could not read or fit this file."),
+        (zlib.error("/srv/x"), "The server could not read or fit this file."),
+    ],
+    ids=repr,
+)
+def test_faults_of_the_server_during_an_upload(
+    app, error, words, monkeypatch, tmp_path
+):
+    def fail(path, **options):
+        assert path.exists()
+        raise error
+
+    monkeypatch.setattr("sklearn_gmmcf.datasets.load_ratings_csv", fail)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    upload(app, "u,i,3\nu,j,4\n")
+    assert get_error(app).startswith(words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_bad_uploads_leave_no_file_and_tell_no_path(app, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    upload(app, "u,i,3\nu,j,good\n", "../../etc/passwd.csv")
+    assert str(tmp_path) not in get_error(app)
+    assert "passwd.csv, line 2: the rating is 'good', not a " in get_error(app)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_long_fit_is_stopped():
+    st.cache_resource.clear()
+    words = "The fit was stopped after 0 seconds. Choose fewer types of users, another "
+    assert get_error(make_app(MAX_SECONDS=0)).startswith(words)
+
+
+def test_the_server_has_the_limits_of_the_app():
+    with open(APP.parent / ".streamlit" / "config.toml", "rb") as file:
+        config = tomllib.load(file)
+    limit = re.search(r"^MAX_MB = (\d+)", APP.read_text(), flags=re.M)[1]
+    assert config["server"]["maxUploadSize"] == int(limit)
+    assert config["client"]["showErrorDetails"] == "none"
 
 
 def test_other_covariances_have_no_map(app):

@@ -1,6 +1,7 @@
 """Tables of ratings in and out, against plain dictionaries."""
 
 import pickle
+import re
 import tracemalloc
 from itertools import pairwise
 
@@ -10,12 +11,18 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from sklearn_gmmcf import MaskedGaussianMixture, ratings
+from sklearn_gmmcf import MaskedGaussianMixture, _rating_matrix
 from sklearn_gmmcf.ratings import RatingsEncoder
 from tests.made import LINES
+
+try:
+    import pyarrow as pa
+except ImportError:  # with numpy 1
+    pa = None
 
 NAMES = ["user", "item", "rating"]
 
@@ -32,7 +39,19 @@ def as_arrays(lines):
     return tuple(np.array(column) for column in zip(*lines, strict=True))
 
 
-TABLES = [as_pandas, as_polars, as_arrays]
+def as_pyarrow(lines):
+    return pa.table(dict(zip(NAMES, map(list, zip(*lines, strict=True)), strict=True)))
+
+
+TABLES = [as_pandas, as_polars, as_arrays, *([] if pa is None else [as_pyarrow])]
+
+
+def read(frame):
+    """Columns of a decoded frame."""
+    names = getattr(frame, "column_names", None) or list(frame.columns)
+    if hasattr(frame, "to_pylist"):
+        return {name: frame.column(name).to_pylist() for name in names}
+    return {name: frame[name].to_list() for name in names}
 
 
 def stored(X, users, items):
@@ -68,7 +87,8 @@ def test_there(make):
 
 @pytest.mark.parametrize("make", TABLES)
 def test_and_back(make):
-    encoder = RatingsEncoder(rating_range=(1, 4.5)).fit(make(LINES))
+    encoder = RatingsEncoder(rating_range=(1, 4.5), out_of_range="clip")
+    encoder.fit(make(LINES))
     # In the form of recommend: best first, -1 where no item is left.
     items = np.array([[2, 0], [1, -1]])
     values = np.array([[7.0, 2.0], [0.5, np.nan]])
@@ -85,11 +105,12 @@ def test_and_back(make):
         decoded = dict(zip(expected, decoded, strict=True))
     else:
         assert type(decoded) is type(make(LINES))
-        assert list(decoded.columns) == list(expected)
+        assert read(decoded).keys() == expected.keys()
+        decoded = read(decoded)
     for name, column in expected.items():
         assert list(decoded[name]) == column
     plain = encoder.set_params(rating_range=None).decode(["eve"], [[2, 0]], values[:1])
-    ratings = plain[2] if make is as_arrays else plain["rating"]
+    ratings = plain[2] if make is as_arrays else read(plain)["rating"]
     assert list(ratings) == [7, 2]
 
 
@@ -131,7 +152,7 @@ def test_any_table_in_any_parts(lines, cuts, rule, make, block):
     parts = [make(lines[a:b]) for a, b in pairwise(bounds) if a < b]
     encoder = RatingsEncoder(duplicates=rule)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ratings, "_SORTED_ENTRIES", block)
+        patch.setattr(_rating_matrix, "_SORTED_ENTRIES", block)
         X, users = encoder.fit_encode(lambda: iter(parts))
         whole, _ = encoder.encode(make(lines))
     expected = by_hand(lines, rule)
@@ -144,6 +165,170 @@ def test_any_table_in_any_parts(lines, cuts, rule, make, block):
             assert found[user] == pytest.approx(expected[user])
 
 
+@st.composite
+def drawn_tables(draw):
+    """A mask, then ids and values: lines in any order, without duplicates."""
+    n, d = draw(st.integers(1, 6)), draw(st.integers(1, 6))
+    mask = draw(arrays(bool, (n, d)).filter(np.any))
+    number = st.integers(-(2**63), 2**63 - 1)
+    small = st.integers(-5, 9)
+    text = st.text(st.characters(codec="utf-8"), max_size=4).filter(
+        lambda each: not each.endswith("\0")
+    )
+    ids = [
+        draw(st.lists(draw(st.sampled_from([number, small, text])), **options))
+        for options in (
+            {"min_size": n, "max_size": n, "unique": True},
+            {"min_size": d, "max_size": d, "unique": True},
+        )
+    ]
+    value = st.floats(allow_nan=False, allow_infinity=False)
+    lines = [
+        (ids[0][i], ids[1][j], draw(value))
+        for i, j in zip(*np.nonzero(mask), strict=True)
+    ]
+    return draw(st.permutations(lines))
+
+
+@given(lines=drawn_tables(), make=st.sampled_from(TABLES), data=st.data())
+def test_any_table_there_and_back(lines, make, data):
+    """Decoding the stored entries gives the lines, of one table or of its pieces."""
+    cut = data.draw(st.integers(1, len(lines)))
+    parts = [make(part) for part in (lines[:cut], lines[cut:]) if part]
+    expected = {(user, item): value for user, item, value in lines}
+    for table in (make(lines), lambda: iter(parts)):
+        encoder = RatingsEncoder()
+        for X, users in (encoder.fit_encode(table), encoder.encode(table)):
+            entries = X.tocoo()
+            decoded = encoder.decode(users[entries.row], entries.col, entries.data)
+            if make is as_arrays:
+                columns = [column.tolist() for column in decoded]
+            else:
+                assert type(decoded) is type(make(lines))
+                columns = list(read(decoded).values())
+            found = list(zip(*columns, strict=True))
+            assert len(found) == len(lines)
+            assert {(user, item): value for user, item, value in found} == expected
+
+
+@given(
+    lines=st.lists(
+        st.tuples(
+            st.sampled_from(["a", "b", "c", "dd", "\u00e9"]),
+            st.integers(-2, 3),
+            st.floats(-1e10, 1e10, width=32),
+        ),
+        min_size=1,
+        max_size=60,
+    ),
+    cuts=st.lists(st.integers(0, 60), max_size=4),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    options=st.fixed_dictionaries(
+        {
+            "duplicates": st.sampled_from(["last", "mean"]),
+            "rating_range": st.sampled_from([None, (-10, 1e3)]),
+            "out_of_range": st.sampled_from(["missing", "clip"]),
+        }
+    ),
+)
+def test_pieces_give_the_same_bits(lines, cuts, dtype, options):
+    users, items, values = as_arrays(lines)
+    table = users, items, values.astype(dtype)
+    bounds = [0, *sorted(min(cut, len(lines)) for cut in cuts), len(lines)]
+    pieces = [[column[a:b] for column in table] for a, b in pairwise(bounds)]
+    results = []
+    for each in (table, lambda: map(tuple, pieces)):
+        encoder = RatingsEncoder(**options)
+        for X, users in (encoder.fit_encode(each), encoder.encode(each)):
+            arrays = X.data, X.indices, X.indptr, users, encoder.items_
+            results.append([(array.dtype, array.tobytes()) for array in arrays])
+            assert X.dtype == dtype
+    assert all(result == results[0] for result in results)
+
+
+class TestOutOfRange:
+    lines = [("ann", 1, 5.0), ("ann", 2, -1.0), ("bob", 3, 6.0), ("cyd", 1, 1.0)]
+
+    @pytest.mark.parametrize("make", TABLES)
+    def test_is_an_error(self, make):
+        message = re.escape(
+            "The rating -1 in line 1 (from 0) of the table is outside rating_range=(1, "
+            "5), and so is 1 other. If it marks a missing rating, pass "
+            "out_of_range='missing'; pass 'clip' to move ratings to the nearest bound; "
+            "or correct the line, or rating_range."
+        )
+        encoder = RatingsEncoder(rating_range=(1, 5))
+        for method in (encoder.fit, encoder.fit_encode):
+            with pytest.raises(ValueError, match=message):
+                method(make(self.lines))
+        with pytest.raises(
+            ValueError, match=r"5\.5 in line 0 .* table is outside rating"
+        ):
+            encoder.fit(make([("ann", 1, 5.5)]))
+        encoder.fit(make([(u, i, abs(r) % 6) for u, i, r in self.lines[:2]]))
+        with pytest.raises(ValueError, match="-1 in line 0"):
+            encoder.encode(make(self.lines[1:2]))
+        encoder.set_params(out_of_range="clip")
+        assert encoder.encode(make(self.lines[1:2]))[0].data.tolist() == [1]
+
+    @pytest.mark.parametrize("make", TABLES)
+    def test_may_be_missing(self, make):
+        encoder = RatingsEncoder(rating_range=(1, 5), out_of_range="missing")
+        for table in (make(self.lines), lambda: [make(self.lines)]):
+            X, users = encoder.fit_encode(table)
+            assert users.tolist() == ["ann", "bob", "cyd"]
+            assert encoder.items_.tolist() == [1, 2, 3]
+            found = stored(X, users, encoder.items_)
+            assert found == {"ann": {1: 5}, "bob": {}, "cyd": {1: 1}}
+            X, users = encoder.encode(make(self.lines[1:2]))
+            assert (users.tolist(), X.shape, X.nnz) == (["ann"], (1, 3), 0)
+
+    @pytest.mark.parametrize("make", TABLES)
+    def test_may_be_clipped(self, make):
+        encoder = RatingsEncoder(rating_range=(1, 5), out_of_range="clip")
+        X, users = encoder.fit_encode(make(self.lines))
+        expected = [(u, i, min(max(r, 1), 5)) for u, i, r in self.lines]
+        assert stored(X, users, encoder.items_) == by_hand(expected)
+
+    def test_bounds_are_inside(self):
+        values = np.array([0.1, 4.9], dtype=np.float32)  # above 0.1, and below 4.9
+        encoder = RatingsEncoder(rating_range=(np.float64(0.1), np.float64(4.9)))
+        X, _ = encoder.fit_encode((["ann", "ann"], [1, 2], values))
+        assert X.dtype == np.float32
+        assert X.data.tolist() == values.tolist()
+
+    def test_nothing_is_checked_without_a_range(self):
+        X, _ = RatingsEncoder(out_of_range="missing").fit_encode(as_pandas(self.lines))
+        assert X.nnz == 4
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            (5, 1),
+            (1, 1),
+            (1,),
+            (1, 2, 3),
+            (1, np.inf),
+            (np.nan, 5),
+            ("1", "5"),
+            [0, None],
+        ],
+    )
+    def test_is_two_numbers(self, wrong):
+        message = rf"two finite numbers .* low < high, but got {re.escape(repr(wrong))}"
+        encoder = RatingsEncoder(rating_range=wrong)
+        with pytest.raises(ValueError, match=message):
+            encoder.fit(as_pandas(LINES))
+        encoder.set_params(rating_range=None).fit(as_pandas(LINES))
+        with pytest.raises(ValueError, match=message):
+            encoder.set_params(rating_range=wrong).decode(["ann"], [0], [1.0])
+
+
+def test_decodes_nothing():
+    encoder = RatingsEncoder().fit((["ann"], [10], [1.0]))
+    assert [column.tolist() for column in encoder.decode([], [], [])] == [[], [], []]
+
+
 class TestNewUsers:
     later = [("zoe", 30, 1.0), ("ann", 10, 2.0), ("zoe", 10, 3.0)]
 
@@ -154,6 +339,16 @@ class TestNewUsers:
         assert encoder.users_.tolist() == ["ann", "bob", "eve"]
         assert X.shape == (2, 3)
         assert stored(X, users, encoder.items_) == by_hand(self.later)
+
+    def test_further_users_of_pieces(self):
+        encoder = RatingsEncoder().fit(as_pandas(LINES))
+        pieces = [as_pandas(self.later[:1]), as_pandas(self.later[1:])]
+        expected, users = encoder.encode(as_pandas(self.later), users=["max", "ann"])
+        assert users.tolist() == ["ann", "max", "zoe"]
+        X, users = encoder.encode(lambda: pieces, users=["max", "ann"])
+        assert users.tolist() == ["ann", "max", "zoe"]
+        np.testing.assert_array_equal(X.toarray(), expected.toarray())
+        assert stored(X, users, encoder.items_) == by_hand(self.later) | {"max": {}}
 
     @pytest.mark.parametrize("make", TABLES)
     def test_unknown_items(self, make):
@@ -171,6 +366,8 @@ class TestNewUsers:
         X, users = encoder.encode(make(later))
         assert users.tolist() == ["ann", "max", "zoe"]
         expected = by_hand(self.later) | {"max": {}}
+        assert stored(X, users, encoder.items_) == expected
+        X, users = encoder.encode(lambda: [make(later)])
         assert stored(X, users, encoder.items_) == expected
         # A user without a known item is completed by the mean.
         mixture = MaskedGaussianMixture(covariance_type="spherical").fit(
@@ -192,7 +389,7 @@ class TestIds:
             pd.Series(pd.to_datetime([4, 1, 3, 1], unit="D")),
             pd.Series([(3, 1), (1, 1), (2, 5), (1, 1)]),
             np.array([3, 1, 2, 1], dtype=np.uint8),
-            np.array([3.5, 1, 2, 1]),
+            np.array([3.0, 1, 2, 1]),
         ],
         ids=str,
     )
@@ -237,7 +434,9 @@ class TestIds:
             table = table.assign(**others)
         else:
             table = table.with_columns(**{k: pl.Series(v) for k, v in others.items()})
-        message = r"users is missing in line 1 \(from 0\) and 1 other of the table"
+        message = (
+            r"users is missing in line 1 \(from 0\) of the table and in 1 other line\."
+        )
         with pytest.raises(ValueError, match=message):
             RatingsEncoder().fit(table)
 
@@ -326,7 +525,13 @@ class TestErrors:
         once = iter([as_pandas(LINES)])
         with pytest.raises(ValueError, match="changed between its two readings"):
             RatingsEncoder().fit_encode(lambda: once)
-        for second in (LINES[:-1], [*LINES, LINES[0]], [*LINES[:-1], ("zoe", 10, 1.0)]):
+        *others, _ = LINES
+        for second in (
+            others,
+            [*LINES, LINES[0]],
+            [*others, ("zoe", 10, 1.0)],
+            [*others, ("bo", 10, 1.0)],  # whose place would be that of "bob"
+        ):
             tables = [as_pandas(second), as_pandas(LINES)]
             with pytest.raises(ValueError, match="changed between its two readings"):
                 RatingsEncoder().fit_encode(lambda tables=tables: [tables.pop()])
@@ -362,7 +567,7 @@ class TestOddIds:
 
     def test_several_kinds(self):
         users = np.array([1, "a"], dtype=object)
-        with pytest.raises(ValueError, match="several kinds: int, str"):
+        with pytest.raises(ValueError, match="several kinds: int, but str in line 1"):
             RatingsEncoder().fit((users, [1, 2], [1.0, 2.0]))
 
     def test_pandas_NA(self):

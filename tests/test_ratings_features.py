@@ -639,7 +639,115 @@ class TestErrors:
         for arguments in ({}, {"users": []}, {"user_features": as_pandas(USERS)}):
             with pytest.raises(ValueError, match=r"no rating to encode\. Pass users="):
                 encoder.encode(**arguments)
-        with pytest.raises(ValueError, match="user_features are strings, but ids of"):
+        with pytest.raises(
+            ValueError,
+            match="users are integers, but the ids of users in fit were strings",
+        ):
             encoder.encode(users=[3])
         with pytest.raises(ValueError, match="users is missing in line 1"):
             encoder.encode(users=["zoe", None])
+
+
+TITLES = {10: "Alien", 30: "Clue", 99: "Dune", 5: None}
+
+
+class TestTitles:
+    """Titles by id, beside the ids of decoded tables."""
+
+    @pytest.mark.parametrize(
+        ("titles", "name"),
+        [
+            (TITLES, "title"),
+            ({float(key): title for key, title in TITLES.items()}, "title"),
+            (pd.Series(TITLES, name="movie"), "title"),
+            (pd.Series(TITLES).astype("category"), "title"),
+            (pd.DataFrame({"movie": TITLES}).rename_axis("item"), "movie"),
+            (pd.DataFrame({"name": TITLES.values(), "item": TITLES.keys()}), "name"),
+            (pl.DataFrame({"item": list(TITLES), "name": TITLES.values()}), "name"),
+            *(
+                []
+                if pa is None
+                else [
+                    (pa.table({"item": [10, 30], "name": ["Alien", "Clue"]}), "name"),
+                ]
+            ),
+        ],
+    )
+    def test_stand_beside_the_items(self, titles, name):
+        encoder = fit(item_titles=titles)
+        assert encoder.items_.tolist() == [10, 20, 30]
+        assert encoder.item_titles_.tolist() == ["Alien", "", "Clue"]
+        assert encoder.item_titles_.dtype.kind == "U"
+        decoded = encoder.decode(["ann", "eve"], [2, 1], [1.0, 2.0], [0.1, 0.2])
+        columns = [column.tolist() for column in decoded]
+        assert columns == [["ann", "eve"], [30, 20], ["Clue", ""], [1, 2], [0.1, 0.2]]
+        table = pd.DataFrame(
+            dict(zip(["user", "item", "rating"], RATINGS, strict=True))
+        )
+        decoded = fit(item_titles=titles, ratings=table).decode(["ann"], [0], [1.0])
+        assert decoded.to_dict("list") == {
+            "user": ["ann"],
+            "item": [10],
+            name: ["Alien"],
+            "rating": [1.0],
+        }
+
+    def test_are_those_of_items_with_features_too(self):
+        encoder = fit(
+            item_features=as_pandas(ITEMS), item_titles={10: "A", 25: "B", 5: None}
+        )
+        assert encoder.items_.tolist() == [5, 10, 20, 25, 30]
+        assert encoder.item_titles_.tolist() == ["", "A", "", "B", ""]
+        assert encoder.decode(["ann"], [3], [1.0])[2].tolist() == ["B"]
+
+    def test_are_none_without_titles(self):
+        encoder = fit()
+        assert encoder.item_titles_ is None
+        assert len(encoder.decode(["ann"], [0], [1.0])) == 3
+        # A parameter that changes later changes nothing until the next fit.
+        encoder.set_params(item_titles=TITLES)
+        assert len(encoder.decode(["ann"], [0], [1.0])) == 3
+
+    def test_one_long_title(self):
+        items = np.arange(3000)
+        titles = dict.fromkeys(items.tolist(), "short") | {7: 10**5 * "x"}
+        lines = np.zeros(3000, dtype=int), items, np.ones(3000)
+        encoder = fit(item_titles=titles, ratings=lines)
+        assert encoder.item_titles_.tolist() == list(titles.values())
+        assert encoder.item_titles_.nbytes < 10**6
+        for make in (pd.DataFrame, pl.DataFrame):
+            table = dict(zip(["user", "item", "rating"], lines, strict=True))
+            encoder = fit(item_titles=titles, ratings=make(table))
+            decoded = encoder.decode([0, 0], [6, 7], [1.0, 2.0])
+            assert decoded["title"].to_list() == [titles[6], titles[7]]
+
+    @pytest.mark.parametrize(
+        ("titles", "message"),
+        [
+            (
+                {"10": "Alien"},
+                "item_titles are strings, but ids of the ratings are int",
+            ),
+            ({10: "A", "x": "B"}, "several kinds: int, but str in key 1"),
+            (
+                {11: "Alien"},
+                "No id of item_titles, such as 11, has ratings.* such as 10",
+            ),
+            ({10: 1999}, "item_titles is 1999 for id 10, but a title should be text"),
+            ({None: "A"}, "item_titles is missing in key 0"),
+            ({}, "has no title"),
+            (pd.Series(["A", "B"], index=[10, 10]), "Id 10 has more than one row in"),
+            (pd.DataFrame({"item": [10]}), "one column besides the ids.*has \\[\\]"),
+            (
+                pd.DataFrame({"item": [10], "a": ["A"], "b": ["B"]}),
+                "besides the ids, with titles, but has \\['a', 'b'\\]",
+            ),
+            (pd.DataFrame({"id": [10], "a": ["A"]}), "no column of ids 'item'"),
+            (["Alien", "Clue", "Dune"], "should be a dictionary.* but got list"),
+            (pl.Series(["Alien"]), "should be a dictionary.* but got Series"),
+            (pd.DataFrame({"item": [10], "std": ["A"]}), "name 'std', but decoded"),
+        ],
+    )
+    def test_errors(self, titles, message):
+        with pytest.raises(ValueError, match=message):
+            fit(item_titles=titles)

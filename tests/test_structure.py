@@ -10,7 +10,17 @@ import sklearn_gmmcf
 ROOT = Path(sklearn_gmmcf.__file__).parent
 # Floors from the ground up; rooms of one floor may use each other without a cycle.
 FLOORS = [
-    {"_typing", "_sklearn", "_progress", "_warnings", "_ids", "_kernels", "_compiled"},
+    {
+        "_typing",
+        "_kernels",
+        "_compiled",
+        "_sklearn",
+        "_progress",
+        "_table_templates",
+        "_versions",
+        "_warnings",
+        "_ids",
+    },
     {"_executors"},
     {"data"},
     {"covariance", "_lloyd", "_silhouette"},
@@ -21,10 +31,11 @@ FLOORS = [
     {"_base"},
     {"_mixture", "_kmeans"},
     {"__init__"},
-    {"_held_out", "_feature_tables", "preprocessing", "ratings"},
+    {"_held_out", "preprocessing"},
+    {"_feature_tables", "_titles", "_rating_lines", "_rating_matrix", "ratings"},
     {"_table_series", "_table_columns", "tables"},
     {"_containers", "_ensemble", "imputer"},
-    {"datasets", "model_selection", "testing"},
+    {"datasets", "model_selection", "persistence", "testing"},
     {"plotting"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -16,7 +16,8 @@ from sklearn_gmmcf.data._in_memory import observe
 from sklearn_gmmcf.data._observed import Observed, allocate
 from sklearn_gmmcf.data._patterns import Pattern
 from sklearn_gmmcf.data._products import Matrix, one_hot
-from sklearn_gmmcf.data._rule import check_duplicates, check_readable, is_observed
+from sklearn_gmmcf.data._reading import check_numbers, check_unmasked, read_numbers
+from sklearn_gmmcf.data._rule import check_duplicates, is_observed
 
 __all__ = [
     "Block",
@@ -28,10 +29,12 @@ __all__ = [
     "RowArray",
     "allocate",
     "check_duplicates",
-    "check_readable",
+    "check_numbers",
+    "check_unmasked",
     "clip_outliers",
     "is_observed",
     "limit_to_working_memory",
     "observe",
     "one_hot",
+    "read_numbers",
 ]

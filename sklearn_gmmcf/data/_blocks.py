@@ -123,6 +123,7 @@ class Blocks(ABC):
     columns: Columns
     weights: Array  # (n,)
     is_lazy: bool  # whether `row_arrays` are lazy
+    is_sparse: bool  # whether entries that are not stored are missing
 
     @abstractmethod
     def map(self, function: Callable[..., Any], *row_arrays: Array) -> Iterator[Any]:

@@ -19,7 +19,6 @@ from typing import Any, Self
 import numpy as np
 from scipy import sparse
 from sklearn import config_context, get_config
-from sklearn.utils import check_array
 from sklearn.utils.random import sample_without_replacement
 
 from sklearn_gmmcf._executors import one_blas_thread
@@ -33,9 +32,9 @@ from sklearn_gmmcf.data._columns import (
 )
 from sklearn_gmmcf.data._in_memory import observe
 from sklearn_gmmcf.data._observed import Observed
+from sklearn_gmmcf.data._reading import check_numbers
 from sklearn_gmmcf.data._rule import (
     check_duplicates,
-    check_readable,
     raise_nothing_observed,
 )
 
@@ -116,7 +115,7 @@ def observe_chunks(
     ]
     chunks = [chunk for chunk in chunks if chunk.weights is None or chunk.weights.any()]
     if columns is not None:
-        return Chunks(chunks, reader, None, executor)
+        return Chunks(chunks, reader, None, executor, sparse.issparse(X._meta))
     totals = _compute(_submit(reader, chunks, _chunk_totals))
     if len({total.is_sparse for total in totals}) > 1:
         raise ValueError(
@@ -128,7 +127,8 @@ def observe_chunks(
     if not anchored and not columns.known.any():
         raise_nothing_observed((n, d), missing_values)
     observed = np.concatenate([total.observed for total in totals])
-    return Chunks(chunks, replace(reader, columns=columns), observed, executor)
+    reader = replace(reader, columns=columns)
+    return Chunks(chunks, reader, observed, executor, totals[0].is_sparse)
 
 
 def _every_column(d: int, covariates: Array) -> Columns:
@@ -156,6 +156,8 @@ class Chunks(Blocks):
         sampled.
     executor : callable
         Works through the blocks of a sample, in memory.
+    is_sparse : bool
+        Whether the chunks are.
     """
 
     is_lazy = True
@@ -166,7 +168,9 @@ class Chunks(Blocks):
         reader: _ChunkReader,
         observed: Array | None,
         executor: Executor,
+        is_sparse: bool,
     ) -> None:
+        self.is_sparse = is_sparse
         self._chunks = chunks
         self._reader = reader
         self._observed = observed
@@ -306,14 +310,7 @@ class _ChunkReader:
     config: dict[str, Any]  # scikit-learn's, where the data are sent from
 
     def check(self, block: Any) -> Any:
-        check_readable(block)
-        checked = check_array(
-            block,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan",
-            input_name="X",
-        )
+        checked = check_numbers(block, accept_sparse="csr")
         if sparse.issparse(block):
             check_duplicates(block, checked)  # which check_array adds up
         return checked.astype(self.dtype, copy=False)

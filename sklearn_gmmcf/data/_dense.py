@@ -26,6 +26,8 @@ _MIN_BLOCK_ROWS = 16
 
 
 class DenseObserved(Observed):
+    is_sparse = False
+
     def __init__(
         self, raw: Array, observed: Array | LazyMask | None, **options: Any
     ) -> None:

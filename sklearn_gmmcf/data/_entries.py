@@ -12,10 +12,11 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from scipy import sparse
 from scipy.stats import rankdata
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 
 from sklearn_gmmcf._typing import Array
-from sklearn_gmmcf.data._rule import check_duplicates, check_readable, is_observed
+from sklearn_gmmcf.data._reading import check_numbers
+from sklearn_gmmcf.data._rule import check_duplicates, is_observed
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,14 +55,7 @@ def list_entries(
 
 
 def _list_all_entries(X: Any, missing_values: float) -> Entries:
-    check_readable(X)
-    validated = check_array(
-        X,
-        accept_sparse=["csr", "coo"],
-        dtype=[np.float64, np.float32],
-        ensure_all_finite="allow-nan",
-        input_name="X",
-    )
+    validated = check_numbers(X, accept_sparse=["csr", "coo"])
     if not sparse.issparse(validated):
         rows, columns = np.nonzero(is_observed(validated, missing_values))
         return Entries(validated.shape, rows, columns, validated[rows, columns])
@@ -247,10 +241,7 @@ def _hide_in_frame(X: Any, rows: Array, columns: Array, missing_values: float) -
 def gather(Z: Any, rows: Array, columns: Array) -> Array:
     """Values of a matrix at some entries; NaN where a sparse one stores none."""
     if not sparse.issparse(Z):
-        dense = check_array(
-            Z, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan"
-        )
-        return dense[rows, columns]
+        return check_numbers(Z, name="Z")[rows, columns]
     coo = Z.tocoo()
     if not coo.nnz:
         return np.full(len(rows), np.nan)

@@ -62,7 +62,7 @@ def observe(
     if is_sparse:
         if not X.has_sorted_indices:
             X = X.sorted_indices()
-        check_duplicates(given if sparse.issparse(given) else X, X)
+        check_duplicates(given, X)
     if weights is not None and not weights.all():
         X, weights = X[weights > 0], weights[weights > 0]
     values = X.data if is_sparse else X

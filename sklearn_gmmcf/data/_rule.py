@@ -87,23 +87,12 @@ def is_mapped(array: Any) -> bool:
     return array is not None
 
 
-def check_readable(X: Any) -> None:
-    """Refuse kinds of X that scikit-learn's validation would misread."""
-    if isinstance(X, np.ma.MaskedArray):
-        raise ValueError(
-            "X is a numpy masked array, whose mask scikit-learn's validation drops. "
-            "Pass X.filled(np.nan), of a float dtype, instead."
-        )
-    if sparse.issparse(X) and X.format in ("bsr", "dia"):
-        raise ValueError(
-            f"Sparse X in {X.format!r} format stores padding that cannot be told from "
-            "observations. Build X in 'coo', 'csr' or 'csc' format, with one stored "
-            "entry for each observed value, zeros included."
-        )
-
-
 def check_duplicates(given: Any, X: sparse.csr_array) -> None:
-    """Refuse two stored values for one entry; COO lost them on its way to CSR."""
+    """Refuse two stored values for one entry; COO lost them on its way to CSR.
+
+    `given` is what X was made of; of what is not sparse, X itself is looked at.
+    """
+    given = given if sparse.issparse(given) else X
     if X.has_canonical_format and given.nnz == X.nnz:
         return
     coo = given.tocoo()

@@ -26,6 +26,8 @@ _BLOCK_ROWS = 16_384
 
 
 class SparseObserved(Observed):
+    is_sparse = True
+
     def __init__(self, raw: sparse.csr_array, **options: Any) -> None:
         self.modeled = raw  # the same without unknown columns and covariates
         super().__init__(raw, **options)

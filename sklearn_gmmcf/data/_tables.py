@@ -19,7 +19,7 @@ from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.data._blocks import limit_to_working_memory
 from sklearn_gmmcf.data._dask import is_dask
 from sklearn_gmmcf.data._entries import list_entries
-from sklearn_gmmcf.data._rule import check_readable
+from sklearn_gmmcf.data._reading import check_unmasked
 
 # Bytes of values, in double precision, that are looked at together.
 _BATCH_BYTES = 2**24
@@ -134,7 +134,7 @@ def open_table(X: Any, missing_values: float = np.nan, name: str = "X") -> Table
             f"{name} should be in memory, but is a Dask array. Pass some of its rows, "
             "such as X.blocks[0].compute()."
         )
-    check_readable(X)
+    check_unmasked(X, name)
     if sparse.issparse(X):
         return _Sparse(X, missing_values)
     if nw.dependencies.is_into_dataframe(X):

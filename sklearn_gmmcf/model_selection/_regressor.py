@@ -21,14 +21,14 @@ from sklearn_gmmcf._held_out import (
     get_transforms,
     undo_steps,
 )
-from sklearn_gmmcf._sklearn import DocumentationLinks, fit_context
+from sklearn_gmmcf._sklearn import PackageEstimator, fit_context
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._validation import check_entries
 from sklearn_gmmcf.data._entries import Entries, build, gather, list_entries
 
 
 class EntryRegressor(
-    DocumentationLinks, MetaEstimatorMixin, RegressorMixin, BaseEstimator
+    PackageEstimator, MetaEstimatorMixin, RegressorMixin, BaseEstimator
 ):
     """Completion of a matrix as a regression of its entries.
 

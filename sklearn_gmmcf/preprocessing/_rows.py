@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils import check_array, gen_batches
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import gen_batches
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_gmmcf._sklearn import DocumentationLinks, Interval, fit_context
+from sklearn_gmmcf._sklearn import Interval, PackageEstimator, fit_context
 from sklearn_gmmcf._typing import Array
-from sklearn_gmmcf._validation import check_entries
+from sklearn_gmmcf._validation import check_entries, validate_numbers
 from sklearn_gmmcf.data import (
     check_duplicates,
-    check_readable,
+    check_numbers,
     is_observed,
     limit_to_working_memory,
 )
@@ -36,7 +36,7 @@ _ROUNDING = 16 * float(np.finfo(np.float64).eps)
 
 
 class RowNormalizer(
-    DocumentationLinks, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+    PackageEstimator, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
 ):
     r"""Bring the observed entries of each row to mean 0 and standard deviation 1.
 
@@ -288,18 +288,10 @@ class RowNormalizer(
                 "to some of the rows, and normalize chunks by "
                 "X.map_blocks(normalizer.transform, dtype=X.dtype)."
             )
-        check_readable(X)
-        opened = validate_data(
-            self,
-            X,
-            reset=reset,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan",
-        )
+        opened = validate_numbers(self, X, reset=reset, accept_sparse="csr")
         if not sparse.issparse(opened):
             return opened
-        check_duplicates(X if sparse.issparse(X) else opened, opened)
+        check_duplicates(X, opened)
         return filter_entries(opened, is_observed(opened.data, self.missing_values))
 
     def _statistics(self, X: Any) -> tuple[Array, Array]:
@@ -422,15 +414,12 @@ def _check_values(
     name: str, X: Any, entries: Any, shape: tuple[int, ...], means: Array
 ) -> Any:
     """Validate what goes back: a matrix of this shape, or one value for each entry."""
-    check_readable(X)
-    values = check_array(
+    values = check_numbers(
         X,
+        name=name,
         accept_sparse="csr" if name == "X" and entries is None else False,
-        dtype=[np.float64, np.float32],
-        ensure_all_finite="allow-nan",
         ensure_2d=entries is None,
         ensure_min_samples=0 if entries is not None else 1,
-        input_name=name,
     )
     if sparse.issparse(values):
         check_duplicates(X, values)

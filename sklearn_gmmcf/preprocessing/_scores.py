@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils import check_array
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_gmmcf._sklearn import DocumentationLinks, check_sample_weight
+from sklearn_gmmcf._sklearn import PackageEstimator, check_sample_weight
 from sklearn_gmmcf._typing import Array
-from sklearn_gmmcf.data import check_readable, is_observed
+from sklearn_gmmcf._validation import validate_numbers
+from sklearn_gmmcf.data import check_numbers, is_observed
 
 
 class NormalScoreTransformer(
-    DocumentationLinks, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+    PackageEstimator, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
 ):
     r"""Replace the observed entries of each column by their normal scores.
 
@@ -134,9 +134,7 @@ class NormalScoreTransformer(
             a value in fit is 0.
         """
         check_is_fitted(self)
-        scores = check_array(
-            X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan"
-        )
+        scores = check_numbers(X)
         if scores.shape[1] != self.n_features_in_:
             raise ValueError(
                 f"X should have the {self.n_features_in_} columns seen in fit, but got "
@@ -145,14 +143,7 @@ class NormalScoreTransformer(
         return _interpolate(scores, self.scores_, self.values_)
 
     def _open(self, X: Any, reset: bool) -> Array:
-        check_readable(X)
-        opened = validate_data(
-            self,
-            X,
-            reset=reset,
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan",
-        )
+        opened = validate_numbers(self, X, reset=reset)
         is_observed(opened, np.nan)
         return opened
 

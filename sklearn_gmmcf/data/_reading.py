@@ -1,0 +1,309 @@
+"""Numbers of any table: frames, lists and arrays of any dtype, sparse matrices.
+
+Each form of a table means one thing, or is refused by the name of a column: numbers and
+bools are values; None, NaN, NA, NaT and null are missing; text, categories, dates,
+durations and complex numbers are refused, as any number that is made of them would be a
+guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from decimal import Decimal
+from numbers import Real
+from typing import Any, NoReturn
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_array
+
+from sklearn_gmmcf._ids import is_missing
+from sklearn_gmmcf._typing import Array
+
+DOOR_OPTIONS: dict[str, Any] = {
+    "dtype": [np.float64, np.float32],
+    "ensure_all_finite": "allow-nan",
+}
+_KINDS = {
+    "U": "text",
+    "C": "categories",
+    "M": "dates",
+    "m": "durations",
+    "c": "complex numbers",
+    "V": "records",
+}
+_ENCODERS = "MixtureImputer or tables.TableEncoder"
+_WAYS_OUT = {
+    "U": f"Convert it, such as by astype(float), or use {_ENCODERS}, which take text.",
+    "C": "If its levels are quantities, convert it by astype(float); else use "
+    f"{_ENCODERS}, which take categories.",
+    "M": "Convert it to a number, such as days since a date, or use "
+    f"{_ENCODERS}, which take dates.",
+    "m": "Convert it to a number, such as by dividing by np.timedelta64(1, 'D'), or "
+    f"use {_ENCODERS}, which take durations.",
+    "c": "Pass real and imaginary parts as columns of their own.",
+    "V": "Pass each of their parts as a column of its own.",
+}
+_TYPES: dict[str, tuple[type, ...]] = {
+    "U": (str, bytes),
+    "M": (date, np.datetime64),
+    "m": (timedelta, np.timedelta64),
+    "c": (complex, np.complexfloating),
+    "V": (tuple, np.void),
+}
+_DTYPES: dict[str, tuple[type, ...]] = {
+    "U": (nw.String,),
+    "C": (nw.Categorical, nw.Enum),
+    "M": (nw.Datetime, nw.Date, nw.Time),
+    "m": (nw.Duration,),
+    "V": (nw.Struct, nw.List, nw.Array, nw.Binary),
+}
+
+
+def check_numbers(X: Any, *, name: str = "X", **options: Any) -> Any:
+    """X as an array or a sparse matrix of float64 or float32, NaN where missing.
+
+    Parameters
+    ----------
+    X : frame, array-like or sparse matrix
+    name : str
+        How errors name it.
+    options
+        Of scikit-learn's `check_array`.
+    """
+    numbers = read_numbers(X, name, keep_sparse=bool(options.get("accept_sparse")))
+    with naming_infinity(numbers, X):
+        return check_array(numbers, input_name=name, **(DOOR_OPTIONS | options))
+
+
+def read_numbers(X: Any, name: str = "X", *, keep_sparse: bool = True) -> Any:
+    """X as scikit-learn's validation reads it without loss, or an error.
+
+    Arrays and sparse matrices of numbers are returned as they are, and so is anything
+    that scikit-learn refuses: ragged lists, arrays without two dimensions. With
+    `keep_sparse`, a frame of sparse columns that are NaN elsewhere becomes CSR.
+    """
+    check_unmasked(X, name)
+    if sparse.issparse(X):
+        return _read_sparse(X, name)
+    if nw.dependencies.is_pandas_dataframe(X):
+        return _read_pandas(X, name, keep_sparse)
+    if nw.dependencies.is_into_dataframe(X):
+        frame = nw.from_native(X, eager_only=True)
+        columns = [
+            _read_series(_name_column(label, name), frame[:, j])
+            for j, label in enumerate(frame.columns)
+        ]
+        return _stack(columns, frame.shape)
+    try:
+        array = np.asarray(X)
+    except ValueError:  # a ragged list
+        return X
+    if array.ndim != 2:
+        return X
+    if array.dtype.kind in "US" and not isinstance(X, np.ndarray):
+        array = np.asarray(X, dtype=object)  # which turned no number to text
+    if array.dtype.kind in "fiub":
+        return array
+    columns = [
+        _read_array(_name_column(j, name), column) for j, column in enumerate(array.T)
+    ]
+    return _stack(columns, array.shape)
+
+
+def check_unmasked(X: Any, name: str = "X") -> None:
+    """Refuse masked arrays, whose mask scikit-learn's validation would drop."""
+    if isinstance(X, np.ma.MaskedArray):
+        raise ValueError(
+            f"{name} is a numpy masked array, whose mask scikit-learn's validation "
+            "drops. Pass X.filled(np.nan), of a float dtype, instead."
+        )
+
+
+@contextmanager
+def naming_infinity(numbers: Any, X: Any) -> Iterator[None]:
+    """Name the place of the first infinity where scikit-learn refuses `numbers`."""
+    try:
+        yield
+    except ValueError as error:
+        place = _find_infinity(numbers) if "infinity" in str(error) else None
+        if place is None:
+            raise
+        row, j = place
+        is_frame = nw.dependencies.is_into_dataframe(X)
+        label = repr(list(X.columns)[j]) if is_frame else j
+        raise ValueError(
+            f"{error} The first is in column {label}, row {row} (from 0). Replace "
+            "infinities by NaN if they are missing values."
+        ) from None
+
+
+def _find_infinity(numbers: Any) -> tuple[int, int] | None:
+    """Row and column of the first infinity, column by column."""
+    if sparse.issparse(numbers):
+        coo = numbers.tocoo()
+        rows, columns = (e[np.isinf(coo.data)] for e in (coo.row, coo.col))
+    else:
+        array = np.asarray(numbers, dtype=np.float64)
+        rows, columns = np.nonzero(np.isinf(array))
+    if not len(rows):
+        return None
+    first = np.lexsort((rows, columns))[0]
+    return int(rows[first]), int(columns[first])
+
+
+def _name_column(label: Any, name: str) -> str:
+    return f"Column {label!r} of {name}"
+
+
+def _stack(columns: list[Array], shape: tuple[int, int]) -> Array:
+    """Columns as a matrix of a dtype that holds all of them."""
+    dtype = np.result_type(*columns) if columns else np.float64
+    matrix = np.empty(shape, dtype=dtype)
+    for j, column in enumerate(columns):
+        matrix[:, j] = column
+    return matrix
+
+
+def _read_sparse(X: Any, name: str) -> Any:
+    if X.format in ("bsr", "dia"):
+        raise ValueError(
+            f"Sparse {name} in {X.format!r} format stores padding that cannot be told "
+            "from observations. Build it in 'coo', 'csr' or 'csc' format, with one "
+            "stored entry for each observed value, zeros included."
+        )
+    if X.dtype.kind in "fiub":
+        return X
+    coo = X.tocoo()
+    values = np.empty(coo.nnz)
+    for j in np.unique(coo.col):
+        entries = np.flatnonzero(coo.col == j)
+        column = _name_column(int(j), name)
+        values[entries] = _read_array(column, coo.data[entries], coo.row[entries])
+    return sparse.coo_array((values, (coo.row, coo.col)), shape=X.shape)
+
+
+def _read_pandas(X: Any, name: str, keep_sparse: bool) -> Any:
+    dtypes = list(X.dtypes)
+    if dtypes and all(d == dtypes[0] for d in dtypes) and _is_plain(dtypes[0]):
+        return X.to_numpy()
+    names = [_name_column(label, name) for label in X.columns]
+    series = [X.iloc[:, j] for j in range(X.shape[1])]
+    if keep_sparse and series and all(_is_nan_elsewhere(d) for d in dtypes):
+        return _read_sparse_columns(names, [each.array for each in series], len(X))
+    pairs = zip(names, series, strict=True)
+    return _stack([_read_pandas_series(*pair) for pair in pairs], X.shape)
+
+
+def _is_plain(dtype: Any) -> bool:
+    return isinstance(dtype, np.dtype) and dtype.kind in "fiub"
+
+
+def _is_sparse(dtype: Any) -> bool:
+    return type(dtype).__name__ == "SparseDtype"
+
+
+def _is_nan_elsewhere(dtype: Any) -> bool:
+    return _is_sparse(dtype) and is_missing(dtype.fill_value)
+
+
+def _read_sparse_columns(names: list[str], columns: list[Any], n_rows: int) -> Any:
+    """CSR of the values, less NaN, that sparse columns of pandas store."""
+    values, rows = [], []
+    for name, column in zip(names, columns, strict=True):
+        numbers = _read_array(name, np.asarray(column.sp_values))
+        stored = ~np.isnan(numbers)
+        values.append(numbers[stored])
+        rows.append(column.sp_index.to_int_index().indices[stored])
+    indptr = np.cumsum([0, *(len(each) for each in rows)])
+    arrays = np.concatenate(values), np.concatenate(rows), indptr
+    return sparse.csc_array(arrays, shape=(n_rows, len(columns))).tocsr()
+
+
+def _read_pandas_series(column: str, series: Any) -> Array:
+    if _is_sparse(series.dtype):
+        series = series.sparse.to_dense()
+    if isinstance(series.dtype, np.dtype):
+        return _read_array(column, series.to_numpy())
+    return _read_series(column, nw.from_native(series, series_only=True))
+
+
+def _read_series(column: str, series: Any) -> Array:
+    """A series of narwhals as numbers (n,)."""
+    dtype, missing = series.dtype, series.is_null().to_numpy().astype(bool)
+    if missing.all():
+        return _all_missing(len(series))
+    if dtype.is_numeric() or dtype == nw.Boolean:
+        is_single = dtype == nw.Float32
+        values = series.filter(~series.is_null())
+        numbers = np.full(len(series), np.nan, np.float32 if is_single else np.float64)
+        numbers[~missing] = values.cast(nw.Float32 if is_single else nw.Float64)
+        return numbers
+    row = int(np.argmin(missing))
+    for kind, dtypes in _DTYPES.items():
+        if isinstance(dtype, dtypes):
+            _refuse_kind(column, kind, series[row], row)
+    return _read_objects(column, series.to_list(), range(len(series)))
+
+
+def _read_array(column: str, values: Array, rows: Array | None = None) -> Array:
+    """A column (n,) of an array of any dtype as numbers; `rows` are for errors."""
+    rows = np.arange(len(values)) if rows is None else rows
+    kind = values.dtype.kind
+    if kind in "fiub":
+        return values
+    if kind in "mM":
+        missing = np.isnat(values)
+        if missing.all():
+            return _all_missing(len(values))
+        first = np.argmin(missing)
+        _refuse_kind(column, kind, values[first], rows[first])
+    return _read_objects(column, values, rows)
+
+
+def _all_missing(n: int) -> Array:
+    return np.full(n, np.nan, dtype=np.float16)  # it decides no dtype
+
+
+def _read_objects(column: str, values: Any, rows: Any) -> Array:
+    """Objects (n,) that are numbers, bools or missing, as floats."""
+    numbers = np.full(len(values), np.nan)
+    for i, value in enumerate(values):
+        if isinstance(value, (Real, np.bool_, Decimal)):
+            try:
+                numbers[i] = value
+            except OverflowError:
+                numbers[i] = np.inf  # refused as such
+        elif not _is_null(value):
+            _refuse_kind(column, _find_kind(value), value, rows[i])
+    return numbers if not np.isnan(numbers).all() else _all_missing(len(numbers))
+
+
+def _is_null(value: Any) -> bool:
+    return not isinstance(value, np.ndarray) and is_missing(value)
+
+
+def _find_kind(value: Any) -> str:
+    for kind, types in _TYPES.items():
+        if isinstance(value, types):
+            return kind
+    return ""
+
+
+def _refuse_kind(column: str, kind: str, value: Any, row: int) -> NoReturn:
+    if not kind:
+        # A type and a text that the checks of scikit-learn ask for.
+        raise TypeError(
+            f"{column} is {value!r} in row {row} (from 0), but float() argument must "
+            f"be a string or a real number, not {type(value).__name__!r}. Pass a "
+            "number, or NaN where it is missing."
+        )
+    # The same for complex data.
+    prefix = "Complex data not supported: " if kind == "c" else ""
+    raise ValueError(
+        f"{prefix}{column} has {_KINDS[kind]}, such as {value!r} in row {row} (from "
+        f"0), where numbers are needed. {_WAYS_OUT[kind]}"
+    )
