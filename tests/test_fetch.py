@@ -5,7 +5,6 @@ import hashlib
 import io
 import socket
 import threading
-import tracemalloc
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -14,11 +13,9 @@ import pandas as pd
 import pytest
 
 from sklearn_gmmcf.datasets import (
-    _csv,
     _movielens,
     fetch_movielens,
     load_movielens,
-    load_ratings_csv,
 )
 
 # User, movie, rating, as in the files below.
@@ -244,134 +241,3 @@ class TestFolder:
         np.testing.assert_array_equal(dense, expected)
         titles = pd.read_csv(path.with_name("movies.csv.gz"), index_col=0)["title"]
         assert bunch.titles.tolist() == titles[bunch.item_ids].tolist()
-
-
-class TestCSV:
-    def write(self, path, text):
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    def test_names_quotes_and_types(self, tmp_path):
-        path = self.write(
-            tmp_path / "some.csv",
-            'when,rating,item,user\n1,0,"a,b",7\n2,4.5,"é",7\n3,1,"é",10\n',
-        )
-        bunch = load_ratings_csv(path, columns=("user", "item", "rating"))
-        assert bunch.user_ids.tolist() == [7, 10]
-        assert bunch.item_ids.tolist() == ["a,b", "é"]
-        assert bunch.data.nnz == 3
-        np.testing.assert_array_equal(bunch.data.toarray(), [[0, 4.5], [0, 1]])
-        bunch = load_ratings_csv(path, columns=(3, 2, 1), id_type=str)
-        assert bunch.user_ids.tolist() == ["10", "7"]
-
-    def test_without_header_and_with_duplicates(self, tmp_path):
-        path = self.write(tmp_path / "some.tsv", "007\t1\t2\n008\t1\t3\n007\t1\t4\n")
-        options = {"header": False, "delimiter": "\t"}
-        with pytest.raises(ValueError, match="User 007 rates item 1 more than once"):
-            load_ratings_csv(path, **options)
-        bunch = load_ratings_csv(path, **options, duplicates="mean")
-        assert bunch.user_ids.tolist() == ["007", "008"]
-        np.testing.assert_array_equal(bunch.data.toarray(), [[3], [3]])
-
-    def test_batches(self, tmp_path, monkeypatch):
-        rng = np.random.default_rng(0)
-        pairs = rng.choice(50 * 20, 500, replace=False)
-        users, items, ratings = pairs // 20, pairs % 20, rng.integers(1, 6, 500)
-        table = pd.DataFrame({"u": users, "i": items, "r": ratings})
-        path = tmp_path / "some.csv.gz"
-        table.to_csv(path, index=False)
-        expected = table.pivot(index="u", columns="i", values="r").fillna(0)
-        for n_lines in (7, 100, 500, 10_000):
-            monkeypatch.setattr(_csv, "_CSV_LINES", n_lines)
-            bunch = load_ratings_csv(str(path))
-            np.testing.assert_array_equal(bunch.data.toarray(), expected)
-            np.testing.assert_array_equal(bunch.user_ids, expected.index)
-
-    def test_errors(self, tmp_path, monkeypatch):
-        path = self.write(
-            tmp_path / "some.csv", "user,item,rating\n1,1,1\n2,2,2\nx,1,1\n"
-        )
-        with pytest.raises(ValueError, match=r"no column 'stars' but \['user', 'item'"):
-            load_ratings_csv(path, columns=("user", "item", "stars"))
-        with pytest.raises(ValueError, match="id_type should be int, str or None"):
-            load_ratings_csv(path, id_type=float)
-        with pytest.raises(FileNotFoundError):
-            load_ratings_csv(tmp_path / "none.csv")
-        assert load_ratings_csv(path).user_ids.tolist() == ["1", "2", "x"]
-        monkeypatch.setattr(_csv, "_CSV_LINES", 2)
-        with pytest.raises(
-            ValueError, match=r"line 4: the user is 'x', not an int.*id_type=str"
-        ):
-            load_ratings_csv(path)
-        assert load_ratings_csv(path, id_type=str).data.nnz == 3
-        for wrong, where in [("9" * 20, "line 4: the user"), ("1_0", "after line 3:")]:
-            self.write(path, f"user,item,rating\n1,1,1\n2,2,2\n{wrong},1,1\n")
-            with pytest.raises(ValueError, match=f"some.csv, {where}.*'{wrong}'"):
-                load_ratings_csv(path)
-        path = self.write(tmp_path / "empty.csv", "user,item,rating\n")
-        with pytest.raises(ValueError, match="no rating"):
-            load_ratings_csv(path)
-
-    @pytest.mark.parametrize("ids", ["1,1", "ann,Alien"])
-    @pytest.mark.parametrize(
-        ("line", "fault"),
-        [
-            ("{},good", "the rating is 'good', not a number"),
-            ("{},", "the rating is '', not a number"),
-            ("{}, nan", "the rating is ' nan', not a number"),
-            ("{},-inf", "the rating is '-inf', not a number"),
-            ("{}", "2 fields, separated by ',', where 3 are needed"),
-            ("{};3", "2 fields, separated by ',', where 3 are needed"),
-            ("1,,3", "the item is missing"),
-            (",1,3", "the user is missing"),
-        ],
-    )
-    def test_the_first_line_that_is_wrong_is_named(
-        self, tmp_path, monkeypatch, ids, line, fault
-    ):
-        good = [f"{ids}{j},3" for j in range(8)]
-        bad = line.format(ids)
-        lines = ["user,item,rating", *good[:4], "", *good[4:], bad, good[0], bad]
-        path = self.write(tmp_path / "some.csv", "\n".join(lines))
-        for n_lines in (3, 100):
-            monkeypatch.setattr(_csv, "_CSV_LINES", n_lines)
-            with pytest.raises(ValueError, match=rf"some.csv, line 11: ({fault})"):
-                load_ratings_csv(path)
-
-    @pytest.mark.parametrize("names", [(0, 1, 2), ("user", "item", "rating")])
-    def test_the_line_that_is_no_text_is_named(self, tmp_path, names):
-        path = tmp_path / "some.csv"
-        path.write_bytes("user,item,rating\n1,a,3\n2,é,3\n".encode("latin-1"))
-        with pytest.raises(ValueError, match=r"some.csv, line 3: .*not text in utf-8"):
-            load_ratings_csv(path, columns=names)
-        bunch = load_ratings_csv(path, columns=names, encoding="latin-1")
-        assert bunch.item_ids.tolist() == ["a", "é"]
-
-    @pytest.mark.slow
-    def test_memory(self, tmp_path, monkeypatch):
-        n_lines = 60_000
-        users, items = np.divmod(np.random.default_rng(0).permutation(n_lines), 300)
-        path = tmp_path / "some.csv"
-        pd.DataFrame({"u": users, "i": items, "r": 3}).to_csv(path, index=False)
-
-        def peak():
-            tracemalloc.start()
-            bunch = load_ratings_csv(path)
-            result = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
-            assert bunch.data.nnz == n_lines
-            return result
-
-        matrix = 12 * n_lines
-        whole = peak()
-        monkeypatch.setattr(_csv, "_CSV_LINES", 2000)
-        monkeypatch.setattr("sklearn_gmmcf.ratings._SORTED_ENTRIES", 2000)
-        # There is one batch of lines, and buffers of constant size.
-        assert peak() < matrix + 1.5e6 < whole / 4
-
-
-def test_blank_lines(tmp_path, monkeypatch):
-    monkeypatch.setattr(_csv, "_CSV_LINES", 2)
-    path = tmp_path / "ratings.csv"
-    path.write_text("user,item,rating\n1,1,3\n\n\n\n2,1,4\n\n")
-    np.testing.assert_array_equal(load_ratings_csv(path).data.toarray(), [[3], [4]])
