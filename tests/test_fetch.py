@@ -1,8 +1,11 @@
-"""Ratings in files: CSV, folders, and archives from a local server."""
+"""MovieLens: folders, and archives from a local server."""
 
+import errno
 import gzip
 import hashlib
 import io
+import os
+import re
 import socket
 import threading
 import zipfile
@@ -61,6 +64,10 @@ def assert_is_movielens(bunch):
     assert bunch.user_ids.tolist() == [1, 2, 7]
     assert bunch.item_ids.tolist() == [10, 20, 30]
     assert bunch.titles.tolist() == [TITLES[m] for m in (10, 20, 30)]
+    assert bunch.encoder.item_titles_.tolist() == bunch.titles.tolist()
+    X, users = bunch.encoder.encode(([5], [20], [3.0]))
+    assert X.toarray().tolist() == [[0.0, 3.0, 0.0]]
+    assert users.tolist() == [5]
     expected = {(0, 1): 5.0, (0, 2): 3.5, (1, 0): 4.0, (2, 0): 1.0}
     coo = bunch.data.tocoo()
     found = dict(zip(zip(coo.row, coo.col, strict=True), coo.data, strict=True))
@@ -88,7 +95,8 @@ def server(monkeypatch):
             if isinstance(content, tuple):
                 content, length = content
             self.send_response(200)
-            self.send_header("Content-Length", str(length))
+            if length is not None:
+                self.send_header("Content-Length", str(length))
             self.end_headers()
             self.wfile.write(content)
 
@@ -184,6 +192,69 @@ class TestFetch:
         with pytest.raises(OSError, match=r"is broken: .*Remove it to download"):
             fetch_movielens("latest-small", tmp_path)
 
+    def test_too_large(self, server, tmp_path, monkeypatch):
+        served, asked = server
+        content = archive()
+        publish(monkeypatch, content)
+        monkeypatch.setitem(_movielens._MAX_ARCHIVE, "1m", len(content) - 1)
+        served["ml-1m.zip"] = content
+        with pytest.raises(OSError, match=r"ml-1m.zip has more than .*which is not"):
+            fetch_movielens("1m", tmp_path)
+        # Without a length, the bytes are counted as they come.
+        monkeypatch.setitem(_movielens._MAX_ARCHIVE, "1m", 100)
+        served["ml-1m.zip"] = content, None
+        with pytest.raises(OSError, match=r"has more than 100 bytes.*does a proxy"):
+            fetch_movielens("1m", tmp_path)
+        assert len(asked) == 2  # no second attempt
+        assert not list(tmp_path.rglob("*.*"))
+        monkeypatch.setitem(_movielens._MAX_ARCHIVE, "1m", len(content))
+        assert_is_movielens(fetch_movielens("1m", tmp_path))
+
+    def test_full_disk(self, server, tmp_path, monkeypatch):
+        served, asked = server
+        served["ml-1m.zip"] = archive()
+        publish(monkeypatch, served["ml-1m.zip"])
+
+        class Full(io.FileIO):
+            def write(self, content):
+                if self.tell():
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                return super().write(content[:100])
+
+        def open_full(path, mode, **options):
+            return Full(path, mode) if "w" in mode else open(path, mode, **options)
+
+        monkeypatch.setattr(_movielens, "open", open_full, raising=False)
+        with pytest.raises(OSError, match=r"No space left .*Free space") as caught:
+            fetch_movielens("1m", tmp_path)
+        assert caught.value.errno == errno.ENOSPC
+        assert len(asked) == 1  # no second attempt
+        assert not list(tmp_path.rglob("*.*"))
+
+    @pytest.mark.parametrize("name", ["ratings.csv", "movies.csv"])
+    def test_members_that_cannot_be_unpacked(self, name, tmp_path):
+        path = tmp_path / "movielens/ml-latest-small.zip"
+        path.parent.mkdir()
+        content = archive()
+        member = f"ml-some/{name}".encode()
+        local, central = (found.start() for found in re.finditer(member, content))
+        for local_offset, central_offset, value, fault in [
+            (6, 8, 1, "is protected by a password"),
+            (8, 10, 99, "cannot be unpacked"),
+            (
+                14,
+                16,
+                content[local - 16] ^ 1,
+                "the compressed file is cut off or broken",
+            ),
+        ]:
+            changed = bytearray(content)
+            changed[local - 30 + local_offset] = value
+            changed[central - 46 + central_offset] = value
+            path.write_bytes(changed)
+            with pytest.raises(ValueError, match=rf"{name}.*{fault}"):
+                fetch_movielens("latest-small", tmp_path)
+
     def test_no_network(self, tmp_path, monkeypatch):
         with socket.socket() as closed:  # a port without a server
             closed.bind(("127.0.0.1", 0))
@@ -227,6 +298,59 @@ class TestFolder:
         (tmp_path / "u.data").write_bytes(b"1\t1\t5\t0\n")
         with pytest.raises(FileNotFoundError, match=r"holds u\.data, but no u\.item"):
             load_movielens(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("name", "content", "message"),
+        [
+            (
+                "ratings.csv",
+                b"userId,movieId,rating\n1,10,4\nx,10,4\n",
+                r"line 3: the u",
+            ),
+            ("ratings.csv", b"userId,movieId,rating\n1,10\n", r"line 2: 2 fields, sep"),
+            ("ratings.csv", b"1,10,4\n", "line 1: '1,10,4' looks like a rating"),
+            (
+                "movies.csv",
+                b"movieId,title\n\n10,A\nx,B\n",
+                r"line 4: 'x,B' is not the",
+            ),
+            ("movies.csv", b"movieId,title\n10\n", "line 2: '10' is not the integer"),
+            ("movies.csv", b"movieId,title\n10,A, The\n", "line 2: '10,A, The' is not"),
+            ("movies.csv", b'movieId,title\n10,"A\n', "line 2: a quote is not closed"),
+            ("movies.csv", b'movieId,title\n10,"A"B\n', "line 2: a closing quote is"),
+            ("movies.csv", b"10,A\n", "line 1: a header is missing before this line"),
+            (
+                "movies.csv",
+                b"movieId,title\n10,A\n10,B\n",
+                "line 3: movie 10 has a tit",
+            ),
+            ("movies.csv", b"\n", "holds no movie"),
+            ("movies.csv", gzip.compress(b"m,t\n10,A\n")[:-9], "is cut off or broken"),
+            ("movies.csv", b"m,t\n10," + b"A" * 2000, "is larger than 1,000 bytes"),
+        ],
+    )
+    def test_wrong_lines(self, name, content, message, tmp_path, monkeypatch):
+        monkeypatch.setattr(_movielens, "_MAX_MOVIES", 1000)
+        for file, right in files("csv").items():
+            (tmp_path / file).write_bytes(content if file == name else right)
+        with pytest.raises(ValueError, match=rf"{tmp_path}: {name}.* {message}"):
+            load_movielens(tmp_path)
+
+    def test_huge_ratings(self, tmp_path, monkeypatch):
+        for name, content in files("csv").items():
+            (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content))
+        monkeypatch.setattr(_movielens, "_MAX_RATINGS", 50)
+        with pytest.raises(
+            ValueError, match=r"ratings.csv, line 6: .*more than 50 byt"
+        ):
+            load_movielens(tmp_path)
+
+    def test_blank_lines_and_both_files(self, tmp_path):
+        for name, content in files("dat").items():
+            blank = content.replace(b"\n", b"\r\n\r\n")
+            (tmp_path / name).write_bytes(blank)
+            (tmp_path / f"{name}.gz").write_bytes(b"of the two, this is not read")
+        assert_is_movielens(load_movielens(tmp_path))
 
     def test_movielens(self, data_file):
         path = data_file("ml-latest-small/ratings.csv.gz")

@@ -755,7 +755,9 @@ def test_distinct_values(collide, monkeypatch):
         monkeypatch.setattr(_distinct, "_FACTORS", [0] * 8)
     rng = random.Random(0)
     learned = [""]
-    values = DistinctValues(learned.extend)
+    values = DistinctValues(
+        lambda new: learned.extend(text.decode() for text in new.tolist())
+    )
     for size in (1, 3, 9, 64, 8, 30):
         texts = ["".join(rng.choices("ab", k=rng.randint(1, size))) for _ in range(200)]
         content = "".join(texts).encode()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from sklearn_gmmcf._ids import Coded
+from sklearn_gmmcf._ids import Coded, pack_strings
 from sklearn_gmmcf._rating_lines import RatingLines
 from sklearn_gmmcf._sklearn import Interval, StrOptions, validate_params
 from sklearn_gmmcf._typing import Array
@@ -30,8 +30,6 @@ from sklearn_gmmcf.ratings import RatingsEncoder
 _PLAIN_INTEGER = re.compile("0|-?[1-9][0-9]{0,18}")
 _INTEGER = re.compile("[+-]?0*[0-9]{1,19}")
 _INT64 = np.iinfo(np.int64)
-# Bytes of a character in an array, and of a str object beside its characters.
-_CHARACTER, _OBJECT = 4, 60
 
 
 @validate_params(
@@ -180,8 +178,8 @@ def load_ratings_csv(
         max_id_length=max_id_length,
         encoding=encoding,
         encoder=RatingsEncoder(
-            duplicates=duplicates, rating_range=rating_range
-        ),  # TODO out_of_range
+            duplicates=duplicates, rating_range=rating_range, out_of_range=out_of_range
+        ),
     )
 
 
@@ -217,28 +215,27 @@ def read_ratings(
 def _convert_ids(
     column: IdColumn, id_type: type | None, name_line: LineNumbers
 ) -> Coded:
+    """Ids of the whole column, of one type and without blanks around them.
+
+    One id may occur twice there, as it may be written in several ways.
+    """
     texts, codes = column.pop()
+    values = [text.strip() for text in texts]
     used = np.flatnonzero(np.bincount(codes, minlength=len(texts)))
-    values = [texts[code].strip() for code in used]
-    integers = None if id_type is str else _to_integers(values, id_type)
+    used_values = [values[code] for code in used]
+    integers = None if id_type is str else _to_integers(used_values, id_type)
     if integers is not None:
-        ids, inverse = np.unique(integers, return_inverse=True)
-    elif id_type is int:
-        wrong = [_to_integers([value], int) is None for value in values]
-        index = int(np.argmax(np.isin(codes, used[wrong])))
-        value = texts[codes[index]].strip()
-        raise ValueError(
-            f"{name_line(index)}: the {column.role} is {show(value)}, not an integer "
-            "of 64 bits. If ids are not integers throughout, pass id_type=str."
-        )
-    else:
-        distinct = sorted(set(values))
-        order = {value: index for index, value in enumerate(distinct)}
-        ids = _pack(distinct)
-        inverse = np.array([order[value] for value in values])
-    new_codes = np.zeros(len(texts), dtype=np.int32)
-    new_codes[used] = inverse
-    return Coded(new_codes[codes], ids)
+        ids = np.zeros(len(texts), dtype=np.int64)
+        ids[used] = integers
+        return Coded(codes, ids)
+    if id_type is not int:
+        return Coded(codes, pack_strings(values))
+    wrong = [_to_integers([value], int) is None for value in used_values]
+    index = int(np.argmax(np.isin(codes, used[wrong])))
+    raise ValueError(
+        f"{name_line(index)}: the {column.role} is {show(values[codes[index]])}, not "
+        "an integer of 64 bits. If ids are not integers throughout, pass id_type=str."
+    )
 
 
 def _to_integers(values: list[str], id_type: type | None) -> Array | None:
@@ -253,14 +250,3 @@ def _to_integers(values: list[str], id_type: type | None) -> Array | None:
     if min(integers) < _INT64.min or max(integers) > _INT64.max:
         return None
     return np.array(integers, dtype=np.int64)
-
-
-def _pack(texts: list[str]) -> Array:
-    """Strings, or objects where a few long strings would make an array too large."""
-    lengths = [len(text) for text in texts]
-    padded = _CHARACTER * max(lengths) * len(texts)
-    if padded > 2**20 and padded > 2 * (sum(lengths) + _OBJECT * len(texts)):
-        array = np.empty(len(texts), dtype=object)
-        array[:] = texts
-        return array
-    return np.array(texts)

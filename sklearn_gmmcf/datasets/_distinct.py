@@ -26,16 +26,19 @@ class DistinctValues:
     The table is an open one: a code stands in the slot that the value hashes to, or in
     the first slot after it that was free.
 
-    `learn` is called with new values, before they get the next codes; if it raises,
-    they get none.
+    `learn` is called with new values, an array of bytes, before they get the next
+    codes; if it raises, they get none.
     """
 
-    def __init__(self, learn: Callable[[list[str]], None]) -> None:
+    def __init__(self, learn: Callable[[Array], None]) -> None:
         self._learn = learn
         self._n = 1
         self._words = np.zeros((1, 2**8), dtype=np.uint64)
         self._lengths = np.zeros(2**8, dtype=np.uint8)  # in words
         self._slots = np.zeros(_SLOTS * 2**8, dtype=np.int32)
+
+    def __len__(self) -> int:
+        return self._n
 
     def encode(self, words: Array) -> Array:
         """Codes (m,) of values (n_words, m)."""
@@ -47,7 +50,7 @@ class DistinctValues:
             is_first = np.ones(len(order), dtype=bool)
             is_first[1:] = (new[:, 1:] != new[:, :-1]).any(axis=0)
             distinct = new[:, is_first]
-            self._learn(_decode(distinct))
+            self._learn(to_bytes(distinct))
             codes[unknown[order]] = self._n - 1 + np.cumsum(is_first)
             self._add(distinct)
         return codes
@@ -130,7 +133,7 @@ def pack_words(buffer: Array, starts: Array, lengths: Array) -> Array:
     return words
 
 
-def _decode(words: Array) -> list[str]:
+def to_bytes(words: Array) -> Array:
+    """Values (m,) of words, as an array of bytes."""
     rows = np.ascontiguousarray(words.T, dtype="<u8")
-    values = rows.view(f"S{8 * len(words)}").ravel()
-    return [value.decode() for value in values.tolist()]
+    return rows.view(f"S{8 * len(words)}").ravel()

@@ -18,14 +18,19 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.request import urlopen
 
-import numpy as np
 from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch
 
 from sklearn_gmmcf._sklearn import Interval, StrOptions, validate_params
 from sklearn_gmmcf.datasets._csv import read_ratings
+from sklearn_gmmcf.datasets._rating_file import show
 from sklearn_gmmcf.datasets._records import RecordFault, RecordSplitter
-from sklearn_gmmcf.datasets._text import BROKEN, open_binary, open_member
+from sklearn_gmmcf.datasets._text import (
+    BROKEN,
+    describe_broken,
+    open_binary,
+    open_member,
+)
 from sklearn_gmmcf.ratings import RatingsEncoder
 
 _MOVIELENS_URL = "https://files.grouplens.org/datasets/movielens/"
@@ -50,6 +55,7 @@ _MAX_CHECKSUM = 10_000
 # Bytes of unpacked files: the largest release has a third of this.
 _MAX_RATINGS = 3 * 2**30
 _MAX_MOVIES = 2**26
+_INTEGER = re.compile("[0-9]{1,18}")
 # Bytes that are downloaded at once.
 _CHUNK = 2**16
 
@@ -67,7 +73,8 @@ def load_movielens(folder: str | PathLike[str]) -> Bunch:
     Returns
     -------
     ratings : :class:`~sklearn.utils.Bunch`
-        With `data`, `user_ids`, `item_ids` and `titles`, as of :func:`fetch_movielens`.
+        With `data`, `user_ids`, `item_ids`, `titles` and `encoder`, as of
+        :func:`fetch_movielens`.
 
     Raises
     ------
@@ -175,7 +182,9 @@ def fetch_movielens(
         item_ids : ndarray of shape (n_movies,)
             Ids of the columns: the movies that have a rating.
         titles : ndarray of shape (n_movies,)
-            Their titles.
+            Their titles; empty where the release has none.
+        encoder : :class:`~sklearn_gmmcf.ratings.RatingsEncoder`
+            The fitted encoder, which knows the titles.
 
     Raises
     ------
@@ -264,9 +273,9 @@ def _read_movielens(files: Mapping[str, Callable[[], Any]], source: str) -> Bunc
         delimiter=delimiter,
         id_type=int,
         max_size=_MAX_RATINGS,
-        encoder=RatingsEncoder(),
+        encoder=RatingsEncoder(item_titles=titles),
     )
-    bunch.titles = np.array([titles.get(item, "") for item in bunch.item_ids.tolist()])
+    bunch.titles = bunch.encoder.item_titles_
     return bunch
 
 
@@ -277,37 +286,38 @@ def _read_titles(
     text = _read_text(open_file, name)
     titles: dict[int, str] = {}
     n_lines = 0
-    awaits_header = kind == "movies.csv"
+    n_fields = None  # of the header, which only files .csv have
     try:
         for line, fields in _split_movies(text, kind):
-            number, n_lines = n_lines + 1, n_lines + line.count("\n")
+            where = f"{name}, line {n_lines + 1}"
+            n_lines += line.count("\n")
             if line.isspace():
                 continue
-            movie = fields[0].strip()
-            is_integer = re.fullmatch("[0-9]{1,18}", movie) is not None
-            if awaits_header and not is_integer:
-                awaits_header = False
+            is_movie = _INTEGER.fullmatch(fields[0].strip()) is not None
+            if kind == "movies.csv" and n_fields is None:
+                if is_movie:
+                    raise ValueError(f"{where}: a header is missing before this line.")
+                n_fields = len(fields)
                 continue
-            if awaits_header or not is_integer or len(fields) < 2:
-                fault = (
-                    "a header with names is missing"
-                    if awaits_header
-                    else f"{line.strip()[:80]!r} does not begin with the integer of a "
-                    "movie and its title"
-                )
-                raise ValueError(f"{name}, line {number}: {fault}.")
-            if int(movie) in titles:
+            if (
+                not is_movie
+                or len(fields) < 2
+                or len(fields) != (n_fields or len(fields))
+            ):
                 raise ValueError(
-                    f"{name}, line {number}: movie {movie} is there twice."
+                    f"{where}: {show(line.strip())} is not the integer of a movie, its "
+                    "title, and further fields as other lines have them."
                 )
-            titles[int(movie)] = fields[1]
+            movie = int(fields[0])
+            if movie in titles:
+                raise ValueError(f"{where}: movie {movie} has a title already.")
+            titles[movie] = fields[1]
     except RecordFault as fault:
         raise ValueError(f"{name}, line {n_lines + 1}: {fault}") from None
     if n_lines < text.count("\n"):
-        raise ValueError(
-            f"{name}, line {n_lines + 1}: a field begins with a quote that is not "
-            "closed."
-        )
+        raise ValueError(f"{name}, line {n_lines + 1}: a quote is not closed.")
+    if not titles:
+        raise ValueError(f"{name} holds no movie.")
     return titles
 
 
@@ -327,10 +337,7 @@ def _read_text(open_file: Callable[[], BinaryIO], name: str) -> str:
         try:
             content = file.read(_MAX_MOVIES + 1)
         except BROKEN as error:
-            raise ValueError(
-                f"{name}: the compressed file is cut off or broken ({error}). Download "
-                "it again."
-            ) from error
+            raise ValueError(f"{name}: {describe_broken(error)}") from error
     if len(content) > _MAX_MOVIES:
         raise ValueError(
             f"{name} is larger than {_MAX_MOVIES:,} bytes, so it is no file of movies."

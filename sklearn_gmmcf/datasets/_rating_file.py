@@ -15,12 +15,21 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from sklearn_gmmcf._typing import Array
-from sklearn_gmmcf.datasets._distinct import MAX_BYTES, DistinctValues, pack_words
+from sklearn_gmmcf.datasets._distinct import (
+    MAX_BYTES,
+    DistinctValues,
+    pack_words,
+    to_bytes,
+)
 from sklearn_gmmcf.datasets._records import RecordFault, RecordSplitter
 from sklearn_gmmcf.datasets._text import MAX_LINE, TextFault, open_text
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _COMMA_NUMBER = re.compile(r"[+-]?[0-9]*,[0-9]+")
+# Bytes of numbers, and zeros after them: of these, float reads what _NUMBER matches.
+_IN_NUMBERS = np.isin(np.arange(256), list(b"0123456789.+-eE\0"))
+# Ratings that hardly repeat are read one by one.
+_MAX_DISTINCT_RATINGS = 2**15
 # A byte in the place of a delimiter of several bytes.
 _SEPARATOR = b"\x1f"
 # Characters of a text that an error shows.
@@ -71,7 +80,8 @@ class IdColumn:
         codes[codes < 0] += len(texts)
         return texts, codes
 
-    def _learn(self, texts: list[str]) -> None:
+    def _learn(self, values: Array) -> None:
+        texts = [value.decode() for value in values.tolist()]
         if any(self.describe_fault(text.strip()) for text in texts):
             raise NotPlain
         self._plain_texts += texts
@@ -169,7 +179,8 @@ class RatingReader:
                 f"{self._name} holds no rating: it is empty"
                 + (" but for its header." if self._n_fields is not None else ".")
             )
-        return np.concatenate(self._ratings)
+        ratings, self._ratings = self._ratings, []
+        return np.concatenate(ratings)
 
     def _read_block(self, block: bytes) -> bytes:
         """Read whole lines; the last ones are returned if a quote is open there."""
@@ -244,17 +255,18 @@ class RatingReader:
             words.append(pack_words(buffer, starts[fields], lengths))
         users = self.users.encode_plain(words[0])
         items = self.items.encode_plain(words[1])
-        # The codes first: new texts change the values.
-        codes = self._distinct_ratings.encode(words[2])
-        ratings = self._values[codes]
+        ratings = self._parse_plain(words[2])
         self._add(users, items, ratings, self._n_lines + 1)
         self._n_lines += n_lines
 
-    def _learn_ratings(self, texts: list[str]) -> None:
-        values = [parse_rating(text.strip()) for text in texts]
-        if None in values:
-            raise NotPlain
-        self._values = np.append(self._values, np.array(values, dtype=np.float64))
+    def _parse_plain(self, words: Array) -> Array:
+        if len(self._distinct_ratings) > _MAX_DISTINCT_RATINGS:
+            return parse_ratings(to_bytes(words))
+        codes = self._distinct_ratings.encode(words)
+        return self._values[codes]
+
+    def _learn_ratings(self, texts: Array) -> None:
+        self._values = np.append(self._values, parse_ratings(texts))
 
     def _read_general(self, block: bytes) -> bytes:
         """Read lines of any kind, one by one, or raise the fault of the first one."""
@@ -390,6 +402,19 @@ def check_columns(columns: Sequence[int | str], header: bool) -> None:
             f"columns={tuple(columns)!r} has names, which need a header. Pass numbers "
             "from 0, or header=True."
         )
+
+
+def parse_ratings(texts: Array) -> Array:
+    """Finite numbers of an array of bytes, which have no blanks around them."""
+    if not _IN_NUMBERS[texts.view(np.uint8)].all():
+        raise NotPlain
+    try:
+        values = texts.astype(np.float64)
+    except ValueError as error:
+        raise NotPlain from error
+    if not np.isfinite(values).all():
+        raise NotPlain
+    return values
 
 
 def parse_rating(text: str) -> float | None:

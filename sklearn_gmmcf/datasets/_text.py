@@ -67,7 +67,10 @@ def _find_decoder(encoding: str) -> Any:
 
 def _decompress(file: Any, name: str, stack: ExitStack) -> Any:
     """Decompress by the content, as a suffix may be wrong."""
-    magic = file.peek(8)[:8]
+    try:
+        magic = file.peek(8)[:8]
+    except BROKEN as error:  # of a short file in an archive
+        raise ValueError(f"{name}: {describe_broken(error)}") from error
     if magic.startswith(b"\x1f\x8b"):
         return stack.enter_context(gzip.GzipFile(fileobj=file))
     if magic.startswith(b"PK\x03\x04") or magic.startswith(b"PK\x05\x06"):
@@ -182,13 +185,15 @@ def _read_piece(file: Any) -> tuple[bytes, bool, str | None]:
             chunks.append(chunk)
             size += len(chunk)
     except BROKEN as error:
-        return (
-            b"".join(chunks),
-            True,
-            f"the compressed file is cut off or broken here ({error}). Make or "
-            "download it again.",
-        )
+        return b"".join(chunks), True, describe_broken(error)
     return b"".join(chunks), False, None
+
+
+def describe_broken(error: Exception) -> str:
+    return (
+        f"the compressed file is cut off or broken here ({error}). Make or download it "
+        "again."
+    )
 
 
 def _decode(
