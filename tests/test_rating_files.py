@@ -587,6 +587,8 @@ def test_blanks_about_quotes():
         (HEADER, {"columns": (0, 1, 1)}, "columns should be three different names"),
         (HEADER, {"columns": (0, 1, -1)}, "columns should be three different names"),
         (HEADER, {"columns": (0, 2, True)}, "columns should be three different names"),
+        (HEADER, {"columns": (0, 1, [2])}, "columns should be three different names"),
+        (HEADER, {"columns": (0, 1, np.True_)}, "columns should be three different na"),
         (HEADER, {"columns": (0, 1, 2.0)}, "columns should be three different names"),
         (HEADER, {"id_type": float}, "id_type should be int, str or None, but got"),
         (

@@ -63,8 +63,7 @@ def load_ratings_csv(
     r"""Load a CSV file of users, items and ratings.
 
     Every line is read right, or refused: errors name the file and the first line that
-    is wrong. The file is read once, in blocks of lines; the memory holds 16 bytes for
-    each line, the distinct ids, and the matrix.
+    is wrong.
 
     Parameters
     ----------
@@ -144,8 +143,11 @@ def load_ratings_csv(
     have as many fields as the header, not counting empty ones at the end. Without a
     header, they have at least the fields that `columns` need.
 
-    Times are about twice those of ``pandas.read_csv`` and ``pandas.factorize``, which
-    make no matrix: ``docs/benchmarks/files.py`` measures them.
+    The file is read once, in blocks, by numpy alone. A million lines of MovieLens take
+    1.4 times as long as ``pandas.read_csv`` with ``pandas.factorize`` of users and
+    items, or 1.7 times with short strings as ids. The memory of a read line is 16 bytes
+    beside the distinct ids; while the matrix is made, it is up to four times the memory
+    of the three columns.
 
     Examples
     --------

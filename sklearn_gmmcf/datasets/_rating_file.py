@@ -383,16 +383,11 @@ def find_columns(
 def check_columns(columns: Sequence[int | str], header: bool) -> None:
     """Check columns as far as that is possible without the file."""
     numbers = [column for column in columns if not isinstance(column, str)]
-    if (
-        len(columns) != 3
-        or len(set(columns)) != 3
-        or any(
-            isinstance(number, (bool, np.bool_))
-            or not isinstance(number, Integral)
-            or number < 0
-            for number in numbers
-        )
-    ):
+    are_valid = all(
+        isinstance(number, Integral) and not isinstance(number, bool) and number >= 0
+        for number in numbers
+    )
+    if not are_valid or len(columns) != 3 or len(set(columns)) != 3:
         raise ValueError(
             "columns should be three different names, or numbers from 0, of users, "
             f"items and ratings, but got {tuple(columns)!r}."
