@@ -515,6 +515,7 @@ def test_blanks_about_quotes():
             "some.csv, line 3: it holds a NUL byte, so this is no text, or has another "
             "encoding. Pass encoding='utf-16' for UTF-16.",
         ),
+        ("user,item,rating\r1,2,3\r\0", {}, "some.csv, line 3: it holds a NUL byte"),
         (
             (HEADER + "1,2,3\n").encode("utf-16"),
             {},
@@ -790,11 +791,22 @@ def test_broken_compression_names_the_line(path):
 
 def test_first_fault_is_named(path, monkeypatch):
     """A bad line before bytes that cannot be decoded is named, and not these."""
-    content = (HEADER + "1,2,3\n1,3,x\n1,\xe9,3\n").encode("latin-1")
-    for piece in (5, 2**20):
+    content = HEADER.encode() + b"1,\xc3\xa9,3\n1,3,%s\n1,\xff,3\n"
+    for piece in (*range(1, 40), 2**20):
         monkeypatch.setattr(_text, "_PIECE", piece)
+        write(path, content % b"x")
         with pytest.raises(ValueError, match="line 3: the rating is 'x'"):
-            load_ratings_csv(write(path, content))
+            load_ratings_csv(path)
+        write(path, content % b"4")
+        with pytest.raises(ValueError, match="line 4: invalid start byte, so this is"):
+            load_ratings_csv(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16-le", "utf-16"])
+def test_byte_order_marks(path, encoding):
+    write(path, ("\ufeffuser,item,rating\n\ufeff1,2,3\n").encode(encoding))
+    bunch = load_ratings_csv(path, columns=("user", 1, 2), encoding=encoding)
+    assert to_dict(bunch) == {("\ufeff1", 2): 3}  # only the first is a mark
 
 
 def test_endless_lines_are_not_read(path, monkeypatch):
@@ -850,7 +862,7 @@ def test_distinct_values(collide, monkeypatch):
     values = DistinctValues(
         lambda new: learned.extend(text.decode() for text in new.tolist())
     )
-    for size in (1, 3, 9, 64, 8, 30):
+    for size in (1, 8, 9, 64, 3, 30):
         texts = ["".join(rng.choices("ab", k=rng.randint(1, size))) for _ in range(200)]
         content = "".join(texts).encode()
         lengths = np.array([len(text) for text in texts])
