@@ -864,6 +864,7 @@ def test_distinct_values(collide, monkeypatch):
     )
     for size in (1, 8, 9, 64, 3, 30):
         texts = ["".join(rng.choices("ab", k=rng.randint(1, size))) for _ in range(200)]
+        texts[0] = "a" * size  # its words begin as shorter ones
         content = "".join(texts).encode()
         lengths = np.array([len(text) for text in texts])
         buffer = np.frombuffer(content + bytes(72), dtype=np.uint8)
