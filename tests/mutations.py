@@ -699,6 +699,8 @@ MUTATIONS = {
         ("if _SEPARATOR in block:", "if False:", "rating_files"),
         ("not _IN_NUMBERS[texts.view(np.uint8)].all()", "False", "rating_files"),
         ("if not np.isfinite(values).all():", "if False:", "rating_files"),
+        ("part = rest + block[start:end]", "part = block[start:end]",
+         "rating_files: parts"),
         # Ids of both readers, and numbers of lines.
         ("codes[codes < 0] += len(texts)", "codes[codes < 0] += len(texts) - 1",
          "rating_files"),

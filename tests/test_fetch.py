@@ -205,8 +205,12 @@ class TestFetch:
         served["ml-1m.zip"] = content, None
         with pytest.raises(OSError, match=r"has more than 100 bytes.*does a proxy"):
             fetch_movielens("1m", tmp_path)
-        assert len(asked) == 2  # no second attempt
+        served["ml-1m.zip"] = b"", 10**6
+        with pytest.raises(OSError, match=r"has more than 100 bytes.*does a proxy"):
+            fetch_movielens("1m", tmp_path)
+        assert len(asked) == 3  # no second attempt
         assert not list(tmp_path.rglob("*.*"))
+        served["ml-1m.zip"] = content
         monkeypatch.setitem(_movielens._MAX_ARCHIVE, "1m", len(content))
         assert_is_movielens(fetch_movielens("1m", tmp_path))
 

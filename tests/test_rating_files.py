@@ -353,6 +353,7 @@ def test_both_readers_agree_on_spoiled_files(general_reader, monkeypatch):
         args = text.encode(), rng.choice([(0, 1, 2), (1, 0, 2)]), header, delimiter
         general_reader(True)
         monkeypatch.setattr(_text, "_PIECE", 2**20)
+        monkeypatch.setattr(_rating_file, "_PART", rng.choice([1, 20, 2**14]))
         expected = read_or_refuse(*args)
         n_read += isinstance(expected, list)
         for general in (False, True):
@@ -645,6 +646,8 @@ def test_files_that_cannot_be_opened(tmp_path):
         # Blanks, no-break spaces among them.
         (HEADER + ' 1,"\xa02 " ,\t3\n1\xa0, 3,4\n', {}, {(1, 2): 3, (1, 3): 4}),
         (HEADER + "1 ,2,3\n 1,3, 4 \n", {}, {(1, 2): 3, (1, 3): 4}),
+        (HEADER + "1 ,2,3\n 1,3,4\n", {}, {(1, 2): 3, (1, 3): 4}),
+        (HEADER + "1 ,a,3\n1,a\t,4\n", {"duplicates": "mean"}, {(1, "a"): 3.5}),
         # Tabs only are a blank line, though they delimit.
         ("u\ti\tr\n\t\t\n1\t2\t3\n", {"delimiter": "\t"}, {(1, 2): 3}),
         ("u i r\n1 2 3\n", {"delimiter": " "}, {(1, 2): 3}),
@@ -667,6 +670,34 @@ def test_files_that_cannot_be_opened(tmp_path):
 def test_decisions(path, content, options, expected, general, general_reader):
     general_reader(general)
     assert to_dict(load_ratings_csv(write(path, content), **options)) == expected
+
+
+def test_parts_of_blocks(path, monkeypatch, general_reader):
+    """A line that is not plain leaves the other parts of its block to numpy."""
+    monkeypatch.setattr(_rating_file, "_PART", 100)
+    n_general = 0
+    read_general = RatingReader._read_general
+
+    def count(self, block):
+        nonlocal n_general
+        rest = read_general(self, block)
+        n_general += block.count(b"\n") - rest.count(b"\n")
+        return rest
+
+    monkeypatch.setattr(RatingReader, "_read_general", count)
+    lines = [f"{i},item {i % 7},{i % 5}\n" for i in range(300)]
+    # A record over several parts, whose lines look like ratings, and a blank line.
+    lines[70] = '70,"a\n' + "1,2,3\n" * 60 + '",4\n'
+    lines[200] = "\n" + lines[200]
+    write(path, HEADER + "".join(lines))
+    bunch = load_ratings_csv(path)
+    assert 70 < n_general < 90
+    assert bunch.data.nnz == len(bunch.user_ids) == 300
+    general_reader(True)
+    assert to_dict(load_ratings_csv(path)) == to_dict(bunch)
+    write(path, HEADER + "".join(lines) + "x,y\n")
+    with pytest.raises(ValueError, match="line 364: 2 fields"):
+        load_ratings_csv(path)
 
 
 def test_batches_share_their_ids(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from numbers import Integral
 from typing import Any, BinaryIO
 
@@ -28,6 +29,8 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _COMMA_NUMBER = re.compile(r"[+-]?[0-9]*,[0-9]+")
 # Bytes of numbers, and zeros after them: of these, float reads what _NUMBER matches.
 _IN_NUMBERS = np.isin(np.arange(256), list(b"0123456789.+-eE\0"))
+# Bytes of a block that are read line by line where a line among them is not plain.
+_PART = 2**14
 # Ratings that hardly repeat are read one by one.
 _MAX_DISTINCT_RATINGS = 2**15
 # A byte in the place of a delimiter of several bytes.
@@ -191,8 +194,22 @@ class RatingReader:
         try:
             self._read_plain(block)
         except NotPlain:
-            return self._read_general(block)
+            return self._read_parts(block)
         return b""
+
+    def _read_parts(self, block: bytes) -> bytes:
+        """Read a block that is not plain, though most of its parts may be."""
+        rest = b""
+        start = 0
+        while start < len(block):
+            end = block.find(b"\n", start + _PART) + 1 or len(block)
+            part = rest + block[start:end]
+            start, rest = end, b""
+            try:
+                self._read_plain(part)
+            except NotPlain:
+                rest = self._read_general(part)
+        return rest
 
     def _read_header(self, block: bytes) -> bytes:
         """Read the names: the lines after them."""
@@ -280,14 +297,13 @@ class RatingReader:
             rest = end
             number = self._n_lines + 1
             self._n_lines += text.count("\n", start, end)
-            if text[start:end].isspace():
+            if not fields[0].strip() and text[start:end].isspace():
                 continue
-            fault = self._describe_count(fields)
-            if fault is not None:
-                raise ValueError(f"{self._name}, line {number}: {fault}")
+            if len(fields) != self._n_fields:
+                self._check_count(number, fields)
             user, item, rating_text = (fields[j].strip() for j in self._columns)
-            fault = self.users.describe_fault(user) or self.items.describe_fault(item)
             rating = parse_rating(rating_text)
+            fault = self.users.describe_fault(user) or self.items.describe_fault(item)
             if fault is None and rating is None:
                 fault = describe_rating(rating_text)
                 if not (self._header or self._ratings or ratings):
@@ -308,23 +324,24 @@ class RatingReader:
             )
         return text[rest:].encode()
 
-    def _describe_count(self, fields: list[str]) -> str | None:
-        """The fault in the number of fields; empty ones after the last are none."""
+    def _check_count(self, number: int, fields: list[str]) -> None:
+        """Check the number of fields; empty ones after those of the header are none."""
         n_fields = len(fields)
         if self._n_fields is None:
             n_needed = max(self._columns) + 1
             if n_fields >= n_needed:
-                return None
+                return
             expected = f"where {n_needed} are needed"
         else:
             surplus = fields[self._n_fields :]
             if n_fields >= self._n_fields and not "".join(surplus).strip():
-                return None
+                return
             expected = f"where the header has {self._n_fields}"
         delimiter = self._delimiter.decode()
-        return (
-            f"{n_fields} fields, separated by {delimiter!r}, {expected}. Is the "
-            "delimiter right, and are texts that contain it in quotes?"
+        raise ValueError(
+            f"{self._name}, line {number}: {n_fields} fields, separated by "
+            f"{delimiter!r}, {expected}. Is the delimiter right, and are texts that "
+            "contain it in quotes?"
         )
 
     def _split(self, text: str) -> Iterator[tuple[int, int, list[str]]]:
@@ -412,6 +429,7 @@ def parse_ratings(texts: Array) -> Array:
     return values
 
 
+@lru_cache(2**12)  # ratings mostly repeat
 def parse_rating(text: str) -> float | None:
     """A finite number in ASCII digits, without blanks around it; else None."""
     if _NUMBER.fullmatch(text) is None:
