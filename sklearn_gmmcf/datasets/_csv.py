@@ -95,7 +95,7 @@ def load_ratings_csv(
         start is dropped.
 
     rating_range : tuple (low, high) or None, default=None
-        Range of the ratings, which predictions are clipped to.
+        Range of the ratings, to which the encoder also clips predictions.
 
     out_of_range : {'raise', 'missing', 'clip'}, default='raise'
         Treatment of ratings outside `rating_range`: refuse, leave out, or clip.
@@ -210,6 +210,7 @@ def read_ratings(
     users = _convert_ids(reader.users, id_type, reader.lines)
     items = _convert_ids(reader.items, id_type, reader.lines)
     lines = RatingLines(users, items, ratings, name_line=reader.lines)
+    del reader  # with the texts of its ids
     data, user_ids = encoder.fit_encode(lines)
     return Bunch(data=data, user_ids=user_ids, item_ids=encoder.items_, encoder=encoder)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -17,10 +18,10 @@ _CHUNK = 2**16
 # Lines of a file of ratings are short: a longer one is no line of ratings.
 MAX_LINE = 2**20
 _UNSUPPORTED = {
-    b"BZh": "bzip2",
-    b"\xfd7zXZ\x00": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"7z\xbc\xaf\x27\x1c": "7z",
+    "bzip2": re.compile(rb"BZh[1-9]1AY&"),
+    "xz": re.compile(rb"\xfd7zXZ\x00"),
+    "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
+    "7z": re.compile(rb"7z\xbc\xaf\x27\x1c"),
 }
 BROKEN = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile)
 
@@ -75,8 +76,8 @@ def _decompress(file: Any, name: str, stack: ExitStack) -> Any:
         return stack.enter_context(gzip.GzipFile(fileobj=file))
     if magic.startswith(b"PK\x03\x04") or magic.startswith(b"PK\x05\x06"):
         return _open_only_member(file, name, stack)
-    for start, kind in _UNSUPPORTED.items():
-        if magic.startswith(start):
+    for kind, start in _UNSUPPORTED.items():
+        if start.match(magic):
             raise ValueError(
                 f"{name} is compressed by {kind}, which is not read here. Decompress "
                 "it, or compress it to .gz or to a .zip of one file."
@@ -112,6 +113,8 @@ def open_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) ->
             f"{name}: {member.filename} is protected by a password. Unpack it first."
         )
     try:
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise NotImplementedError(f"its compression is {member.compress_type}")
         return archive.open(member)
     except (NotImplementedError, zipfile.BadZipFile) as error:
         raise ValueError(
