@@ -824,7 +824,7 @@ def test_broken_compression_names_the_line(path):
 
 def test_first_fault_is_named(path, monkeypatch):
     """A bad line before bytes that cannot be decoded is named, and not these."""
-    content = HEADER.encode() + b"1,\xc3\xa9,3\n1,3,%s\n1,\xff,3\n"
+    content = HEADER.encode() + b"1,\xc3\xa9,3\r1,3,%s\r\xff,1,3\r"
     for piece in (*range(1, 40), 2**20):
         monkeypatch.setattr(_text, "_PIECE", piece)
         write(path, content % b"x")
@@ -907,7 +907,8 @@ def test_distinct_values(collide, monkeypatch):
     )
     for size in (1, 8, 9, 64, 3, 30):
         texts = ["".join(rng.choices("ab", k=rng.randint(1, size))) for _ in range(200)]
-        texts[0] = "a" * size  # its words begin as shorter ones
+        texts[0] = "a" * size  # its words begin as those of shorter ones
+        texts[1] = {64: "c" * 20, 3: "c" * 8}.get(size, "b")
         content = "".join(texts).encode()
         lengths = np.array([len(text) for text in texts])
         buffer = np.frombuffer(content + bytes(72), dtype=np.uint8)
