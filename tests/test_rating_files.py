@@ -494,6 +494,13 @@ def test_blanks_about_quotes():
             'quotes as "".',
         ),
         (
+            'user,item,rating,a,b\n1,2,3,",x"y\n',
+            {},
+            "some.csv, line 2: a closing quote is followed by text.",
+        ),
+        (HEADER + "1,2\n3,4,5,6\n", {}, "some.csv, line 2: 2 fields, separated by"),
+        ("1,2\n3,4,5,6\n", {"header": False}, "some.csv, line 1: 2 fields, separated"),
+        (
             HEADER + "1,,3",
             {},
             "some.csv, line 2: the item is missing. Correct or drop ",
