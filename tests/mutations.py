@@ -685,8 +685,8 @@ MUTATIONS = {
         ("is_first[1:] = (new[:, 1:] != new[:, :-1]).any(axis=0)",
          "is_first[1:] = (new[:, 1:] != new[:, :-1]).all(axis=0)",
          "rating_files: distinct"),
-        ("lengths if n_words == 1 else np.clip(lengths - 8 * j, 0, 8)",
-         "np.minimum(lengths, 8)", "rating_files: distinct"),
+        ("words[j] &= _MASKS[j][lengths]", "words[j] &= _MASKS[0][lengths]",
+         "rating_files: distinct"),
     ],
     "datasets/_rating_file.py": [
         # Which blocks are plain, and where the fields of these end.

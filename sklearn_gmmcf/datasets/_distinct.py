@@ -15,8 +15,17 @@ MAX_BYTES = 64
 _FACTORS = [pow(0x9E3779B97F4A7C15, j + 1, 2**64) for j in range(MAX_BYTES // 8)]
 # Slots for each value, so that few values share one.
 _SLOTS = 4
-# The first bytes of a word, by their number.
-_MASKS = np.array([2 ** (8 * n) - 1 for n in range(9)], dtype=np.uint64)
+# Bytes of each word that belong to a value, by the length of the value.
+_MASKS = np.array(
+    [
+        [
+            2 ** (8 * min(max(length - start, 0), 8)) - 1
+            for length in range(MAX_BYTES + 1)
+        ]
+        for start in range(0, MAX_BYTES, 8)
+    ],
+    dtype=np.uint64,
+)
 
 
 class DistinctValues:
@@ -129,7 +138,7 @@ def pack_words(buffer: Array, starts: Array, lengths: Array) -> Array:
     words = np.empty((n_words, len(starts)), dtype=np.uint64)
     for j in range(n_words):
         words[j] = view[starts + 8 * j]
-        words[j] &= _MASKS[lengths if n_words == 1 else np.clip(lengths - 8 * j, 0, 8)]
+        words[j] &= _MASKS[j][lengths]
     return words
 
 

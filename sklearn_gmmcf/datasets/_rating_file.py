@@ -81,7 +81,8 @@ class IdColumn:
         self.codes = []
         texts = self._plain_texts + list(reversed(self._general))
         codes[codes < 0] += len(texts)
-        return texts, codes
+        codes -= 1  # no line has the empty id
+        return texts[1:], codes
 
     def _learn(self, values: Array) -> None:
         texts = [value.decode() for value in values.tolist()]
