@@ -37,6 +37,22 @@ MUTATIONS = {
         ("(np.diff(columns) == 0)", "(np.diff(columns) >= 0)", "observed: stale_flag"),
         ("every = every and bool(", "every = bool(", "memory: in_pieces"),
     ],
+    "data/_reading.py": [
+        # What columns of any table mean.
+        ("if not dtype.is_integer():", "if True:", "door: arrow"),
+        ("return _is_sparse(dtype) and is_missing(dtype.fill_value)",
+         "return _is_sparse(dtype)", "door: sparse_columns"),
+        ("first = np.argmin(missing)", "first = 0", "door: after_missing"),
+        ("row = int(np.argmin(missing))", "row = int(np.argmax(missing))",
+         "door: refused or times"),
+        ('"U": (str, bytes),', '"U": (bytes,),', "door: refused or no_number"),
+        ('"t": (time,),', '"t": (),', "door: times"),
+        ("numbers[i] = np.inf", "numbers[i] = np.nan", "door: no_number"),
+        ("return np.full(n, np.nan, dtype=np.float16)",
+         "return np.full(n, np.nan)", "door: only_missing"),
+        ("np.lexsort((rows, columns))[0]", "np.lexsort((columns, rows))[0]",
+         "door: infinity"),
+    ],
     "data/_products.py": [
         # Products of masks and of weights of any scale.
         ("W.sum(axis=1)[:, None]", "W.mean(axis=1)[:, None]",
@@ -538,6 +554,10 @@ MUTATIONS = {
          "room = n - 0 * (array[surplus] > 0)", "recommend: largest"),
     ],
     "_base.py": [
+        ("few = data.shape[0] < _MIN_ROWS_OF_LOST_ZEROS", "few = False",
+         "door: lost_their_zeros"),
+        ("columns.known.sum() < n_stored < n_entries", "n_stored < n_entries",
+         "door: lost_their_zeros"),
         # Criteria and weights; a fit that fails changes nothing.
         ("np.average(log_density, weights=weights)", "np.average(log_density)",
          "family: check_weights"),
