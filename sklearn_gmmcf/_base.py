@@ -8,6 +8,7 @@ from functools import partial, wraps
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
+import narwhals.stable.v2 as nw
 import numpy as np
 from scipy.special import entr
 from sklearn.base import (
@@ -47,6 +48,8 @@ from sklearn_gmmcf.data._dask import to_memory
 
 _SAMPLE_SIZES = ("rows", "entries")
 _PARAMETERS = ("fitted", "posterior")
+# Two values of a column are often equal by chance.
+_MIN_ROWS_OF_LOST_ZEROS = 4
 
 
 class BaseObservedMixture(
@@ -991,22 +994,25 @@ class BaseObservedMixture(
                     f"with {filling}: {self._list_columns(unknown)}."
                 )
             )
-        if data.is_sparse and not data.columns.variances.any():
-            self._check_zeros(data)
+        few = data.shape[0] < _MIN_ROWS_OF_LOST_ZEROS
+        if data.is_sparse and not few and not data.columns.variances.any():
+            self._check_zeros(X, data)
         return data.in_blocks(**get_block_options(family)), family
 
-    def _check_zeros(self, data: Blocks) -> None:
+    def _check_zeros(self, X: Any, data: Blocks) -> None:
         """Warn if a sparse matrix without two values in a column has lost zeros."""
         columns = data.columns
         n_stored = data.total(lambda block: block.counts.sum())
         n_entries = data.shape[0] * columns.modeled.sum()
         if columns.known.sum() < n_stored < n_entries:
+            is_frame = nw.dependencies.is_into_dataframe(X)
+            way_out = "make 0 the fill_value" if is_frame else "pass X.toarray()"
             warn_user(
                 LostZerosWarning(
                     "All values that each column of X stores are the same, and entries "
                     "that are not stored are missing, so that nothing tells one entry "
-                    "from another. If they are zeros, as in a matrix of ones, pass "
-                    "X.toarray(), or store the zeros that were observed: "
+                    "from another. If they are zeros, as in a matrix of ones, "
+                    f"{way_out}, or store the zeros that were observed: "
                     f"{self._list_columns(np.flatnonzero(columns.known))}."
                 )
             )

@@ -6,7 +6,7 @@
 import csv
 import io
 import warnings
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -406,6 +406,48 @@ def test_large_integers_are_rounded_as_floats_are():
         assert_array_equal(completed, X.astype(float))
 
 
+@pytest.mark.parametrize("missing", [False, True])
+def test_large_integers_of_arrow_are_rounded_as_floats_are(missing):
+    pa = pytest.importorskip("pyarrow", exc_type=ImportError)
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
+    values = [2**60 + 1, None if missing else 2**60 + 300, 2**60 + 700]
+    expected = MaskedGaussianMixture(covariance_type="diag").fit_transform(
+        np.array(values, dtype=float)[:, None]
+    )
+    for kind in (pa.int64(), pa.uint64()):
+        array = pa.array(values, kind)
+        for table in (
+            pa.table({"a": array}),
+            pd.DataFrame({"a": pd.array(values, dtype=pd.ArrowDtype(kind))}),
+        ):
+            mixture = MaskedGaussianMixture(covariance_type="diag")
+            assert_array_equal(mixture.fit_transform(table), expected)
+
+
+@pytest.mark.parametrize("library", ["list", "pandas", "polars", "pyarrow"])
+def test_times_of_day_are_refused(library):
+    times = [[time(9)], [None], [time(17)]]
+    table = times
+    if library == "pandas":
+        pd = pytest.importorskip("pandas", exc_type=ImportError)
+        table = pd.DataFrame(times, columns=["a"])
+    elif library != "list":
+        module = pytest.importorskip(library, exc_type=ImportError)
+        make = module.table if library == "pyarrow" else module.DataFrame
+        table = make({"a": [row[0] for row in times]})
+    with pytest.raises(
+        ValueError, match=r"Column (0|'a') of X has times of day.*row 0.*such as hours"
+    ):
+        MaskedGaussianMixture().fit(table)
+
+
+@pytest.mark.parametrize("unit", ["datetime64[s]", "timedelta64[s]"])
+def test_dates_after_missing_ones(unit):
+    X = np.array([["NaT"], [3], [4]], dtype=object).astype(unit)
+    with pytest.raises(ValueError, match=r"Column 0 of X has .*64\(.*in row 1"):
+        MaskedGaussianMixture().fit(X)
+
+
 def test_frames_of_only_missing_columns_beside_others():
     pd = pytest.importorskip("pandas", exc_type=ImportError)
     frame = pd.DataFrame({"a": np.arange(9, dtype=np.float32), "b": [None] * 9})
@@ -481,8 +523,14 @@ def test_indicator_matrices_have_lost_their_zeros(estimator):
     rated = ones.astype(float)
     rated.data[0] = 2.0
     alone = sparse.csr_array(np.diag([1.0, 2, 3, 4]))
-    for X in (ones.toarray(), complete, rated, alone):
+    few = ones[:3]  # too few to tell
+    for X in (ones.toarray(), complete, rated, alone, few):
         estimator.fit(X)
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
+    frame = pd.DataFrame(np.where(INDICATOR, 1.0, np.nan), columns=list("abcd"))
+    with pytest.warns(LostZerosWarning, match="make 0 the fill_value.*: a, b, c, d"):
+        estimator.fit(frame.astype(pd.SparseDtype(float, np.nan)))
+    estimator.fit(frame.fillna(0).astype(pd.SparseDtype(float, 0.0)))
 
 
 def test_indicator_chunks_have_lost_their_zeros():

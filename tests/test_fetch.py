@@ -1,11 +1,13 @@
-"""Ratings in files: CSV, folders, and archives from a local server."""
+"""MovieLens: folders, and archives from a local server."""
 
+import errno
 import gzip
 import hashlib
 import io
+import os
+import re
 import socket
 import threading
-import tracemalloc
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -14,11 +16,9 @@ import pandas as pd
 import pytest
 
 from sklearn_gmmcf.datasets import (
-    _csv,
     _movielens,
     fetch_movielens,
     load_movielens,
-    load_ratings_csv,
 )
 
 # User, movie, rating, as in the files below.
@@ -64,6 +64,10 @@ def assert_is_movielens(bunch):
     assert bunch.user_ids.tolist() == [1, 2, 7]
     assert bunch.item_ids.tolist() == [10, 20, 30]
     assert bunch.titles.tolist() == [TITLES[m] for m in (10, 20, 30)]
+    assert bunch.encoder.item_titles_.tolist() == bunch.titles.tolist()
+    X, users = bunch.encoder.encode(([5], [20], [3.0]))
+    assert X.toarray().tolist() == [[0.0, 3.0, 0.0]]
+    assert users.tolist() == [5]
     expected = {(0, 1): 5.0, (0, 2): 3.5, (1, 0): 4.0, (2, 0): 1.0}
     coo = bunch.data.tocoo()
     found = dict(zip(zip(coo.row, coo.col, strict=True), coo.data, strict=True))
@@ -91,7 +95,8 @@ def server(monkeypatch):
             if isinstance(content, tuple):
                 content, length = content
             self.send_response(200)
-            self.send_header("Content-Length", str(length))
+            if length is not None:
+                self.send_header("Content-Length", str(length))
             self.end_headers()
             self.wfile.write(content)
 
@@ -187,6 +192,73 @@ class TestFetch:
         with pytest.raises(OSError, match=r"is broken: .*Remove it to download"):
             fetch_movielens("latest-small", tmp_path)
 
+    def test_too_large(self, server, tmp_path, monkeypatch):
+        served, asked = server
+        content = archive()
+        publish(monkeypatch, content)
+        monkeypatch.setitem(_movielens._MAX_ARCHIVE, "1m", len(content) - 1)
+        served["ml-1m.zip"] = content
+        with pytest.raises(OSError, match=r"ml-1m.zip has more than .*which is not"):
+            fetch_movielens("1m", tmp_path)
+        # Without a length, the bytes are counted as they come.
+        monkeypatch.setitem(_movielens._MAX_ARCHIVE, "1m", 100)
+        served["ml-1m.zip"] = content, None
+        with pytest.raises(OSError, match=r"has more than 100 bytes.*does a proxy"):
+            fetch_movielens("1m", tmp_path)
+        served["ml-1m.zip"] = b"", 10**6
+        with pytest.raises(OSError, match=r"has more than 100 bytes.*does a proxy"):
+            fetch_movielens("1m", tmp_path)
+        assert len(asked) == 3  # no second attempt
+        assert not list(tmp_path.rglob("*.*"))
+        served["ml-1m.zip"] = content
+        monkeypatch.setitem(_movielens._MAX_ARCHIVE, "1m", len(content))
+        assert_is_movielens(fetch_movielens("1m", tmp_path))
+
+    def test_full_disk(self, server, tmp_path, monkeypatch):
+        served, asked = server
+        served["ml-1m.zip"] = archive()
+        publish(monkeypatch, served["ml-1m.zip"])
+
+        class Full(io.FileIO):
+            def write(self, content):
+                if self.tell():
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                return super().write(content[:100])
+
+        def open_full(path, mode, **options):
+            return Full(path, mode) if "w" in mode else open(path, mode, **options)
+
+        monkeypatch.setattr(_movielens, "open", open_full, raising=False)
+        with pytest.raises(OSError, match=r"No space left .*Free space") as caught:
+            fetch_movielens("1m", tmp_path)
+        assert caught.value.errno == errno.ENOSPC
+        assert len(asked) == 1  # no second attempt
+        assert not list(tmp_path.rglob("*.*"))
+
+    @pytest.mark.parametrize("name", ["ratings.csv", "movies.csv"])
+    def test_members_that_cannot_be_unpacked(self, name, tmp_path):
+        path = tmp_path / "movielens/ml-latest-small.zip"
+        path.parent.mkdir()
+        content = archive()
+        member = f"ml-some/{name}".encode()
+        local, central = (found.start() for found in re.finditer(member, content))
+        for local_offset, central_offset, value, fault in [
+            (6, 8, 1, "is protected by a password"),
+            (8, 10, 99, "cannot be unpacked"),
+            (
+                14,
+                16,
+                content[local - 16] ^ 1,
+                "the compressed file is cut off or broken",
+            ),
+        ]:
+            changed = bytearray(content)
+            changed[local - 30 + local_offset] = value
+            changed[central - 46 + central_offset] = value
+            path.write_bytes(changed)
+            with pytest.raises(ValueError, match=rf"{name}.*{fault}"):
+                fetch_movielens("latest-small", tmp_path)
+
     def test_no_network(self, tmp_path, monkeypatch):
         with socket.socket() as closed:  # a port without a server
             closed.bind(("127.0.0.1", 0))
@@ -231,6 +303,59 @@ class TestFolder:
         with pytest.raises(FileNotFoundError, match=r"holds u\.data, but no u\.item"):
             load_movielens(tmp_path)
 
+    @pytest.mark.parametrize(
+        ("name", "content", "message"),
+        [
+            (
+                "ratings.csv",
+                b"userId,movieId,rating\n1,10,4\nx,10,4\n",
+                r"line 3: the u",
+            ),
+            ("ratings.csv", b"userId,movieId,rating\n1,10\n", r"line 2: 2 fields, sep"),
+            ("ratings.csv", b"1,10,4\n", "line 1: '1,10,4' looks like a rating"),
+            (
+                "movies.csv",
+                b"movieId,title\n\n10,A\nx,B\n",
+                r"line 4: 'x,B' is not the",
+            ),
+            ("movies.csv", b"movieId,title\n10\n", "line 2: '10' is not the integer"),
+            ("movies.csv", b"movieId,title\n10,A, The\n", "line 2: '10,A, The' is not"),
+            ("movies.csv", b'movieId,title\n10,"A\n', "line 2: a quote is not closed"),
+            ("movies.csv", b'movieId,title\n10,"A"B\n', "line 2: a closing quote is"),
+            ("movies.csv", b"10,A\n", "line 1: a header is missing before this line"),
+            (
+                "movies.csv",
+                b"movieId,title\n10,A\n10,B\n",
+                "line 3: movie 10 has a tit",
+            ),
+            ("movies.csv", b"\n", "holds no movie"),
+            ("movies.csv", gzip.compress(b"m,t\n10,A\n")[:-9], "is cut off or broken"),
+            ("movies.csv", b"m,t\n10," + b"A" * 2000, "is larger than 1,000 bytes"),
+        ],
+    )
+    def test_wrong_lines(self, name, content, message, tmp_path, monkeypatch):
+        monkeypatch.setattr(_movielens, "_MAX_MOVIES", 1000)
+        for file, right in files("csv").items():
+            (tmp_path / file).write_bytes(content if file == name else right)
+        with pytest.raises(ValueError, match=rf"{tmp_path}: {name}.* {message}"):
+            load_movielens(tmp_path)
+
+    def test_huge_ratings(self, tmp_path, monkeypatch):
+        for name, content in files("csv").items():
+            (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content))
+        monkeypatch.setattr(_movielens, "_MAX_RATINGS", 50)
+        with pytest.raises(
+            ValueError, match=r"ratings.csv, line 6: .*more than 50 byt"
+        ):
+            load_movielens(tmp_path)
+
+    def test_blank_lines_and_both_files(self, tmp_path):
+        for name, content in files("dat").items():
+            blank = content.replace(b"\n", b"\r\n\r\n")
+            (tmp_path / name).write_bytes(blank)
+            (tmp_path / f"{name}.gz").write_bytes(b"of the two, this is not read")
+        assert_is_movielens(load_movielens(tmp_path))
+
     def test_movielens(self, data_file):
         path = data_file("ml-latest-small/ratings.csv.gz")
         bunch = load_movielens(path.parent)
@@ -244,134 +369,3 @@ class TestFolder:
         np.testing.assert_array_equal(dense, expected)
         titles = pd.read_csv(path.with_name("movies.csv.gz"), index_col=0)["title"]
         assert bunch.titles.tolist() == titles[bunch.item_ids].tolist()
-
-
-class TestCSV:
-    def write(self, path, text):
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    def test_names_quotes_and_types(self, tmp_path):
-        path = self.write(
-            tmp_path / "some.csv",
-            'when,rating,item,user\n1,0,"a,b",7\n2,4.5,"é",7\n3,1,"é",10\n',
-        )
-        bunch = load_ratings_csv(path, columns=("user", "item", "rating"))
-        assert bunch.user_ids.tolist() == [7, 10]
-        assert bunch.item_ids.tolist() == ["a,b", "é"]
-        assert bunch.data.nnz == 3
-        np.testing.assert_array_equal(bunch.data.toarray(), [[0, 4.5], [0, 1]])
-        bunch = load_ratings_csv(path, columns=(3, 2, 1), id_type=str)
-        assert bunch.user_ids.tolist() == ["10", "7"]
-
-    def test_without_header_and_with_duplicates(self, tmp_path):
-        path = self.write(tmp_path / "some.tsv", "007\t1\t2\n008\t1\t3\n007\t1\t4\n")
-        options = {"header": False, "delimiter": "\t"}
-        with pytest.raises(ValueError, match="User 007 rates item 1 more than once"):
-            load_ratings_csv(path, **options)
-        bunch = load_ratings_csv(path, **options, duplicates="mean")
-        assert bunch.user_ids.tolist() == ["007", "008"]
-        np.testing.assert_array_equal(bunch.data.toarray(), [[3], [3]])
-
-    def test_batches(self, tmp_path, monkeypatch):
-        rng = np.random.default_rng(0)
-        pairs = rng.choice(50 * 20, 500, replace=False)
-        users, items, ratings = pairs // 20, pairs % 20, rng.integers(1, 6, 500)
-        table = pd.DataFrame({"u": users, "i": items, "r": ratings})
-        path = tmp_path / "some.csv.gz"
-        table.to_csv(path, index=False)
-        expected = table.pivot(index="u", columns="i", values="r").fillna(0)
-        for n_lines in (7, 100, 500, 10_000):
-            monkeypatch.setattr(_csv, "_CSV_LINES", n_lines)
-            bunch = load_ratings_csv(str(path))
-            np.testing.assert_array_equal(bunch.data.toarray(), expected)
-            np.testing.assert_array_equal(bunch.user_ids, expected.index)
-
-    def test_errors(self, tmp_path, monkeypatch):
-        path = self.write(
-            tmp_path / "some.csv", "user,item,rating\n1,1,1\n2,2,2\nx,1,1\n"
-        )
-        with pytest.raises(ValueError, match=r"no column 'stars' but \['user', 'item'"):
-            load_ratings_csv(path, columns=("user", "item", "stars"))
-        with pytest.raises(ValueError, match="id_type should be int, str or None"):
-            load_ratings_csv(path, id_type=float)
-        with pytest.raises(FileNotFoundError):
-            load_ratings_csv(tmp_path / "none.csv")
-        assert load_ratings_csv(path).user_ids.tolist() == ["1", "2", "x"]
-        monkeypatch.setattr(_csv, "_CSV_LINES", 2)
-        with pytest.raises(
-            ValueError, match=r"line 4: the user is 'x', not an int.*id_type=str"
-        ):
-            load_ratings_csv(path)
-        assert load_ratings_csv(path, id_type=str).data.nnz == 3
-        for wrong, where in [("9" * 20, "line 4: the user"), ("1_0", "after line 3:")]:
-            self.write(path, f"user,item,rating\n1,1,1\n2,2,2\n{wrong},1,1\n")
-            with pytest.raises(ValueError, match=f"some.csv, {where}.*'{wrong}'"):
-                load_ratings_csv(path)
-        path = self.write(tmp_path / "empty.csv", "user,item,rating\n")
-        with pytest.raises(ValueError, match="no rating"):
-            load_ratings_csv(path)
-
-    @pytest.mark.parametrize("ids", ["1,1", "ann,Alien"])
-    @pytest.mark.parametrize(
-        ("line", "fault"),
-        [
-            ("{},good", "the rating is 'good', not a number"),
-            ("{},", "the rating is '', not a number"),
-            ("{}, nan", "the rating is ' nan', not a number"),
-            ("{},-inf", "the rating is '-inf', not a number"),
-            ("{}", "2 fields, separated by ',', where 3 are needed"),
-            ("{};3", "2 fields, separated by ',', where 3 are needed"),
-            ("1,,3", "the item is missing"),
-            (",1,3", "the user is missing"),
-        ],
-    )
-    def test_the_first_line_that_is_wrong_is_named(
-        self, tmp_path, monkeypatch, ids, line, fault
-    ):
-        good = [f"{ids}{j},3" for j in range(8)]
-        bad = line.format(ids)
-        lines = ["user,item,rating", *good[:4], "", *good[4:], bad, good[0], bad]
-        path = self.write(tmp_path / "some.csv", "\n".join(lines))
-        for n_lines in (3, 100):
-            monkeypatch.setattr(_csv, "_CSV_LINES", n_lines)
-            with pytest.raises(ValueError, match=rf"some.csv, line 11: ({fault})"):
-                load_ratings_csv(path)
-
-    @pytest.mark.parametrize("names", [(0, 1, 2), ("user", "item", "rating")])
-    def test_the_line_that_is_no_text_is_named(self, tmp_path, names):
-        path = tmp_path / "some.csv"
-        path.write_bytes("user,item,rating\n1,a,3\n2,é,3\n".encode("latin-1"))
-        with pytest.raises(ValueError, match=r"some.csv, line 3: .*not text in utf-8"):
-            load_ratings_csv(path, columns=names)
-        bunch = load_ratings_csv(path, columns=names, encoding="latin-1")
-        assert bunch.item_ids.tolist() == ["a", "é"]
-
-    @pytest.mark.slow
-    def test_memory(self, tmp_path, monkeypatch):
-        n_lines = 60_000
-        users, items = np.divmod(np.random.default_rng(0).permutation(n_lines), 300)
-        path = tmp_path / "some.csv"
-        pd.DataFrame({"u": users, "i": items, "r": 3}).to_csv(path, index=False)
-
-        def peak():
-            tracemalloc.start()
-            bunch = load_ratings_csv(path)
-            result = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
-            assert bunch.data.nnz == n_lines
-            return result
-
-        matrix = 12 * n_lines
-        whole = peak()
-        monkeypatch.setattr(_csv, "_CSV_LINES", 2000)
-        monkeypatch.setattr("sklearn_gmmcf.ratings._SORTED_ENTRIES", 2000)
-        # There is one batch of lines, and buffers of constant size.
-        assert peak() < matrix + 1.5e6 < whole / 4
-
-
-def test_blank_lines(tmp_path, monkeypatch):
-    monkeypatch.setattr(_csv, "_CSV_LINES", 2)
-    path = tmp_path / "ratings.csv"
-    path.write_text("user,item,rating\n1,1,3\n\n\n\n2,1,4\n\n")
-    np.testing.assert_array_equal(load_ratings_csv(path).data.toarray(), [[3], [4]])

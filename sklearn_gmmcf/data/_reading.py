@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from decimal import Decimal
 from numbers import Real
 from typing import Any, NoReturn
@@ -32,6 +32,7 @@ _KINDS = {
     "C": "categories",
     "M": "dates",
     "m": "durations",
+    "t": "times of day",
     "c": "complex numbers",
     "V": "records",
 }
@@ -44,6 +45,7 @@ _WAYS_OUT = {
     f"{_ENCODERS}, which take dates.",
     "m": "Convert it to a number, such as by dividing by np.timedelta64(1, 'D'), or "
     f"use {_ENCODERS}, which take durations.",
+    "t": "Convert it to a number, such as hours since midnight.",
     "c": "Pass real and imaginary parts as columns of their own.",
     "V": "Pass each of their parts as a column of its own.",
 }
@@ -51,14 +53,16 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "U": (str, bytes),
     "M": (date, np.datetime64),
     "m": (timedelta, np.timedelta64),
+    "t": (time,),
     "c": (complex, np.complexfloating),
     "V": (tuple, np.void),
 }
 _DTYPES: dict[str, tuple[type, ...]] = {
     "U": (nw.String,),
     "C": (nw.Categorical, nw.Enum),
-    "M": (nw.Datetime, nw.Date, nw.Time),
+    "M": (nw.Datetime, nw.Date),
     "m": (nw.Duration,),
+    "t": (nw.Time,),
     "V": (nw.Struct, nw.List, nw.Array, nw.Binary),
 }
 
@@ -240,7 +244,9 @@ def _read_series(column: str, series: Any) -> Array:
         is_single = dtype == nw.Float32
         values = series.filter(~series.is_null())
         numbers = np.full(len(series), np.nan, np.float32 if is_single else np.float64)
-        numbers[~missing] = values.cast(nw.Float32 if is_single else nw.Float64)
+        if not dtype.is_integer():  # Arrow refuses to round integers to floats
+            values = values.cast(nw.Float32 if is_single else nw.Float64)
+        numbers[~missing] = values.to_numpy()
         return numbers
     row = int(np.argmin(missing))
     for kind, dtypes in _DTYPES.items():

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
+import codecs
 import hashlib
 import io
 import os
 import re
-import shutil
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from http.client import HTTPException
 from numbers import Integral, Real
@@ -19,12 +18,20 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.request import urlopen
 
-import numpy as np
 from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch
 
 from sklearn_gmmcf._sklearn import Interval, StrOptions, validate_params
-from sklearn_gmmcf.datasets._csv import open_file, read_ratings
+from sklearn_gmmcf.datasets._csv import read_ratings
+from sklearn_gmmcf.datasets._rating_file import show
+from sklearn_gmmcf.datasets._records import RecordFault, RecordSplitter
+from sklearn_gmmcf.datasets._text import (
+    BROKEN,
+    describe_broken,
+    open_binary,
+    open_member,
+)
+from sklearn_gmmcf.ratings import RatingsEncoder
 
 _MOVIELENS_URL = "https://files.grouplens.org/datasets/movielens/"
 # MD5 of the archives as GroupLens publishes them, in <archive>.md5 beside each. The MD5
@@ -36,6 +43,21 @@ _MOVIELENS_MD5 = {
     "25m": "6b51fb2759a8657d3bfcbfc42b592ada",
     "latest-small": None,
 }
+# Bytes of the archives, rounded up; the size of latest-small changes, too.
+_MAX_ARCHIVE = {
+    "100k": 6_000_000,
+    "1m": 7_000_000,
+    "10m": 70_000_000,
+    "25m": 270_000_000,
+    "latest-small": 10_000_000,
+}
+_MAX_CHECKSUM = 10_000
+# Bytes of unpacked files: the largest release has a third of this.
+_MAX_RATINGS = 3 * 2**30
+_MAX_MOVIES = 2**26
+_INTEGER = re.compile("[0-9]{1,18}")
+# Bytes that are downloaded at once.
+_CHUNK = 2**16
 
 
 def load_movielens(folder: str | PathLike[str]) -> Bunch:
@@ -51,14 +73,15 @@ def load_movielens(folder: str | PathLike[str]) -> Bunch:
     Returns
     -------
     ratings : :class:`~sklearn.utils.Bunch`
-        With `data`, `user_ids`, `item_ids` and `titles`, as of :func:`fetch_movielens`.
+        With `data`, `user_ids`, `item_ids`, `titles` and `encoder`, as of
+        :func:`fetch_movielens`.
 
     Raises
     ------
     FileNotFoundError
         If there is no such folder, or it lacks these files.
     ValueError
-        If a line of the ratings is wrong; the message names it.
+        If a line of the ratings or of the movies is wrong; the message names it.
 
     See Also
     --------
@@ -86,8 +109,9 @@ def load_movielens(folder: str | PathLike[str]) -> Bunch:
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {folder}.")
     files = {
-        path.name.removesuffix(".gz"): partial(open_file, path)
-        for path in folder.iterdir()
+        path.name.removesuffix(".gz"): partial(open, path, "rb")
+        # Of ratings.csv and ratings.csv.gz the first is taken.
+        for path in sorted(folder.iterdir(), reverse=True)
         if path.is_file()
     }
     return _read_movielens(files, str(folder))
@@ -158,13 +182,18 @@ def fetch_movielens(
         item_ids : ndarray of shape (n_movies,)
             Ids of the columns: the movies that have a rating.
         titles : ndarray of shape (n_movies,)
-            Their titles.
+            Their titles; empty where the release has none.
+        encoder : :class:`~sklearn_gmmcf.ratings.RatingsEncoder`
+            The fitted encoder, which knows the titles.
 
     Raises
     ------
     OSError
-        If the archive cannot be downloaded, or has another MD5 checksum than the one
-        that GroupLens published for the release (for 'latest-small', on the server).
+        If the archive cannot be downloaded or written, is much larger than it should
+        be, or has another MD5 checksum than the one that GroupLens published for the
+        release (for 'latest-small', on the server).
+    ValueError
+        If a file in the archive cannot be read; the message names it and the line.
 
     See Also
     --------
@@ -198,8 +227,8 @@ def fetch_movielens(
         # The archive gets its name only when it is whole and has the right checksum.
         unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
-            with open(unfinished, "wb") as file:
-                _download(url, file, n_retries, delay)
+            with open(unfinished, "wb", buffering=0) as file:
+                _download(url, file, _MAX_ARCHIVE[name], n_retries, delay)
             _verify(unfinished, expected, f"The archive from {url}", "Try again")
             unfinished.replace(path)
         finally:
@@ -209,8 +238,10 @@ def fetch_movielens(
     try:
         with zipfile.ZipFile(path) as archive:
             files = {
-                Path(member).name: partial(archive.open, member)
-                for member in archive.namelist()
+                Path(member.filename).name: partial(
+                    open_member, archive, member, str(path)
+                )
+                for member in archive.infolist()
             }
             return _read_movielens(files, str(path))
     except zipfile.BadZipFile as error:
@@ -222,78 +253,162 @@ def fetch_movielens(
 def _read_movielens(files: Mapping[str, Callable[[], Any]], source: str) -> Bunch:
     """Read the files of a release, by their names."""
     if "ratings.csv" in files:
-        ratings, movies = "ratings.csv", "movies.csv"
-        columns, delimiter = (0, 1, 2), ","
+        ratings, movies, delimiter = "ratings.csv", "movies.csv", ","
     elif "ratings.dat" in files:
-        ratings, movies = "ratings.dat", "movies.dat"
-        # Fields are separated by "::": every other one is empty.
-        columns, delimiter = (0, 2, 4), ":"
+        ratings, movies, delimiter = "ratings.dat", "movies.dat", "::"
     elif "u.data" in files:
-        ratings, movies = "u.data", "u.item"
-        columns, delimiter = (0, 1, 2), "\t"
+        ratings, movies, delimiter = "u.data", "u.item", "\t"
     else:
         raise FileNotFoundError(
             f"{source} holds no ratings.csv, ratings.dat or u.data of MovieLens."
         )
     if movies not in files:
         raise FileNotFoundError(f"{source} holds {ratings}, but no {movies}.")
+    titles = _read_titles(files[movies], movies, f"{source}: {movies}")
     bunch = read_ratings(
         files[ratings],
         f"{source}: {ratings}",
-        columns=columns,
+        columns=(0, 1, 2),
+        header=ratings.endswith(".csv"),
         delimiter=delimiter,
-        skip=int(ratings.endswith(".csv")),
         id_type=int,
+        max_size=_MAX_RATINGS,
+        encoder=RatingsEncoder(item_titles=titles),
     )
-    titles = _read_titles(files[movies], movies)
-    bunch.titles = np.array([titles.get(item, "") for item in bunch.item_ids.tolist()])
+    bunch.titles = bunch.encoder.item_titles_
     return bunch
 
 
-def _read_titles(open_binary: Callable[[], BinaryIO], name: str) -> dict[int, str]:
-    with open_binary() as file:
-        content = file.read()
+def _read_titles(
+    open_file: Callable[[], BinaryIO], kind: str, name: str
+) -> dict[int, str]:
+    """Titles by the ids of movies, from a file of a kind that GroupLens publishes."""
+    text = _read_text(open_file, name)
+    titles: dict[int, str] = {}
+    n_lines = 0
+    n_fields = None  # of the header, which only files .csv have
+    try:
+        for line, fields in _split_movies(text, kind):
+            where = f"{name}, line {n_lines + 1}"
+            n_lines += line.count("\n")
+            if line.isspace():
+                continue
+            is_movie = _INTEGER.fullmatch(fields[0].strip()) is not None
+            if kind == "movies.csv" and n_fields is None:
+                if is_movie:
+                    raise ValueError(f"{where}: a header is missing before this line.")
+                n_fields = len(fields)
+                continue
+            if (
+                not is_movie
+                or len(fields) < 2
+                or len(fields) != (n_fields or len(fields))
+            ):
+                raise ValueError(
+                    f"{where}: {show(line.strip())} is not the integer of a movie, its "
+                    "title, and further fields as other lines have them."
+                )
+            movie = int(fields[0])
+            if movie in titles:
+                raise ValueError(f"{where}: movie {movie} has a title already.")
+            titles[movie] = fields[1]
+    except RecordFault as fault:
+        raise ValueError(f"{name}, line {n_lines + 1}: {fault}") from None
+    if n_lines < text.count("\n"):
+        raise ValueError(f"{name}, line {n_lines + 1}: a quote is not closed.")
+    if not titles:
+        raise ValueError(f"{name} holds no movie.")
+    return titles
+
+
+def _split_movies(text: str, kind: str) -> Iterator[tuple[str, list[str]]]:
+    """Lines of movies and their fields; only files .csv know quotes."""
+    if kind == "movies.csv":
+        for start, end, fields in RecordSplitter(",").split(text):
+            yield text[start:end], fields
+    else:
+        separator = "::" if kind == "movies.dat" else "|"
+        for line in text.split("\n")[:-1]:
+            yield line + "\n", line.split(separator)
+
+
+def _read_text(open_file: Callable[[], BinaryIO], name: str) -> str:
+    with open_binary(open_file, name) as file:
+        try:
+            content = file.read(_MAX_MOVIES + 1)
+        except BROKEN as error:
+            raise ValueError(f"{name}: {describe_broken(error)}") from error
+    if len(content) > _MAX_MOVIES:
+        raise ValueError(
+            f"{name} is larger than {_MAX_MOVIES:,} bytes, so it is no file of movies."
+        )
+    content = content.removeprefix(codecs.BOM_UTF8)
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:  # the older releases
         text = content.decode("latin-1")
-    if name == "movies.csv":
-        lines = list(csv.reader(io.StringIO(text)))[1:]
-    else:
-        separator = "::" if name == "movies.dat" else "|"
-        lines = [line.split(separator) for line in text.split("\n") if line]
-    return {int(line[0]): line[1] for line in lines}
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text if text.endswith("\n") else f"{text}\n"
 
 
 def _published_md5(url: str, n_retries: int, delay: float) -> str:
     file = io.BytesIO()
-    _download(url, file, n_retries, delay)
+    _download(url, file, _MAX_CHECKSUM, n_retries, delay)
     found = re.search(rb"\b[0-9a-f]{32}\b", file.getvalue())
     if found is None:
         raise OSError(f"{url} holds no MD5 checksum.")
     return found[0].decode()
 
 
-def _download(url: str, file: Any, n_retries: int, delay: float) -> None:
-    """Download into a file that is open for writing."""
+class _Hopeless(OSError):
+    """An error that another attempt would not mend."""
+
+
+def _download(url: str, file: Any, max_size: int, n_retries: int, delay: float) -> None:
+    """Download into a file that is open for writing, without a buffer."""
     for attempt in range(1, n_retries + 1):
         file.seek(0)
         file.truncate()
         try:
             with urlopen(url, timeout=60) as response:
-                shutil.copyfileobj(response, file)
                 length = response.headers["Content-Length"]
+                _check_size(url, int(length or 0), max_size)
+                while chunk := response.read(_CHUNK):
+                    _check_size(url, file.tell() + len(chunk), max_size)
+                    _write(url, file, chunk)
             if length is not None and file.tell() != int(length):
                 raise OSError(f"only {file.tell()} of {length} bytes came")
-            file.flush()
             return
-        except (OSError, HTTPException) as error:
+        except _Hopeless:
+            raise
+        except (OSError, HTTPException, ValueError) as error:
             if attempt == n_retries:
                 raise OSError(
                     f"Could not download {url}: {error}. Check the network, or put "
                     "the archive into the folder movielens of data_home by hand."
                 ) from error
             time.sleep(delay)
+
+
+def _check_size(url: str, size: int, max_size: int) -> None:
+    if size > max_size:
+        raise _Hopeless(
+            f"{url} has more than {max_size:,} bytes, which is not the archive that "
+            "GroupLens published. Check the network (does a proxy answer?)."
+        )
+
+
+def _write(url: str, file: Any, chunk: bytes) -> None:
+    rest = memoryview(chunk)
+    while rest:
+        try:
+            rest = rest[file.write(rest) :]
+        except OSError as error:
+            raise _Hopeless(
+                error.errno,
+                f"{error.strerror}, as {url} was written. Free space on the disk, or "
+                "pass another data_home",
+            ) from error
 
 
 def _verify(path: Path, expected: str, name: str, way_out: str) -> None:
