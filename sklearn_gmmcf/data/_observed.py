@@ -19,9 +19,10 @@ from sklearn_gmmcf.data._patterns import Pattern, group_rows
 
 # Blocks are grouped into this many slabs and summed slab by slab, so that the order of
 # summation, and thus rounding, does not depend on n_jobs.
-N_SLABS = 16
-# Blocks of fewer entries than this are not worth a thread.
-MIN_SHARE = 30_000
+_SLABS = 16
+# Families that work long on each entry get this many blocks, for threads, unless blocks
+# had fewer entries than this.
+N_SHARES, MIN_SHARE = 8, 30_000
 # Variance of a column below which squares of its values lose digits in float32.
 _MIN_VARIANCE = 1e-30
 # A block is cut further where more entries of it are asked for.
@@ -217,7 +218,7 @@ class Observed(Blocks):
     ) -> list[list[slice]]:
         """Blocks in slabs whose bounds depend on the data alone."""
         blocks = list(self._bounds(max_rows, touching))
-        n_slabs = min(N_SLABS, len(blocks)) or 1
+        n_slabs = min(_SLABS, len(blocks)) or 1
         bounds = [len(blocks) * i // n_slabs for i in range(n_slabs + 1)]
         return [blocks[start:stop] for start, stop in pairwise(bounds)]
 

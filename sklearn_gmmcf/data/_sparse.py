@@ -16,7 +16,7 @@ from sklearn_gmmcf.data._blocks import (
     limit_to_working_memory,
 )
 from sklearn_gmmcf.data._columns import ColumnTotals, find_spreads
-from sklearn_gmmcf.data._observed import MIN_SHARE, N_SLABS, Observed
+from sklearn_gmmcf.data._observed import MIN_SHARE, N_SHARES, Observed
 from sklearn_gmmcf.data._patterns import Pattern
 from sklearn_gmmcf.data._products import Matrix, Sparse, SparseMask, compressed
 
@@ -59,10 +59,11 @@ class SparseObserved(Observed):
         block_entries = limit_to_working_memory(12 * _BLOCK_ENTRIES) // 12
         max_entries = max(block_entries, 2 * d)
         step = min(max(_BLOCK_ROWS, d), self.max_rows or n, max_rows or n)
-        if not self.needs_patterns:
-            share = max(self.raw.nnz // N_SLABS, MIN_SHARE, 2 * d)
+        if self.max_rows is not None:
+            # The family works long on an entry, so that small blocks suit threads.
+            share = max(self.raw.nnz // N_SHARES, MIN_SHARE, 2 * d)
             max_entries = min(max_entries, share)
-        else:
+        if self.needs_patterns:
             large = limit_to_working_memory(LARGE_BLOCK_BYTES)
             step = min(step, max(large // (8 * d), 1))
         indptr = self.raw.indptr
