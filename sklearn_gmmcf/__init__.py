@@ -1,5 +1,6 @@
 """Gaussian mixtures that are fitted on data with missing entries and fill them."""
 
+from sklearn_gmmcf._kernels import show_config
 from sklearn_gmmcf._kmeans import KMeansMixture
 from sklearn_gmmcf._mixture import MaskedGaussianMixture
 from sklearn_gmmcf._versions import __version__ as __version__
@@ -31,4 +32,5 @@ __all__ = [
     "UnlikeUnitsWarning",
     "UnlinkedColumnsWarning",
     "UnobservedColumnsWarning",
+    "show_config",
 ]

@@ -12,6 +12,8 @@ ROOT = Path(sklearn_gmmcf.__file__).parent
 FLOORS = [
     {
         "_typing",
+        "_kernels",
+        "_compiled",
         "_sklearn",
         "_progress",
         "_table_templates",

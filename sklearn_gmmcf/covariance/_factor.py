@@ -33,8 +33,8 @@ from sklearn_gmmcf.covariance._factor_inference import (
     FactorParameters,
     check_precision,
     collect_evidence,
-    expected_residuals,
     infer,
+    sum_moments,
     swept_together,
 )
 from sklearn_gmmcf.covariance._factor_start import row_noise, start_loadings
@@ -234,7 +234,7 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         feature_moments = np.zeros((n_components, n_features, n_features))
         factor_moments = np.zeros((n_components, n_pairs))
         # Sums over components of c (z, 1) (z, 1)^T, and the weights of the rows.
-        scaled = np.empty((n_pairs + r + 2, n))
+        scaled = np.zeros((n_pairs + r + 2, n))
         scaled[-1] = block.weights
         for rows in swept_together(n, r):
             weights, features = block.weights[rows], described[:, rows]
@@ -242,19 +242,15 @@ class Factor(Family[FactorParameters, FactorStatistics]):
             own = posterior.log_joint
             log_likelihood += float(weights @ to_responsibilities(own))
             shares = weights * (own if given is None else given[:, rows])
-            means, moments = posterior.means, posterior.to_moments()
+            means = posterior.means
             sizes += shares.sum(axis=1)
             entries += shares @ block.counts[rows]
             weighted = np.swapaxes(shares[:, None] * features, 1, 2)
             feature_factors += means @ weighted
             feature_moments += features @ weighted
-            factor_moments += (moments @ shares[:, :, None])[:, :, 0]
-            residuals += [
-                share @ expected_residuals(evidence, rows, *factors)
-                for share, *factors in zip(shares, means, moments, strict=True)
-            ]
-            c = shares / p.scales[:, None]
-            scaled[:-1, rows] = _sum_components(c, moments, means)
+            sums = sum_moments(p, evidence, rows, posterior, shares, scaled[:-1])
+            factor_moments += sums[0]
+            residuals += sums[1]
         return FactorStatistics(
             log_likelihood=log_likelihood,
             weight=float(block.weights.sum()),
@@ -511,12 +507,6 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         """Expected factors of the rows (n, r), arranged as in `attributes`."""
         order, signs = _arrange(parameters)
         return self._mix(parameters, block).means[order].T * signs
-
-
-def _sum_components(shares: Array, moments: Array, means: Array) -> Array:
-    """Shares (K, n) times moments, means and 1, summed over components."""
-    sums = [np.einsum("kn,kqn->qn", shares, each) for each in (moments, means)]
-    return np.vstack([*sums, shares.sum(axis=0)])
 
 
 def _sum_columns(block: Block, scaled: Array, n_pairs: int) -> dict[str, Array]:

@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from sklearn_gmmcf import _kernels
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance._factor_features import Features
 from sklearn_gmmcf.covariance._family import (
@@ -200,14 +201,22 @@ class Posterior:
     """Factors of some rows given their observed entries, under each component."""
 
     log_joint: Array  # (K, n)
-    means: Array  # (K, r, n)
-    covariances: Array  # (K, Q, n)
+    solved: Array  # (K, Q + r + 1, n), covariances, means, and quadratic forms
 
-    def to_moments(self) -> Array:
-        """Second moments in place of the covariances, (K, Q, n)."""
-        for covariance, mean in zip(self.covariances, self.means, strict=True):
-            add_packed_outer(covariance, mean)
-        return self.covariances
+    @property
+    def n_factors(self) -> int:
+        # The lengths of `solved` are those of triangles of order r + 1.
+        return int(np.sqrt(2 * self.solved.shape[1])) - 1
+
+    @property
+    def covariances(self) -> Array:
+        """Lower triangles, (K, Q, n)."""
+        return self.solved[:, : n_packed(self.n_factors)]
+
+    @property
+    def means(self) -> Array:
+        """Posterior means, (K, r, n)."""
+        return self.solved[:, n_packed(self.n_factors) : -1]
 
 
 def check_precision(p: FactorParameters) -> None:
@@ -253,38 +262,130 @@ def infer(p: FactorParameters, evidence: Evidence, rows: slice) -> Posterior:
     r = p.n_factors
     n_components, n_pairs = len(p.weights), n_packed(r)
     counts = evidence.counts[rows]
-    bordered = np.empty((n_components, n_pairs + r + 1, len(counts)))
+    solved = np.empty((n_components, n_pairs + r + 1, len(counts)))
     log_joint = np.empty((n_components, len(counts)))
-    for k, system in enumerate(bordered):
-        scale, precision = p.scales[k], p.precisions[k]
-        means = p.factor_means[k][:, None] + evidence.prior_means[:, rows]
-        pulls = precision @ means
-        np.divide(evidence.precisions[:, rows], scale, out=system[:n_pairs])
-        system[:n_pairs] += pack(precision)[:, None]
-        np.divide(evidence.shifts[:, rows], scale, out=system[n_pairs:-1])
-        system[n_pairs:-1] += pulls
-        system[-1] = evidence.squares[rows] / scale
-        system[-1] += np.einsum("qn,qn->n", means, pulls)
-        # The border's corner loses the quadratic form of the factors' means. What is
-        # left are squares, which only rounding makes negative.
-        log_joint[k] = sweep(system, r)
+    for k, system in enumerate(solved):
+        log_joint[k] = _solve_factors(p, k, evidence, rows, system)
+        # What is left of the quadratic form are squares, which only rounding makes
+        # negative.
         log_joint[k] += np.maximum(system[-1], 0.0)
-        log_joint[k] += np.diag(precision) @ evidence.prior_variances[:, rows]
-        log_joint[k] += evidence.log_noise[rows] + counts * np.log(scale)
+        log_joint[k] += np.diag(p.precisions[k]) @ evidence.prior_variances[:, rows]
+        log_joint[k] += evidence.log_noise[rows] + counts * np.log(p.scales[k])
         log_joint[k] += p.log_dets[k]
-        np.negative(system[:n_pairs], out=system[:n_pairs])
     log_joint *= -0.5
     log_joint += log_weights(p.weights)[:, None]
-    return Posterior(log_joint, bordered[:, n_pairs:-1], bordered[:, :n_pairs])
+    return Posterior(log_joint, solved)
+
+
+def _solve_factors(
+    p: FactorParameters, k: int, evidence: Evidence, rows: slice, solved: Array
+) -> Array:
+    """Covariances and means of the factors of some rows, and quadratic forms.
+
+    They are written into `solved` (Q + r + 1, n).
+
+    Returns
+    -------
+    log_dets : ndarray of shape (n,)
+        Log-determinants of the inverse covariances.
+    """
+    r, n_pairs = p.n_factors, n_packed(p.n_factors)
+    scale, precision = p.scales[k], p.precisions[k]
+    kernels = _kernels.load(solved.size * r)
+    if kernels is not None:
+        log_dets = np.empty(solved.shape[1])
+        kernels.infer_factors(
+            evidence.precisions,
+            evidence.shifts,
+            evidence.squares,
+            evidence.prior_means,
+            rows.start,
+            scale,
+            precision,
+            p.factor_means[k],
+            solved,
+            log_dets,
+        )
+        return log_dets
+    means = p.factor_means[k][:, None] + evidence.prior_means[:, rows]
+    pulls = precision @ means
+    np.divide(evidence.precisions[:, rows], scale, out=solved[:n_pairs])
+    solved[:n_pairs] += pack(precision)[:, None]
+    np.divide(evidence.shifts[:, rows], scale, out=solved[n_pairs:-1])
+    solved[n_pairs:-1] += pulls
+    # The border's corner loses the quadratic form of the factors' means.
+    solved[-1] = evidence.squares[rows] / scale
+    solved[-1] += np.einsum("qn,qn->n", means, pulls)
+    log_dets = sweep(solved, r)
+    np.negative(solved[:n_pairs], out=solved[:n_pairs])
+    return log_dets
+
+
+def sum_moments(
+    p: FactorParameters,
+    evidence: Evidence,
+    rows: slice,
+    posterior: Posterior,
+    shares: Array,
+    scaled_sums: Array,
+) -> tuple[Array, Array]:
+    """Weighted sums of what the M-step needs of the factors of some rows.
+
+    Sums over components of shares (K, n) over scales, times the second moments of
+    (z, 1), are added to `scaled_sums` (Q + r + 1, n). The posterior's covariances may
+    be overwritten.
+
+    Returns
+    -------
+    moments : ndarray of shape (K, Q)
+        Of the shares times the second moments of z.
+    residuals : ndarray of shape (K,)
+        Of the shares times expected squared residuals over noise.
+    """
+    n_pairs = n_packed(p.n_factors)
+    moments, residuals = np.zeros((len(shares), n_pairs)), np.empty(len(shares))
+    kernels = _kernels.load(posterior.solved.size)
+    for k, (share, solved) in enumerate(zip(shares, posterior.solved, strict=True)):
+        means = solved[n_pairs:-1]
+        if kernels is not None:
+            traces = np.empty(shares.shape[1])
+            kernels.sum_moments(
+                solved,
+                evidence.precisions,
+                rows.start,
+                share,
+                1 / p.scales[k],
+                scaled_sums,
+                moments[k],
+                traces,
+            )
+        else:
+            second = add_packed_outer(solved[:n_pairs], means)
+            traces = trace_evidence(evidence, rows, second)
+            moments[k] = second @ share
+            scaled = share / p.scales[k]
+            scaled_sums[:n_pairs, rows] += scaled * second
+            scaled_sums[n_pairs:-1, rows] += scaled * means
+            scaled_sums[-1, rows] += scaled
+        residuals[k] = share @ expected_residuals(evidence, rows, means, traces)
+    return moments, residuals
+
+
+def trace_evidence(evidence: Evidence, rows: slice, moments: Array) -> Array:
+    """Traces (n,) of the evidence of some rows times the moments (Q, n) of z."""
+    n_factors = len(evidence.shifts)
+    twice = multiplicities(n_factors)
+    return twice @ (evidence.precisions[:, rows] * moments)
 
 
 def expected_residuals(
-    evidence: Evidence, rows: slice, means: Array, moments: Array
+    evidence: Evidence, rows: slice, means: Array, traces: Array
 ) -> Array:
-    """Expected squared residuals over noise, (n,), of factors with these moments."""
-    twice = multiplicities(len(means))
-    residuals = twice @ (evidence.precisions[:, rows] * moments)
-    residuals += evidence.squares[rows]
+    """Expected squared residuals over noise, (n,), of factors with these means.
+
+    `traces` are those of `trace_evidence`, of their second moments.
+    """
+    residuals = traces + evidence.squares[rows]
     residuals -= 2 * np.einsum("qn,qn->n", evidence.shifts[:, rows], means)
     return residuals
 

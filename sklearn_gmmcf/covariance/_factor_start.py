@@ -15,11 +15,16 @@ from sklearn_gmmcf.covariance._factor_inference import (
     find_floor,
     infer,
     swept_together,
+    trace_evidence,
 )
 from sklearn_gmmcf.covariance._factor_step import Priors
 from sklearn_gmmcf.covariance._family import NEGLIGIBLE
 from sklearn_gmmcf.covariance._subspace import find_directions
-from sklearn_gmmcf.covariance._triangles import diagonal_indices, n_packed
+from sklearn_gmmcf.covariance._triangles import (
+    add_packed_outer,
+    diagonal_indices,
+    n_packed,
+)
 from sklearn_gmmcf.data import Block, Columns, Observed, observe
 
 # Lower bound on noise variances, relative to the unit of the column, by the dtype of X.
@@ -144,8 +149,10 @@ def row_noise(p: FactorParameters, data: Observed) -> Observed:
         noise = np.empty(len(block.weights))
         for rows in swept_together(len(noise), p.n_factors):
             posterior = infer(p, evidence, rows)
-            means, moments = posterior.means[0], posterior.to_moments()[0]
-            damped = expected_residuals(evidence, rows, means, moments) + _DAMPING
+            means = posterior.means[0]
+            moments = add_packed_outer(posterior.covariances[0], means)
+            traces = trace_evidence(evidence, rows, moments)
+            damped = expected_residuals(evidence, rows, means, traces) + _DAMPING
             noise[rows] = np.log(damped / (block.counts[rows] + _DAMPING))
         return noise
 

@@ -11,10 +11,13 @@ from functools import cache, cached_property
 
 import numpy as np
 
+from sklearn_gmmcf import _kernels
 from sklearn_gmmcf._typing import Array
 
 # Larger systems are faster one by one in LAPACK than swept together.
 _MAX_SWEEP = 32
+# What the calls of LAPACK for one small system cost, in operations of a kernel.
+_LAPACK_OPERATIONS = 2**16
 
 
 def n_packed(q: int) -> int:
@@ -143,6 +146,16 @@ class Systems:
             stacks = self.invert_stack(matrix[None], right[None])
             inverses, solutions, quadratic, log_dets = (each[0] for each in stacks)
             return inverses, solutions, quadratic, log_dets
+        kernels = _kernels.load(_LAPACK_OPERATIONS) if q <= _MAX_SWEEP else None
+        if kernels is not None and self.is_shared:
+            triangle = np.empty((n_packed(q), 1))
+            nothing, log_det = np.zeros((q, 1)), np.empty(1)
+            kernels.invert_systems(
+                matrix, self.columns, nothing, triangle, nothing, np.empty(1), log_det
+            )
+            solutions = unpack(triangle)[0] @ right
+            quadratic = np.einsum("in,in->n", right, solutions)
+            return triangle, solutions, quadratic, log_det
         columns = self.columns.T  # (P, q)
         blocks = matrix[columns[:, :, None], columns[:, None]]  # (P, q, q)
         factors = np.linalg.cholesky(blocks)
@@ -174,6 +187,14 @@ class Systems:
             inverted = zip(*(self.invert(*pair) for pair in pairs), strict=True)
             return tuple(np.stack(each) for each in inverted)  # type: ignore[return-value]
         n_entries = n_packed(q)
+        kernels = _kernels.load(K * n * q**3)
+        if kernels is not None:
+            solved = [np.empty((K, size, n)) for size in (n_entries, q)]
+            solved += [np.empty((K, n)) for _ in range(2)]
+            for k, matrix in enumerate(matrices):
+                outputs = (each[k] for each in solved)
+                kernels.invert_systems(matrix, self.columns, right[k], *outputs)
+            return tuple(solved)  # type: ignore[return-value]
         bordered = np.empty((n_entries + q + 1, K, n))
         flat = matrices.reshape(K, -1)
         for k in range(K):
@@ -192,6 +213,11 @@ class Systems:
 
     def scatter(self, triangles: Array, weights: Array) -> Array:
         """Weighted sum of the systems' lower triangles (., P), as a (d, d) matrix."""
+        kernels = _kernels.load(self.d * len(self.columns) * triangles.shape[1])
+        if kernels is not None:
+            total = np.zeros((self.d, self.d))
+            kernels.scatter_systems(self.columns, triangles, weights, total)
+            return total
         terms = (triangles * weights).ravel()
         lower = np.bincount(self.flat_indices.ravel(), terms, minlength=self.d**2)
         lower = lower.reshape(self.d, self.d)
@@ -204,24 +230,36 @@ class Systems:
 
     def take_stack(self, arrays: Array) -> Array:
         """`take` of arrays (K, d, n), of rows with columns of their own: (K, q, n)."""
-        return np.take_along_axis(arrays, self.columns[None], axis=1)
+        kernels = _kernels.load(len(arrays) * self.columns.size)
+        if kernels is None:
+            return np.take_along_axis(arrays, self.columns[None], axis=1)
+        taken = np.empty((len(arrays), *self.columns.shape))
+        kernels.take_columns(arrays, self.columns, taken)
+        return taken
 
     def put_stack(self, arrays: Array, values: Array | float) -> None:
         """Write what `take_stack` would read."""
-        np.put_along_axis(arrays, self.columns[None], values, axis=1)
+        shape = len(arrays), *self.columns.shape
+        kernels = _kernels.load(len(arrays) * self.columns.size)
+        if kernels is None:
+            np.put_along_axis(arrays, self.columns[None], values, axis=1)
+        else:
+            kernels.put_columns(arrays, self.columns, np.broadcast_to(values, shape))
 
     def take(self, array: Array) -> Array:
         """The columns' rows of a (d, n) array: (q, n)."""
         if self.is_shared:
             return array[self.columns[:, 0]]
-        return np.take_along_axis(array, self.columns, axis=0)
+        return self.take_stack(array[None])[0]
 
     def put(self, array: Array, values: Array | float) -> None:
         """Write what `take` would read."""
         if self.is_shared:
             array[self.columns[:, 0]] = values
+        elif isinstance(values, float):
+            self.put_stack(array[None], values)
         else:
-            np.put_along_axis(array, self.columns, values, axis=0)
+            self.put_stack(array[None], values[None])
 
 
 def condition(
@@ -292,6 +330,11 @@ def _eliminate(triangles: Array, n_pivots: int, q: int) -> Array:
         Sums of the logarithms of the pivots.
     """
     n = triangles.shape[1]
+    kernels = _kernels.load(n * n_pivots * q**2)
+    if kernels is not None:
+        log_dets = np.zeros(n)
+        kernels.eliminate(triangles, n_pivots, q, log_dets)
+        return log_dets
     rows = [triangles[n_packed(i) : n_packed(i + 1)] for i in range(q)]
     column, product = np.empty((2, q, n))
     log_dets = np.zeros(n)
@@ -319,6 +362,11 @@ def sweep(bordered: Array, q: int) -> Array:
         Log-determinants of A.
     """
     n_rows, n = q + 1, bordered.shape[1]
+    kernels = _kernels.load(n * q**3)
+    if kernels is not None:
+        log_dets = np.zeros(n)
+        kernels.sweep(bordered, q, log_dets)
+        return log_dets
     starts = [i * (i + 1) // 2 for i in range(n_rows + 1)]
     rows = [bordered[starts[i] : starts[i + 1]] for i in range(n_rows)]
     column, scaled, product = np.empty((3, n_rows, n))

@@ -20,6 +20,9 @@ from sklearn_gmmcf.data._patterns import Pattern, group_rows
 # Blocks are grouped into this many slabs and summed slab by slab, so that the order of
 # summation, and thus rounding, does not depend on n_jobs.
 _SLABS = 16
+# Families that work long on each entry get this many blocks, for threads, unless blocks
+# had fewer entries than this.
+N_SHARES, MIN_SHARE = 8, 30_000
 # Variance of a column below which squares of its values lose digits in float32.
 _MIN_VARIANCE = 1e-30
 # A block is cut further where more entries of it are asked for.

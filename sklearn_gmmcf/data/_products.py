@@ -11,12 +11,17 @@ return double precision.
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
 from scipy import sparse
 
+from sklearn_gmmcf import _kernels
 from sklearn_gmmcf._typing import Array
+
+# Narrower products of sparse masks are as fast in scipy.
+_MIN_WIDTH = 16
 
 
 class Matrix(Protocol):
@@ -66,6 +71,34 @@ class Sparse:
     def row_sums(self) -> Array:
         """Sum of each row, (n,)."""
         return self.array @ np.ones(self.array.shape[1])
+
+
+class SparseMask(Sparse):
+    """Ones in compressed storage."""
+
+    def project(self, W: Array, *, in_double: bool = False) -> Array:
+        kernels = self._load_kernels(len(W))
+        if kernels is None:
+            return super().project(W, in_double=in_double)
+        W, scale = _to_range(W, np.dtype(np.float64) if in_double else self.array.dtype)
+        product = np.empty((len(W), self.array.shape[0]), dtype=W.dtype)
+        array, B = self.array, np.ascontiguousarray(W.T)
+        kernels.project_mask(array.indices, array.indptr, B, product)
+        return _rescale(product, scale)
+
+    def collect(self, R: Array) -> Array:
+        kernels = self._load_kernels(len(R))
+        if kernels is None:
+            return super().collect(R)
+        R, scale = _to_range(R, self.array.dtype)
+        array, B = self.array, np.ascontiguousarray(R.T)
+        product = np.empty((array.shape[1], len(R)), dtype=R.dtype)
+        kernels.collect_mask(array.indices, array.indptr, B, product)
+        return _rescale(product.T, scale)
+
+    def _load_kernels(self, width: int) -> ModuleType | None:
+        n_operations = width * len(self.array.indices)
+        return _kernels.load(n_operations) if width >= _MIN_WIDTH else None
 
 
 class AllOnes:

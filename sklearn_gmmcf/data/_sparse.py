@@ -16,9 +16,9 @@ from sklearn_gmmcf.data._blocks import (
     limit_to_working_memory,
 )
 from sklearn_gmmcf.data._columns import ColumnTotals, find_spreads
-from sklearn_gmmcf.data._observed import Observed
+from sklearn_gmmcf.data._observed import MIN_SHARE, N_SHARES, Observed
 from sklearn_gmmcf.data._patterns import Pattern
-from sklearn_gmmcf.data._products import Matrix, Sparse, compressed
+from sklearn_gmmcf.data._products import Matrix, Sparse, SparseMask, compressed
 
 # A block is 12 MB; wide data get larger ones, as each block adds up (K, d) arrays.
 _BLOCK_ENTRIES = 1_000_000
@@ -59,6 +59,10 @@ class SparseObserved(Observed):
         block_entries = limit_to_working_memory(12 * _BLOCK_ENTRIES) // 12
         max_entries = max(block_entries, 2 * d)
         step = min(max(_BLOCK_ROWS, d), self.max_rows or n, max_rows or n)
+        if self.max_rows is not None:
+            # The family works long on an entry, so that small blocks suit threads.
+            share = max(self.raw.nnz // N_SHARES, MIN_SHARE, 2 * d)
+            max_entries = min(max_entries, share)
         if self.needs_patterns:
             large = limit_to_working_memory(LARGE_BLOCK_BYTES)
             step = min(step, max(large // (8 * d), 1))
@@ -187,7 +191,7 @@ class _SparseBlock(Block):
         self.covariates = data.covariates_at(rows)
         self._values = values  # of the stored entries
         self.values = Sparse(values, *self._pattern)
-        self.mask = Sparse(data.ones[: len(values)], *self._pattern)
+        self.mask = SparseMask(data.ones[: len(values)], *self._pattern)
 
     @cached_property
     def squares(self) -> Matrix:
