@@ -49,7 +49,7 @@ from sklearn_gmmcf.data._dask import to_memory
 _SAMPLE_SIZES = ("rows", "entries")
 _PARAMETERS = ("fitted", "posterior")
 # Two values of a column are often equal by chance.
-_MIN_ROWS_OF_LOST_ZEROS = 4
+_MIN_INDICATOR_ROWS = 4
 
 
 class BaseObservedMixture(
@@ -994,8 +994,8 @@ class BaseObservedMixture(
                     f"with {filling}: {self._list_columns(unknown)}."
                 )
             )
-        few = data.shape[0] < _MIN_ROWS_OF_LOST_ZEROS
-        if data.is_sparse and not few and not data.columns.variances.any():
+        is_long = data.shape[0] >= _MIN_INDICATOR_ROWS
+        if data.is_sparse and is_long and not data.columns.variances.any():
             self._check_zeros(X, data)
         return data.in_blocks(**get_block_options(family)), family
 

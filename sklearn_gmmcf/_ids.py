@@ -120,6 +120,8 @@ def encode_ids(name: str, ids: Any, name_line: NameLine) -> Coded:
 
 
 def is_missing(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return False
     try:
         return value is None or bool(value != value)
     except TypeError:  # pandas.NA is neither equal to itself nor unequal

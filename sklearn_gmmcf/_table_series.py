@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import narwhals.stable.v2 as nw
 import numpy as np
 
+from sklearn_gmmcf._frames import list_columns, open_frame, to_floats
 from sklearn_gmmcf._ids import and_others, is_missing
 from sklearn_gmmcf._table_templates import pack_frame, unpack_frame
 from sklearn_gmmcf._typing import Array
@@ -85,15 +86,8 @@ class Table:
                     "X.reshape(-1, 1) a 2d array of one column."
                 )
             return cls(X, list(range(X.shape[1])), X.shape[0])
-        names = list(getattr(X, "column_names", X.columns))
-        repeated = [name for name in names if names.count(name) > 1]
-        if repeated:
-            raise ValueError(
-                f"X has {names.count(repeated[0])} columns with the name "
-                f"{repeated[0]!r}. Rename them."
-            )
-        frame = nw.from_native(X, eager_only=True)
-        return cls(frame, names, len(frame))
+        frame = open_frame(X)
+        return cls(frame, list_columns(X), len(frame))
 
     @property
     def is_array(self) -> bool:
@@ -260,10 +254,10 @@ def _read_typed(name: Any, observed: Series, example: Any) -> tuple[str, Array]:
         if dtype == nw.String:
             return "text", _to_array(observed.to_list())
         if dtype == nw.Boolean:
-            return "bool", observed.cast(nw.Float64).to_numpy()
+            return "bool", to_floats(observed)
         if dtype.is_numeric():
             kind = "integer" if dtype.is_integer() else "number"
-            return kind, observed.cast(nw.Float64).to_numpy()
+            return kind, to_floats(observed).astype(np.float64)
         if dtype == nw.Date:
             return "date", np.array(observed.to_list(), dtype="M8[D]")
         if dtype.is_nested() or dtype in (nw.Time, nw.Object):

@@ -24,7 +24,7 @@ from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.data import Blocks, check_numbers, observe, read_numbers
 from sklearn_gmmcf.data._column_features import check_column_features, find_columns
 from sklearn_gmmcf.data._dask import is_dask, observe_chunks
-from sklearn_gmmcf.data._reading import DOOR_OPTIONS, naming_infinity
+from sklearn_gmmcf.data._reading import CHECK_OPTIONS, naming_infinity
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -80,8 +80,11 @@ def validate_numbers(estimator: Any, X: Any, *, reset: bool, **options: Any) -> 
     options
         Of scikit-learn's `check_array`.
     """
-    numbers = read_numbers(X, keep_sparse=bool(options.get("accept_sparse")))
-    options = DOOR_OPTIONS | options
+    missing_values = getattr(estimator, "missing_values", np.nan)
+    keep_sparse = bool(options.get("accept_sparse")) and np.isnan(missing_values)
+    X = nw.to_native(X, pass_through=True)
+    numbers = read_numbers(X, keep_sparse=keep_sparse)
+    options = CHECK_OPTIONS | options
     with naming_infinity(numbers, X):
         if nw.dependencies.is_into_dataframe(X):
             validate_data(estimator, X, reset=reset, skip_check_array=True)

@@ -10,6 +10,7 @@ from datetime import datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import narwhals.stable.v2 as nw
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -381,17 +382,11 @@ def test_entry_that_is_no_number():
 def test_infinity(value):
     X = expected_values("float64")
     X[5, 1] = X[2, 2] = value
-    for table, column in [
-        (X, 1),
-        (X.tolist(), 1),
-        (to_sparse(X, "csr_array"), 1),
-        (
-            pytest.importorskip("pandas", exc_type=ImportError).DataFrame(
-                X, columns=NAMES
-            ),
-            "'b'",
-        ),
-    ]:
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
+    pl = pytest.importorskip("polars", exc_type=ImportError)
+    tables = [(X, 1), (X.tolist(), 1), (to_sparse(X, "csr_array"), 1)]
+    tables += [(pd.DataFrame(X, columns=NAMES), "'b'"), (pl.DataFrame(X, NAMES), "'b'")]
+    for table, column in tables:
         with pytest.raises(
             ValueError, match=rf"infinity.*first is in column {column}, row 5.*by NaN"
         ):
@@ -541,6 +536,83 @@ def test_indicator_chunks_have_lost_their_zeros():
     )
     with pytest.warns(LostZerosWarning):
         MaskedGaussianMixture(covariance_type="diag").fit(X)
+
+
+def test_infinity_in_arrow():
+    pa = pytest.importorskip("pyarrow", exc_type=ImportError)
+    with pytest.raises(ValueError, match="first is in column 'b', row 1"):
+        MaskedGaussianMixture().fit(pa.table({"a": [1.0, 2], "b": [3, np.inf]}))
+
+
+def test_polars_frames_of_floats_are_not_copied():
+    pl = pytest.importorskip("polars", exc_type=ImportError)
+    frame = pl.DataFrame(np.asfortranarray(VALUES), schema=NAMES)
+    assert np.shares_memory(read_numbers(frame), frame.to_numpy())
+    assert read_numbers(frame.cast(pl.Float32)).dtype == np.float32
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_each_column_of_a_frame_is_looked_up_once(library, monkeypatch):
+    # A look-up of one column by its number takes longer in wider frames.
+    pytest.importorskip(library, exc_type=ImportError)
+    make = {"pandas": pandas_table, "polars": polars_table}[library]
+    monkeypatch.setattr(nw.DataFrame, "__getitem__", None)
+    for content in ("integers with NA", "bools with NA", "objects: numbers"):
+        assert_array_equal(read_numbers(make(content)), expected_values(content))
+
+
+def test_frames_of_single_precision_beside_others():
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
+    pl = pytest.importorskip("polars", exc_type=ImportError)
+    columns = {"a": np.float32([1, 2]), "b": np.array([True, False])}
+    for frame in (pd.DataFrame(columns), pl.DataFrame(columns)):
+        assert read_numbers(frame).dtype == np.float64
+        assert read_numbers(frame[["a"]]).dtype == np.float32
+
+
+def test_wide_integers():
+    pl = pytest.importorskip("polars", exc_type=ImportError)
+    if not hasattr(pl, "Int128"):
+        pytest.skip("polars without integers of 128 bits")
+    frame = pl.DataFrame({"a": pl.Series([2**70, None, 3], dtype=pl.Int128)})
+    assert_array_equal(read_numbers(frame), [[2.0**70], [np.nan], [3.0]])
+
+
+def test_masked_arrays_in_lists():
+    rows = [np.ma.array([1.0, 2.0], mask=[False, True]), np.ma.array([3.0, 4.0])]
+    with pytest.raises(ValueError, match=r"masked array.*filled\(np\.nan\)"):
+        MaskedGaussianMixture().fit(rows)
+
+
+def test_other_tables_are_refused_in_words():
+    pl = pytest.importorskip("polars", exc_type=ImportError)
+    with pytest.raises(ValueError, match=r"X is a LazyFrame. Pass X.collect\(\)"):
+        MaskedGaussianMixture().fit(pl.DataFrame(VALUES, schema=NAMES).lazy())
+    records = np.zeros(5, dtype=[("a", float), ("b", float)])
+    with pytest.raises(ValueError, match="X is an array of records"):
+        MaskedGaussianMixture().fit(records)
+
+
+def test_narwhals_frames():
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
+    frame = pd.DataFrame(expected_values("float64"), columns=NAMES)
+    mixture = MaskedGaussianMixture(covariance_type="diag")
+    means = mixture.fit(frame).means_
+    assert_array_equal(mixture.fit(nw.from_native(frame)).means_, means)
+    assert_array_equal(mixture.feature_names_in_, NAMES)
+
+
+def test_two_markers_in_sparse_columns():
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
+    dense = pd.DataFrame(expected_values("float64"), columns=NAMES)
+    for frame in (dense, dense.astype(pd.SparseDtype(float, np.nan))):
+        with pytest.raises(ValueError, match="X contains NaN while missing_values=0"):
+            MaskedGaussianMixture(missing_values=0).fit(frame)
+
+
+def test_empty_complex_matrix():
+    with pytest.raises(ValueError, match="Complex data not supported"):
+        MaskedGaussianMixture().fit(sparse.csr_array((3, 2), dtype=complex))
 
 
 @st.composite

@@ -225,6 +225,7 @@ def list_estimators():
     names = [
         ".".join(["sklearn_gmmcf", *path.relative_to(ROOT).with_suffix("").parts])
         for path in ROOT.rglob("*.py")
+        if path.name != "_compiled.py"  # which needs numba
     ]
     classes = {
         value

@@ -13,6 +13,7 @@ FLOORS = [
     {
         "_typing",
         "_kernels",
+        "_frames",
         "_compiled",
         "_sklearn",
         "_progress",

@@ -55,7 +55,9 @@ def list_entries(
 
 
 def _list_all_entries(X: Any, missing_values: float) -> Entries:
-    validated = check_numbers(X, accept_sparse=["csr", "coo"])
+    validated = check_numbers(
+        X, accept_sparse=["csr", "coo"], missing_values=missing_values
+    )
     if not sparse.issparse(validated):
         rows, columns = np.nonzero(is_observed(validated, missing_values))
         return Entries(validated.shape, rows, columns, validated[rows, columns])

@@ -8,7 +8,7 @@ guess.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -20,12 +20,26 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array
 
+from sklearn_gmmcf._frames import list_columns, open_frame, to_floats
 from sklearn_gmmcf._ids import is_missing
 from sklearn_gmmcf._typing import Array
 
-DOOR_OPTIONS: dict[str, Any] = {
+CHECK_OPTIONS: dict[str, Any] = {
     "dtype": [np.float64, np.float32],
     "ensure_all_finite": "allow-nan",
+}
+# Of columns without a value, which decide no dtype.
+_NEUTRAL = np.dtype(np.float16)
+# numpy converts these at once.
+_QUICK_TYPES = {
+    float,
+    int,
+    bool,
+    type(None),
+    np.float64,
+    np.float32,
+    np.int64,
+    np.bool_,
 }
 _KINDS = {
     "U": "text",
@@ -58,16 +72,18 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "V": (tuple, np.void),
 }
 _DTYPES: dict[str, tuple[type, ...]] = {
-    "U": (nw.String,),
+    "U": (nw.String, nw.Binary),
     "C": (nw.Categorical, nw.Enum),
     "M": (nw.Datetime, nw.Date),
     "m": (nw.Duration,),
     "t": (nw.Time,),
-    "V": (nw.Struct, nw.List, nw.Array, nw.Binary),
+    "V": (nw.Struct, nw.List, nw.Array),
 }
 
 
-def check_numbers(X: Any, *, name: str = "X", **options: Any) -> Any:
+def check_numbers(
+    X: Any, *, name: str = "X", missing_values: float = np.nan, **options: Any
+) -> Any:
     """X as an array or a sparse matrix of float64 or float32, NaN where missing.
 
     Parameters
@@ -75,12 +91,15 @@ def check_numbers(X: Any, *, name: str = "X", **options: Any) -> Any:
     X : frame, array-like or sparse matrix
     name : str
         How errors name it.
+    missing_values : float
+        What marks a missing entry in X.
     options
         Of scikit-learn's `check_array`.
     """
-    numbers = read_numbers(X, name, keep_sparse=bool(options.get("accept_sparse")))
+    keep_sparse = bool(options.get("accept_sparse")) and np.isnan(missing_values)
+    numbers = read_numbers(X, name, keep_sparse=keep_sparse)
     with naming_infinity(numbers, X):
-        return check_array(numbers, input_name=name, **(DOOR_OPTIONS | options))
+        return check_array(numbers, input_name=name, **(CHECK_OPTIONS | options))
 
 
 def read_numbers(X: Any, name: str = "X", *, keep_sparse: bool = True) -> Any:
@@ -93,37 +112,38 @@ def read_numbers(X: Any, name: str = "X", *, keep_sparse: bool = True) -> Any:
     check_unmasked(X, name)
     if sparse.issparse(X):
         return _read_sparse(X, name)
+    if nw.dependencies.is_polars_lazyframe(X):
+        raise ValueError(f"{name} is a LazyFrame. Pass {name}.collect().")
     if nw.dependencies.is_pandas_dataframe(X):
         return _read_pandas(X, name, keep_sparse)
     if nw.dependencies.is_into_dataframe(X):
-        frame = nw.from_native(X, eager_only=True)
-        columns = [
-            _read_series(_name_column(label, name), frame[:, j])
-            for j, label in enumerate(frame.columns)
-        ]
-        return _stack(columns, frame.shape)
+        return _read_frame(X, name)
     try:
         array = np.asarray(X)
     except ValueError:  # a ragged list
         return X
+    if array.dtype.names is not None:
+        raise ValueError(
+            f"{name} is an array of records. Pass a frame, such as "
+            f"pandas.DataFrame({name})."
+        )
     if array.ndim != 2:
         return X
     if array.dtype.kind in "US" and not isinstance(X, np.ndarray):
         array = np.asarray(X, dtype=object)  # which turned no number to text
     if array.dtype.kind in "fiub":
         return array
-    columns = [
-        _read_array(_name_column(j, name), column) for j, column in enumerate(array.T)
-    ]
-    return _stack(columns, array.shape)
+    names = (_name_column(j, name) for j in range(array.shape[1]))
+    return _stack(map(_read_array, names, array.T), array.shape)
 
 
 def check_unmasked(X: Any, name: str = "X") -> None:
     """Refuse masked arrays, whose mask scikit-learn's validation would drop."""
-    if isinstance(X, np.ma.MaskedArray):
+    rows = X if isinstance(X, (list, tuple)) else [X]
+    if any(isinstance(row, np.ma.MaskedArray) for row in rows):
         raise ValueError(
-            f"{name} is a numpy masked array, whose mask scikit-learn's validation "
-            "drops. Pass X.filled(np.nan), of a float dtype, instead."
+            f"{name} is, or has, a numpy masked array, whose mask scikit-learn's "
+            "validation drops. Pass X.filled(np.nan), of a float dtype, instead."
         )
 
 
@@ -138,7 +158,7 @@ def naming_infinity(numbers: Any, X: Any) -> Iterator[None]:
             raise
         row, j = place
         is_frame = nw.dependencies.is_into_dataframe(X)
-        label = repr(list(X.columns)[j]) if is_frame else j
+        label = repr(list_columns(X)[j]) if is_frame else j
         raise ValueError(
             f"{error} The first is in column {label}, row {row} (from 0). Replace "
             "infinities by NaN if they are missing values."
@@ -163,13 +183,14 @@ def _name_column(label: Any, name: str) -> str:
     return f"Column {label!r} of {name}"
 
 
-def _stack(columns: list[Array], shape: tuple[int, int]) -> Array:
-    """Columns as a matrix of a dtype that holds all of them."""
-    dtype = np.result_type(*columns) if columns else np.float64
-    matrix = np.empty(shape, dtype=dtype)
+def _stack(columns: Iterable[Array], shape: tuple[int, int]) -> Array:
+    """Columns as a matrix: float32 if all that hold a value are, else float64."""
+    matrix, dtypes = np.empty(shape), set()
     for j, column in enumerate(columns):
         matrix[:, j] = column
-    return matrix
+        dtypes.add(column.dtype)
+    single = np.dtype(np.float32)
+    return matrix.astype(single) if dtypes - {_NEUTRAL} == {single} else matrix
 
 
 def _read_sparse(X: Any, name: str) -> Any:
@@ -179,15 +200,14 @@ def _read_sparse(X: Any, name: str) -> Any:
             "from observations. Build it in 'coo', 'csr' or 'csc' format, with one "
             "stored entry for each observed value, zeros included."
         )
-    if X.dtype.kind in "fiub":
+    if X.dtype.kind != "c":
         return X
     coo = X.tocoo()
-    values = np.empty(coo.nnz)
-    for j in np.unique(coo.col):
-        entries = np.flatnonzero(coo.col == j)
-        column = _name_column(int(j), name)
-        values[entries] = _read_array(column, coo.data[entries], coo.row[entries])
-    return sparse.coo_array((values, (coo.row, coo.col)), shape=X.shape)
+    if not coo.nnz:
+        raise ValueError(f"Complex data not supported: sparse {name} is of {X.dtype}.")
+    first = np.lexsort((coo.row, coo.col))[0]
+    column = _name_column(int(coo.col[first]), name)
+    _refuse_kind(column, "c", coo.data[first], int(coo.row[first]))
 
 
 def _read_pandas(X: Any, name: str, keep_sparse: bool) -> Any:
@@ -198,8 +218,16 @@ def _read_pandas(X: Any, name: str, keep_sparse: bool) -> Any:
     series = [X.iloc[:, j] for j in range(X.shape[1])]
     if keep_sparse and series and all(_is_nan_elsewhere(d) for d in dtypes):
         return _read_sparse_columns(names, [each.array for each in series], len(X))
-    pairs = zip(names, series, strict=True)
-    return _stack([_read_pandas_series(*pair) for pair in pairs], X.shape)
+    return _stack(map(_read_pandas_series, names, series), X.shape)
+
+
+def _read_frame(X: Any, name: str) -> Array:
+    frame = open_frame(X, name)
+    dtypes = set(frame.schema.values())
+    if dtypes in ({nw.Float64()}, {nw.Float32()}) and hasattr(X, "to_numpy"):
+        return np.asarray(X.to_numpy())  # of polars without a copy, if nothing is null
+    names = (_name_column(label, name) for label in frame.columns)
+    return _stack(map(_read_series, names, frame.iter_columns()), frame.shape)
 
 
 def _is_plain(dtype: Any) -> bool:
@@ -237,27 +265,21 @@ def _read_pandas_series(column: str, series: Any) -> Array:
 
 def _read_series(column: str, series: Any) -> Array:
     """A series of narwhals as numbers (n,)."""
-    dtype, missing = series.dtype, series.is_null().to_numpy().astype(bool)
+    dtype = series.dtype
+    if dtype.is_numeric() or dtype == nw.Boolean:
+        return to_floats(series)
+    missing = series.is_null().to_numpy().astype(bool)
     if missing.all():
         return _all_missing(len(series))
-    if dtype.is_numeric() or dtype == nw.Boolean:
-        is_single = dtype == nw.Float32
-        values = series.filter(~series.is_null())
-        numbers = np.full(len(series), np.nan, np.float32 if is_single else np.float64)
-        if not dtype.is_integer():  # Arrow refuses to round integers to floats
-            values = values.cast(nw.Float32 if is_single else nw.Float64)
-        numbers[~missing] = values.to_numpy()
-        return numbers
     row = int(np.argmin(missing))
     for kind, dtypes in _DTYPES.items():
         if isinstance(dtype, dtypes):
-            _refuse_kind(column, kind, series[row], row)
-    return _read_objects(column, series.to_list(), range(len(series)))
+            _refuse_kind(column, kind, series[[row]].to_list()[0], row)
+    return _read_objects(column, series.to_list())
 
 
-def _read_array(column: str, values: Array, rows: Array | None = None) -> Array:
-    """A column (n,) of an array of any dtype as numbers; `rows` are for errors."""
-    rows = np.arange(len(values)) if rows is None else rows
+def _read_array(column: str, values: Array) -> Array:
+    """A column (n,) of an array of any dtype as numbers."""
     kind = values.dtype.kind
     if kind in "fiub":
         return values
@@ -265,31 +287,40 @@ def _read_array(column: str, values: Array, rows: Array | None = None) -> Array:
         missing = np.isnat(values)
         if missing.all():
             return _all_missing(len(values))
-        first = np.argmin(missing)
-        _refuse_kind(column, kind, values[first], rows[first])
-    return _read_objects(column, values, rows)
+        row = int(np.argmin(missing))
+        _refuse_kind(column, kind, values[row], row)
+    return _read_objects(column, values)
 
 
 def _all_missing(n: int) -> Array:
-    return np.full(n, np.nan, dtype=np.float16)  # it decides no dtype
+    return np.full(n, np.nan, dtype=_NEUTRAL)
 
 
-def _read_objects(column: str, values: Any, rows: Any) -> Array:
+def _read_objects(column: str, values: Any) -> Array:
     """Objects (n,) that are numbers, bools or missing, as floats."""
-    numbers = np.full(len(values), np.nan)
-    for i, value in enumerate(values):
-        if isinstance(value, (Real, np.bool_, Decimal)):
-            try:
-                numbers[i] = value
-            except OverflowError:
-                numbers[i] = np.inf  # refused as such
-        elif not _is_null(value):
-            _refuse_kind(column, _find_kind(value), value, rows[i])
+    if set(map(type, values)) <= _QUICK_TYPES:
+        try:
+            numbers = np.array(values, dtype=object).astype(np.float64)
+        except OverflowError:
+            numbers = _read_one_by_one(column, values)
+    else:
+        numbers = _read_one_by_one(column, values)
     return numbers if not np.isnan(numbers).all() else _all_missing(len(numbers))
 
 
-def _is_null(value: Any) -> bool:
-    return not isinstance(value, np.ndarray) and is_missing(value)
+def _read_one_by_one(column: str, values: Any) -> Array:
+    numbers = np.full(len(values), np.nan)
+    for row, value in enumerate(values):
+        if isinstance(value, (Real, np.bool_, Decimal)):
+            try:
+                numbers[row] = value
+            except OverflowError:
+                numbers[row] = np.inf  # refused as such
+            except ValueError:  # a NaN of Decimal that signals
+                pass
+        elif not (is_missing(value) or value is np.ma.masked):
+            _refuse_kind(column, _find_kind(value), value, row)
+    return numbers
 
 
 def _find_kind(value: Any) -> str:
@@ -300,6 +331,8 @@ def _find_kind(value: Any) -> str:
 
 
 def _refuse_kind(column: str, kind: str, value: Any, row: int) -> NoReturn:
+    if isinstance(value, np.generic) and kind not in ("M", "m"):
+        value = value.item()  # as users wrote it
     if not kind:
         # A type and a text that the checks of scikit-learn ask for.
         raise TypeError(
