@@ -312,7 +312,7 @@ class TestFolder:
                 r"line 3: the u",
             ),
             ("ratings.csv", b"userId,movieId,rating\n1,10\n", r"line 2: 2 fields, sep"),
-            ("ratings.csv", b"1,10,4\n", "line 1: '1,10,4' looks like a rating"),
+            ("ratings.csv", b"1,10,4\n", "has no column 'userId' but"),
             (
                 "movies.csv",
                 b"movieId,title\n\n10,A\nx,B\n",
@@ -322,7 +322,11 @@ class TestFolder:
             ("movies.csv", b"movieId,title\n10,A, The\n", "line 2: '10,A, The' is not"),
             ("movies.csv", b'movieId,title\n10,"A\n', "line 2: a quote is not closed"),
             ("movies.csv", b'movieId,title\n10,"A"B\n', "line 2: a closing quote is"),
-            ("movies.csv", b"10,A\n", "line 1: a header is missing before this line"),
+            (
+                "movies.csv",
+                b"10,A\n",
+                r"line 1: the header should name movieId and title, but is \['10'",
+            ),
             (
                 "movies.csv",
                 b"movieId,title\n10,A\n10,B\n",
@@ -330,7 +334,11 @@ class TestFolder:
             ),
             ("movies.csv", b"\n", "holds no movie"),
             ("movies.csv", gzip.compress(b"m,t\n10,A\n")[:-9], "is cut off or broken"),
-            ("movies.csv", b"m,t\n10," + b"A" * 2000, "is larger than 1,000 bytes"),
+            (
+                "movies.csv",
+                b"m,t\n10," + b"A" * 2000,
+                "the file has more than 1,000 bytes",
+            ),
         ],
     )
     def test_wrong_lines(self, name, content, message, tmp_path, monkeypatch):
@@ -345,7 +353,7 @@ class TestFolder:
             (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content))
         monkeypatch.setattr(_movielens, "_MAX_RATINGS", 50)
         with pytest.raises(
-            ValueError, match=r"ratings.csv, line 6: .*more than 50 byt"
+            ValueError, match=r"ratings.csv.gz, line 6: .*more than 50 byt"
         ):
             load_movielens(tmp_path)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Integral
@@ -16,20 +15,20 @@ from sklearn.utils import Bunch
 from sklearn_gmmcf._ids import Coded, pack_strings
 from sklearn_gmmcf._rating_lines import RatingLines
 from sklearn_gmmcf._sklearn import Interval, StrOptions, validate_params
-from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.datasets._rating_file import (
     IdColumn,
     LineNumbers,
     RatingReader,
-    check_columns,
+    check_rating_columns,
+    parse_integer,
+    parse_integers,
     show,
 )
 from sklearn_gmmcf.datasets._records import check_delimiter
 from sklearn_gmmcf.ratings import RatingsEncoder
 
-_PLAIN_INTEGER = re.compile("0|-?[1-9][0-9]{0,18}")
-_INTEGER = re.compile("[+-]?0*[0-9]{1,19}")
-_INT64 = np.iinfo(np.int64)
+# Texts that stand for a missing integer; RatingsEncoder refuses further ones.
+_MISSING_IDS = frozenset(["NA", "N/A", "n/a", "#N/A", "NULL", "null", "NaN", "\\N"])
 
 
 @validate_params(
@@ -167,9 +166,9 @@ def load_ratings_csv(
     path = Path(path)
     if id_type not in (None, int, str):
         raise ValueError(f"id_type should be int, str or None, but got {id_type!r}.")
-    check_columns(columns, header)
+    check_rating_columns(columns, header)
     check_delimiter(delimiter)
-    return read_ratings(
+    lines = read_ratings(
         partial(open, path, "rb"),
         str(path),
         columns=columns,
@@ -178,10 +177,11 @@ def load_ratings_csv(
         id_type=id_type,
         max_id_length=max_id_length,
         encoding=encoding,
-        encoder=RatingsEncoder(
-            duplicates=duplicates, rating_range=rating_range, out_of_range=out_of_range
-        ),
     )
+    encoder = RatingsEncoder(
+        duplicates=duplicates, rating_range=rating_range, out_of_range=out_of_range
+    )
+    return encode_ratings(lines, encoder)
 
 
 def read_ratings(
@@ -191,12 +191,11 @@ def read_ratings(
     columns: Sequence[int | str],
     header: bool,
     delimiter: str,
-    encoder: RatingsEncoder,
     id_type: type | None = None,
     max_id_length: int = 1000,
     encoding: str = "utf-8-sig",
     max_size: int | None = None,
-) -> Bunch:
+) -> RatingLines:
     """Read a file that `open_file` opens; `name` is its name in errors."""
     reader = RatingReader(
         name,
@@ -208,8 +207,10 @@ def read_ratings(
     ratings = reader.read(open_file, encoding, max_size)
     users = _convert_ids(reader.users, id_type, reader.lines)
     items = _convert_ids(reader.items, id_type, reader.lines)
-    lines = RatingLines(users, items, ratings, name_line=reader.lines)
-    del reader  # with the texts of its ids
+    return RatingLines(users, items, ratings, name_line=reader.lines)
+
+
+def encode_ratings(lines: RatingLines, encoder: RatingsEncoder) -> Bunch:
     data, user_ids = encoder.fit_encode(lines)
     return Bunch(data=data, user_ids=user_ids, item_ids=encoder.items_, encoder=encoder)
 
@@ -217,38 +218,34 @@ def read_ratings(
 def _convert_ids(
     column: IdColumn, id_type: type | None, name_line: LineNumbers
 ) -> Coded:
-    """Ids of the whole column, of one type and without blanks around them.
-
-    One id may occur twice there, as it may be written in several ways.
-    """
-    texts, codes = column.pop()
-    values = [text.strip() for text in texts]
-    used = np.flatnonzero(np.bincount(codes, minlength=len(texts)))
-    used_values = [values[code] for code in used]
-    integers = None if id_type is str else _to_integers(used_values, id_type)
+    """Ids of the whole column, of one type."""
+    ids, codes = column.pop()
+    used = np.flatnonzero(np.bincount(codes, minlength=len(ids)))
+    used_ids = [ids[code] for code in used]
+    integers = None if id_type is str else parse_integers(used_ids, id_type)
     if integers is not None:
-        ids = np.zeros(len(texts), dtype=np.int64)
-        ids[used] = integers
-        return Coded(codes, ids)
-    if id_type is not int:
-        return Coded(codes, pack_strings(values))
-    wrong = [_to_integers([value], int) is None for value in used_values]
-    index = int(np.argmax(np.isin(codes, used[wrong])))
+        all_integers = np.zeros(len(ids), dtype=np.int64)
+        all_integers[used] = integers
+        return Coded(codes, all_integers)
+    is_missing = [each in _MISSING_IDS for each in used_ids]
+    others = [each for each in used_ids if each not in _MISSING_IDS]
+    if id_type is int:
+        wrong = [parse_integer(each) is None for each in used_ids]
+        reason = (
+            "not an integer of 64 bits. If ids are not integers throughout, pass "
+            "id_type=str."
+        )
+    elif (
+        id_type is None and any(is_missing) and others and parse_integers(others, None)
+    ):
+        wrong = is_missing
+        reason = (
+            "the text of a missing value; all others are integers. Drop the line, or "
+            "pass id_type=str."
+        )
+    else:
+        return Coded(codes, pack_strings(ids))
+    line = int(np.argmax(np.isin(codes, used[wrong])))
     raise ValueError(
-        f"{name_line(index)}: the {column.role} is {show(values[codes[index]])}, not "
-        "an integer of 64 bits. If ids are not integers throughout, pass id_type=str."
+        f"{name_line(line)}: the {column.role} is {show(ids[codes[line]])}, {reason}"
     )
-
-
-def _to_integers(values: list[str], id_type: type | None) -> Array | None:
-    """Integers, if all values are; without `id_type`, if texts are not lost thereby.
-
-    The zeros of 007 would be.
-    """
-    pattern = _PLAIN_INTEGER if id_type is None else _INTEGER
-    if not all(map(pattern.fullmatch, values)):
-        return None
-    integers = [int(value) for value in values]
-    if min(integers) < _INT64.min or max(integers) > _INT64.max:
-        return None
-    return np.array(integers, dtype=np.int64)
