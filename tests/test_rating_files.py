@@ -925,6 +925,58 @@ def test_zip(path):
             load_ratings_csv(path)
 
 
+def test_workbooks_and_archives_in_archives(path):
+    content = (HEADER + "1,2,3\n").encode()
+    old_workbook = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500)
+    for workbook in (
+        old_workbook,
+        gzip.compress(old_workbook),
+        bytes(make_zip(**{"[Content_Types].xml": "<xml>", "xl/workbook.xml": "<xml>"})),
+    ):
+        write(path, workbook)
+        with pytest.raises(
+            ValueError, match=r"some\.csv is a workbook of Excel\. Save"
+        ):
+            load_ratings_csv(path)
+    compressed = gzip.compress(content)
+    for twice in (
+        gzip.compress(compressed),
+        gzip.compress(bytes(make_zip(a=content))),
+        bytes(make_zip(a=compressed)),
+    ):
+        write(path, twice)
+        with pytest.raises(ValueError, match=r"some\.csv is compressed twice\. Decom"):
+            load_ratings_csv(path)
+    write(path, gzip.compress(bz2.compress(content)))
+    with pytest.raises(ValueError, match=r"some\.csv is compressed by bzip2, which"):
+        load_ratings_csv(path)
+
+
+@pytest.mark.parametrize("kind", ["zip", "gzip"])
+def test_changed_bytes_of_an_archive(path, kind):
+    """Each archive is read as it was, or refused by an error that names it."""
+    content = HEADER + "".join(f"{i},{7 * i % 13},3\n" for i in range(50))
+    whole = make_zip(a=content) if kind == "zip" else gzip.compress(content.encode())
+    rng = random.Random(0)
+    messages = []
+    n_files = 800 if kind == "zip" else 200
+    for _ in range(n_files):
+        archive = bytearray(whole)
+        for _ in range(rng.randint(1, 4)):
+            # Mostly in the headers, at both ends.
+            position = rng.choice([rng.randrange(len(archive)), rng.randrange(-90, 40)])
+            archive[position] = rng.choice([0, 1, 255, rng.randrange(256)])
+        write(path, bytes(archive))
+        try:
+            bunch = load_ratings_csv(path)
+        except ValueError as error:
+            messages.append(str(error))
+        else:
+            assert bunch.data.nnz == 50
+    assert n_files / 2 < len(messages) < n_files
+    assert all(str(path) in message for message in messages)
+
+
 def test_broken_compression_names_the_line(path):
     rng = random.Random(0)
     lines = [f"{i},{rng.random()},3\n" for i in range(20_000)]
@@ -993,6 +1045,51 @@ def test_endless_lines_are_not_read(path, monkeypatch):
         load_ratings_csv(path)
 
 
+def test_long_records_are_named_as_such(path, monkeypatch):
+    monkeypatch.setattr("sklearn_gmmcf.datasets._rating_file.MAX_LINE", 500)
+    monkeypatch.setattr(_text, "_BLOCK", 100)
+    write(path, HEADER + '1,"' + "a\n" * 400 + '",3\n')
+    with pytest.raises(
+        ValueError, match=r"line 2: .* not closed, or longer than 500 b"
+    ):
+        load_ratings_csv(path)
+
+
+def test_long_records_are_split_few_times(path, monkeypatch):
+    """Parts grow with the record in which they end."""
+    monkeypatch.setattr(_rating_file, "_PART", 50)
+    n_split = 0
+    split = RecordSplitter.split
+
+    def count(self, text):
+        nonlocal n_split
+        n_split += len(text)
+        return split(self, text)
+
+    monkeypatch.setattr(RecordSplitter, "split", count)
+    content = HEADER + '1,"' + "a\n" * 20_000 + '",3\n'
+    bunch = load_ratings_csv(write(path, content), max_id_length=10**6)
+    assert bunch.data.nnz == 1
+    assert n_split < 4 * len(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        HEADER + "1,2,3,\n4,5,6,\n",
+        HEADER + "1,2,3,,\n4,5,6,,\n",
+        HEADER + '1,"2",3,""\n4,5,6,\n',
+        "user, item, rating\n1, 2, 3\n4, 5, 6\n",
+        'user, item, rating\n1, "2", "3"\n4, 5, "6"\n',
+        " user,item,rating\n 1, 2,3\n4,5, 6\n",
+    ],
+)
+def test_lines_that_numpy_reads(path, content, monkeypatch):
+    monkeypatch.setattr(RatingReader, "_read_general", None)
+    bunch = load_ratings_csv(write(path, content))
+    assert to_dict(bunch) == {(1, 2): 3, (4, 5): 6}
+
+
 # Memory.
 
 
@@ -1056,3 +1153,23 @@ def test_distinct_values(collide, monkeypatch):
         codes = values.encode(pack_words(buffer, starts, lengths))
         assert [learned[code] for code in codes] == texts
     assert len(set(learned)) == len(learned)
+
+
+@pytest.mark.parametrize("n_words", [1, 3])
+def test_colliding_values_of_one_table_are_apart_in_another(n_words):
+    words = np.random.default_rng(0).integers(1, 2**63, (n_words, 200_000), np.uint64)
+    first, second = (DistinctValues(lambda new: None) for _ in range(2))
+    slots = first._hash(words)
+    assert np.bincount(slots).max() < 400  # about 200 in each of 1024 slots
+    chosen = words[:, slots == slots[0]]
+    n_chosen = chosen.shape[1]
+    assert n_chosen > 100
+    assert len(np.unique(second._hash(chosen))) > n_chosen / 2
+    learned = []
+    values = DistinctValues(lambda new: learned.extend(new.tolist()))
+    codes = values.encode(chosen)
+    assert sorted(codes) == list(range(1, n_chosen + 1))
+    np.testing.assert_array_equal(values.encode(chosen), codes)
+    other = DistinctValues(lambda new: None)
+    np.testing.assert_array_equal(other.encode(chosen), codes)
+    assert len(set(learned)) == n_chosen

@@ -142,7 +142,9 @@ def _open_only_member(file: Any, name: str, stack: ExitStack) -> Any:
     members = [
         member
         for member in archive.infolist()
-        if not member.is_dir() and not member.filename.startswith("__MACOSX/")
+        # member.is_dir() fails where a broken name is empty.
+        if not member.filename.endswith("/")
+        and not member.filename.startswith("__MACOSX/")
     ]
     if len(members) != 1:
         found = ", ".join(member.filename for member in members[:5]) or "none"
