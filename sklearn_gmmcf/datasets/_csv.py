@@ -151,7 +151,7 @@ def load_ratings_csv(
     The file is read once, in blocks, mostly by numpy. A million lines of MovieLens, or
     with short strings as ids, take less than twice as long as ``pandas.read_csv`` with
     ``pandas.factorize`` of users and items. Python reads some lines one by one, each in
-    about 5 microseconds: lines with delimiters, line ends or doubled quotes in quotes,
+    5 to 10 microseconds: lines with delimiters, line ends or doubled quotes in quotes,
     with ids above 64 bytes, with two blanks before a number or one after it, blank
     lines, lines with more or fewer fields than others, and those close to them.
 

@@ -229,28 +229,26 @@ class RatingReader:
         text = block.decode()
         left = 0
         for start, end, fields in self._split(text):
-            left = end
+            if not text[start:end].strip(BLANKS):
+                self._n_lines += 1
+                left = end
+                continue
+            excel = _EXCEL_DELIMITER.fullmatch(text[start:end].strip("\n"))
+            if excel is not None:
+                raise self._error(
+                    1,
+                    "it tells Excel the delimiter. Remove the line, and pass "
+                    f"delimiter={excel[1]!r}.",
+                )
             names = [field.strip(BLANKS) for field in fields]
-            if text[start:end].strip(BLANKS):
-                excel = _EXCEL_DELIMITER.fullmatch(text[start:end].strip("\n"))
-                if excel is not None:
-                    raise self._error(
-                        1,
-                        "it tells Excel the delimiter. Remove the line, and pass "
-                        f"delimiter={excel[1]!r}.",
-                    )
-                if self._header:
-                    self._read_names(names)
-                else:
-                    left = start
-                while (
-                    len(names) > 1 and not names[-1]
-                ):  # after delimiters at the end of the line
-                    names.pop()
-                self._n_fields = len(names)
-            self._n_lines += text.count("\n", start, left)
-            if self._n_fields:
-                break
+            if self._header:
+                self._read_names(names)
+                self._n_lines += text.count("\n", start, end)
+                left = end
+            n_needed = max(self._columns) + 1
+            n_named = max((j + 1 for j, name in enumerate(names) if name), default=0)
+            self._n_fields = max(n_named, n_needed)
+            break
         return text[left:].encode()
 
     def _read_names(self, names: list[str]) -> None:
@@ -285,7 +283,7 @@ class RatingReader:
         n_fields = len(ends) // n_lines
         if (
             n_fields * n_lines != len(ends)
-            or n_fields < max(self._n_fields, max(self._columns) + 1)
+            or n_fields < self._n_fields
             or not is_newline[ends[n_fields - 1 :: n_fields]].all()
         ):
             raise NotPlain
@@ -333,7 +331,8 @@ class RatingReader:
             self._n_lines += text.count("\n", start, end)
             if not fields[0].strip(BLANKS) and not text[start:end].strip(BLANKS):
                 continue
-            self._check_count(number, fields)
+            if len(fields) != self._n_fields:
+                self._check_count(number, fields)
             user, item, rating_text = (fields[j].strip(BLANKS) for j in self._columns)
             rating = parse_rating(rating_text)
             fault = self.users.describe_fault(user) or self.items.describe_fault(item)
