@@ -130,7 +130,7 @@ class Written:
         n_before = 0
         self.name = rng.choice(["some.csv", "some.gz", "some.zip", "some.data"])
         self.compression = rng.choice([None, None, "gzip", "zip"])
-        self.piece = rng.choice([7 if n_lines < 10 else 200, 200, 1000, 2**20])
+        self.block = rng.choice([7 if n_lines < 10 else 200, 200, 1000, 2**20])
         self.ends_with_line_end = rng.random() < 0.7
 
         def put(line):
@@ -256,7 +256,7 @@ def test_files_are_read_right_or_refused_with_their_line(
 ):
     written = Written(seed)
     path = written.write(tmp_path)
-    monkeypatch.setattr(_text, "_BLOCK", written.piece)
+    monkeypatch.setattr(_text, "_BLOCK", written.block)
     if seed % 2:  # without a table of distinct ratings
         monkeypatch.setattr(_rating_file, "_MAX_DISTINCT_RATINGS", 0)
     options = written.options() | {"encoding": written.encoding}
@@ -297,7 +297,7 @@ def test_both_readers_are_at_work(monkeypatch, tmp_path):
     for seed in range(30):
         written = Written(seed)
         if written.fault is None:
-            monkeypatch.setattr(_text, "_BLOCK", written.piece)
+            monkeypatch.setattr(_text, "_BLOCK", written.block)
             path = written.write(tmp_path)
             load_ratings_csv(path, **written.options(), encoding=written.encoding)
     assert min(counts.values()) > 10
