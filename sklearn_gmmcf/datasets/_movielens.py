@@ -389,7 +389,9 @@ def _read_text(name: str, open_file: Callable[[], BinaryIO], encoding: str) -> s
                 blocks.append(block)
         except TextFault as fault:
             line = 1 + sum(block.count(b"\n") for block in blocks)
-            raise ValueError(f"{name}, line {line}: {fault.fault}") from fault
+            raise ValueError(
+                f"{name}, line {line}: {fault.fault} Unpack the archive again."
+            ) from fault
     return b"".join(blocks).decode()
 
 
