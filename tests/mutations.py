@@ -697,7 +697,7 @@ MUTATIONS = {
         ("start.startswith((_GZIP, *_ZIP))", "False", "rating_files: workbooks"),
         # Archives of which bytes were changed.
         ("    OSError,", "", "rating_files: changed"),
-        ("    ValueError,", "", "rating_files: changed"),
+        ("    ValueError,", "", "rating_files: zip"),
         ("if not member.filename.endswith(\"/\")", "if not member.is_dir()",
          "rating_files: changed"),
         ("not member.filename.startswith(\"__MACOSX/\")", "True", "rating_files: zip"),

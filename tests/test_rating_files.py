@@ -911,8 +911,13 @@ def test_zip(path):
         ValueError, match=r"is a broken zip archive: .*Make or download"
     ):
         load_ratings_csv(path)
-    # The flag and the method of compression, in both headers of the member.
     central = archive.index(b"PK\x01\x02")
+    changed = archive.copy()
+    changed[central + 9], changed[central + 46] = 8, 255  # a name that is not in UTF-8
+    write(path, bytes(changed))
+    with pytest.raises(ValueError, match=r"some\.csv is a broken zip archive: 'utf-8'"):
+        load_ratings_csv(path)
+    # The flag and the method of compression, in both headers of the member.
     for offsets, value, fault in [
         ((6, central + 8), 1, r": a is protected by a password\. Unpack it first"),
         ((8, central + 10), 99, r": a cannot be unpacked: .*Unpack it by another"),
