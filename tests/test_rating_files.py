@@ -1163,6 +1163,7 @@ def test_distinct_values(collide, monkeypatch):
 @pytest.mark.parametrize("n_words", [1, 3])
 def test_colliding_values_of_one_table_are_apart_in_another(n_words):
     words = np.random.default_rng(0).integers(1, 2**63, (n_words, 200_000), np.uint64)
+    words[:-1] = 7  # the last word tells values apart
     first, second = (DistinctValues(lambda new: None) for _ in range(2))
     slots = first._hash(words)
     assert np.bincount(slots).max() < 400  # about 200 in each of 1024 slots
