@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import os
+import random
 import re
 import socket
 import threading
@@ -259,6 +260,29 @@ class TestFetch:
             with pytest.raises(ValueError, match=rf"{name}.*{fault}"):
                 fetch_movielens("latest-small", tmp_path)
 
+    def test_changed_bytes_of_the_archive(self, tmp_path):
+        path = tmp_path / "movielens/ml-latest-small.zip"
+        path.parent.mkdir()
+        whole = archive()
+        rng = random.Random(0)
+        messages = []
+        for _ in range(300):
+            changed = bytearray(whole)
+            for _ in range(rng.randint(1, 4)):
+                position = rng.choice(
+                    [rng.randrange(len(whole)), rng.randrange(-250, 0)]
+                )
+                changed[position] = rng.choice([0, 255, rng.randrange(256)])
+            path.write_bytes(changed)
+            try:
+                bunch = fetch_movielens("latest-small", tmp_path)
+            except (OSError, ValueError) as error:
+                messages.append(str(error))
+            else:
+                assert_is_movielens(bunch)
+        assert 100 < len(messages) < 300
+        assert all(str(path) in message for message in messages)
+
     def test_no_network(self, tmp_path, monkeypatch):
         with socket.socket() as closed:  # a port without a server
             closed.bind(("127.0.0.1", 0))
@@ -312,7 +336,7 @@ class TestFolder:
                 r"line 3: the u",
             ),
             ("ratings.csv", b"userId,movieId,rating\n1,10\n", r"line 2: 2 fields, sep"),
-            ("ratings.csv", b"1,10,4\n", "line 1: '1,10,4' looks like a rating"),
+            ("ratings.csv", b"1,10,4\n", "has no column 'userId' but"),
             (
                 "movies.csv",
                 b"movieId,title\n\n10,A\nx,B\n",
@@ -322,7 +346,11 @@ class TestFolder:
             ("movies.csv", b"movieId,title\n10,A, The\n", "line 2: '10,A, The' is not"),
             ("movies.csv", b'movieId,title\n10,"A\n', "line 2: a quote is not closed"),
             ("movies.csv", b'movieId,title\n10,"A"B\n', "line 2: a closing quote is"),
-            ("movies.csv", b"10,A\n", "line 1: a header is missing before this line"),
+            (
+                "movies.csv",
+                b"10,A\n",
+                r"line 1: the header should name movieId and title, but is \['10'",
+            ),
             (
                 "movies.csv",
                 b"movieId,title\n10,A\n10,B\n",
@@ -330,7 +358,11 @@ class TestFolder:
             ),
             ("movies.csv", b"\n", "holds no movie"),
             ("movies.csv", gzip.compress(b"m,t\n10,A\n")[:-9], "is cut off or broken"),
-            ("movies.csv", b"m,t\n10," + b"A" * 2000, "is larger than 1,000 bytes"),
+            (
+                "movies.csv",
+                b"m,t\n10," + b"A" * 2000,
+                "the file has more than 1,000 bytes",
+            ),
         ],
     )
     def test_wrong_lines(self, name, content, message, tmp_path, monkeypatch):
@@ -340,12 +372,92 @@ class TestFolder:
         with pytest.raises(ValueError, match=rf"{tmp_path}: {name}.* {message}"):
             load_movielens(tmp_path)
 
+    @pytest.mark.parametrize(
+        ("layout", "name", "content", "message"),
+        [
+            # One wrong byte does not change the encoding of all titles.
+            (
+                "csv",
+                "movies.csv",
+                "movieId,title\n20,Amélie\n".encode() + b"10,\xe9\n",
+                r"line 3: invalid continuation byte.* text in utf-8\. Unpack the arch",
+            ),
+            ("csv", "movies.csv", b"movieId,title\n10,A\0\n", "line 2: it holds a NUL"),
+            ("dat", "movies.dat", b"10::\xe9\0::x\n", "line 1: it holds a NUL"),
+            (
+                "csv",
+                "movies.csv",
+                b"movieId,title,title\n10,A,B\n",
+                r"line 1: the header should name movieId and title, but is \['movieId'",
+            ),
+            (
+                "csv",
+                "ratings.csv",
+                b"userId,movieId,rating\n1,10,4\n1,10,4\n",
+                "User 1 rates item 10 .*unpack the archive again, or read the file by "
+                "load_ratings_csv",
+            ),
+            (
+                "dat",
+                "movies.dat",
+                b"10::A::x\n20::Foo :: Bar::x\n",
+                "line 2: '20::Foo :: Bar::x' is not the integer",
+            ),
+            ("u", "u.item", b"10|A|x\n20|B|b|x\n", r"line 2: '20\|B\|b\|x' is not"),
+            ("u", "u.data", b"1\t10\t5\t9\n1\t20\t5\n", "line 2: 3 fields"),
+            (
+                "csv",
+                "movies.csv",
+                b"movieId,title\n77,A\n",
+                r"movies\.csv has titles of other movies than ratings\.csv\. Take both",
+            ),
+        ],
+    )
+    def test_files_that_fail(self, layout, name, content, message, tmp_path):
+        for file, right in files(layout).items():
+            (tmp_path / file).write_bytes(content if file == name else right)
+        with pytest.raises(ValueError, match=message):
+            load_movielens(tmp_path)
+
+    @pytest.mark.parametrize(
+        "order",
+        [
+            ["movieId", "userId", "rating"],
+            ["id", "userId", "movieId", "rating"],
+            ["Unnamed: 0", "", "rating", "movieId", "timestamp", "userId"],
+        ],
+    )
+    def test_columns_are_found_by_their_names(self, order, tmp_path):
+        table = pd.DataFrame(RATINGS, columns=["userId", "movieId", "rating"])
+        table = table.reindex(columns=order, fill_value=3)
+        table.to_csv(tmp_path / "ratings.csv", index=False)
+        movies = pd.DataFrame({"title": TITLES.values(), "movieId": TITLES.keys()})
+        movies[movies["movieId"] != 30].to_csv(tmp_path / "movies.csv")
+        assert_is_movielens(load_movielens(tmp_path))
+
+    def test_byte_order_mark_and_line_ends_of_movies(self, tmp_path):
+        for name, content in files("csv").items():
+            content = b"\xef\xbb\xbf" + content.replace(b"\n", b"\r")
+            (tmp_path / name).write_bytes(content)
+        assert_is_movielens(load_movielens(tmp_path))
+
+    @pytest.mark.parametrize("folder", [5, None, b"ml"])
+    def test_what_is_no_path(self, folder):
+        with pytest.raises(ValueError, match="'folder' parameter of load_movielens"):
+            load_movielens(folder)
+
+    def test_archive_for_a_folder(self, tmp_path):
+        path = tmp_path / "ml-1m.zip"
+        path.write_bytes(archive())
+        with pytest.raises(NotADirectoryError, match=r"is no folder\. Unpack .*fetch_"):
+            load_movielens(path)
+
     def test_huge_ratings(self, tmp_path, monkeypatch):
         for name, content in files("csv").items():
             (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content))
         monkeypatch.setattr(_movielens, "_MAX_RATINGS", 50)
         with pytest.raises(
-            ValueError, match=r"ratings.csv, line 6: .*more than 50 byt"
+            ValueError, match=r"ratings.csv.gz, line 6: .*more than 50 byt"
         ):
             load_movielens(tmp_path)
 

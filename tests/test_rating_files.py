@@ -1,6 +1,7 @@
 """load_ratings_csv: every line of a file is read right, or refused with its number."""
 
 import bz2
+import codecs
 import csv
 import gzip
 import io
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_gmmcf.datasets import _distinct, _rating_file, _text, load_ratings_csv
+from sklearn_gmmcf.datasets import _rating_file, _text, load_ratings_csv
 from sklearn_gmmcf.datasets._distinct import DistinctValues, pack_words
 from sklearn_gmmcf.datasets._rating_file import NotPlain, RatingReader
 from sklearn_gmmcf.datasets._records import RecordFault, RecordSplitter
@@ -88,7 +89,7 @@ FAULTS = {
     "no user": "the user is missing",
     "no item": "the item is missing",
     "few": "2 fields, separated by",
-    "many": r"\d+ fields, separated by .*, where the header has",
+    "many": r"\d+ fields, separated by .*, where the (header|first line) has",
     "open": "a field begins with a quote that is not closed",
     "text": "a closing quote is followed by text",
     "NUL": "it holds a NUL byte",
@@ -122,14 +123,14 @@ class Written:
         faulty = None
         if rng.random() < 0.4:
             self.fault = rng.choice(list(FAULTS))
-            if self.fault == "many" and self.header == "none":
-                self.fault = "few"
             faulty = rng.randrange(len(self.triples))
+            if self.fault == "many" and self.header == "none" and faulty == 0:
+                self.fault = "few"  # the first line sets the number of fields
         self.lines, self.numbers = [], []
         n_before = 0
         self.name = rng.choice(["some.csv", "some.gz", "some.zip", "some.data"])
         self.compression = rng.choice([None, None, "gzip", "zip"])
-        self.piece = rng.choice([7 if n_lines < 10 else 200, 200, 1000, 2**20])
+        self.block = rng.choice([7 if n_lines < 10 else 200, 200, 1000, 2**20])
         self.ends_with_line_end = rng.random() < 0.7
 
         def put(line):
@@ -255,7 +256,7 @@ def test_files_are_read_right_or_refused_with_their_line(
 ):
     written = Written(seed)
     path = written.write(tmp_path)
-    monkeypatch.setattr(_text, "_PIECE", written.piece)
+    monkeypatch.setattr(_text, "_BLOCK", written.block)
     if seed % 2:  # without a table of distinct ratings
         monkeypatch.setattr(_rating_file, "_MAX_DISTINCT_RATINGS", 0)
     options = written.options() | {"encoding": written.encoding}
@@ -296,7 +297,7 @@ def test_both_readers_are_at_work(monkeypatch, tmp_path):
     for seed in range(30):
         written = Written(seed)
         if written.fault is None:
-            monkeypatch.setattr(_text, "_PIECE", written.piece)
+            monkeypatch.setattr(_text, "_BLOCK", written.block)
             path = written.write(tmp_path)
             load_ratings_csv(path, **written.options(), encoding=written.encoding)
     assert min(counts.values()) > 10
@@ -354,13 +355,13 @@ def test_both_readers_agree_on_spoiled_files(general_reader, monkeypatch):
             text = text[:position] + rng.choice(parts) + rest
         args = text.encode(), rng.choice([(0, 1, 2), (1, 0, 2)]), header, delimiter
         general_reader(True)
-        monkeypatch.setattr(_text, "_PIECE", 2**20)
+        monkeypatch.setattr(_text, "_BLOCK", 2**20)
         monkeypatch.setattr(_rating_file, "_PART", rng.choice([1, 20, 2**14]))
         expected = read_or_refuse(*args)
         n_read += isinstance(expected, list)
         for general in (False, True):
             general_reader(general)
-            monkeypatch.setattr(_text, "_PIECE", rng.choice([3, 10, 40, 2**20]))
+            monkeypatch.setattr(_text, "_BLOCK", rng.choice([3, 10, 40, 2**20]))
             assert read_or_refuse(*args) == expected
     assert 150 < n_read < 450
 
@@ -388,8 +389,8 @@ def test_against_pandas(path, quoting, sep, general_reader, monkeypatch):
         )
     }
     options = {"columns": ("user", "item", "rating"), "delimiter": sep}
-    for piece in (1000, 2**20):
-        monkeypatch.setattr(_text, "_PIECE", piece)
+    for block in (1000, 2**20):
+        monkeypatch.setattr(_text, "_BLOCK", block)
         for general in (False, True):
             general_reader(general)
             assert to_dict(load_ratings_csv(path, **options)) == expected
@@ -401,7 +402,6 @@ def test_records_are_those_of_csv():
     n_faults = 0
     for _ in range(5000):
         text = "".join(rng.choices('a"",\n"b', k=rng.randint(1, 14))) + "\n"
-        text = text.replace("\\", "")
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         try:
             expected = [fields or [""] for fields in reader]
@@ -460,8 +460,73 @@ def test_blanks_about_quotes():
         (
             HEADER + "1,2,3\n1,2\n",
             {},
-            "some.csv, line 3: 2 fields, separated by ',', where the header has 3. Is "
-            "the delimiter right, and are texts that contain it in quotes?",
+            "some.csv, line 3: 2 fields, separated by ',', where 3 are needed. Is the "
+            "delimiter right, and are texts that contain it in quotes?",
+        ),
+        (
+            HEADER.replace(",", ";") + "1;2;3\n",
+            {"columns": (1, 0, 2)},
+            "columns=(1, 0, 2) has the number 1, counted from 0, but the header of ",
+        ),
+        (
+            "user,item,rating,time\n1,2,3\n",
+            {},
+            "some.csv, line 2: 3 fields, separated by ',', where the header has 4. Is",
+        ),
+        (
+            HEADER + "1;2;3\n",
+            {},
+            "some.csv, line 2: 1 field, separated by ',', where 3 are needed. Is the",
+        ),
+        (
+            "ann,4,Brazil\nann,5,Alien, Covenant\n",
+            {"header": False, "columns": (0, 2, 1)},
+            "some.csv, line 2: 4 fields, separated by ',', where the first line has 3.",
+        ),
+        (
+            "sep=;\nuser;item;rating\n1;2;3\n",
+            {"delimiter": ";"},
+            "some.csv, line 1: it tells Excel the delimiter. Remove the line, and pass "
+            "delimiter=';'.",
+        ),
+        (
+            '"sep=\t"\n1\t2\t3\n',
+            {"header": False},
+            "some.csv, line 1: it tells Excel the delimiter. Remove the line, and pass "
+            "delimiter='\\t'.",
+        ),
+        (",,\n", {"header": False}, "some.csv, line 1: the user is missing."),
+        (
+            "ann,Alien,nan\n",
+            {},
+            "some.csv, line 1: 'ann,Alien,nan' looks like a rating, but header=True",
+        ),
+        ("ann,Alien,\\N\n", {}, "some.csv, line 1: 'ann,Alien,\\\\N' looks like a rat"),
+        (
+            "1;2;good\n",
+            {"delimiter": ";"},
+            "some.csv, line 1: '1;2;good' looks like a rating, but header=True",
+        ),
+        (
+            "ann;Alien;3,5\n",
+            {"delimiter": ";"},
+            "some.csv, line 1: 'ann;Alien;3,5' looks like a rating, but header=True",
+        ),
+        (
+            "Unnamed: 0,user,item,rating\n0,1,2,3\n",
+            {},
+            "Column 0 of some.csv, counted from 0, has no name, as an index that was ",
+        ),
+        (
+            HEADER + "1,2,3\nNA,2,4\n3,\\N,4\n",
+            {},
+            "some.csv, line 3: the user is 'NA', the text of a missing value; all "
+            "others are integers. Drop the line, or pass id_type=str.",
+        ),
+        (
+            HEADER + "1,2,3\nann,\\N,4\n",
+            {},
+            "some.csv, line 3: the item is '\\\\N', the text of a missing value",
         ),
         (
             HEADER + "1,a, b,3\n",
@@ -523,25 +588,49 @@ def test_blanks_about_quotes():
             HEADER + "1,2,3\n1,x\0",
             {},
             "some.csv, line 3: it holds a NUL byte, so this is no text, or has another "
-            "encoding. Pass encoding='utf-16' for UTF-16.",
+            "encoding. Correct it, or pass its encoding, such as encoding='utf-16'.",
         ),
         ("user,item,rating\r1,2,3\r\0", {}, "some.csv, line 3: it holds a NUL byte"),
         (
             (HEADER + "1,2,3\n").encode("utf-16"),
             {},
             "some.csv, line 1: invalid start byte, so this is not text in utf-8-sig. "
-            "It begins as UTF-16 does: pass encoding='utf-16'.",
+            "Correct it, or pass its encoding, such as encoding='utf-16'.",
+        ),
+        (
+            (HEADER + "1,2,3\n").encode("utf-32"),
+            {},
+            "some.csv, line 1: invalid start byte, so this is not text in utf-8-sig. "
+            "Correct it, or pass its encoding, such as encoding='utf-32'.",
+        ),
+        (
+            (HEADER + "1,2,3\n").encode("utf-32"),
+            {"encoding": "UTF_16"},
+            "some.csv, line 1: it holds a NUL byte, so this is no text, or has another "
+            "encoding. Correct it, or pass its encoding, such as encoding='utf-32'.",
+        ),
+        (
+            codecs.BOM_UTF8 + HEADER.encode() + b"1,2,3\n\xe9,2,3\n",
+            {},
+            "some.csv, line 3: invalid continuation byte, so this is not text in utf-",
+        ),
+        (
+            (HEADER + "1,2,3\n").encode() + b"\x81,2,3",
+            {"encoding": "cp1252"},
+            "some.csv, line 3: character maps to <undefined>, so this is not text in "
+            "cp1252. Correct it, or pass its encoding, such as encoding='utf-8'.",
         ),
         (
             (HEADER + "1,2,3\r1,\xe9,3\n").encode("latin-1"),
             {},
             "some.csv, line 3: invalid continuation byte, so this is not text in "
-            "utf-8-sig. Pass its encoding, such as encoding='latin-1'.",
+            "utf-8-sig. Correct it, or pass its encoding, such as encoding='cp1252'.",
         ),
         (
             (HEADER + "1,2,3").encode("utf-16")[:-1],
             {"encoding": "utf-16"},
-            "some.csv, line 2: truncated data, so this is not text in utf-16. It",
+            "some.csv, line 2: truncated data, so this is not text in utf-16. Correct "
+            "it, or pass its encoding, such as encoding='utf-8'.",
         ),
         (
             (HEADER + "1,2,+2AA-").encode(),
@@ -552,7 +641,7 @@ def test_blanks_about_quotes():
             HEADER,
             {"encoding": "klingon"},
             "encoding='klingon' is not an encoding of text that Python knows. Pass one "
-            "such as 'utf-8', 'latin-1' or 'utf-16'.",
+            "such as 'utf-8', 'cp1252' or 'utf-16'.",
         ),
         (HEADER, {"encoding": "hex"}, "encoding='hex' is not an encoding of text"),
         ("", {}, "some.csv holds no rating: it is empty."),
@@ -594,6 +683,11 @@ def test_blanks_about_quotes():
             "columns=('user', 'item', 'rating') has names, which need a header. Pass "
             "numbers from 0, or header=True.",
         ),
+        (
+            "user,item,\n1,2,3\n",
+            {"columns": ("user", "item", "")},
+            "columns should be three different names, or numbers from 0, of users, ",
+        ),
         (HEADER, {"columns": (0, 1)}, "columns should be three different names, or "),
         (HEADER, {"columns": (0, 1, 1)}, "columns should be three different names"),
         (HEADER, {"columns": (0, 1, -1)}, "columns should be three different names"),
@@ -613,7 +707,7 @@ def test_blanks_about_quotes():
             {"id_type": int},
             "some.csv, line 3: the item is '9223372036854775808', not an integer of",
         ),
-        (HEADER + "1,1.0,1", {"id_type": int}, "some.csv, line 2: the item is '1.0'"),
+        (HEADER + "1,1.5,1", {"id_type": int}, "some.csv, line 2: the item is '1.5'"),
         (HEADER + "1_0,1,1", {"id_type": int}, "some.csv, line 2: the user is '1_0'"),
     ],
 )
@@ -625,7 +719,8 @@ def test_faults(path, content, options, message, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "delimiter", ["", "\n", "\r", "\0", '"', "'", ".", "-", "+", "_", "1", "e", ",x"]
+    "delimiter",
+    ["", "\n", "\r", "\0", '"', "'", ".", "-", "+", "_", "1", "e", ",x", "\ud800"],
 )
 def test_delimiters_that_cannot_separate(path, delimiter):
     with pytest.raises(
@@ -647,8 +742,10 @@ def test_files_that_cannot_be_opened(tmp_path):
         # Fields after the last one that the header names may be empty.
         (HEADER + "1,2,3,\n1,3,4, ,\n", {}, {(1, 2): 3, (1, 3): 4}),
         ("user,item,rating,\n1,2,3\n1,3,4,\n", {}, {(1, 2): 3, (1, 3): 4}),
-        # Without a header the number of fields may vary.
-        ("1,2,3\n1,3,4,x,y\n", {"header": False}, {(1, 2): 3, (1, 3): 4}),
+        # Without a header the first line sets the number of fields.
+        ("1,2,3\n1,3,4,,\n", {"header": False}, {(1, 2): 3, (1, 3): 4}),
+        ("1,2,3,,\n1,3,4\n", {"header": False}, {(1, 2): 3, (1, 3): 4}),
+        ("1,2,3,x\n1,3,4,\n", {"header": False}, {(1, 2): 3, (1, 3): 4}),
         # Names that are numbers, as pandas writes them.
         ("0,1,2\n5,6,1\n", {"columns": ("0", "1", "2")}, {(5, 6): 1}),
         ("2,0,1\n5,6,1\n", {"columns": [0, "0", "1"]}, {(5, 6): 1}),
@@ -660,11 +757,40 @@ def test_files_that_cannot_be_opened(tmp_path):
         # Tabs only are a blank line, though they delimit.
         ("u\ti\tr\n\t\t\n1\t2\t3\n", {"delimiter": "\t"}, {(1, 2): 3}),
         ("u i r\n1 2 3\n", {"delimiter": " "}, {(1, 2): 3}),
-        ("1\x1f2::3\x1f::4", {"delimiter": "::", "header": False}, {("1\x1f2", 3): 4}),
+        (
+            "1\x1f2::3\x1f::4",
+            {"delimiter": "::", "header": False},
+            {("1\x1f2", "3\x1f"): 4},
+        ),
         # Ids: one type for the whole column.
         (HEADER + "7,2,3\nx,2,4\n", {}, {("7", 2): 3, ("x", 2): 4}),
         (HEADER + "+1,-1,3\n", {}, {("+1", -1): 3}),
-        (HEADER + "-0,1.0,3\n", {}, {("-0", "1.0"): 3}),
+        (HEADER + "-0,1.5,3\n", {}, {("-0", "1.5"): 3}),
+        # Whole floats, which pandas makes of integers beside missing values.
+        (HEADER + "1.0,-2.00,3\n1,3,4\n", {}, {(1, -2): 3, (1, 3): 4}),
+        (
+            HEADER + "1.0,x,3\n1,x,4\n",
+            {"id_type": str},
+            {("1.0", "x"): 3, ("1", "x"): 4},
+        ),
+        (HEADER + "1.0,1.00,3\n1,01.0,4\n", {}, {(1, "1.00"): 3, (1, "01.0"): 4}),
+        (HEADER + "1.0,+01.0,3\n", {"id_type": int}, {(1, 1): 3}),
+        (
+            HEADER + "0" * 5000 + "7,1,3\n",
+            {"id_type": int, "max_id_length": 9000},
+            {(7, 1): 3},
+        ),
+        # Texts of missing values are ids beside other texts.
+        (HEADER + "NA,x,3\nDE,NULL,4\n", {}, {("NA", "x"): 3, ("DE", "NULL"): 4}),
+        (HEADER + "NA,1,3\n", {}, {("NA", 1): 3}),
+        # Blanks are spaces and tabs; control characters belong to ids.
+        (
+            HEADER + "a\x85,\x1cb,3\na,\u3000b\u2003\t,4\n",
+            {},
+            {("a\x85", "\x1cb"): 3, ("a", "b"): 4},
+        ),
+        # A number of a column before those that are needed.
+        (",user,item,rating\n0,1,2,3\n", {"columns": (1, 2, 3)}, {(1, 2): 3}),
         (HEADER + f"{2**63},{-(2**63)},3\n", {}, {(str(2**63), -(2**63)): 3}),
         (HEADER + "\u0661,1,3\n", {}, {("\u0661", 1): 3}),
         (HEADER + "007,+1,3\n7,2,4\n", {"id_type": int}, {(7, 1): 3, (7, 2): 4}),
@@ -700,7 +826,7 @@ def test_parts_of_blocks(path, monkeypatch, general_reader):
     lines[200] = "\n" + lines[200]
     write(path, HEADER + "".join(lines))
     bunch = load_ratings_csv(path)
-    assert 70 < n_general < 90
+    assert 70 < n_general < 110
     assert bunch.data.nnz == len(bunch.user_ids) == 300
     general_reader(True)
     assert to_dict(load_ratings_csv(path)) == to_dict(bunch)
@@ -717,8 +843,8 @@ def test_batches_share_their_ids(tmp_path, monkeypatch):
     path = tmp_path / "some.csv.gz"
     table.to_csv(path, index=False)
     expected = table.pivot(index="u", columns="i", values="r").fillna(0)
-    for piece in (7, 100, 10_000):
-        monkeypatch.setattr(_text, "_PIECE", piece)
+    for block in (7, 100, 10_000):
+        monkeypatch.setattr(_text, "_BLOCK", block)
         bunch = load_ratings_csv(str(path))
         np.testing.assert_array_equal(bunch.data.toarray(), expected)
         np.testing.assert_array_equal(bunch.user_ids, expected.index)
@@ -785,8 +911,13 @@ def test_zip(path):
         ValueError, match=r"is a broken zip archive: .*Make or download"
     ):
         load_ratings_csv(path)
-    # The flag and the method of compression, in both headers of the member.
     central = archive.index(b"PK\x01\x02")
+    changed = archive.copy()
+    changed[central + 9], changed[central + 46] = 8, 255  # a name that is not in UTF-8
+    write(path, bytes(changed))
+    with pytest.raises(ValueError, match=r"some\.csv is a broken zip archive: 'utf-8'"):
+        load_ratings_csv(path)
+    # The flag and the method of compression, in both headers of the member.
     for offsets, value, fault in [
         ((6, central + 8), 1, r": a is protected by a password\. Unpack it first"),
         ((8, central + 10), 99, r": a cannot be unpacked: .*Unpack it by another"),
@@ -797,6 +928,58 @@ def test_zip(path):
         write(path, bytes(changed))
         with pytest.raises(ValueError, match=f"some.csv{fault}"):
             load_ratings_csv(path)
+
+
+def test_workbooks_and_archives_in_archives(path):
+    content = (HEADER + "1,2,3\n").encode()
+    old_workbook = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500)
+    for workbook in (
+        old_workbook,
+        gzip.compress(old_workbook),
+        bytes(make_zip(**{"[Content_Types].xml": "<xml>", "xl/workbook.xml": "<xml>"})),
+    ):
+        write(path, workbook)
+        with pytest.raises(
+            ValueError, match=r"some\.csv is a workbook of Excel\. Save"
+        ):
+            load_ratings_csv(path)
+    compressed = gzip.compress(content)
+    for twice in (
+        gzip.compress(compressed),
+        gzip.compress(bytes(make_zip(a=content))),
+        bytes(make_zip(a=compressed)),
+    ):
+        write(path, twice)
+        with pytest.raises(ValueError, match=r"some\.csv is compressed twice\. Decom"):
+            load_ratings_csv(path)
+    write(path, gzip.compress(bz2.compress(content)))
+    with pytest.raises(ValueError, match=r"some\.csv is compressed by bzip2, which"):
+        load_ratings_csv(path)
+
+
+@pytest.mark.parametrize("kind", ["zip", "gzip"])
+def test_changed_bytes_of_an_archive(path, kind):
+    """Each archive is read as it was, or refused by an error that names it."""
+    content = HEADER + "".join(f"{i},{7 * i % 13},3\n" for i in range(50))
+    whole = make_zip(a=content) if kind == "zip" else gzip.compress(content.encode())
+    rng = random.Random(0)
+    messages = []
+    n_files = 800 if kind == "zip" else 200
+    for _ in range(n_files):
+        archive = bytearray(whole)
+        for _ in range(rng.randint(1, 4)):
+            # Mostly in the headers, at both ends.
+            position = rng.choice([rng.randrange(len(archive)), rng.randrange(-90, 40)])
+            archive[position] = rng.choice([0, 1, 255, rng.randrange(256)])
+        write(path, bytes(archive))
+        try:
+            bunch = load_ratings_csv(path)
+        except ValueError as error:
+            messages.append(str(error))
+        else:
+            assert bunch.data.nnz == 50
+    assert n_files / 2 < len(messages) < n_files
+    assert all(str(path) in message for message in messages)
 
 
 def test_broken_compression_names_the_line(path):
@@ -829,11 +1012,14 @@ def test_broken_compression_names_the_line(path):
             load_ratings_csv(path)
 
 
-def test_first_fault_is_named(path, monkeypatch):
+@pytest.mark.parametrize("mark", [False, True])
+def test_first_fault_is_named(path, monkeypatch, mark):
     """A bad line before bytes that cannot be decoded is named, and not these."""
     content = HEADER.encode() + b"1,\xc3\xa9,3\r1,3,%s\r\xff,1,3\r"
-    for piece in (*range(1, 40), 2**20):
-        monkeypatch.setattr(_text, "_PIECE", piece)
+    if mark:
+        content = codecs.BOM_UTF8 + content
+    for block in (*range(1, 40), 2**20):
+        monkeypatch.setattr(_text, "_BLOCK", block)
         write(path, content % b"x")
         with pytest.raises(ValueError, match="line 3: the rating is 'x'"):
             load_ratings_csv(path)
@@ -843,14 +1029,16 @@ def test_first_fault_is_named(path, monkeypatch):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16-le", "utf-16"])
-def test_byte_order_marks(path, encoding):
+def test_byte_order_marks(path, encoding, monkeypatch):
     write(path, ("\ufeffuser,item,rating\n\ufeff1,2,3\n").encode(encoding))
-    bunch = load_ratings_csv(path, columns=("user", 1, 2), encoding=encoding)
-    assert to_dict(bunch) == {("\ufeff1", 2): 3}  # only the first is a mark
+    for block in (*range(1, 50), 2**20):  # one of which begins at the second mark
+        monkeypatch.setattr(_text, "_BLOCK", block)
+        bunch = load_ratings_csv(path, columns=("user", 1, 2), encoding=encoding)
+        assert to_dict(bunch) == {("\ufeff1", 2): 3}  # only the first is a mark
 
 
 def test_endless_lines_are_not_read(path, monkeypatch):
-    monkeypatch.setattr(_text, "_PIECE", 1000)
+    monkeypatch.setattr(_text, "_BLOCK", 1000)
     monkeypatch.setattr(_text, "MAX_LINE", 5000)
     monkeypatch.setattr("sklearn_gmmcf.datasets._rating_file.MAX_LINE", 5000)
     write(path, HEADER + "1,2,3\n" + "1" * 6000 + "\n2,2\n")
@@ -860,6 +1048,51 @@ def test_endless_lines_are_not_read(path, monkeypatch):
     write(path, HEADER + '1,"2,3\n' + "1,2,3\n" * 5000 + "\0")
     with pytest.raises(ValueError, match="line 2: a field begins with a quote"):
         load_ratings_csv(path)
+
+
+def test_long_records_are_named_as_such(path, monkeypatch):
+    monkeypatch.setattr("sklearn_gmmcf.datasets._rating_file.MAX_LINE", 500)
+    monkeypatch.setattr(_text, "_BLOCK", 100)
+    write(path, HEADER + '1,"' + "a\n" * 400 + '",3\n')
+    with pytest.raises(
+        ValueError, match=r"line 2: .* not closed, or longer than 500 b"
+    ):
+        load_ratings_csv(path)
+
+
+def test_long_records_are_split_few_times(path, monkeypatch):
+    """Parts grow with the record in which they end."""
+    monkeypatch.setattr(_rating_file, "_PART", 50)
+    n_split = 0
+    split = RecordSplitter.split
+
+    def count(self, text):
+        nonlocal n_split
+        n_split += len(text)
+        return split(self, text)
+
+    monkeypatch.setattr(RecordSplitter, "split", count)
+    content = HEADER + '1,"' + "a\n" * 20_000 + '",3\n'
+    bunch = load_ratings_csv(write(path, content), max_id_length=10**6)
+    assert bunch.data.nnz == 1
+    assert n_split < 4 * len(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        HEADER + "1,2,3,\n4,5,6,\n",
+        HEADER + "1,2,3,,\n4,5,6,,\n",
+        HEADER + '1,"2",3,""\n4,5,6,\n',
+        "user, item, rating\n1, 2, 3\n4, 5, 6\n",
+        'user, item, rating\n1, "2", "3"\n4, 5, "6"\n',
+        " user,item,rating\n 1, 2,3\n4,5, 6\n",
+    ],
+)
+def test_lines_that_numpy_reads(path, content, monkeypatch):
+    monkeypatch.setattr(RatingReader, "_read_general", None)
+    bunch = load_ratings_csv(write(path, content))
+    assert to_dict(bunch) == {(1, 2): 3, (4, 5): 6}
 
 
 # Memory.
@@ -875,7 +1108,7 @@ def get_peak(function):
 
 
 def test_memory_of_plain_lines(path, monkeypatch):
-    monkeypatch.setattr(_text, "_PIECE", 2**15)
+    monkeypatch.setattr(_text, "_BLOCK", 2**15)
     n_lines = 40_000
     users, items = np.divmod(np.random.default_rng(0).permutation(n_lines), 200)
     pd.DataFrame({"u": users, "i": items, "r": 3}).to_csv(path, index=False)
@@ -906,7 +1139,9 @@ def test_memory_of_long_fields(path):
 @pytest.mark.parametrize("collide", [False, True])
 def test_distinct_values(collide, monkeypatch):
     if collide:
-        monkeypatch.setattr(_distinct, "_FACTORS", [0] * 8)
+        monkeypatch.setattr(
+            DistinctValues, "_hash", lambda self, words: np.zeros(len(words[0]), int)
+        )
     rng = random.Random(0)
     learned = [""]
     values = DistinctValues(
@@ -923,3 +1158,24 @@ def test_distinct_values(collide, monkeypatch):
         codes = values.encode(pack_words(buffer, starts, lengths))
         assert [learned[code] for code in codes] == texts
     assert len(set(learned)) == len(learned)
+
+
+@pytest.mark.parametrize("n_words", [1, 3])
+def test_colliding_values_of_one_table_are_apart_in_another(n_words):
+    words = np.random.default_rng(0).integers(1, 2**63, (n_words, 200_000), np.uint64)
+    words[:-1] = 7  # the last word tells values apart
+    first, second = (DistinctValues(lambda new: None) for _ in range(2))
+    slots = first._hash(words)
+    assert np.bincount(slots).max() < 400  # about 200 in each of 1024 slots
+    chosen = words[:, slots == slots[0]]
+    n_chosen = chosen.shape[1]
+    assert n_chosen > 100
+    assert len(np.unique(second._hash(chosen))) > n_chosen / 2
+    learned = []
+    values = DistinctValues(lambda new: learned.extend(new.tolist()))
+    codes = values.encode(chosen)
+    assert sorted(codes) == list(range(1, n_chosen + 1))
+    np.testing.assert_array_equal(values.encode(chosen), codes)
+    other = DistinctValues(lambda new: None)
+    np.testing.assert_array_equal(other.encode(chosen), codes)
+    assert len(set(learned)) == n_chosen

@@ -11,8 +11,8 @@ from sklearn_gmmcf._typing import Array
 
 # Bytes of the longest value, in words of eight bytes.
 MAX_BYTES = 64
-# Odd multipliers of words: powers of 2**64 over the golden ratio.
-_FACTORS = [pow(0x9E3779B97F4A7C15, j + 1, 2**64) for j in range(MAX_BYTES // 8)]
+# An odd number: 2**64 over the golden ratio.
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 # Slots for each value, so that few values share one.
 _SLOTS = 4
 # Bytes of each word that belong to a value, by the length of the value.
@@ -33,7 +33,8 @@ class DistinctValues:
 
     A value is a column of words, filled with zeros. Code 0 stands for the empty value.
     The table is an open one: a code stands in the slot that the value hashes to, or in
-    the first slot after it that was free.
+    the first slot after it that was free. Hashes differ from table to table, so that
+    nobody can choose values that share their slots; codes do not depend on them.
 
     `learn` is called with new values, an array of bytes, before they get the next
     codes; if it raises, they get none.
@@ -42,6 +43,9 @@ class DistinctValues:
     def __init__(self, learn: Callable[[Array], None]) -> None:
         self._learn = learn
         self._n = 1
+        random = np.random.default_rng()
+        # Odd multipliers of words.
+        self._factors = random.integers(2**64, size=len(_MASKS), dtype=np.uint64) | 1
         self._words = np.zeros((1, 2**8), dtype=np.uint64)
         self._lengths = np.zeros(2**8, dtype=np.uint8)  # in words
         self._slots = np.zeros(_SLOTS * 2**8, dtype=np.int32)
@@ -91,10 +95,13 @@ class DistinctValues:
         return differ
 
     def _hash(self, words: Array) -> Array:
-        """Slots (m,): words of zeros add nothing, so that their number is free."""
-        total = np.zeros(words.shape[1], dtype=np.uint64)
-        for word, factor in zip(words, _FACTORS, strict=False):
-            total += (word ^ (word >> np.uint64(32))) * np.uint64(factor)
+        """Slots (m,): words of zeros after the first change nothing."""
+        total = words[0] * self._factors[0]
+        for word, factor in zip(words[1:], self._factors[1:], strict=False):
+            mixed = ((total ^ (total >> np.uint64(32))) ^ word) * factor
+            total = np.where(word == 0, total, mixed)
+        total ^= total >> np.uint64(32)
+        total *= _FACTOR
         shift = 64 - (len(self._slots) - 1).bit_length()
         return (total >> np.uint64(shift)).astype(np.int64)
 

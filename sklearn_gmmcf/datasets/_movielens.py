@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import io
 import os
@@ -10,6 +9,7 @@ import re
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from http.client import HTTPException
 from numbers import Integral, Real
@@ -22,14 +22,14 @@ from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch
 
 from sklearn_gmmcf._sklearn import Interval, StrOptions, validate_params
-from sklearn_gmmcf.datasets._csv import read_ratings
-from sklearn_gmmcf.datasets._rating_file import show
-from sklearn_gmmcf.datasets._records import RecordFault, RecordSplitter
+from sklearn_gmmcf.datasets._csv import encode_ratings, read_ratings
+from sklearn_gmmcf.datasets._rating_file import parse_integer, show
+from sklearn_gmmcf.datasets._records import BLANKS, RecordFault, RecordSplitter
 from sklearn_gmmcf.datasets._text import (
-    BROKEN,
-    describe_broken,
-    open_binary,
+    BROKEN_ARCHIVE,
+    TextFault,
     open_member,
+    open_text,
 )
 from sklearn_gmmcf.ratings import RatingsEncoder
 
@@ -55,11 +55,16 @@ _MAX_CHECKSUM = 10_000
 # Bytes of unpacked files: the largest release has a third of this.
 _MAX_RATINGS = 3 * 2**30
 _MAX_MOVIES = 2**26
-_INTEGER = re.compile("[0-9]{1,18}")
 # Bytes that are downloaded at once.
 _CHUNK = 2**16
+# The files of a release by their names: the path that errors show, and how to open one.
+_Files = Mapping[str, tuple[str, Callable[[], Any]]]
 
 
+@validate_params(
+    {"folder": [str, PathLike]},
+    prefer_skip_nested_validation=True,
+)
 def load_movielens(folder: str | PathLike[str]) -> Bunch:
     r"""Load MovieLens ratings from a folder.
 
@@ -78,7 +83,7 @@ def load_movielens(folder: str | PathLike[str]) -> Bunch:
 
     Raises
     ------
-    FileNotFoundError
+    FileNotFoundError, NotADirectoryError
         If there is no such folder, or it lacks these files.
     ValueError
         If a line of the ratings or of the movies is wrong; the message names it.
@@ -106,10 +111,19 @@ def load_movielens(folder: str | PathLike[str]) -> Bunch:
     array(['GoldenEye (1995)'], dtype='<U16')
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    if not folder.exists():
         raise FileNotFoundError(f"There is no folder {folder}.")
+    if not folder.is_dir():
+        raise NotADirectoryError(
+            f"{folder} is no folder. Unpack the archive; or leave that to "
+            "fetch_movielens, which finds ml-<name>.zip in the folder movielens of "
+            "data_home."
+        )
     files = {
-        path.name.removesuffix(".gz"): partial(open, path, "rb")
+        path.name.removesuffix(".gz"): (
+            f"{folder}: {path.name}",
+            partial(open, path, "rb"),
+        )
         # Of ratings.csv and ratings.csv.gz the first is taken.
         for path in sorted(folder.iterdir(), reverse=True)
         if path.is_file()
@@ -149,7 +163,7 @@ def fetch_movielens(
 
     'latest-small' changes over time; the numbers above are of 2018.
 
-    The data belong to GroupLens, University of Minnesota. Their licence, in the README
+    The data belong to GroupLens, University of Minnesota. Their license, in the README
     of each archive, allows research with acknowledgment and no commercial use without
     permission, and limits redistribution. Please cite the article under References.
 
@@ -235,25 +249,27 @@ def fetch_movielens(
             unfinished.unlink(missing_ok=True)
     elif expected is not None:
         _verify(path, expected, str(path), "Remove it to download it again")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            files = {
-                Path(member.filename).name: partial(
-                    open_member, archive, member, str(path)
-                )
-                for member in archive.infolist()
-            }
-            return _read_movielens(files, str(path))
-    except zipfile.BadZipFile as error:
-        raise OSError(
-            f"{path} is broken: {error}. Remove it to download it again."
-        ) from error
+    with open(path, "rb") as file:
+        try:
+            archive = zipfile.ZipFile(file)
+        except BROKEN_ARCHIVE as error:
+            raise OSError(
+                f"{path} is broken: {error}. Remove it to download it again."
+            ) from error
+        files = {}
+        for member in archive.infolist():
+            member_name = Path(member.filename).name
+            open_it = partial(open_member, archive, member, str(path))
+            files[member_name] = f"{path}: {member_name}", open_it
+        return _read_movielens(files, str(path))
 
 
-def _read_movielens(files: Mapping[str, Callable[[], Any]], source: str) -> Bunch:
-    """Read the files of a release, by their names."""
+def _read_movielens(files: _Files, source: str) -> Bunch:
+    """Read the files of a release."""
+    columns: tuple[int | str, ...] = 0, 1, 2
     if "ratings.csv" in files:
         ratings, movies, delimiter = "ratings.csv", "movies.csv", ","
+        columns = "userId", "movieId", "rating"
     elif "ratings.dat" in files:
         ratings, movies, delimiter = "ratings.dat", "movies.dat", "::"
     elif "u.data" in files:
@@ -264,54 +280,78 @@ def _read_movielens(files: Mapping[str, Callable[[], Any]], source: str) -> Bunc
         )
     if movies not in files:
         raise FileNotFoundError(f"{source} holds {ratings}, but no {movies}.")
-    titles = _read_titles(files[movies], movies, f"{source}: {movies}")
-    bunch = read_ratings(
-        files[ratings],
-        f"{source}: {ratings}",
-        columns=(0, 1, 2),
-        header=ratings.endswith(".csv"),
-        delimiter=delimiter,
-        id_type=int,
-        max_size=_MAX_RATINGS,
-        encoder=RatingsEncoder(item_titles=titles),
-    )
+    titles = _read_titles(movies, *files[movies])
+    name, open_file = files[ratings]
+    with _advise_other_reader():
+        lines = read_ratings(
+            open_file,
+            name,
+            columns=columns,
+            header=ratings.endswith(".csv"),
+            delimiter=delimiter,
+            id_type=int,
+            max_size=_MAX_RATINGS,
+        )
+    if titles.keys().isdisjoint(lines.items.ids.tolist()):
+        raise ValueError(
+            f"{source}: {movies} has titles of other movies than {ratings}. Take both "
+            "files from one archive."
+        )
+    with _advise_other_reader():
+        bunch = encode_ratings(lines, RatingsEncoder(item_titles=titles))
     bunch.titles = bunch.encoder.item_titles_
     return bunch
 
 
+@contextmanager
+def _advise_other_reader() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(
+            f"{error} If the file was changed, unpack the archive again, or read the "
+            "file by load_ratings_csv, which has parameters for other files."
+        ) from error
+
+
 def _read_titles(
-    open_file: Callable[[], BinaryIO], kind: str, name: str
+    kind: str, name: str, open_file: Callable[[], BinaryIO]
 ) -> dict[int, str]:
     """Titles by the ids of movies, from a file of a kind that GroupLens publishes."""
-    text = _read_text(open_file, name)
+    if kind == "movies.csv":
+        text = _read_text(name, open_file, "utf-8")
+        records = _split_csv(text)
+    else:
+        try:
+            text = _read_text(name, open_file, "utf-8")
+        except ValueError:  # the older releases
+            text = _read_text(name, open_file, "latin-1")
+        records = _split_plain(text, "::" if kind == "movies.dat" else "|")
     titles: dict[int, str] = {}
     n_lines = 0
-    n_fields = None  # of the header, which only files .csv have
+    columns = None if kind == "movies.csv" else (0, 1)
+    n_fields = 0  # of the first line
     try:
-        for line, fields in _split_movies(text, kind):
+        for line, fields in records:
             where = f"{name}, line {n_lines + 1}"
             n_lines += line.count("\n")
-            if line.isspace():
+            if not line.strip(BLANKS):
                 continue
-            is_movie = _INTEGER.fullmatch(fields[0].strip()) is not None
-            if kind == "movies.csv" and n_fields is None:
-                if is_movie:
-                    raise ValueError(f"{where}: a header is missing before this line.")
-                n_fields = len(fields)
+            n_fields = n_fields or len(fields)
+            if columns is None:
+                columns = _find_title_columns(where, fields)
                 continue
-            if (
-                not is_movie
-                or len(fields) < 2
-                or len(fields) != (n_fields or len(fields))
-            ):
+            movie = None
+            if len(fields) == n_fields > 1:
+                movie = parse_integer(fields[columns[0]].strip(BLANKS))
+            if movie is None:
                 raise ValueError(
-                    f"{where}: {show(line.strip())} is not the integer of a movie, its "
-                    "title, and further fields as other lines have them."
+                    f"{where}: {show(line.strip(BLANKS))} is not the integer of a "
+                    "movie, its title, and further fields as other lines have them."
                 )
-            movie = int(fields[0])
             if movie in titles:
                 raise ValueError(f"{where}: movie {movie} has a title already.")
-            titles[movie] = fields[1]
+            titles[movie] = fields[columns[1]]
     except RecordFault as fault:
         raise ValueError(f"{name}, line {n_lines + 1}: {fault}") from None
     if n_lines < text.count("\n"):
@@ -321,34 +361,38 @@ def _read_titles(
     return titles
 
 
-def _split_movies(text: str, kind: str) -> Iterator[tuple[str, list[str]]]:
-    """Lines of movies and their fields; only files .csv know quotes."""
-    if kind == "movies.csv":
-        for start, end, fields in RecordSplitter(",").split(text):
-            yield text[start:end], fields
-    else:
-        separator = "::" if kind == "movies.dat" else "|"
-        for line in text.split("\n")[:-1]:
-            yield line + "\n", line.split(separator)
-
-
-def _read_text(open_file: Callable[[], BinaryIO], name: str) -> str:
-    with open_binary(open_file, name) as file:
-        try:
-            content = file.read(_MAX_MOVIES + 1)
-        except BROKEN as error:
-            raise ValueError(f"{name}: {describe_broken(error)}") from error
-    if len(content) > _MAX_MOVIES:
+def _find_title_columns(where: str, fields: list[str]) -> tuple[int, int]:
+    names = [field.strip(BLANKS) for field in fields]
+    if names.count("movieId") != 1 or names.count("title") != 1:
         raise ValueError(
-            f"{name} is larger than {_MAX_MOVIES:,} bytes, so it is no file of movies."
+            f"{where}: the header should name movieId and title, but is {show(names)}."
         )
-    content = content.removeprefix(codecs.BOM_UTF8)
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError:  # the older releases
-        text = content.decode("latin-1")
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return text if text.endswith("\n") else f"{text}\n"
+    return names.index("movieId"), names.index("title")
+
+
+def _split_csv(text: str) -> Iterator[tuple[str, list[str]]]:
+    for start, end, fields in RecordSplitter(",").split(text):
+        yield text[start:end], fields
+
+
+def _split_plain(text: str, separator: str) -> Iterator[tuple[str, list[str]]]:
+    """Lines and their fields, which have no quotes."""
+    for line in text.split("\n")[:-1]:
+        yield line + "\n", line.split(separator)
+
+
+def _read_text(name: str, open_file: Callable[[], BinaryIO], encoding: str) -> str:
+    blocks = []
+    with open_text(open_file, name, encoding, _MAX_MOVIES) as lines:
+        try:
+            for block in lines:
+                blocks.append(block)
+        except TextFault as fault:
+            line = 1 + sum(block.count(b"\n") for block in blocks)
+            raise ValueError(
+                f"{name}, line {line}: {fault.fault} Unpack the archive again."
+            ) from fault
+    return b"".join(blocks).decode()
 
 
 def _published_md5(url: str, n_retries: int, delay: float) -> str:

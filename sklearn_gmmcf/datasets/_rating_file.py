@@ -22,11 +22,19 @@ from sklearn_gmmcf.datasets._distinct import (
     pack_words,
     to_bytes,
 )
-from sklearn_gmmcf.datasets._records import RecordFault, RecordSplitter
+from sklearn_gmmcf.datasets._records import BLANKS, RecordFault, RecordSplitter
 from sklearn_gmmcf.datasets._text import MAX_LINE, TextFault, open_text
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _COMMA_NUMBER = re.compile(r"[+-]?[0-9]*,[0-9]+")
+_INTEGER = re.compile(r"([+-]?)0*([0-9]{1,19})(?:\.0+)?")
+# Integers that are written in one way, and whole floats, which pandas makes of them.
+_PLAIN_INTEGER = re.compile(r"(?:0|-?[1-9][0-9]*)(?:\.0+)?")
+_UNNAMED = re.compile(r"Unnamed: [0-9]+|")
+# The line by which Excel knows the delimiter.
+_EXCEL_DELIMITER = re.compile('"?sep=(.)"?')
+# Texts of missing ratings, in lower case.
+_MISSING = frozenset(["na", "n/a", "#n/a", "nan", "null", "none", "nat", "<na>", "\\n"])
 # Bytes of numbers, and zeros after them: of these, float reads what _NUMBER matches.
 _IN_NUMBERS = np.isin(np.arange(256), list(b"0123456789.+-eE\0"))
 # Bytes of a block that are read line by line where a line among them is not plain.
@@ -46,8 +54,8 @@ class NotPlain(Exception):
 class IdColumn:
     """Ids as they stand in a file, and their codes, an array for each block.
 
-    Codes of the plain reader are 0, 1, ... and those of the general one -1, -2, ...: as
-    indices of all texts they count from both ends.
+    Codes of the plain reader are 1, 2, ... and those of the general one -1, -2, ...: as
+    indices of all texts, of which the first one is empty, they count from both ends.
     """
 
     def __init__(self, role: str, max_length: int) -> None:
@@ -76,17 +84,20 @@ class IdColumn:
         return None
 
     def pop(self) -> tuple[list[str], Array]:
-        """Texts of the ids, and codes of all lines; the codes are given away."""
+        """Ids without blanks around them, and codes of all lines, which are given away.
+
+        One id may occur twice, as it may be written in several ways.
+        """
         codes = np.concatenate(self.codes)
         self.codes = []
         texts = self._plain_texts + list(reversed(self._general))
         codes[codes < 0] += len(texts)
         codes -= 1  # no line has the empty id
-        return texts[1:], codes
+        return [text.strip(BLANKS) for text in texts[1:]], codes
 
     def _learn(self, values: Array) -> None:
         texts = [value.decode() for value in values.tolist()]
-        if any(self.describe_fault(text.strip()) for text in texts):
+        if any(self.describe_fault(text.strip(BLANKS)) for text in texts):
             raise NotPlain
         self._plain_texts += texts
 
@@ -147,8 +158,7 @@ class RatingReader:
         self._name = name
         self._columns: Any = tuple(columns)
         self._header = header
-        self._awaits_header = header
-        self._n_fields: int | None = None  # of the header
+        self._n_fields = 0  # of the first line, or 0 before it was read
         self._splitter = RecordSplitter(delimiter)
         self._delimiter = delimiter.encode()
         self._n_lines = 0  # that were read
@@ -173,25 +183,26 @@ class RatingReader:
             except TextFault as fault:
                 raise self._error(1 + rest.count(b"\n"), fault) from fault.__cause__
         if rest:
+            longer = f", or longer than {MAX_LINE:,} bytes" * (len(rest) > MAX_LINE)
             raise self._error(
                 1,
-                "a field begins with a quote that is not closed. Close it, or write "
-                'the whole field in quotes, and each " in it as "".',
+                f"a field begins with a quote that is not closed{longer}. Close it, or "
+                'write the whole field in quotes, and each " in it as "".',
             )
-        if self._awaits_header or not self._ratings:
+        if not self._ratings:
             raise ValueError(
                 f"{self._name} holds no rating: it is empty"
-                + (" but for its header." if self._n_fields is not None else ".")
+                + (" but for its header." if self._n_fields else ".")
             )
         ratings, self._ratings = self._ratings, []
         return np.concatenate(ratings)
 
     def _read_block(self, block: bytes) -> bytes:
         """Read whole lines; the last ones are returned if a quote is open there."""
-        if self._awaits_header:
-            block = self._read_header(block)
-        if self._awaits_header or not block:
-            return block
+        if not self._n_fields:
+            block = self._read_first(block)
+            if not self._n_fields or not block:
+                return block
         try:
             self._read_plain(block)
         except NotPlain:
@@ -203,7 +214,8 @@ class RatingReader:
         rest = b""
         start = 0
         while start < len(block):
-            end = block.find(b"\n", start + _PART) + 1 or len(block)
+            # The rest is split again: parts that grow with it bound how often.
+            end = block.find(b"\n", start + max(_PART, len(rest))) + 1 or len(block)
             part = rest + block[start:end]
             start, rest = end, b""
             try:
@@ -212,34 +224,50 @@ class RatingReader:
                 rest = self._read_general(part)
         return rest
 
-    def _read_header(self, block: bytes) -> bytes:
-        """Read the names: the lines after them."""
+    def _read_first(self, block: bytes) -> bytes:
+        """Read the names, or the number of fields: the lines that are left."""
         text = block.decode()
-        start = 0
+        left = 0
         for start, end, fields in self._split(text):
-            if text[start:end].isspace():
+            if not text[start:end].strip(BLANKS):
                 self._n_lines += 1
-                start = end
+                left = end
                 continue
-            names = [field.strip() for field in fields]
-            is_named = isinstance(self._columns[2], str)
-            self._columns = find_columns(self._name, names, self._columns)
-            if not is_named and parse_rating(names[self._columns[2]]) is not None:
+            excel = _EXCEL_DELIMITER.fullmatch(text[start:end].strip("\n"))
+            if excel is not None:
                 raise self._error(
                     1,
-                    f"{show(','.join(names))} looks like a rating, but header=True "
-                    "takes it for names. If it is a rating, pass header=False; if it "
-                    "holds names, pass columns=(...) with the names of users, items "
-                    "and ratings.",
+                    "it tells Excel the delimiter. Remove the line, and pass "
+                    f"delimiter={excel[1]!r}.",
                 )
-            while not names[-1]:  # after delimiters at the end of the line
-                names.pop()
-            self._n_fields = len(names)
-            self._awaits_header = False
-            self._n_lines += text.count("\n", start, end)
-            start = end
+            names = [field.strip(BLANKS) for field in fields]
+            if self._header:
+                self._read_names(names)
+                self._n_lines += text.count("\n", start, end)
+                left = end
+            n_needed = max(self._columns) + 1
+            n_named = max((j + 1 for j, name in enumerate(names) if name), default=0)
+            self._n_fields = max(n_named, n_needed)
             break
-        return text[start:].encode()
+        return text[left:].encode()
+
+    def _read_names(self, names: list[str]) -> None:
+        is_named = isinstance(self._columns[2], str)
+        self._columns = find_rating_columns(self._name, names, self._columns)
+        user, item, rating = (names[column] for column in self._columns)
+        if not is_named and (
+            parse_rating(rating) is not None
+            or rating.lower() in _MISSING
+            or _COMMA_NUMBER.fullmatch(rating)
+            or None not in (parse_integer(user), parse_integer(item))
+        ):
+            raise self._error(
+                1,
+                f"{show(self._delimiter.decode().join(names))} looks like a rating, "
+                "but header=True takes it for names. If it is a rating, pass "
+                "header=False; if it holds names, pass columns=(...) with the names "
+                "of users, items and ratings.",
+            )
 
     def _read_plain(self, block: bytes) -> None:
         """Read lines that have equally many fields, by numpy."""
@@ -255,25 +283,28 @@ class RatingReader:
         n_fields = len(ends) // n_lines
         if (
             n_fields * n_lines != len(ends)
-            or n_fields != (self._n_fields or n_fields)
-            or n_fields <= max(self._columns)
+            or n_fields < self._n_fields
             or not is_newline[ends[n_fields - 1 :: n_fields]].all()
         ):
             raise NotPlain
         starts = np.zeros_like(ends)
         np.add(ends[:-1], 1, out=starts[1:])
+        if delimiter + b" " in block and b" " not in self._delimiter:
+            starts += buffer[starts] == ord(" ")
         if b'"' in block:
             _strip_quotes(buffer, starts, ends)
+        lengths = (ends - starts).reshape(n_lines, n_fields)
+        if lengths[:, self._n_fields :].any():
+            raise NotPlain
         words = []
         for column in self._columns:
-            fields = slice(column, None, n_fields)
-            lengths = ends[fields] - starts[fields]
-            if lengths.min() == 0 or lengths.max() > MAX_BYTES:
+            column_lengths = lengths[:, column]
+            if column_lengths.min() == 0 or column_lengths.max() > MAX_BYTES:
                 raise NotPlain
-            words.append(pack_words(buffer, starts[fields], lengths))
+            words.append(pack_words(buffer, starts[column::n_fields], column_lengths))
+        ratings = self._parse_plain(words[2])  # before ids, which are learned
         users = self.users.encode_plain(words[0])
         items = self.items.encode_plain(words[1])
-        ratings = self._parse_plain(words[2])
         self._add(users, items, ratings, self._n_lines + 1)
         self._n_lines += n_lines
 
@@ -298,11 +329,11 @@ class RatingReader:
             rest = end
             number = self._n_lines + 1
             self._n_lines += text.count("\n", start, end)
-            if not fields[0].strip() and text[start:end].isspace():
+            if not fields[0].strip(BLANKS) and not text[start:end].strip(BLANKS):
                 continue
             if len(fields) != self._n_fields:
                 self._check_count(number, fields)
-            user, item, rating_text = (fields[j].strip() for j in self._columns)
+            user, item, rating_text = (fields[j].strip(BLANKS) for j in self._columns)
             rating = parse_rating(rating_text)
             fault = self.users.describe_fault(user) or self.items.describe_fault(item)
             if fault is None and rating is None:
@@ -326,23 +357,21 @@ class RatingReader:
         return text[rest:].encode()
 
     def _check_count(self, number: int, fields: list[str]) -> None:
-        """Check the number of fields; empty ones after those of the header are none."""
+        """Check the number of fields; empty ones after those of the first are none."""
         n_fields = len(fields)
-        if self._n_fields is None:
-            n_needed = max(self._columns) + 1
-            if n_fields >= n_needed:
-                return
-            expected = f"where {n_needed} are needed"
+        if n_fields <= max(self._columns):
+            expected = f"where {max(self._columns) + 1} are needed"
+        elif n_fields < self._n_fields or any(
+            field.strip(BLANKS) for field in fields[self._n_fields :]
+        ):
+            first = "header" if self._header else "first line"
+            expected = f"where the {first} has {self._n_fields}"
         else:
-            surplus = fields[self._n_fields :]
-            if n_fields >= self._n_fields and not "".join(surplus).strip():
-                return
-            expected = f"where the header has {self._n_fields}"
-        delimiter = self._delimiter.decode()
+            return
         raise ValueError(
-            f"{self._name}, line {number}: {n_fields} fields, separated by "
-            f"{delimiter!r}, {expected}. Is the delimiter right, and are texts that "
-            "contain it in quotes?"
+            f"{self._name}, line {number}: {n_fields} field{'s' * (n_fields > 1)}, "
+            f"separated by {self._delimiter.decode()!r}, {expected}. Is the delimiter "
+            "right, and are texts that contain it in quotes?"
         )
 
     def _split(self, text: str) -> Iterator[tuple[int, int, list[str]]]:
@@ -363,7 +392,7 @@ class RatingReader:
         return ValueError(f"{self._name}, line {self._n_lines + offset}: {fault}")
 
 
-def find_columns(
+def find_rating_columns(
     name: str, names: list[str], columns: Sequence[int | str]
 ) -> tuple[int, ...]:
     """Indices of the columns of users, items and ratings in a header."""
@@ -383,7 +412,7 @@ def find_columns(
                 f"columns={tuple(columns)!r} has the number {column}, counted from 0, "
                 f"but the header of {name} is {show(names)}. Is the delimiter right?"
             )
-        elif not names[column]:
+        elif _UNNAMED.fullmatch(names[column]):
             raise ValueError(
                 f"Column {column} of {name}, counted from 0, has no name, as an index "
                 f"that was written beside the columns: {show(names)}. Pass "
@@ -398,14 +427,14 @@ def find_columns(
     return tuple(indices)
 
 
-def check_columns(columns: Sequence[int | str], header: bool) -> None:
+def check_rating_columns(columns: Sequence[int | str], header: bool) -> None:
     """Check columns as far as that is possible without the file."""
     numbers = [column for column in columns if not isinstance(column, str)]
     are_valid = all(
         isinstance(number, Integral) and not isinstance(number, bool) and number >= 0
         for number in numbers
     )
-    if not are_valid or len(columns) != 3 or len(set(columns)) != 3:
+    if not are_valid or "" in columns or len(columns) != 3 or len(set(columns)) != 3:
         raise ValueError(
             "columns should be three different names, or numbers from 0, of users, "
             f"items and ratings, but got {tuple(columns)!r}."
@@ -437,6 +466,31 @@ def parse_rating(text: str) -> float | None:
         return None
     value = float(text)
     return value if math.isfinite(value) else None
+
+
+def parse_integer(text: str) -> int | None:
+    """An integer of 64 bits in ASCII digits, also as a whole float; else None."""
+    match = _INTEGER.fullmatch(text)
+    if match is None:
+        return None
+    value = int(match[1] + match[2])
+    return value if -(2**63) <= value < 2**63 else None
+
+
+def parse_integers(texts: Sequence[str], id_type: type | None) -> list[int] | None:
+    """Integers, if all texts are; without `id_type`, if no text is lost thereby.
+
+    The zeros of 007 would be.
+    """
+    if id_type is None and not all(map(_PLAIN_INTEGER.fullmatch, texts)):
+        return None
+    integers = []
+    for text in texts:
+        integer = parse_integer(text)
+        if integer is None:
+            return None
+        integers.append(integer)
+    return integers
 
 
 def describe_rating(text: str) -> str:

@@ -5,6 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+# Spaces of Unicode (category Zs), tabs, and line ends, which fields in quotes may hold.
+# str.strip would drop more, such as bytes of Windows that were read as latin-1.
+BLANKS = " \t\n\u00a0\u1680\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+
 
 class RecordFault(Exception):
     """A fault of the record after the last one that was split."""
@@ -13,9 +19,9 @@ class RecordFault(Exception):
 class RecordSplitter:
     r"""Splits text into records, as the csv module defines them.
 
-    A field that begins with a double quote, after blanks or not, ends at the next
-    double quote that is not doubled; it may contain delimiters and line ends. Other
-    double quotes are characters.
+    A field that begins with a double quote ends at the next double quote that is not
+    doubled; it may contain delimiters and line ends. Other double quotes are
+    characters. Unlike in the csv module, spaces and tabs may stand around the quotes.
 
     Parameters
     ----------
@@ -73,7 +79,9 @@ def check_delimiter(delimiter: str) -> None:
     wrong = [
         character
         for character in delimiter
-        if character.isalnum() or character in "\"'\n\r\0.+-_"
+        if character.isalnum()
+        or character in "\"'\n\r\0.+-_"
+        or "\ud800" <= character <= "\udfff"  # halves of pairs, which no text has
     ]
     if not delimiter or wrong:
         raise ValueError(

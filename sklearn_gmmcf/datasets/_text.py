@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -13,21 +14,48 @@ from typing import Any, BinaryIO
 
 # Bytes that become a block of lines, and that are read at once: of a compressed file
 # that is broken, what was read before is kept.
-_PIECE = 2**20
-_CHUNK = 2**16
+_BLOCK = 2**20
+_READ = 2**16
 # Lines of a file of ratings are short: a longer one is no line of ratings.
 MAX_LINE = 2**20
+_GZIP = b"\x1f\x8b"
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_XLS = b"\xd0\xcf\x11\xe0"
 _UNSUPPORTED = {
     "bzip2": re.compile(rb"BZh[1-9]1AY&"),
     "xz": re.compile(rb"\xfd7zXZ\x00"),
     "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
     "7z": re.compile(rb"7z\xbc\xaf\x27\x1c"),
 }
-BROKEN = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile)
+# Marks of byte order; the one of UTF-16 begins the one of UTF-32.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_BROKEN = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile)
+# Errors of zipfile about an archive of which bytes were changed.
+BROKEN_ARCHIVE = (
+    *_BROKEN,
+    NotImplementedError,
+    OSError,
+    IndexError,
+    ValueError,
+    OverflowError,
+    struct.error,
+)
 
 
 class TextFault(Exception):
-    """A fault of the line after the last whole line that was read."""
+    """A fault of the line after the last whole line that was read.
+
+    `fault` describes it; as text, the way out by parameters follows.
+    """
+
+    def __init__(self, fault: str, way_out: str = "") -> None:
+        super().__init__(f"{fault} {way_out}".rstrip())
+        self.fault = fault
 
 
 @contextmanager
@@ -37,21 +65,15 @@ def open_text(
     encoding: str,
     max_size: int | None = None,
 ) -> Iterator[Iterator[bytes]]:
-    """Open a file as an iterator of blocks of lines.
+    r"""Open a file as an iterator of blocks of lines.
 
-    A block has whole lines in UTF-8, which end with "\n". A file of more than
+    A block has whole lines in UTF-8, which end with ``\n``. A file of more than
     `max_size` bytes, decompressed, is a fault.
     """
     make_decoder = _find_decoder(encoding)
-    with open_binary(open_file, name) as file:
-        yield _read_blocks(file, make_decoder(), encoding, max_size)
-
-
-@contextmanager
-def open_binary(open_file: Callable[[], BinaryIO], name: str) -> Iterator[Any]:
-    """Open a file, and decompress it if its content is compressed."""
     with ExitStack() as stack:
-        yield _decompress(stack.enter_context(open_file()), name, stack)
+        file = _decompress(stack.enter_context(open_file()), name, stack)
+        yield _read_blocks(file, make_decoder(), encoding, max_size)
 
 
 def _find_decoder(encoding: str) -> Any:
@@ -61,41 +83,68 @@ def _find_decoder(encoding: str) -> Any:
     except (LookupError, ValueError) as error:
         raise ValueError(
             f"encoding={encoding!r} is not an encoding of text that Python knows. Pass "
-            "one such as 'utf-8', 'latin-1' or 'utf-16'."
+            "one such as 'utf-8', 'cp1252' or 'utf-16'."
         ) from error
+    # The decoder of utf-8-sig counts faults after the mark, which is dropped below.
+    codec = codecs.lookup("utf-8") if codec.name == "utf-8-sig" else codec
     return codec.incrementaldecoder
 
 
 def _decompress(file: Any, name: str, stack: ExitStack) -> Any:
     """Decompress by the content, as a suffix may be wrong."""
+    start = _peek(file, name)
+    if start.startswith(_GZIP):
+        opened = stack.enter_context(gzip.GzipFile(fileobj=file))
+    elif start.startswith(_ZIP):
+        opened = _open_only_member(file, name, stack)
+    else:
+        _check_start(start, name)
+        return file
+    start = _peek(opened, name)
+    if start.startswith((_GZIP, *_ZIP)):
+        raise ValueError(f"{name} is compressed twice. Decompress it once.")
+    _check_start(start, name)
+    return opened
+
+
+def _peek(file: Any, name: str) -> bytes:
     try:
-        magic = file.peek(8)[:8]
-    except BROKEN as error:  # of a short file in an archive
-        raise ValueError(f"{name}: {describe_broken(error)}") from error
-    if magic.startswith(b"\x1f\x8b"):
-        return stack.enter_context(gzip.GzipFile(fileobj=file))
-    if magic.startswith(b"PK\x03\x04") or magic.startswith(b"PK\x05\x06"):
-        return _open_only_member(file, name, stack)
-    for kind, start in _UNSUPPORTED.items():
-        if start.match(magic):
+        start: bytes = file.peek(8)[:8]
+    except _BROKEN as error:
+        raise ValueError(f"{name}: {_describe_broken(error)}") from error
+    return start
+
+
+def _check_start(start: bytes, name: str) -> None:
+    if start.startswith(_XLS):
+        raise _workbook_error(name)
+    for kind, pattern in _UNSUPPORTED.items():
+        if pattern.match(start):
             raise ValueError(
                 f"{name} is compressed by {kind}, which is not read here. Decompress "
                 "it, or compress it to .gz or to a .zip of one file."
             )
-    return file
+
+
+def _workbook_error(name: str) -> ValueError:
+    return ValueError(f"{name} is a workbook of Excel. Save it as CSV, and pass that.")
 
 
 def _open_only_member(file: Any, name: str, stack: ExitStack) -> Any:
     try:
         archive = stack.enter_context(zipfile.ZipFile(file))
-    except zipfile.BadZipFile as error:
+    except BROKEN_ARCHIVE as error:
         raise ValueError(
             f"{name} is a broken zip archive: {error}. Make or download it again."
         ) from error
+    if "[Content_Types].xml" in archive.namelist():
+        raise _workbook_error(name)
     members = [
         member
         for member in archive.infolist()
-        if not member.is_dir() and not member.filename.startswith("__MACOSX/")
+        # member.is_dir() fails where a broken name is empty.
+        if not member.filename.endswith("/")
+        and not member.filename.startswith("__MACOSX/")
     ]
     if len(members) != 1:
         found = ", ".join(member.filename for member in members[:5]) or "none"
@@ -116,7 +165,7 @@ def open_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) ->
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise NotImplementedError(f"its compression is {member.compress_type}")
         return archive.open(member)
-    except (NotImplementedError, zipfile.BadZipFile) as error:
+    except BROKEN_ARCHIVE as error:
         raise ValueError(
             f"{name}: {member.filename} cannot be unpacked: {error}. Unpack it by "
             "another program, or download it again."
@@ -132,9 +181,9 @@ def _read_blocks(
     is_first, is_final = True, False
     while not is_final:
         data, is_final, fault = _read_data(file, decoder, encoding)
-        if is_first and data:
+        while is_first and data.startswith(codecs.BOM_UTF8):  # some files have two
             data = data.removeprefix(codecs.BOM_UTF8)
-            is_first = False
+        is_first = is_first and not data
         data, held = held + data, b""
         if b"\r" in data:
             if data.endswith(b"\r") and not is_final and fault is None:
@@ -148,51 +197,55 @@ def _read_blocks(
             carry += data
         size += len(data)
         if fault is None and max_size is not None and size > max_size:
-            fault = f"up to here the file has more than {max_size:,} bytes, its limit."
+            fault = TextFault(
+                f"up to here the file has more than {max_size:,} bytes, its limit."
+            )
         if fault is None and len(carry) > MAX_LINE:
-            fault = (
+            fault = TextFault(
                 f"it is longer than {MAX_LINE:,} bytes. Is this a text file with one "
                 "rating in each line?"
             )
         if fault is not None:
-            raise TextFault(fault)
+            raise fault
     if carry:
         yield carry + b"\n"
 
 
 def _read_data(
     file: Any, decoder: Any, encoding: str
-) -> tuple[bytes, bool, str | None]:
-    """A piece in UTF-8 up to its first fault, whether it is the last, and the fault."""
-    piece, is_final, broken = _read_piece(file)
-    data, fault = _decode(decoder, piece, is_final and broken is None, encoding)
+) -> tuple[bytes, bool, TextFault | None]:
+    """Bytes in UTF-8 up to their first fault; whether they are the last; the fault."""
+    data, is_final, broken = _read_bytes(file)
+    data, fault = _decode(decoder, data, is_final and broken is None, encoding)
     position = data.find(b"\0")
     if position >= 0:
         data = data[:position]
-        fault = (
-            "it holds a NUL byte, so this is no text, or has another encoding. Pass "
-            "encoding='utf-16' for UTF-16."
+        fault = TextFault(
+            "it holds a NUL byte, so this is no text, or has another encoding.",
+            _advise(encoding, "utf-16", "utf-32"),
         )
-    return data, is_final, fault or broken
+    if fault is None and broken is not None:
+        fault = TextFault(_describe_broken(broken))
+    return data, is_final, fault
 
 
-def _read_piece(file: Any) -> tuple[bytes, bool, str | None]:
-    """A piece, also before the place where a compressed file is broken."""
-    chunks: list[bytes] = []
+def _read_bytes(file: Any) -> tuple[bytes, bool, Exception | None]:
+    """Bytes of a block, also before the place where a compressed file is broken."""
+    parts: list[bytes] = []
     size = 0
     try:
-        while size < _PIECE:
-            chunk = file.read1(min(_CHUNK, _PIECE - size))
-            if not chunk:
-                return b"".join(chunks), True, None
-            chunks.append(chunk)
-            size += len(chunk)
-    except BROKEN as error:
-        return b"".join(chunks), True, describe_broken(error)
-    return b"".join(chunks), False, None
+        while size < _BLOCK:
+            part = file.read1(min(_READ, _BLOCK - size))
+            if not part:
+                return b"".join(parts), True, None
+            parts.append(part)
+            size += len(part)
+    except _BROKEN as error:
+        return b"".join(parts), True, error
+    return b"".join(parts), False, None
 
 
-def describe_broken(error: Exception) -> str:
+def _describe_broken(error: Exception) -> str:
     return (
         f"the compressed file is cut off or broken here ({error}). Make or download it "
         "again."
@@ -200,28 +253,33 @@ def describe_broken(error: Exception) -> str:
 
 
 def _decode(
-    decoder: Any, piece: bytes, is_final: bool, encoding: str
-) -> tuple[bytes, str | None]:
+    decoder: Any, data: bytes, is_final: bool, encoding: str
+) -> tuple[bytes, TextFault | None]:
     before, flag = decoder.getstate()
     try:
-        text = decoder.decode(piece, is_final)
+        text = decoder.decode(data, is_final)
     except UnicodeError as error:
         # A decoder says where the fault is, counted with the bytes it kept before.
         start = getattr(error, "start", 0)
         decoder.setstate((before, flag))
-        good = decoder.decode(piece[: max(start - len(before), 0)]).encode()
+        good = decoder.decode(data[: max(start - len(before), 0)]).encode()
         reason = getattr(error, "reason", error)
-        return good, _describe_encoding(before + piece, encoding, reason)
+        return good, _describe_encoding(before + data, encoding, reason)
     try:
         return text.encode(), None
     except UnicodeError as error:  # UTF-7 may hold halves of surrogate pairs
         good = text[: getattr(error, "start", 0)].encode()
-        return good, _describe_encoding(piece, encoding, "surrogates")
+        return good, _describe_encoding(data, encoding, "surrogates")
 
 
-def _describe_encoding(start: bytes, encoding: str, reason: Any) -> str:
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        way_out = "It begins as UTF-16 does: pass encoding='utf-16'."
-    else:
-        way_out = "Pass its encoding, such as encoding='latin-1'."
-    return f"{reason}, so this is not text in {encoding}. {way_out}"
+def _describe_encoding(start: bytes, encoding: str, reason: Any) -> TextFault:
+    marked = [other for mark, other in _MARKS.items() if start.startswith(mark)]
+    way_out = _advise(encoding, *marked[:1], "utf-8", "cp1252")
+    return TextFault(f"{reason}, so this is not text in {encoding}.", way_out)
+
+
+def _advise(encoding: str, *others: str) -> str:
+    """Name the first of other encodings that is not the one that was passed."""
+    passed = codecs.lookup(encoding).name
+    other = next(other for other in others if not passed.startswith(other))
+    return f"Correct it, or pass its encoding, such as encoding={other!r}."
