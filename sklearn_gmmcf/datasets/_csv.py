@@ -138,7 +138,7 @@ def load_ratings_csv(
     Lines end with ``\n``, ``\r\n`` or ``\r``; line ends within quotes become ``\n``.
     Blank lines are skipped, but count in the numbers of lines.
 
-    Fields are quoted as the module :mod:`csv` defines, but spaces and tabs may stand
+    Fields are quoted as the module ``csv`` defines, but spaces and tabs may stand
     around the quotes: a field that begins with a double quote may contain delimiters,
     line ends, and doubled quotes for a quote. Blanks around ids, numbers and names are
     dropped, also within quotes: tabs, line ends, and spaces, which are the characters
