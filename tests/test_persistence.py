@@ -167,6 +167,7 @@ CASES = {
         RatingsEncoder(item_titles={"Alien": "Alien (1979)"}).fit(TRIPLES),
         lambda encoder: [*encoder.decode(["ann"], [0], [4.5]), encoder.item_titles_],
     ),
+    "features of ratings": lambda: fit_features(),
     "rows": lambda: (RowNormalizer().fit(X), lambda rows: rows.transform(X)),
     "scores": lambda: (NormalScoreTransformer().fit(X), lambda s: s.transform(X)),
     "entries": lambda: (
@@ -191,6 +192,15 @@ def encode_ratings():
     columns = zip(("user", "item", "rating"), TRIPLES, strict=True)
     encoder = RatingsEncoder().fit(pd.DataFrame(dict(columns)))
     return encoder, lambda fitted: fitted.decode(["ann"], [0], [4.5])
+
+
+def fit_features():
+    """Its tables of features stay, also where its parameters do not."""
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
+    features = {"user": ["ann", "bob"], "age": [20, 40], "job": ["cook", "tailor"]}
+    encoder = RatingsEncoder(user_features=pd.DataFrame(features)).fit(TRIPLES)
+    encoder.set_params(user_features=None)
+    return encoder, lambda fitted: fitted.encode(TRIPLES)[0].toarray()
 
 
 def complete(mixture):
