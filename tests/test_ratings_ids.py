@@ -228,7 +228,7 @@ REFUSED = {
     ),
     "zones": (ZONED, r"users are dates with a time zone.* \.dt\.tz_convert\(None\)"),
     "zones of polars": (
-        pl.Series(ZONED.dt.to_pydatetime().tolist()),
+        pl.Series([each.to_pydatetime() for each in ZONED]),
         "users are dates with a time zone",
     ),
     "objects with zones": (list(ZONED), "users are dates with a time zone"),
@@ -286,7 +286,7 @@ if pa is not None:
         ),
         "missing in line 1",
     )
-    ARROW_ZONED = pa.array(ZONED.dt.to_pydatetime().tolist())
+    ARROW_ZONED = pa.array([each.to_pydatetime() for each in ZONED])
     REFUSED["zones of pyarrow"] = (ARROW_ZONED, "users are dates with a time zone")
     REFUSED["zones in pyarrow"] = (
         pa.chunked_array([ARROW_ZONED]),
