@@ -279,6 +279,11 @@ def _refuse(name: str, dtype: np.dtype[Any]) -> NoReturn:
     raise ValueError(f"Ids of {name} are {reason}.")
 
 
+def _check_no_bools(name: str, types: set[type]) -> None:
+    if bool in types or np.bool_ in types:
+        _refuse(name, np.dtype(bool))
+
+
 def _to_integers(ids: Array) -> Array:
     """Floats as integers, if all of them are whole numbers."""
     if not (np.abs(ids) < _MAX_FLOAT).all():
@@ -333,8 +338,7 @@ def _encode_objects(name: str, ids: Array) -> Coded:
     types = set(map(type, index))
     if any(issubclass(each, (Real, np.bool_)) for each in types):
         types = set(map(type, ids))  # True is a key like 1
-    if bool in types or np.bool_ in types:
-        _refuse(name, np.dtype(bool))
+    _check_no_bools(name, types)
     distinct = np.empty(len(index), dtype=object)
     distinct[:] = list(index)
     return Coded(codes, distinct)
@@ -376,8 +380,7 @@ def _normalize(checked: _Checked) -> Array:
     if ids.dtype.kind not in "UO":  # which categories may be
         _refuse(checked.name, ids.dtype)
     types = {np.str_} if ids.dtype.kind == "U" else set(map(type, ids))
-    if bool in types or np.bool_ in types:
-        _refuse(checked.name, np.dtype(bool))
+    _check_no_bools(checked.name, types)
     if all(issubclass(each, str) for each in types):
         return _check_strings(checked, ids)
     if all(map(is_number, types)):

@@ -24,6 +24,7 @@ from sklearn_gmmcf._ids import (
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.data._reading import check_unmasked
 
+_FUNCTION = "Pass an iterator of tables as a function that makes it"
 _ITERATOR = (
     "A function that is passed as a table should return an iterator over such tables"
 )
@@ -77,7 +78,7 @@ class LineReader:
         """Open what users pass: a table, or a function that makes an iterator."""
         if callable(ratings):
             return Tables(partial(self._read_each, ratings), in_memory=False)
-        lines = [self._read_table(ratings, name_table_line)]
+        lines = [self._read_table(ratings, name_table_line, _FUNCTION)]
         return Tables(partial(iter, lines), in_memory=True)
 
     def _read_each(self, open_tables: Callable[[], Any]) -> Iterator[RatingLines]:
@@ -92,9 +93,12 @@ class LineReader:
                 "with the table, or yield tables."
             )
         for number, table in enumerate(iterator):
-            yield self._read_table(table, partial(name_table_line, table=number))
+            name_line = partial(name_table_line, table=number)
+            yield self._read_table(table, name_line, _ITERATOR)
 
-    def _read_table(self, table: Any, name_line: Callable[[int], str]) -> RatingLines:
+    def _read_table(
+        self, table: Any, name_line: Callable[[int], str], way_out: str
+    ) -> RatingLines:
         if _is_frame(table):
             lines = self._open_frame(table, name_line)
         elif isinstance(table, RatingLines):
@@ -104,7 +108,7 @@ class LineReader:
         else:
             raise ValueError(
                 "A table of ratings should be a frame or a tuple of three arrays "
-                f"(users, items, ratings), but got {type(table).__name__}. {_ITERATOR}."
+                f"(users, items, ratings), but got {type(table).__name__}. {way_out}."
             )
         for name in ("users", "items", "ratings"):
             check_unmasked(getattr(lines, name), name)

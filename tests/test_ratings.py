@@ -541,7 +541,7 @@ class TestErrors:
         [
             (pd.DataFrame({"user": [1]}), r"no column 'item' but \['user'\]"),
             (np.ones((3, 3)), "frame or a tuple of three arrays.*got ndarray"),
-            (iter([]), "function .* should return an iterator over"),
+            (iter([]), "iterator of tables as a function"),
             (([1], [1, 2], [1.0]), "equally long, but got 1, 2 and 1"),
             (([[1]], [1], [1.0]), "users should be 1d, but got 2d"),
             (([1], [1], [[5.0]]), "should be 1d numbers, but got 2d of float64"),
