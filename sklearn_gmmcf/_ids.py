@@ -379,7 +379,7 @@ def _normalize(checked: _Checked) -> Array:
         return ids
     if ids.dtype.kind not in "UO":  # which categories may be
         _refuse(checked.name, ids.dtype)
-    types = {np.str_} if ids.dtype.kind == "U" else set(map(type, ids))
+    types: set[type] = {np.str_} if ids.dtype.kind == "U" else set(map(type, ids))
     _check_no_bools(checked.name, types)
     if all(issubclass(each, str) for each in types):
         return _check_strings(checked, ids)
