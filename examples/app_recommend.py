@@ -111,7 +111,7 @@ def answer(error, source):
 
 def read_lines(name, text):
     """Yield lines of limited length, and a limited number of them, blank ones too."""
-    lines = re.finditer(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+", text)
+    lines = re.finditer(r"[^\r\n]*+(?:\r\n?|\n)|[^\r\n]++", text)
     for number, line in enumerate(lines, start=1):
         if number > MAX_LINES:
             raise Refusal(
