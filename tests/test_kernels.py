@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -9,9 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_gmmcf import MaskedGaussianMixture, _kernels, show_config
-from sklearn_gmmcf.covariance._triangles import Systems, lower_indices, n_packed, sweep
+from sklearn_gmmcf.covariance._triangles import (
+    Systems,
+    condition,
+    lower_indices,
+    n_packed,
+    sweep,
+)
 from sklearn_gmmcf.data._products import SparseMask
 
 RTOL = {np.float64: 1e-12, np.float32: 1e-5}
@@ -108,6 +116,30 @@ def test_systems_of_submatrices(compiled, q, n):
     assert_array_equal(put, expected_put)
 
 
+@pytest.mark.parametrize("n", [2, 64, 70])
+def test_conditions(compiled, n):
+    rng = np.random.default_rng(n)
+    p, q = 5, 3
+    root = rng.standard_normal((12, 12))
+    matrix = root @ root.T + np.eye(12)
+    matrix /= np.sqrt(np.outer(np.diag(matrix), np.diag(matrix)))
+    columns = rng.random((n, 12)).argsort(axis=1).T
+    given, free = columns[:p].copy(), columns[p : p + q].copy()
+    right = rng.standard_normal((p, n))
+    covariances, means, quadratic, log_dets = condition(matrix, given, free, right)
+    first, second = lower_indices(q)
+    for i in range(n):
+        own = matrix[np.ix_(given[:, i], given[:, i])]
+        across = matrix[np.ix_(free[:, i], given[:, i])]
+        pulled = across @ np.linalg.inv(own)
+        expected = matrix[np.ix_(free[:, i], free[:, i])] - pulled @ across.T
+        assert_allclose(covariances[:, i], expected[first, second], atol=1e-10)
+        assert_allclose(means[:, i], pulled @ right[:, i], atol=1e-10)
+        length = right[:, i] @ np.linalg.solve(own, right[:, i])
+        assert_allclose(quadratic[i], length, rtol=1e-10)
+        assert_allclose(log_dets[i], np.linalg.slogdet(own)[1], atol=1e-10)
+
+
 def test_sweep_leaves_not_finite_numbers(compiled):
     bordered = np.ones((n_packed(3), 5))
     bordered[0, 2] = np.nan
@@ -148,6 +180,22 @@ def test_fits_do_not_depend_on_kernels(compiled, covariance_type, as_sparse, dty
     tolerance = 1e-7 if dtype == np.float64 else 1e-2
     assert_allclose(completed, expected, rtol=tolerance, atol=tolerance)
     assert_allclose(std, expected_std, rtol=tolerance, atol=tolerance)
+
+
+def test_many_rows_of_factors(compiled):
+    # More rows than are worked on together.
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((500, 4)) @ rng.standard_normal((4, 12))
+    X += 0.5 * rng.standard_normal(X.shape)
+    X[rng.random(X.shape) < 0.3] = np.nan
+    mixture = MaskedGaussianMixture(
+        3, covariance_type="factor", n_factors=4, max_iter=6, tol=0, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        bound = mixture.fit(X).lower_bound_
+        with _kernels.disabled():
+            assert_allclose(mixture.fit(X).lower_bound_, bound, rtol=1e-10)
 
 
 @pytest.mark.parametrize("covariance_type", TYPES)

@@ -3,6 +3,7 @@
 import copy
 import inspect
 import io
+import os
 import pickle
 import re
 import warnings
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
+from threadpoolctl import threadpool_limits
 
 import sklearn_gmmcf
 from sklearn_gmmcf import (
@@ -47,8 +49,8 @@ TRIPLES = (["ann", "ann", "bob"], ["Alien", "Brazil", "Alien"], [5.0, 4.0, 2.0])
 
 
 def make_mixture(covariance_type="full", **options):
-    options = {"random_state": 0, "n_factors": 2} | options
-    return MaskedGaussianMixture(2, covariance_type=covariance_type, **options)
+    options = {"n_components": 2, "random_state": 0, "n_factors": 2} | options
+    return MaskedGaussianMixture(covariance_type=covariance_type, **options)
 
 
 def make_frame():
@@ -252,6 +254,20 @@ def assert_same(results, expected):
         assert results.equals(expected)
     else:
         np.testing.assert_array_equal(results, expected, strict=True)
+
+
+@pytest.mark.skipif(
+    (os.cpu_count() or 1) == 1, reason="BLAS has one thread on one processor"
+)
+@pytest.mark.parametrize("d", [33, 150])
+def test_threads_of_blas_change_no_bit(d):
+    # What is made of parameters where they are loaded is rounded as in fit.
+    rng = np.random.default_rng(d)
+    Z = rng.standard_normal((3 * d, d)) @ rng.standard_normal((d, d))
+    with threadpool_limits(2, user_api="blas"):
+        mixture = make_mixture(n_components=1).fit(Z)
+        loaded = pickle.loads(pickle.dumps(mixture))
+    np.testing.assert_array_equal(loaded.score_samples(Z), mixture.score_samples(Z))
 
 
 def list_estimators():

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from sklearn_gmmcf._executors import one_blas_thread
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance._elliptical import Measures
 from sklearn_gmmcf.covariance._family import NEGLIGIBLE, check_in_range, chunks
@@ -73,6 +74,7 @@ class FullParameters:
     conditions: Array = field(init=False, repr=False)  # as log_dets, of correlations
     floors: Array = field(init=False, repr=False)  # as scales, under variances
 
+    @one_blas_thread  # as in fit, so that a saved mixture comes back bit by bit
     def __post_init__(self) -> None:
         cholesky, whitening = whiten(self.covariances)
         scales = np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
