@@ -35,6 +35,7 @@ RELEASES = ["latest-small", "100k", "1m"]
 # Uploads within these limits are fitted in seconds and in less than 1 GB of memory.
 MAX_MB = 50  # as server.maxUploadSize in .streamlit/config.toml
 MAX_RATINGS = 1_000_000
+MAX_LINES = 2_000_000  # also blank ones
 MAX_USERS = 10_000
 MAX_ITEMS = 10_000
 MAX_LINE = 2000  # characters
@@ -108,15 +109,26 @@ def answer(error, source):
     }[source]
 
 
+def read_lines(name, text):
+    """Yield lines of limited length, and a limited number of them, blank ones too."""
+    lines = re.finditer(r"[^\r\n]*+(?:\r\n?|\n)|[^\r\n]++", text)
+    for number, line in enumerate(lines, start=1):
+        if number > MAX_LINES:
+            raise Refusal(
+                f"{name} has more than {MAX_LINES:,} lines, the limit of this page. "
+                "Remove blank lines and some users from the file."
+            )
+        if line.end() - line.start() > MAX_LINE:
+            raise Refusal(
+                f"{name}, line {number} has more than {MAX_LINE:,} characters."
+            )
+        yield line[0]
+
+
 def check_size(name, text, options):
     """Refuse what would take too much time or memory, before it is loaded."""
     users, items, n_ratings = set(), set(), 0
-    lines = list(io.StringIO(text, newline=None))
-    longest = max(lines, key=len, default="")
-    if len(longest) > MAX_LINE:
-        line = 1 + lines.index(longest)
-        raise Refusal(f"{name}, line {line} has more than {MAX_LINE:,} characters.")
-    reader = csv.reader(lines, delimiter=options["delimiter"])
+    reader = csv.reader(read_lines(name, text), delimiter=options["delimiter"])
     for fields in reader:
         if any(len(field) > MAX_FIELD for field in fields[:3]):
             raise Refusal(
@@ -151,7 +163,7 @@ def read_csv(name, content):
         raise Refusal(
             f"{name}, line {line} is not text in UTF-8. Save the file as CSV in UTF-8."
         ) from error
-    first = text.partition("\n")[0]
+    first = text[:MAX_LINE].partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
     header = not re.match(r"\W*\d", "".join(first.split(delimiter)[2:3]))
     options = {"delimiter": delimiter, "header": header}

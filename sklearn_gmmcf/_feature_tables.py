@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from sklearn_gmmcf._ids import Ids, and_others, check_ids, get_kind, is_missing
+from sklearn_gmmcf._frames import open_frame, to_floats
+from sklearn_gmmcf._ids import (
+    Ids,
+    and_others,
+    check_ids,
+    get_kind,
+    is_missing,
+    is_number,
+)
 from sklearn_gmmcf._typing import Array
 
 # More categories are names of single ids, which describe nothing, in a wide matrix.
@@ -212,7 +219,7 @@ def open_by_id(role: str, frame: Any, id_name: Any) -> tuple[Any, Array, list[An
             f"{role} should be a pandas, polars or pyarrow frame with a row for each "
             f"id, but got {type(frame).__name__}."
         )
-    frame = nw.from_native(frame, eager_only=True)
+    frame = open_frame(frame, role)
     names = list(frame.columns)
     index = nw.maybe_get_index(frame)
     if id_name in names:
@@ -251,11 +258,8 @@ def _read_column(
     Categories are a list with None for missing values. Kind and values of a column
     without any value are None.
     """
-    missing = series.is_null().to_numpy()
     if series.dtype.is_numeric() or series.dtype == nw.Boolean:
-        numbers = np.full(len(missing), np.nan)
-        numbers[~missing] = series.filter(~series.is_null()).cast(nw.Float64).to_numpy()
-        return _check_numbers(role, name, numbers, ids)
+        return _check_numbers(role, name, to_floats(series).astype(float), ids)
     values = [None if is_missing(value) else value for value in series.to_list()]
     known = [value for value in values if value is not None]
     if not known:
@@ -264,7 +268,7 @@ def _read_column(
         return _CATEGORIES, values
     if all(isinstance(value, str) for value in known):
         return _CATEGORIES, values
-    if all(isinstance(value, (Real, np.bool_)) for value in known):
+    if all(is_number(type(v)) or isinstance(v, np.bool_) for v in known):
         numbers = np.array([np.nan if v is None else float(v) for v in values])
         return _check_numbers(role, name, numbers, ids)
     kinds = sorted({type(value).__name__ for value in known})

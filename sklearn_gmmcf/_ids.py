@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NoReturn
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -18,6 +19,10 @@ _REFUSED = {
     "b": "bools, which tell only two ids apart. Convert them to integers or text",
     "S": "bytes. Decode them to text",
 }
+_ZONED = (
+    "dates with a time zone, which arrays of dates do not hold. Convert them to UTC "
+    "without a zone, in pandas by .dt.tz_convert(None), or to text"
+)
 # Texts that astype(str) makes of missing values.
 _MISSING_TEXTS = frozenset({"nan", "<NA>", "NaT", "None"})
 # Larger floats do not tell neighboring integers apart.
@@ -120,12 +125,27 @@ def encode_ids(name: str, ids: Any, name_line: NameLine) -> Coded:
 
 
 def is_missing(value: Any) -> bool:
-    if isinstance(value, np.ndarray):
+    if hasattr(value, "__len__"):  # text; or an array, which has no truth value
         return False
     try:
         return value is None or bool(value != value)
     except TypeError:  # pandas.NA is neither equal to itself nor unequal
         return True
+
+
+def is_number(kind: type) -> bool:
+    """Whether a type is one of real numbers; numpy counts durations as integers."""
+    return issubclass(kind, Real) and not issubclass(kind, np.timedelta64)
+
+
+def open_series(values: Any) -> Any:
+    """A series of any library as a series of narwhals; others as they are."""
+    pyarrow = nw.dependencies.get_pyarrow()
+    if pyarrow is not None and isinstance(values, pyarrow.Array):
+        values = pyarrow.chunked_array([values])
+    if nw.dependencies.is_into_series(values):
+        return nw.from_native(values, series_only=True)
+    return values
 
 
 def and_others(n: int) -> str:
@@ -188,10 +208,17 @@ def _drop_unused(coded: Coded) -> Coded:
 
 
 def _encode(name: str, ids: Any) -> Coded:
-    if nw.dependencies.is_into_series(ids):
-        ids = nw.from_native(ids, series_only=True)
+    ids = open_series(ids)
     if isinstance(ids, nw.Series):
         return _encode_series(name, ids)
+    if isinstance(ids, (str, bytes, Set, Mapping)):
+        way_out = "a list of ids in the order of the lines"
+        if isinstance(ids, str):
+            way_out = f"[{reprlib.repr(str(ids))}]"
+        raise ValueError(
+            f"Ids of {name} should be an array or a list, but got "
+            f"{type(ids).__name__}. Pass {way_out}."
+        )
     if not hasattr(ids, "__array__"):  # numpy makes strings of [1, "a"]
         ids = list(ids) if isinstance(ids, Iterable) else ids
         is_plain = isinstance(ids, list) and set(map(type, ids)) == {int}
@@ -201,15 +228,22 @@ def _encode(name: str, ids: Any) -> Coded:
 
 def _encode_series(name: str, series: nw.Series[Any]) -> Coded:
     """Codes of a column of a frame, by its own library where it has them."""
-    is_category = series.dtype in (nw.Categorical, nw.Enum)
+    dtype = series.dtype
+    if isinstance(dtype, nw.Datetime) and dtype.time_zone is not None:
+        raise ValueError(f"Ids of {name} are {_ZONED}.")
+    if dtype in (nw.Int128, nw.UInt128):
+        return _encode_array(name, np.array(series.to_list(), dtype=object))
+    is_category = dtype in (nw.Categorical, nw.Enum)
     if is_category and series.implementation.is_pandas():
-        categories = series.to_native().cat
-        codes = categories.codes.to_numpy()
-        return Coded(codes, np.asarray(categories.categories))
-    if is_category or series.dtype == nw.String:
+        native = series.to_native()
+        if hasattr(native.dtype, "categories"):  # not a dictionary of Arrow
+            codes = native.cat.codes.to_numpy()
+            return Coded(codes, np.asarray(native.cat.categories))
+    if is_category or dtype == nw.String:
         try:
             values = series.to_arrow()
-        except ImportError:  # without pyarrow, or one for another numpy
+        except (ImportError, UnicodeEncodeError):
+            # Without pyarrow, or one for another numpy; half of a surrogate pair.
             values = None
         if values is not None:
             if not hasattr(values, "dictionary"):
@@ -237,8 +271,17 @@ def _encode_array(name: str, ids: Array) -> Coded:
         return Coded(codes, distinct)
     if kind in "OT":
         return _encode_objects(name, ids.astype(object, copy=False))
-    reason = _REFUSED.get(kind, f"{ids.dtype}. Convert them to integers or text")
+    _refuse(name, ids.dtype)
+
+
+def _refuse(name: str, dtype: np.dtype[Any]) -> NoReturn:
+    reason = _REFUSED.get(dtype.kind, f"{dtype}. Convert them to integers or text")
     raise ValueError(f"Ids of {name} are {reason}.")
+
+
+def _check_no_bools(name: str, types: set[type]) -> None:
+    if bool in types or np.bool_ in types:
+        _refuse(name, np.dtype(bool))
 
 
 def _to_integers(ids: Array) -> Array:
@@ -295,8 +338,7 @@ def _encode_objects(name: str, ids: Array) -> Coded:
     types = set(map(type, index))
     if any(issubclass(each, (Real, np.bool_)) for each in types):
         types = set(map(type, ids))  # True is a key like 1
-    if bool in types or np.bool_ in types:
-        raise ValueError(f"Ids of {name} are {_REFUSED['b']}.")
+    _check_no_bools(name, types)
     distinct = np.empty(len(index), dtype=object)
     distinct[:] = list(index)
     return Coded(codes, distinct)
@@ -335,13 +377,18 @@ def _normalize(checked: _Checked) -> Array:
         return _check_numbers(checked, ids)
     if ids.dtype.kind in "Mm":
         return ids
-    types = {np.str_} if ids.dtype.kind == "U" else set(map(type, ids))
+    if ids.dtype.kind not in "UO":  # which categories may be
+        _refuse(checked.name, ids.dtype)
+    types: set[type] = {np.str_} if ids.dtype.kind == "U" else set(map(type, ids))
+    _check_no_bools(checked.name, types)
     if all(issubclass(each, str) for each in types):
         return _check_strings(checked, ids)
-    if all(issubclass(each, Real) for each in types):
+    if all(map(is_number, types)):
         return _check_numbers(checked, ids)
     if bytes in types:
-        raise ValueError(f"Ids of {checked.name} are {_REFUSED['S']}.")
+        _refuse(checked.name, np.dtype(bytes))
+    if any(getattr(each, "tzinfo", None) is not None for each in ids):
+        raise ValueError(f"Ids of {checked.name} are {_ZONED}.")
     if len(types) > 1:
         first = type(ids[checked.coded.codes[0]])
         checked.check(

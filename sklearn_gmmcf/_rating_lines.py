@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import partial
 from numbers import Real
 from typing import Any
@@ -11,8 +12,22 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from sklearn_gmmcf._ids import Coded, and_others, encode_ids, is_missing
+from sklearn_gmmcf._frames import list_columns, open_frame, to_floats
+from sklearn_gmmcf._ids import (
+    Coded,
+    and_others,
+    encode_ids,
+    is_missing,
+    is_number,
+    open_series,
+)
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.data._reading import check_unmasked
+
+_FUNCTION = "Pass an iterator of tables as a function that makes it"
+_ITERATOR = (
+    "A function that is passed as a table should return an iterator over such tables"
+)
 
 
 def name_table_line(line: int, table: int | None = None) -> str:
@@ -30,7 +45,7 @@ class RatingLines:
 
     users: Any  # (m,), ids: an array or Coded
     items: Any  # (m,), ids: an array or Coded
-    ratings: Array  # (m,)
+    ratings: Any  # (m,), numbers
     backend: Any = None  # of narwhals; None for arrays and files
     name_line: Callable[[int], str] = name_table_line
 
@@ -63,16 +78,29 @@ class LineReader:
         """Open what users pass: a table, or a function that makes an iterator."""
         if callable(ratings):
             return Tables(partial(self._read_each, ratings), in_memory=False)
-        lines = [self._read_table(ratings, name_table_line)]
+        lines = [self._read_table(ratings, name_table_line, _FUNCTION)]
         return Tables(partial(iter, lines), in_memory=True)
 
     def _read_each(self, open_tables: Callable[[], Any]) -> Iterator[RatingLines]:
-        for number, table in enumerate(open_tables()):
-            yield self._read_table(table, partial(name_table_line, table=number))
+        tables = open_tables()
+        try:
+            iterator = None if _is_frame(tables) else iter(tables)
+        except TypeError:
+            iterator = None
+        if iterator is None:
+            raise ValueError(
+                f"{_ITERATOR}, but returned {type(tables).__name__}. Return a list "
+                "with the table, or yield tables."
+            )
+        for number, table in enumerate(iterator):
+            name_line = partial(name_table_line, table=number)
+            yield self._read_table(table, name_line, _ITERATOR)
 
-    def _read_table(self, table: Any, name_line: Callable[[int], str]) -> RatingLines:
-        if nw.dependencies.is_into_dataframe(table):
-            lines = self._open_frame(nw.from_native(table, eager_only=True), name_line)
+    def _read_table(
+        self, table: Any, name_line: Callable[[int], str], way_out: str
+    ) -> RatingLines:
+        if _is_frame(table):
+            lines = self._open_frame(table, name_line)
         elif isinstance(table, RatingLines):
             lines = table
         elif isinstance(table, tuple) and len(table) == 3:
@@ -80,9 +108,10 @@ class LineReader:
         else:
             raise ValueError(
                 "A table of ratings should be a frame or a tuple of three arrays "
-                f"(users, items, ratings), but got {type(table).__name__}. Pass an "
-                "iterator of tables as a function that makes it."
+                f"(users, items, ratings), but got {type(table).__name__}. {way_out}."
             )
+        for name in ("users", "items", "ratings"):
+            check_unmasked(getattr(lines, name), name)
         users = encode_ids("users", lines.users, lines.name_line)
         items = encode_ids("items", lines.items, lines.name_line)
         ratings = _check_ratings(lines.ratings, lines.name_line)
@@ -93,19 +122,19 @@ class LineReader:
             )
         return self._limit(replace(lines, users=users, items=items, ratings=ratings))
 
-    def _open_frame(self, frame: Any, name_line: Callable[[int], str]) -> RatingLines:
+    def _open_frame(self, native: Any, name_line: Callable[[int], str]) -> RatingLines:
+        wanted = self.user, self.item, self.rating
+        frame = open_frame(_select_columns(native, wanted), "The table")
         columns = []
-        for name in (self.user, self.item, self.rating):
+        for name in wanted:
             if name not in frame.columns:
                 raise ValueError(
-                    f"The table has no column {name!r} but {list(frame.columns)}. Name "
-                    "its columns: RatingsEncoder(user=..., item=..., rating=...)."
+                    f"The table has no column {name!r} but {list_columns(native)}. "
+                    "Name its columns: RatingsEncoder(user=..., item=..., rating=...)."
                 )
             columns.append(frame.get_column(name))
         users, items, ratings = columns
-        return RatingLines(
-            users, items, ratings.to_numpy(), frame.implementation, name_line
-        )
+        return RatingLines(users, items, ratings, frame.implementation, name_line)
 
     def _limit(self, lines: RatingLines) -> RatingLines:
         """Lines with ratings in the range."""
@@ -157,15 +186,24 @@ def _format(value: Any) -> str:
     return repr(float(value)).removesuffix(".0")
 
 
+def _is_frame(table: Any) -> bool:
+    return bool(nw.dependencies.is_into_dataframe(table))
+
+
+def _select_columns(native: Any, wanted: Sequence[Any]) -> Any:
+    """A frame without other columns, if names of columns are equal."""
+    names = list_columns(native)
+    if len(set(names)) == len(names):
+        return native
+    selected = [j for j, name in enumerate(names) if name in wanted]
+    if nw.dependencies.is_pandas_like_dataframe(native):
+        return native.iloc[:, selected]
+    return native.select(selected)
+
+
 def _check_ratings(values: Any, name_line: Callable[[int], str]) -> Array:
-    values = np.asarray(values)
-    if values.ndim != 1 or values.dtype.kind not in "biufO":
-        raise ValueError(
-            f"Ratings should be 1d numbers, but got {values.ndim}d of {values.dtype}."
-        )
-    if values.dtype == object:
-        values = np.array([_to_number(v, i, name_line) for i, v in enumerate(values)])
-    elif values.dtype != np.float32:
+    values = _read_ratings(open_series(values), name_line)
+    if values.dtype != np.float32:
         values = values.astype(np.float64, copy=False)
     wrong = ~np.isfinite(values)
     if wrong.any():
@@ -178,15 +216,45 @@ def _check_ratings(values: Any, name_line: Callable[[int], str]) -> Array:
     return values
 
 
+def _read_ratings(values: Any, name_line: Callable[[int], str]) -> Array:
+    """Ratings (m,) as numbers, NaN where missing."""
+    if isinstance(values, nw.Series):
+        if values.dtype.is_numeric() or values.dtype == nw.Boolean:
+            return to_floats(values)
+        values = values.to_list()
+    try:
+        array = np.asarray(values)
+    except ValueError:  # a ragged list
+        array = np.empty(len(values), dtype=object)
+        array[:] = values
+    if array.ndim != 1:
+        raise ValueError(
+            f"Ratings should be 1d numbers, but got {array.ndim}d of {array.dtype}."
+        )
+    if array.dtype.kind in "biuf":
+        return array
+    # Of a list, as numpy makes text of [1, "a"].
+    values = values if isinstance(values, list) else array
+    numbers = [_to_number(value, i, name_line) for i, value in enumerate(values)]
+    return np.array(numbers, dtype=np.float64)
+
+
 def _to_number(value: Any, line: int, name_line: Callable[[int], str]) -> float:
     if is_missing(value):
         return np.nan
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"The rating in {name_line(line)} is {value!r}. Correct or drop the line."
-        ) from error
+    if is_number(type(value)) or isinstance(value, (np.bool_, Decimal)):
+        try:
+            return float(value)
+        except OverflowError:
+            return np.inf  # refused as such
+    way_out = "Convert ratings to numbers"
+    if isinstance(value, (str, bytes)):
+        value = value.item() if isinstance(value, np.generic) else value
+        way_out += ", such as by astype(float)"
+    raise ValueError(
+        f"The rating in {name_line(line)} is {value!r}, but a rating should be a "
+        f"number. {way_out}."
+    )
 
 
 def check_rating_range(rating_range: Any) -> tuple[float, float]:

@@ -30,6 +30,7 @@ class Census:
     users: Array  # (n,), sorted
     counts: Array  # (n,), lines of each user
     items: Array  # (d,), sorted
+    dtype: np.dtype[Any]  # of all ratings, whatever the order of their tables
     backend: Any  # of narwhals; None for arrays
 
 
@@ -40,8 +41,10 @@ def count_lines(
     users, counts = Ids("users"), np.zeros(0, dtype=np.int64)
     items = Ids("items", known_items)
     backend = None
+    dtypes: dict[bool, set[np.dtype[Any]]] = {True: set(), False: set()}
     for lines in tables:
         backend = lines.backend
+        dtypes[len(lines.ratings) > 0].add(lines.ratings.dtype)
         codes = lines.users.codes
         if known_items is None:
             items.add(lines.items.ids)
@@ -53,7 +56,9 @@ def count_lines(
         users.add(lines.users.ids)
         counts = _align_counts(users, old_users, old_counts)
         counts += _align_counts(users, lines.users.ids, new_counts)
-    return Census(users.sorted, counts, items.sorted, backend)
+    # An empty table decides only if all are.
+    dtype = np.result_type(*(dtypes[True] or dtypes[False] or {np.dtype(float)}))
+    return Census(users.sorted, counts, items.sorted, dtype, backend)
 
 
 def add_users(census: Census, ids: Array) -> Census:
@@ -97,7 +102,7 @@ def make_matrix(
         (lines,) = tables
         indptr, indices, data = _assemble(*locate(lines), shape)
     else:
-        indptr, indices, data = _fill(map(locate, tables), census.counts)
+        indptr, indices, data = _fill(map(locate, tables), census)
         _sort_rows(indptr, indices, data)
     repeated = _find_repeat(indptr, indices)
     if repeated is not None:
@@ -160,18 +165,17 @@ def _assemble(rows: Array, columns: Array, values: Array, shape: Any) -> Rows:
     return X.indptr, X.indices, X.data
 
 
-def _fill(located: Iterable[Rows], counts: Array) -> Rows:
+def _fill(located: Iterable[Rows], census: Census) -> Rows:
     """Rows in the order of their lines, from one piece of them after the other."""
+    counts = census.counts
     n_entries = int(counts.sum())
     index_dtype = _get_index_dtype(n_entries)
     indptr = np.zeros(len(counts) + 1, dtype=index_dtype)
     np.cumsum(counts, out=indptr[1:])
     indices = np.empty(n_entries, dtype=index_dtype)
-    data = None
+    data = np.empty(n_entries, dtype=census.dtype)
     free: Array = indptr[:-1].astype(np.int64)  # (n,), next free index of each row
     for rows, columns, values in located:
-        if data is None:
-            data = np.empty(n_entries, dtype=values.dtype)
         added: Array = np.bincount(rows, minlength=len(free))
         if (free + added > indptr[1:]).any():
             raise ValueError(_CHANGED)
@@ -183,7 +187,7 @@ def _fill(located: Iterable[Rows], counts: Array) -> Rows:
         free += added
     if (free < indptr[1:]).any():
         raise ValueError(_CHANGED)
-    return indptr, indices, np.empty(0) if data is None else data
+    return indptr, indices, data
 
 
 def _iterate_blocks(indptr: Array) -> Iterator[tuple[int, int]]:
@@ -222,7 +226,7 @@ def _find_repeat(indptr: Array, indices: Array) -> tuple[int, int] | None:
 
 def _describe_repeat(tables: Tables, census: Census, row: int, column: int) -> str:
     user, item = census.users[row], census.items[column]
-    places: list[str] = []
+    lines_named: list[str] = []
     for lines in tables:
         users, items = Ids("users", lines.users.ids), Ids("items", lines.items.ids)
         (user_code,), (user_known,) = users.find(census.users[row : row + 1])
@@ -230,13 +234,13 @@ def _describe_repeat(tables: Tables, census: Census, row: int, column: int) -> s
         if user_known and item_known:
             is_entry = lines.users.codes == user_code
             is_entry &= lines.items.codes == item_code
-            places += map(lines.name_line, np.flatnonzero(is_entry).tolist())
-        if len(places) > 1:
+            lines_named += map(lines.name_line, np.flatnonzero(is_entry).tolist())
+        if len(lines_named) > 1:
             break
     return (
         f"User {user} rates item {item} more than once, in "
-        f"{' and in '.join(places[:2])}. Pass duplicates='mean' or 'last', or clean "
-        "the table."
+        f"{' and in '.join(lines_named[:2])}. Pass duplicates='mean' or 'last', or "
+        "clean the table."
     )
 
 

@@ -25,6 +25,7 @@ from sklearn_gmmcf._rating_matrix import (
 from sklearn_gmmcf._sklearn import PackageEstimator, StrOptions, fit_context
 from sklearn_gmmcf._titles import Titles
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.data._reading import check_unmasked
 
 __all__ = ["RatingsEncoder"]
 
@@ -75,7 +76,8 @@ class RatingsEncoder(PackageEstimator, BaseEstimator):
     out_of_range : {'raise', 'missing', 'clip'}, default='raise'
         Treatment of ratings of a table outside `rating_range`: refuse them; leave them
         out, where a number such as -1 stands for "not rated", while their users and
-        items stay known; or move them to the nearest bound.
+        items stay known; or move them to the nearest bound. 'missing' and 'clip' need
+        a `rating_range`.
 
     user_features : frame or None, default=None
         Features of users: a pandas, polars or pyarrow frame with one row for each
@@ -125,14 +127,15 @@ class RatingsEncoder(PackageEstimator, BaseEstimator):
     -----
     Ids are integers, strings, dates, or other objects that sort: items of one kind in
     all tables, and users of one kind in each table. Whole floats are integers, since
-    pandas turns integers beside missing values into floats; other floats, bools and
-    bytes are refused. The texts "nan", "None", "NaT" and "<NA>" are refused, too:
-    ``astype(str)`` makes them of missing ids. Strings stay as they are, also in their
-    blanks. `users_` and `items_` are arrays of objects where few of many strings are
-    long.
+    pandas turns integers beside missing values into floats; other floats, bools, bytes
+    and dates with a time zone are refused. The texts "nan", "None", "NaT" and "<NA>"
+    are refused, too: ``astype(str)`` makes them of missing ids. Strings stay as they
+    are, also in their blanks. `users_` and `items_` are arrays of objects where few of
+    many strings are long.
 
-    Ratings are float64, or float32 if the table has float32. A rating of 0 is stored,
-    and is an observation, and so are the zeros among the features of users.
+    Ratings are numbers; text is refused, also text of digits. They are float64, or
+    float32 if all tables have float32. A rating of 0 is stored, and is an observation,
+    and so are the zeros among the features of users.
 
     Features are standardized by the mean and standard deviation of all known values in
     the table of features. A feature without variation is 0.
@@ -472,6 +475,7 @@ class RatingsEncoder(PackageEstimator, BaseEstimator):
     def _check_users(self, users: Any) -> Array:
         """Ids of users, known ones or new ones, but not indices of rows."""
         line = "line {} (from 0) of the argument users".format
+        check_unmasked(users, "users")
         users = check_ids("users", users, line)
         known = get_kind(self.users_)
         if users.size and get_kind(users) == "integers" != known:
@@ -487,10 +491,14 @@ class RatingsEncoder(PackageEstimator, BaseEstimator):
         titles = None
         if self.item_titles is not None:
             titles = Titles.learn(self.item_titles, self.item)
-            self._check_title_name(titles.name)
+            self._check_title_differs(titles.name)
         census = count_lines(tables, None, self.unknown_items)
         if not census.users.size:
             raise ValueError("The table has no rating to learn from.")
+        # The name of the library, which skops can store.
+        backend = getattr(census.backend, "value", None)
+        if titles is not None:
+            _check_title_name(titles.name, backend)
         if user_table is not None:
             user_table.check_overlap(census.users)
         if item_table is not None:
@@ -504,12 +512,11 @@ class RatingsEncoder(PackageEstimator, BaseEstimator):
         self.items_ = census.items
         self.item_titles_ = None if titles is None else titles.align(census.items)
         self._title_name = None if titles is None else titles.name
-        # The name of the library, which skops can store.
-        self._backend = getattr(census.backend, "value", None)
+        self._backend = backend
         self._learn_columns(user_table, item_table)
         return census
 
-    def _check_title_name(self, name: Any) -> None:
+    def _check_title_differs(self, name: Any) -> None:
         others = [self.user, self.item, self.rating, "std"]
         if name in others:
             raise ValueError(
@@ -543,8 +550,23 @@ class RatingsEncoder(PackageEstimator, BaseEstimator):
         in_range = self.rating_range
         if in_range is not None:
             in_range = check_rating_range(in_range)
+        elif self.out_of_range != "raise":
+            raise ValueError(
+                f"out_of_range={self.out_of_range!r} needs a range of ratings. Pass "
+                "rating_range=(low, high) too."
+            )
         return LineReader(
             self.user, self.item, self.rating, in_range, self.out_of_range
+        )
+
+
+def _check_title_name(name: Any, backend: str | None) -> None:
+    """Check that decoded frames can have a column of this name."""
+    if backend in ("polars", "pyarrow") and not isinstance(name, str):
+        raise ValueError(
+            f"The column of titles has the name {name!r}, but names of columns of "
+            f"{backend} are text, and decoded tables are as the table that was fitted. "
+            "Rename it."
         )
 
 

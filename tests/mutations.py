@@ -667,6 +667,8 @@ MUTATIONS = {
     ],
     "_ids.py": [
         # One kind of ids, whatever container they come in, and none of them missing.
+        ("if hasattr(value, \"__len__\"):", "if False:", "ratings_features"),
+        ("and not issubclass(kind, np.timedelta64)", "", "ratings: no_numbers"),
         ("find_missing(coded))", "find_missing(coded) & False)",
          "ratings_ids: refused"),
         ("abs(value) < _MAX_FLOAT and", "", "ratings_ids: refused"),
@@ -677,6 +679,17 @@ MUTATIONS = {
         ("if bool in types or np.bool_ in types:", "if np.bool_ in types:",
          "ratings_ids: refused"),
         ("{first.__name__}, but", "{first.__name__}, not", "ratings_ids: refused"),
+        ("(str, bytes, Set, Mapping)", "(str, bytes, Mapping)", "ratings_ids: refused"),
+        ("if ids.dtype.kind not in \"UO\":", "if False:", "ratings_ids: refused"),
+        ("and dtype.time_zone is not None:", "and False:", "ratings_ids: refused"),
+        ("if any(getattr(each, \"tzinfo\", None)", "if any(None",
+         "ratings_ids: refused"),
+        ("values = pyarrow.chunked_array([values])", "pass", "ratings_ids: refused"),
+        ("if dtype in (nw.Int128, nw.UInt128):", "if False:", "ratings_ids"),
+        ("if hasattr(native.dtype, \"categories\"):", "if True:",
+         "ratings_ids: SameIds"),
+        ("except (ImportError, UnicodeEncodeError):", "except ImportError:",
+         "ratings_ids: halves"),
         ("used[coded.codes] = True", "used[:] = True", "ratings_ids: SameIds"),
         ("ranks[order] = ", "ranks[:] = ", "ratings_ids: SameIds"),
         ("firsts[1:] = in_order[1:] !=", "_ = in_order[1:] !=", "ratings_ids: SameIds"),
@@ -701,6 +714,14 @@ MUTATIONS = {
          "ratings: Range"),
         ("partial(name_table_line, table=number)", "name_table_line",
          "ratings_ids: Lines"),
+        # Ratings are numbers; other columns may have equal names.
+        ("or isinstance(value, (np.bool_, Decimal)):",
+         "or isinstance(value, (np.bool_, Decimal, str)):", "ratings: numbers"),
+        ("return np.inf  # refused as such", "return 0.0", "ratings: no_numbers"),
+        ("check_unmasked(getattr(lines, name), name)", "pass", "ratings: masked"),
+        ("if len(set(names)) == len(names):", "if True:", "ratings: equal_names"),
+        ("None if _is_frame(tables) else iter(tables)", "iter(tables)",
+         "ratings: tables"),
     ],
     "datasets/_text.py": [
         # Line ends, byte order marks, and the first fault of a file.
@@ -820,6 +841,10 @@ MUTATIONS = {
     "_rating_matrix.py": [
         ("known = ~np.isnan(values)", "known = np.nan_to_num(values) != 0",
          "ratings_features"),
+        ("(dtypes[True] or dtypes[False]", "(dtypes[True] | dtypes[False]",
+         "ratings: dtype"),
+        ("data = np.empty(n_entries, dtype=census.dtype)",
+         "data = np.empty(n_entries, dtype=np.float32)", "ratings: dtype"),
         ("aligned[users.find(ids)[0]] =", "aligned[: len(counts)] =", "ratings"),
         # Duplicates give their mean, or the last of them, and are found within a row.
         ("np.add.reduceat(values, firsts) / sizes", "np.add.reduceat(values, firsts)",
@@ -858,7 +883,11 @@ MUTATIONS = {
         # Indices of rows are no ids.
         ('"integers" != known:', '"integers" == known:', "ratings_ids: Fitted"),
         ("titles.check_overlap(census.items)", "pass", "ratings_features: Titles"),
-        ("self._check_title_name(titles.name)", "pass", "ratings_features: Titles"),
+        ("self._check_title_differs(titles.name)", "pass",
+         "ratings_features: Titles"),
+        ("_check_title_name(titles.name, backend)", "pass",
+         "ratings_features: Titles"),
+        ("elif self.out_of_range != \"raise\":", "elif False:", "ratings: Range"),
     ],
     "_feature_tables.py": [
         # Numbers are standardized; missing categories are missing, known zeros stay.

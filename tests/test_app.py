@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import tomllib
+import tracemalloc
 import zlib
 from pathlib import Path
 from urllib.error import URLError
@@ -418,6 +419,12 @@ TIMES = "and this page must answer within seconds. Remove some users or rare ite
             "my.csv, line 2 has more than 2,000 characters.",
         ),
         (
+            {"MAX_LINES": 30},
+            b"a,b,1\n" + b"\n\r\n\r" * 20,
+            "my.csv has more than 30 lines, the limit of this page. Remove blank lines "
+            "and some users from the file.",
+        ),
+        (
             {},
             b"a,b,1\n" + b"c" * 201 + b",b,1",
             "my.csv, line 2: the user, item or rating has more than 200 characters.",
@@ -433,7 +440,17 @@ TIMES = "and this page must answer within seconds. Remove some users or rare ite
             "my.csv, line 2 is not text in UTF-8. Save the file as CSV in UTF-8.",
         ),
     ],
-    ids=["MB", "ratings", "users", "items", "line", "field", "quotes", "UTF-8"],
+    ids=[
+        "MB",
+        "ratings",
+        "users",
+        "items",
+        "line",
+        "lines",
+        "field",
+        "quotes",
+        "UTF-8",
+    ],
 )
 def test_refused_uploads(constants, content, words):
     app = make_app(**constants)
@@ -443,9 +460,24 @@ def test_refused_uploads(constants, content, words):
     assert get_error(app) == words
 
 
+@pytest.mark.parametrize("content", [b"a\n" * 2_000_000, b"," * 4_000_000])
+def test_refused_uploads_take_little_memory(content):
+    app = make_app(MAX_RATINGS=30)
+    app.radio[0].set_value("A CSV file").run()
+    app.file_uploader[0].set_value(("my.csv", content, "text/csv"))
+    tracemalloc.start()
+    app.run()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert get_error(app).startswith("my.csv")
+    assert peak < 8 * len(content)
+
+
 def test_uploads_within_the_limits():
     lines = make_lines(",", "user,item,rating")  # 60 users, 21 items, 721 ratings
-    app = make_app(MAX_RATINGS=721, MAX_USERS=61, MAX_ITEMS=21, MAX_FIELD=9)
+    app = make_app(
+        MAX_RATINGS=721, MAX_LINES=722, MAX_USERS=61, MAX_ITEMS=21, MAX_FIELD=9
+    )
     upload(app, "\r".join(lines))  # universal newlines
     assert not app.error
     assert len(app.table) == 1

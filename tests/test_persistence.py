@@ -169,6 +169,7 @@ CASES = {
         RatingsEncoder(item_titles={"Alien": "Alien (1979)"}).fit(TRIPLES),
         lambda encoder: [*encoder.decode(["ann"], [0], [4.5]), encoder.item_titles_],
     ),
+    "features of ratings": lambda: fit_features(),
     "rows": lambda: (RowNormalizer().fit(X), lambda rows: rows.transform(X)),
     "scores": lambda: (NormalScoreTransformer().fit(X), lambda s: s.transform(X)),
     "entries": lambda: (
@@ -193,6 +194,39 @@ def encode_ratings():
     columns = zip(("user", "item", "rating"), TRIPLES, strict=True)
     encoder = RatingsEncoder().fit(pd.DataFrame(dict(columns)))
     return encoder, lambda fitted: fitted.decode(["ann"], [0], [4.5])
+
+
+def fit_features():
+    """Its tables of features stay, also where its parameters do not."""
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
+    features = {"user": ["ann", "bob"], "age": [20, 40], "job": ["cook", "tailor"]}
+    encoder = RatingsEncoder(user_features=pd.DataFrame(features)).fit(TRIPLES)
+    encoder.set_params(user_features=None)
+    return encoder, lambda fitted: fitted.encode(TRIPLES)[0].toarray()
+
+
+def fit_for_pickle(pd, case):
+    """Estimators that skops cannot save, in the order of the guide."""
+    ratings = TRIPLES[2]
+    moments = [pd.Timestamp("2020"), pd.Timestamp("2021")]
+    if case == "ids":
+        return RatingsEncoder().fit(([*moments, moments[0]], [1, 2, 3], ratings))
+    if case == "titles":
+        return RatingsEncoder(item_titles=pd.Series({"Alien": "A"})).fit(TRIPLES)
+    if case == "features":
+        frame = pd.DataFrame({"user": ["ann", "bob"], "age": [20, 40]})
+        return RatingsEncoder(user_features=frame).fit(TRIPLES)
+    frame = pd.DataFrame({"x": np.arange(6.0), "y": np.arange(6.0)})
+    if case == "dates":
+        frame["y"] = pd.Categorical(3 * moments)
+    elif case == "intervals":
+        frame["y"] = pd.cut(frame["y"], 2)
+    elif case == "name":
+        frame.columns = moments
+    else:
+        frame["y"] = pd.Categorical(["a", "b"] * 3)
+        frame.columns = pd.MultiIndex.from_tuples([("a", "x"), ("a", "y")])
+    return TableEncoder().fit(frame)
 
 
 def complete(mixture):
@@ -353,6 +387,18 @@ class TestSkops:
             needed |= set(skops.get_untrusted_types(data=skops.dumps(make()[0])))
         assert needed == set(TRUSTED_TYPES)
         assert sorted(TRUSTED_TYPES) == TRUSTED_TYPES
+
+    @pytest.mark.parametrize(
+        "case",
+        ["dates", "intervals", "name", "levels", "ids", "titles", "features"],
+    )
+    def test_refused_estimators_are_in_the_guide(self, skops, case):
+        pd = pytest.importorskip("pandas", exc_type=ImportError)
+        estimator = fit_for_pickle(pd, case)
+        loaded = pickle.loads(pickle.dumps(estimator))
+        assert vars(loaded).keys() == vars(estimator).keys()
+        with pytest.raises((TypeError, ValueError)):  # of dumps, and of loads
+            skops.loads(skops.dumps(estimator), trusted=TRUSTED_TYPES)
 
     def test_another_version_warns(self, skops, monkeypatch):
         saved = skops.dumps(RowNormalizer().fit(X))

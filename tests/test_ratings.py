@@ -3,6 +3,8 @@
 import pickle
 import re
 import tracemalloc
+from datetime import date, timedelta
+from decimal import Decimal
 from itertools import pairwise
 
 import numpy as np
@@ -223,22 +225,23 @@ def test_any_table_there_and_back(lines, make, data):
     ),
     cuts=st.lists(st.integers(0, 60), max_size=4),
     dtype=st.sampled_from([np.float32, np.float64]),
-    options=st.fixed_dictionaries(
-        {
-            "duplicates": st.sampled_from(["last", "mean"]),
-            "rating_range": st.sampled_from([None, (-10, 1e3)]),
-            "out_of_range": st.sampled_from(["missing", "clip"]),
-        }
+    duplicates=st.sampled_from(["last", "mean"]),
+    limits=st.sampled_from(
+        [
+            {},
+            {"rating_range": (-10, 1e3), "out_of_range": "missing"},
+            {"rating_range": (-10, 1e3), "out_of_range": "clip"},
+        ]
     ),
 )
-def test_pieces_give_the_same_bits(lines, cuts, dtype, options):
+def test_pieces_give_the_same_bits(lines, cuts, dtype, duplicates, limits):
     users, items, values = as_arrays(lines)
     table = users, items, values.astype(dtype)
     bounds = [0, *sorted(min(cut, len(lines)) for cut in cuts), len(lines)]
     pieces = [[column[a:b] for column in table] for a, b in pairwise(bounds)]
     results = []
     for each in (table, lambda: map(tuple, pieces)):
-        encoder = RatingsEncoder(**options)
+        encoder = RatingsEncoder(duplicates=duplicates, **limits)
         for X, users in (encoder.fit_encode(each), encoder.encode(each)):
             arrays = X.data, X.indices, X.indptr, users, encoder.items_
             results.append([(array.dtype, array.tobytes()) for array in arrays])
@@ -297,9 +300,17 @@ class TestOutOfRange:
         assert X.dtype == np.float32
         assert X.data.tolist() == values.tolist()
 
-    def test_nothing_is_checked_without_a_range(self):
-        X, _ = RatingsEncoder(out_of_range="missing").fit_encode(as_pandas(self.lines))
-        assert X.nnz == 4
+    @pytest.mark.parametrize("out_of_range", ["missing", "clip"])
+    def test_needs_a_range(self, out_of_range):
+        table = as_pandas(self.lines)
+        assert RatingsEncoder().fit_encode(table)[0].nnz == 4
+        message = rf"out_of_range='{out_of_range}' needs .* Pass rating_range=\(low"
+        encoder = RatingsEncoder(out_of_range=out_of_range)
+        with pytest.raises(ValueError, match=message):
+            encoder.fit(table)
+        encoder.set_params(rating_range=(1, 5)).fit(table)
+        with pytest.raises(ValueError, match=message):
+            encoder.set_params(rating_range=None).encode(table)
 
     @pytest.mark.parametrize(
         "wrong",
@@ -449,6 +460,46 @@ def test_float32_stays():
     assert X.dtype == np.float64
 
 
+@pytest.mark.parametrize("order", [[0, 1, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])
+def test_the_order_of_tables_decides_no_dtype(order):
+    """0.1 is another number in float32; a table without lines has no numbers."""
+    single = [1], [7], np.array([2.5], dtype=np.float32)
+    double = [2], [7], np.array([0.1])
+    empty = [], [], np.array([])
+    tables = [[single, double, empty][j] for j in order]
+    encoder = RatingsEncoder()
+    for X, _ in (encoder.fit_encode(lambda: tables), encoder.encode(lambda: tables)):
+        assert X.dtype == np.float64
+        assert X.toarray().tolist() == [[2.5], [0.1]]
+    tables = [[single, single[:2] + (single[2] * 2,), empty][j] for j in order]
+    X, _ = RatingsEncoder(duplicates="mean").fit_encode(lambda: tables)
+    assert X.dtype == np.float32
+
+
+def with_equal_names(names):
+    """Frames with a column of each name, that may be equal."""
+    columns = dict(zip(NAMES, zip(*LINES, strict=True), strict=True))
+    columns = [list(columns.get(name, range(len(LINES)))) for name in names]
+    frame = pd.concat([pd.Series(column) for column in columns], axis=1)
+    yield frame.set_axis(names, axis=1)
+    if pa is not None:
+        yield pa.table(columns, names=names)
+
+
+def test_equal_names_of_columns():
+    for table in with_equal_names(["x", *NAMES, "x"]):
+        X, users = RatingsEncoder().fit_encode(table)
+        assert stored(X, users, RatingsEncoder().fit(table).items_) == by_hand(LINES)
+    for table in with_equal_names(["user", *NAMES]):
+        with pytest.raises(
+            ValueError, match=r"The table has 2 columns .* 'user'\. Ren"
+        ):
+            RatingsEncoder().fit(table)
+    for table in with_equal_names(["x", *NAMES[:2], "x"]):
+        with pytest.raises(ValueError, match=r"no column 'rating' but \['x', 'user', "):
+            RatingsEncoder().fit(table)
+
+
 def test_names_of_columns():
     table = as_pandas(LINES).rename(columns={"user": "userId", "item": 7})
     encoder = RatingsEncoder(user="userId", item=7)
@@ -493,7 +544,20 @@ class TestErrors:
             (iter([]), "iterator of tables as a function"),
             (([1], [1, 2], [1.0]), "equally long, but got 1, 2 and 1"),
             (([[1]], [1], [1.0]), "users should be 1d, but got 2d"),
-            (([1], [1], ["5"]), "should be 1d numbers"),
+            (([1], [1], [[5.0]]), "should be 1d numbers, but got 2d of float64"),
+            (([1], [1], 5.0), "should be 1d numbers, but got 0d of float64"),
+            (
+                lambda: None,
+                "should return an iterator over such tables, but returned NoneType",
+            ),
+            (
+                lambda: as_pandas(LINES),
+                "should return an iterator over such tables, but returned DataFrame",
+            ),
+            (
+                lambda: as_arrays(LINES),
+                "got ndarray. A function that is passed .* return an iterator over",
+            ),
             (([], [], []), "no rating to learn from"),
             (lambda: [], "no rating to learn from"),
         ],
@@ -602,11 +666,124 @@ def test_undecodable_arguments(items, std, message):
         encoder.decode([1, 2], items, [3.0, 4.0], std)
 
 
-def test_names_the_rating_that_is_no_number():
-    for column in (["1", "five", "3"], pd.Series([1, None, 3], dtype="Int64")):
-        table = pd.DataFrame({"user": list("abc"), "item": list("xyx")})
-        table["rating"] = column
-        with pytest.raises(ValueError, match=r"rating in line 1 .* is ('five'|nan)"):
-            RatingsEncoder().fit_encode(table)
-    table["rating"] = np.array(["1", 2, 3.0], dtype=object)
-    assert RatingsEncoder().fit_encode(table)[0].data.tolist() == [1, 2, 3]
+def list_ratings(values):
+    """Columns of ratings of every library, with the values."""
+    yield values
+    yield np.array(values, dtype=object)
+    yield pd.Series(values, dtype=object)
+    yield pl.Series(values, strict=not any(isinstance(v, list) for v in values))
+    yield pd.Series(values, dtype="category" if isinstance(values[0], str) else None)
+    if isinstance(values[0], str):
+        yield np.array(values)
+        yield pd.Series(values, dtype="string")
+        yield pl.Series(values, dtype=pl.Categorical)
+    if pa is not None:
+        yield pa.array(values)
+        yield pa.chunked_array([values])
+        if isinstance(values[0], str):
+            yield pa.chunked_array([values]).dictionary_encode()
+
+
+NO_NUMBERS = {
+    "digits": (["1_0", "2"], r"'1_0', but .*number\. Convert .* by astype\(float\)"),
+    "text": (["five", "2"], r"'five', but a rating should be a number\. Convert rat"),
+    "dates": ([date(2020, 1, 2)] * 2, r"2020.* should be a number\. Convert"),
+    "durations": ([timedelta(days=3)] * 2, r"imedelta.* should be a number\."),
+    "lists": ([[5.0], [4.0, 3.0]], r"\[5.0\], but a rating should be a number"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_NUMBERS)
+def test_ratings_that_are_no_numbers(kind):
+    values, message = NO_NUMBERS[kind]
+    if kind == "lists":
+        columns = [values, pd.Series(values), pl.Series(values)]
+    else:
+        columns = list_ratings(values)
+    for column in columns:
+        with pytest.raises(
+            ValueError, match=rf"^The rating in line 0 .* is .*{message}"
+        ):
+            RatingsEncoder().fit((["a", "b"], [1, 2], column))
+        if isinstance(column, (pd.Series, pl.Series)):
+            frame = pd if isinstance(column, pd.Series) else pl
+            table = frame.DataFrame(
+                {"user": ["a", "b"], "item": [1, 2], "rating": column}
+            )
+            with pytest.raises(ValueError, match=message):
+                RatingsEncoder().fit(table)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        [1, "five"],
+        np.array([1, "five"], dtype=object),
+        pd.Series([1, "five"], dtype="category"),
+        [1, np.str_("five")],
+    ],
+    ids=repr,
+)
+def test_names_the_rating_that_is_no_number(column):
+    with pytest.raises(ValueError, match=r"^The rating in line 1 .* is 'five', but"):
+        RatingsEncoder().fit(([1, 2], [1, 2], column))
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (np.array(["2020-01-02"] * 2, dtype="M8[ns]"), r"datetime64\('2020-01-02"),
+        (np.array([3, 4], dtype="m8[D]"), r"timedelta64\(3"),
+        (np.array([b"5", b"4"]), r"b'5', but .*astype\(float\)"),
+        ([5j, 1.0], r"5j\)?, but a rating"),
+        ([10**400, 2], "inf. Drop such"),
+        (pd.Series([None, 3], dtype="Int64"), "nan. Drop such"),
+        (pl.Series([None, 3]), "nan. Drop such"),
+        ([None, 3], "nan. Drop such"),
+    ],
+)
+def test_odd_values_that_are_no_numbers(column, message):
+    with pytest.raises(ValueError, match=rf"^The rating in line 0 .* is .*{message}"):
+        RatingsEncoder().fit(([1, 2], [1, 2], column))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        [5, Decimal("2.5")],
+        [np.float32(5), 2.5],
+        (5, 2.5),
+        pd.Series([5, 2.5], dtype="Float64"),
+        pd.Series([5, 2.5], dtype="category"),
+        pd.arrays.SparseArray([5, 2.5]),
+        pd.Series(pd.arrays.SparseArray([5, 2.5])),
+        pl.Series([Decimal("5"), Decimal("2.5")]),
+        np.array([5, 2.5], dtype=np.float16),
+        *(
+            []
+            if pa is None
+            else [
+                pa.array([5, 2.5]),
+                pa.chunked_array([[Decimal("5.0"), Decimal("2.5")]]),
+                pd.Series([5, 2.5], dtype="double[pyarrow]"),
+            ]
+        ),
+    ],
+    ids=lambda column: type(column).__name__,
+)
+def test_ratings_that_are_numbers(column):
+    X, _ = RatingsEncoder().fit_encode(([1, 2], [1, 1], column))
+    assert X.toarray().tolist() == [[5], [2.5]]
+    assert X.dtype == np.float64
+
+
+@pytest.mark.parametrize("name", ["users", "items", "ratings"])
+def test_masked_arrays(name):
+    table = {"users": [1, 2], "items": [1, 2], "ratings": [5.0, 4.0]}
+    table[name] = np.ma.array(table[name], mask=[0, 1])
+    message = rf"^{name} is, or has, a numpy masked array, whose mask"
+    with pytest.raises(ValueError, match=message):
+        RatingsEncoder().fit(tuple(table.values()))
+    encoder = RatingsEncoder().fit(([1, 2], [1, 2], [5.0, 4.0]))
+    with pytest.raises(ValueError, match=r"^users is, or has, a numpy masked array"):
+        encoder.encode(users=np.ma.array([1, 2], mask=[0, 1]))

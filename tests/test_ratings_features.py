@@ -582,6 +582,14 @@ class TestErrors:
             (as_pandas(USERS).assign(x=[1, "a", 2]), "values of type int and str"),
             (as_pandas(USERS).assign(x=1j), "values of type complex"),
             (
+                as_pandas(USERS).assign(x=[np.array([1, 2])] * 3),
+                "'x' of user_features has values of type ndarray.* for each element",
+            ),
+            (
+                as_pandas(USERS).set_axis(["user", "x", "job", "x"], axis=1),
+                "user_features .*'x'",
+            ),
+            (
                 as_pandas(USERS).assign(x=pd.Categorical([1, "a", 1])),
                 "Categories of column 'x' of user_features do not sort.*int, str",
             ),
@@ -653,6 +661,18 @@ TITLES = {10: "Alien", 30: "Clue", 99: "Dune", 5: None}
 
 class TestTitles:
     """Titles by id, beside the ids of decoded tables."""
+
+    def test_names_that_are_no_text(self):
+        """Names of columns of pandas may be numbers, those of others are text."""
+        titles = pd.DataFrame({"item": [10], 0: ["Alien"]})
+        columns = dict(zip(["user", "item", "rating"], RATINGS, strict=True))
+        encoder = fit(item_titles=titles, ratings=pd.DataFrame(columns))
+        assert encoder.decode(["ann"], [0], [1.0])[0].tolist() == ["Alien"]
+        assert len(fit(item_titles=titles).decode(["ann"], [0], [1.0])) == 4
+        for make in (as_polars, *([] if pa is None else [as_pyarrow])):
+            message = r"titles has the name 0, but names .* are text.* Rename it\."
+            with pytest.raises(ValueError, match=message):
+                fit(item_titles=titles, ratings=make(columns))
 
     @pytest.mark.parametrize(
         ("titles", "name"),
@@ -735,6 +755,11 @@ class TestTitles:
             ),
             ({10: 1999}, "item_titles is 1999 for id 10, but a title should be text"),
             ({None: "A"}, "item_titles is missing in key 0"),
+            ({10: np.array(["a", "b"])}, "item_titles is array.* for id 10, but a tit"),
+            (
+                pd.DataFrame([[10, "A", "B"]], columns=["item", "a", "a"]),
+                "item_titles .*'a'",
+            ),
             ({}, "has no title"),
             (pd.Series(["A", "B"], index=[10, 10]), "Id 10 has more than one row in"),
             (pd.DataFrame({"item": [10]}), "one column besides the ids.*has \\[\\]"),

@@ -36,6 +36,7 @@ INTEGERS = {
     "pandas category": pd.Series([30, 4, 30, 11], dtype="category"),
     "pandas array": pd.array([30, 4, 30, 11], dtype="UInt8"),
     "polars": pl.Series([30, 4, 30, 11], dtype=pl.UInt16),
+    "Int128": pl.Series([30, 4, 30, 11], dtype=pl.Int128),
     "coded": Coded(np.array([1, 0, 1, 3]), np.array([4, 30, 7, 11])),
     "coded twice": Coded(np.array([1, 0, 3, 2]), np.array([4, 30, 11, 30])),
 }
@@ -67,6 +68,9 @@ if pa is not None:
     STRINGS["pyarrow"] = pa.chunked_array([TEXTS[:1], TEXTS[1:]])
     STRINGS["pyarrow array"] = pa.array(TEXTS)
     STRINGS["dictionary"] = pa.chunked_array([TEXTS]).dictionary_encode()
+    STRINGS["dictionary in pandas"] = pd.Series(
+        pd.array(TEXTS, pd.ArrowDtype(pa.dictionary(pa.int32(), pa.string())))
+    )
     STRINGS["Arrow in pandas"] = pd.Series(
         TEXTS, dtype=pd.ArrowDtype(pa.large_string())
     )
@@ -106,6 +110,13 @@ class TestSameIds:
                 assert users.tolist() == expected[1].tolist(), name
                 np.testing.assert_array_equal(X.toarray(), expected[0].toarray())
 
+    def test_halves_of_surrogate_pairs(self):
+        texts = ["\ud800", "b", "\ud800", "\udc00"]
+        for column in (texts, pd.Series(texts, dtype=object)):
+            _, X, users = fit_encode(column)
+            assert users.tolist() == ["b", "\ud800", "\udc00"]
+            assert X.toarray().tolist() == [[1, 0], [4, 5], [0, 2]]
+
     def test_dates_of_several_units(self):
         parts = [
             (np.array([day], dtype=unit), [1], [1.0])
@@ -126,9 +137,9 @@ class TestSameIds:
             [datetime.date(2020, 1, 2), datetime.date(1999, 1, 1)],
             np.array(["2020-01-02", "1999-01-01"], dtype="datetime64[D]"),
             pd.Series(pd.to_datetime(["2020-01-02", "1999-01-01"])),
-            pd.Series(pd.to_datetime(["2020-01-02", "1999-01-01"], utc=True)),
             pl.Series([datetime.date(2020, 1, 2), datetime.date(1999, 1, 1)]),
             pd.Series([(2, "a"), (1, "b")]),
+            [np.timedelta64(3, "D"), np.timedelta64(2, "D")],
         ],
     )
     def test_others_that_sort(self, ids):
@@ -191,7 +202,42 @@ class TestAnyWidth:
         assert short_encoder.items_[X.indices].tolist() == ["u3"]
 
 
+ZONED = pd.Series(pd.to_datetime(["2020-01-02", "1999-01-01", "2020-01-03"], utc=True))
 REFUSED = {
+    "text": (
+        "abc",
+        r"users should be an array or a list, but got str\. Pass \['abc'\]",
+    ),
+    "str_": (np.str_("abc"), r"a list, but got str_\. Pass \['abc'\]"),
+    "bytes as one": (b"abc", "users should be .* got bytes. Pass a list of ids in the"),
+    "a set": ({1, 2, 3}, "users should be .* got set. Pass a list of ids in the"),
+    "keys": ({1: 1, 2: 2, 3: 3}.keys(), "users should be .* got dict_keys"),
+    "a dictionary": ({1: 1, 2: 2, 3: 3}, "users should be .* got dict. Pass a list"),
+    "bools as categories": (pd.Categorical([True, False, True]), "users are bools"),
+    "a series of them": (
+        pd.Series([True, False, True], dtype="category"),
+        "users are bools",
+    ),
+    "complex categories": (
+        pd.Series([1j, 2j, 1j], dtype="category"),
+        "users are complex128",
+    ),
+    "coded bools": (
+        Coded(np.array([0, 1, 0]), np.array([True, False], dtype=object)),
+        "users are bools",
+    ),
+    "zones": (ZONED, r"users are dates with a time zone.* \.dt\.tz_convert\(None\)"),
+    "zones of polars": (
+        pl.Series([each.to_pydatetime() for each in ZONED]),
+        "users are dates with a time zone",
+    ),
+    "objects with zones": (list(ZONED), "users are dates with a time zone"),
+    "zones as categories": (ZONED.astype("category"), "users are dates with a time"),
+    "large Int128": (
+        pl.Series([1, 2, 2**70], dtype=pl.Int128),
+        f"got {2**70} in line 2 .* to strings",
+    ),
+    "null Int128": (pl.Series([1, None, 2], dtype=pl.Int128), "missing in line 1"),
     "bools": ([True, False, True], "users are bools"),
     "bools of numpy": (np.array([True, False, True]), "users are bools"),
     "bools among integers": (np.array([2, True, 1], dtype=object), "users are bools"),
@@ -227,6 +273,25 @@ REFUSED = {
         for text in ("nan", "<NA>", "NaT", "None")
     },
 }
+
+
+if pa is not None:
+    REFUSED["dictionary of bools"] = (
+        pa.chunked_array([[True, False, True]]).dictionary_encode(),
+        "users are bools",
+    )
+    REFUSED["null in a dictionary"] = (
+        pd.array(
+            ["a", None, "b"], pd.ArrowDtype(pa.dictionary(pa.int32(), pa.string()))
+        ),
+        "missing in line 1",
+    )
+    ARROW_ZONED = pa.array([each.to_pydatetime() for each in ZONED])
+    REFUSED["zones of pyarrow"] = (ARROW_ZONED, "users are dates with a time zone")
+    REFUSED["zones in pyarrow"] = (
+        pa.chunked_array([ARROW_ZONED]),
+        "users are dates with a time zone",
+    )
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -317,6 +382,13 @@ class TestOtherKindsThanFitted:
     def test_items(self):
         with pytest.raises(ValueError, match="items are integers here, but were str"):
             self.encoder.encode((["ann"], [1], [1.0]))
+
+    @pytest.mark.parametrize("users", ["ann", {"ann"}, {"ann": 1}])
+    def test_no_list(self, users):
+        with pytest.raises(ValueError, match="users should be an array or a list"):
+            self.encoder.encode(users=users)
+        with pytest.raises(ValueError, match="users should be an array or a list"):
+            self.encoder.decode(users, [0], [1.0])
 
     def test_indices_of_rows(self):
         message = (
