@@ -180,7 +180,7 @@ def check_eager(X: Any, reader: str) -> None:
 def find_missing(series: Series) -> Array:
     """Whether each entry (n,) is missing: null, None, NaN, NaT or NA."""
     if is_object(series):
-        return np.array([_is_missing(value) for value in _listed(series)], dtype=bool)
+        return np.array([is_missing(value) for value in _listed(series)], dtype=bool)
     if isinstance(series, np.ndarray):
         return np.asarray(series != series)
     missing = np.array(series.is_null().to_numpy(), dtype=bool)
@@ -326,12 +326,6 @@ def _raise_unreadable(name: Any, example: Any) -> NoReturn:
         f"{what} {name!r} of X has values such as {example!r}, of type "
         f"{type(example).__name__}, which are neither numbers, bools, dates, durations "
         f"nor text. {_WAYS_OUT}"
-    )
-
-
-def _is_missing(value: Any) -> bool:
-    return not isinstance(value, (list, tuple, dict, set, np.ndarray)) and is_missing(
-        value
     )
 
 

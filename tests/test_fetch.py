@@ -313,7 +313,7 @@ class TestFolder:
     def test_layouts(self, layout, compressed, tmp_path):
         for name, content in files(layout).items():
             if compressed:
-                (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content))
+                (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content, mtime=0))
             else:
                 (tmp_path / name).write_bytes(content)
         assert_is_movielens(load_movielens(tmp_path))
@@ -357,7 +357,11 @@ class TestFolder:
                 "line 3: movie 10 has a tit",
             ),
             ("movies.csv", b"\n", "holds no movie"),
-            ("movies.csv", gzip.compress(b"m,t\n10,A\n")[:-9], "is cut off or broken"),
+            (
+                "movies.csv",
+                gzip.compress(b"m,t\n10,A\n", mtime=0)[:-9],
+                "is cut off or broken",
+            ),
             (
                 "movies.csv",
                 b"m,t\n10," + b"A" * 2000,
@@ -454,7 +458,7 @@ class TestFolder:
 
     def test_huge_ratings(self, tmp_path, monkeypatch):
         for name, content in files("csv").items():
-            (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content))
+            (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content, mtime=0))
         monkeypatch.setattr(_movielens, "_MAX_RATINGS", 50)
         with pytest.raises(
             ValueError, match=r"ratings.csv.gz, line 6: .*more than 50 byt"

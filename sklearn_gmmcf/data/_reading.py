@@ -139,8 +139,8 @@ def read_numbers(X: Any, name: str = "X", *, keep_sparse: bool = True) -> Any:
 
 def check_unmasked(X: Any, name: str = "X") -> None:
     """Refuse masked arrays, whose mask scikit-learn's validation would drop."""
-    rows = X if isinstance(X, (list, tuple)) else [X]
-    if any(isinstance(row, np.ma.MaskedArray) for row in rows):
+    is_list = isinstance(X, (list, tuple)) and X and isinstance(X[0], np.ndarray)
+    if any(isinstance(row, np.ma.MaskedArray) for row in (X if is_list else [X])):
         raise ValueError(
             f"{name} is, or has, a numpy masked array, whose mask scikit-learn's "
             "validation drops. Pass X.filled(np.nan), of a float dtype, instead."
