@@ -204,11 +204,11 @@ class Written:
         text = self.end.join(self.lines) + self.end * self.ends_with_line_end
         content = text.encode(self.encoding)
         if self.compression == "gzip":
-            content = gzip.compress(content)
+            content = gzip.compress(content, mtime=0)
         elif self.compression == "zip":
             buffer = io.BytesIO()
             with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-                archive.writestr("inner.csv", content)
+                archive.writestr(zipfile.ZipInfo("inner.csv"), content)
             content = buffer.getvalue()
         return write(folder / self.name, content)
 
@@ -890,7 +890,8 @@ def make_zip(**files):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
-            archive.writestr(name, content)
+            # Of a fixed date, so that the bytes are the same each time.
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     return bytearray(buffer.getvalue())
 
 
@@ -943,7 +944,7 @@ def test_workbooks_and_archives_in_archives(path):
             ValueError, match=r"some\.csv is a workbook of Excel\. Save"
         ):
             load_ratings_csv(path)
-    compressed = gzip.compress(content)
+    compressed = gzip.compress(content, mtime=0)
     for twice in (
         gzip.compress(compressed),
         gzip.compress(bytes(make_zip(a=content))),
@@ -961,7 +962,11 @@ def test_workbooks_and_archives_in_archives(path):
 def test_changed_bytes_of_an_archive(path, kind):
     """Each archive is read as it was, or refused by an error that names it."""
     content = HEADER + "".join(f"{i},{7 * i % 13},3\n" for i in range(50))
-    whole = make_zip(a=content) if kind == "zip" else gzip.compress(content.encode())
+    whole = (
+        make_zip(a=content)
+        if kind == "zip"
+        else gzip.compress(content.encode(), mtime=0)
+    )
     rng = random.Random(0)
     messages = []
     n_files = 800 if kind == "zip" else 200
@@ -987,7 +992,7 @@ def test_broken_compression_names_the_line(path):
     lines = [f"{i},{rng.random()},3\n" for i in range(20_000)]
     content = (HEADER + "".join(lines)).encode()
     archive = bytes(make_zip(a=content))
-    compressed = gzip.compress(content)
+    compressed = gzip.compress(content, mtime=0)
     half = len(compressed) // 2
     cases = [
         compressed[:half],
