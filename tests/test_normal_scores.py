@@ -94,7 +94,7 @@ def test_frames_keep_names():
         (sparse.csr_array(np.eye(3)), TypeError, "[Ss]parse"),
         ([[np.inf], [1.0]], ValueError, "infinity"),
         ([[1e200], [1.0]], ValueError, "Scale the data"),
-        ([["a"], ["b"]], ValueError, "could not convert"),
+        ([["a"], ["b"]], ValueError, "Column 0 of X has text"),
     ],
 )
 def test_refused(X, error, message):

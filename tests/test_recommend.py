@@ -145,6 +145,7 @@ def test_largest_of_few_values(data):
         assert (np.isinf(values) == (np.arange(n) >= len(best))).all()
 
 
+@pytest.mark.filterwarnings("ignore::sklearn_gmmcf.LostZerosWarning")
 @pytest.mark.parametrize("make", [np.array, to_sparse])
 def test_first_of_equal_columns(make):
     X = np.array([[4.0, 2, 2, 4, 2, 4], [4, np.nan, 2, np.nan, 2, 4], [np.nan] * 6])
