@@ -250,7 +250,8 @@ class TestStep:
 
 
 class TestObjective:
-    @pytest.mark.parametrize("noise", [0.1, pytest.param(0.8, marks=pytest.mark.slow)])
+    @pytest.mark.slow
+    @pytest.mark.parametrize("noise", [0.1, 0.8])
     def test_never_falls_in_long_runs(self, noise):
         X = make_ratings(
             100, 20, n_types=3, density=0.3, noise=noise, random_state=0
@@ -295,6 +296,7 @@ class TestObjective:
         assert Factor(2).backtrack(back) is None
 
 
+@pytest.mark.slow
 def test_factor_analysis_for_many_rows():
     """The prior and the posterior variance of the loadings vanish with their number."""
     rng = np.random.default_rng(0)

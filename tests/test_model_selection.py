@@ -785,6 +785,7 @@ class TestWithinScikitLearn:
                 found = search.cv_results_[f"split{fold}_test_score"][k]
                 assert found == pytest.approx(-by_hand(est, X[test], rmse))
 
+    @pytest.mark.slow
     def test_search_over_families_seeds_and_scaling(self):
         X = correlated(240, 5) * [1, 10, 100, 1000, 10_000]
         mixture = MaskedGaussianMixture(covariance_type="spherical", max_iter=20)

@@ -207,6 +207,7 @@ class TestBeforeAPredictor:
         alone = clone(predictor).fit(completed, y)
         np.testing.assert_allclose(pipe.predict(X), alone.predict(completed))
 
+    @pytest.mark.slow
     def test_cross_validated_search(self, X, y):
         pipe = make_pipeline(
             StandardScaler(),

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.base import clone
@@ -192,6 +192,7 @@ def drawn_tables(draw):
     return draw(st.permutations(lines))
 
 
+@settings(max_examples=40)
 @given(lines=drawn_tables(), make=st.sampled_from(TABLES), data=st.data())
 def test_any_table_there_and_back(lines, make, data):
     """Decoding the stored entries gives the lines, of one table or of its pieces."""

@@ -231,6 +231,7 @@ def test_iris_as_mclust():
     assert value == pytest.approx(other.fit(X).bic(X), abs=0.05)
 
 
+@pytest.mark.slow
 def test_held_out_rows_as_cross_val_score():
     X = clusters(150, 4)
     selected = select_mixture(

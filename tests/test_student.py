@@ -405,7 +405,9 @@ class TestOutlierWeights:
         assert_allclose(mixture.degrees_of_freedom_, in_memory.degrees_of_freedom_)
         assert_allclose(weights.compute(), in_memory.outlier_weights(X))
 
-    @pytest.mark.parametrize("covariance_type", [*TYPES, "factor"])
+    @pytest.mark.parametrize(
+        "covariance_type", [*TYPES, pytest.param("factor", marks=pytest.mark.slow)]
+    )
     def test_are_1_for_gaussian_components(self, covariance_type):
         X = correlated()
         mixture = MaskedGaussianMixture(2, covariance_type=covariance_type, max_iter=2)
