@@ -93,6 +93,24 @@ def collect_mask(indices: Array, indptr: Array, R: Array, out: Array) -> None:
 
 
 @_compile
+def _load_lanes(systems: Array, start: int, width: int, A: Array) -> None:
+    """Copy systems (., n) from `start` on; the first one fills the lanes left over."""
+    for r in range(len(A)):
+        for t in range(width):
+            A[r, t] = systems[r, start + t]
+        for t in range(width, _LANES):
+            A[r, t] = A[r, 0]
+
+
+@_compile
+def _store_lanes(A: Array, start: int, width: int, systems: Array) -> None:
+    """Write what `_load_lanes` reads."""
+    for r in range(len(A)):
+        for t in range(width):
+            systems[r, start + t] = A[r, t]
+
+
+@_compile
 def _sweep_lanes(
     A: Array, q: int, log_dets: Array, column: Array, scaled: Array
 ) -> None:
@@ -138,39 +156,28 @@ def _sweep_lanes(
 def sweep(bordered: Array, q: int, log_dets: Array) -> None:
     """`sklearn_gmmcf.covariance._triangles.sweep`, into log_dets (n,)."""
     n, m = bordered.shape[1], q + 1
-    size = len(bordered)
-    A = np.empty((size, _LANES))
+    A = np.empty((len(bordered), _LANES))
     column, scaled = np.empty((m, _LANES)), np.empty((m, _LANES))
     added = np.empty(_LANES)
     for start in range(0, n, _LANES):
         width = min(_LANES, n - start)
-        for r in range(size):
-            for t in range(width):
-                A[r, t] = bordered[r, start + t]
-            for t in range(width, _LANES):
-                A[r, t] = A[r, 0]
+        _load_lanes(bordered, start, width, A)
         added[:] = 0.0
         _sweep_lanes(A, q, added, column, scaled)
         for t in range(width):
             log_dets[start + t] = added[t]
-        for r in range(size):
-            for t in range(width):
-                bordered[r, start + t] = A[r, t]
+        _store_lanes(A, start, width, bordered)
 
 
 @_compile
 def eliminate(triangles: Array, n_pivots: int, q: int, log_dets: Array) -> None:
-    """`sklearn_gmmcf.covariance._triangles.eliminate`, with log-determinants added."""
-    n, size = triangles.shape[1], len(triangles)
-    A, column = np.empty((size, _LANES)), np.empty((q, _LANES))
+    """`sklearn_gmmcf.covariance._triangles._eliminate`; log-determinants are added."""
+    n = triangles.shape[1]
+    A, column = np.empty((len(triangles), _LANES)), np.empty((q, _LANES))
     scale = np.empty(_LANES)
     for start in range(0, n, _LANES):
         width = min(_LANES, n - start)
-        for r in range(size):
-            for t in range(width):
-                A[r, t] = triangles[r, start + t]
-            for t in range(width, _LANES):
-                A[r, t] = A[r, 0]
+        _load_lanes(triangles, start, width, A)
         for j in range(n_pivots):
             pivot = A[j * (j + 1) // 2 + j]
             for t in range(width):
@@ -185,9 +192,7 @@ def eliminate(triangles: Array, n_pivots: int, q: int, log_dets: Array) -> None:
                     target, left = A[i * (i + 1) // 2 + c], column[c]
                     for t in range(_LANES):
                         target[t] -= left[t] * scale[t]
-        for r in range(size):
-            for t in range(width):
-                triangles[r, start + t] = A[r, t]
+        _store_lanes(A, start, width, triangles)
 
 
 @_compile

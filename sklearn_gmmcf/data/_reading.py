@@ -298,14 +298,19 @@ def _all_missing(n: int) -> Array:
 
 def _read_objects(column: str, values: Any) -> Array:
     """Objects (n,) that are numbers, bools or missing, as floats."""
-    if set(map(type, values)) <= _QUICK_TYPES:
-        try:
-            numbers = np.array(values, dtype=object).astype(np.float64)
-        except OverflowError:
-            numbers = _read_one_by_one(column, values)
-    else:
+    numbers = _read_at_once(values)
+    if numbers is None:
         numbers = _read_one_by_one(column, values)
     return numbers if not np.isnan(numbers).all() else _all_missing(len(numbers))
+
+
+def _read_at_once(values: Any) -> Array | None:
+    if not set(map(type, values)) <= _QUICK_TYPES:
+        return None
+    try:
+        return np.array(values, dtype=object).astype(np.float64)
+    except OverflowError:
+        return None
 
 
 def _read_one_by_one(column: str, values: Any) -> Array:
