@@ -24,7 +24,7 @@ from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.data import Blocks, check_numbers, observe, read_numbers
 from sklearn_gmmcf.data._column_features import check_column_features, find_columns
 from sklearn_gmmcf.data._dask import is_dask, observe_chunks
-from sklearn_gmmcf.data._reading import CHECK_OPTIONS, naming_infinity
+from sklearn_gmmcf.data._reading import CHECK_OPTIONS, keeps_sparse, naming_infinity
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -81,7 +81,7 @@ def validate_numbers(estimator: Any, X: Any, *, reset: bool, **options: Any) -> 
         Of scikit-learn's `check_array`.
     """
     missing_values = getattr(estimator, "missing_values", np.nan)
-    keep_sparse = bool(options.get("accept_sparse")) and np.isnan(missing_values)
+    keep_sparse = keeps_sparse(options, missing_values)
     X = nw.to_native(X, pass_through=True)
     numbers = read_numbers(X, keep_sparse=keep_sparse)
     options = CHECK_OPTIONS | options

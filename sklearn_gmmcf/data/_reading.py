@@ -96,10 +96,18 @@ def check_numbers(
     options
         Of scikit-learn's `check_array`.
     """
-    keep_sparse = bool(options.get("accept_sparse")) and np.isnan(missing_values)
+    keep_sparse = keeps_sparse(options, missing_values)
     numbers = read_numbers(X, name, keep_sparse=keep_sparse)
     with naming_infinity(numbers, X):
         return check_array(numbers, input_name=name, **(CHECK_OPTIONS | options))
+
+
+def keeps_sparse(options: dict[str, Any], missing_values: float) -> bool:
+    """Whether sparse columns that are NaN elsewhere may become a sparse matrix.
+
+    Beside another marker of missing entries, NaN is refused, as in dense columns.
+    """
+    return bool(options.get("accept_sparse")) and bool(np.isnan(missing_values))
 
 
 def read_numbers(X: Any, name: str = "X", *, keep_sparse: bool = True) -> Any:
