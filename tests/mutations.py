@@ -140,7 +140,7 @@ MUTATIONS = {
          "observed: weighted_means"),
         ("if not known.all() and self._has", "if known.all() and self._has",
          "family: check_unobserved"),
-        ("values - point[self._pattern[0]]", "values - point.mean()",
+        ("values - point[self._sparsity.indices]", "values - point.mean()",
          "diagonal: FarFrom"),
         ("np.square(values, dtype=np.float64)", "np.square(values)",
          "contracts: squared_norms"),

@@ -20,7 +20,7 @@ from sklearn_gmmcf.covariance._triangles import (
     n_packed,
     sweep,
 )
-from sklearn_gmmcf.data._products import SparseMask
+from sklearn_gmmcf.data._products import SparseMask, Sparsity
 
 RTOL = {np.float64: 1e-12, np.float32: 1e-5}
 
@@ -47,7 +47,7 @@ def test_wide_products_of_masks(compiled, dtype, index_dtype, n):
     rng = np.random.default_rng(n)
     csr = draw_mask(rng, n, 40, 0.4)
     indices, indptr = (e.astype(index_dtype) for e in (csr.indices, csr.indptr))
-    mask = SparseMask(csr.data.astype(dtype), indices, indptr, 40)
+    mask = SparseMask(csr.data.astype(dtype), Sparsity(indices, indptr, 40))
     dense = csr.toarray()
     W, R = rng.standard_normal((33, 40)), rng.standard_normal((33, n))
     for operand in (W, np.asfortranarray(W)):

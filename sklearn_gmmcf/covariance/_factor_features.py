@@ -67,17 +67,19 @@ class Features:
     def n_row_features(self) -> int:
         return len(self.row_covariance)
 
-    def describe_mask(self, projections: Array, counts: Array) -> Array:
+    def describe_mask(self, block: Block) -> Array:
         """The mask's features of rows before they are scaled, (q + 1, n)."""
+        counts = block.counts
+        # What rounding tells apart would be scaled to variance 1.
+        projections = block.mask.project(self.directions, in_double=True)
         damped = projections / np.sqrt(counts + _ROW_DAMPING)
         return np.vstack([damped, np.log1p(counts)])
 
-    def describe_rows(self, projections: Array, block: Block) -> Array:
-        """Features (n_f, n) of rows, from products of the mask with W (q, n)."""
+    def describe(self, block: Block) -> Array:
+        """Features of rows, (n_f, n)."""
         if not len(self.centers):
             return block.covariates
-        counts = block.counts
-        raw = self.describe_mask(projections, counts)
+        counts, raw = block.counts, self.describe_mask(block)
         features = (raw - self.centers[:, None]) * self.inverse_scales[:, None]
         # Rows unlike the fitted ones, such as new rows that miss more, do not go beyond
         # what these have taught.
@@ -206,7 +208,7 @@ def _covary_mask(W: Array, block: Block) -> Array:
 def _sum_powers(features: Features, centers: Array, block: Block) -> Array:
     """Weights, sums and squares of the mask's features of rows, (3, q + 1)."""
     weights = block.weights * (block.counts > 0)
-    gaps = features.describe_mask(_project_mask(features, block), block.counts)
+    gaps = features.describe_mask(block)
     gaps -= centers[:, None]
     return np.stack(
         [np.full(len(gaps), weights.sum()), gaps @ weights, gaps**2 @ weights]
@@ -215,14 +217,9 @@ def _sum_powers(features: Features, centers: Array, block: Block) -> Array:
 
 def _sum_moments(features: Features, block: Block) -> Array:
     """Sums of the products of [1; f] over rows with entries, (n_f + 1, n_f + 1)."""
-    described = features.describe_rows(_project_mask(features, block), block)
+    described = features.describe(block)
     extended = np.vstack([np.ones(len(block.weights)), described])
     return (extended * (block.weights * (block.counts > 0))) @ extended.T
-
-
-def _project_mask(features: Features, block: Block) -> Array:
-    # What rounding tells apart would be scaled to variance 1.
-    return block.mask.project(features.directions, in_double=True)
 
 
 def solve_slopes(

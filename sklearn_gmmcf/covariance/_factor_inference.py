@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -103,14 +103,12 @@ class FactorParameters:
 
     @cached_property
     def mask_weights(self) -> Array:
-        """Weights of a block's mask: A, shifts of b and e, log of noise, features."""
+        """Weights of a block's mask: A, shifts of b and e, log of noise."""
         n_pairs = n_packed(self.n_factors)
         moments = self.loading_spreads.copy()
         moments[:n_pairs] += packed_outer(self.loadings[:-1])
         log_noise = LOG_2_PI + np.log(self.noise)
-        return _for_products(
-            np.vstack([moments / self.noise, log_noise, self.features.directions])
-        )
+        return _for_products(np.vstack([moments / self.noise, log_noise]))
 
     @cached_property
     def value_weights(self) -> Array:
@@ -236,20 +234,21 @@ def check_precision(p: FactorParameters) -> None:
 
 
 def collect_evidence(p: FactorParameters, block: Block) -> Evidence:
-    """Sum up a block's entries, in two products."""
+    """Sum up a block's entries, in two wide products."""
     r = p.n_factors
     n_pairs = n_packed(r)
     # Where noise is small, squares over it exceed what single precision can sum.
     by_mask = block.mask.project(p.mask_weights, in_double=True)
     # Squares of residuals need all digits: x^2 - 2 x a + a^2 would cancel.
     residuals, squares = block.centered_at(p.loadings[-1])
-    first = n_pairs + r + 2
-    features = p.features.describe_rows(by_mask[first:], block)
+    features = block.remember(
+        "features", p.features, partial(p.features.describe, block)
+    )
     return Evidence(
         precisions=by_mask[:n_pairs],
         shifts=residuals.project(p.value_weights) - by_mask[n_pairs : n_pairs + r],
         squares=squares.project(1 / p.noise[None])[0] + by_mask[n_pairs + r],
-        log_noise=by_mask[first - 1],
+        log_noise=by_mask[-1],
         counts=block.counts,
         features=features,
         prior_means=p.row_slopes @ features,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sklearn_gmmcf import _kernels
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance._factor_basis import change_basis, find_basis
 from sklearn_gmmcf.covariance._factor_features import learn_strengths, solve_slopes
@@ -157,27 +158,57 @@ def _solve_columns(
     """Posterior of the loadings, and residuals (d,) under it."""
     q, d = p.loadings.shape
     n_pairs = n_packed(q)
-    bordered = np.empty((n_pairs + q + 1, d))
+    solved = np.empty((n_pairs + q + 1, d))
     log_dets, residuals = np.empty((2, d))
-    for part in chunks(d, max(SWEEP_BYTES // (8 * len(bordered)), 1)):
-        noise, factors = p.noise[part], statistics.column_factors[:, part]
-        precision = p.column_precisions[:, part]
-        solved = np.empty((len(bordered), len(noise)))
-        np.divide(statistics.column_moments[:, part], noise, out=solved[:n_pairs])
-        solved[diagonal_indices(q)] += precision
-        np.divide(factors, noise, out=solved[n_pairs:-1])
-        solved[n_pairs:-1] += precision * p.column_priors[:, part]
-        solved[-1] = 0.0
-        log_dets[part] = -sweep(solved, q)
-        np.negative(solved[:n_pairs], out=solved[:n_pairs])
-        loadings = solved[n_pairs:-1]
+    for part in chunks(d, max(SWEEP_BYTES // (8 * len(solved)), 1)):
+        log_dets[part] = _solve_systems(statistics, p, part, solved[:, part])
+        loadings = solved[n_pairs:-1, part]
         # E[a^T S a] for the statistics S = noise (V^-1 - diag(precision)).
-        squares = solved[diagonal_indices(q)] + loadings**2
-        explained = -solved[-1] - np.sum(precision * squares, axis=0) + q
-        residuals[part] = statistics.column_squares[part] + noise * explained
+        squares = solved[diagonal_indices(q), part] + loadings**2
+        explained = q - np.sum(p.column_precisions[:, part] * squares, axis=0)
+        explained -= solved[-1, part]
+        residuals[part] = statistics.column_squares[part] + p.noise[part] * explained
+        factors = statistics.column_factors[:, part]
         residuals[part] -= 2 * np.einsum("qd,qd->d", loadings, factors)
-        bordered[:, part] = solved
-    return bordered[n_pairs:-1], bordered[:n_pairs], log_dets, residuals
+    return solved[n_pairs:-1], solved[:n_pairs], log_dets, residuals
+
+
+def _solve_systems(
+    statistics: FactorStatistics, p: FactorParameters, part: slice, solved: Array
+) -> Array:
+    """Posterior covariances and means of the loadings of some columns.
+
+    They and quadratic forms are written into `solved` (Q + q + 1, n).
+
+    Returns
+    -------
+    log_dets : ndarray of shape (n,)
+        Log-determinants of the covariances.
+    """
+    q, noise = len(p.loadings), p.noise[part]
+    n_pairs = n_packed(q)
+    factors = statistics.column_factors[:, part]
+    moments = statistics.column_moments[:, part]
+    precision = p.column_precisions[:, part]
+    pulls = precision * p.column_priors[:, part]
+    kernels = _kernels.load(len(noise) * q**3)
+    if kernels is not None:
+        log_dets = np.empty(len(noise))
+        kernels.solve_loadings(
+            moments, factors, noise, precision, pulls, solved, log_dets
+        )
+        return -log_dets
+    # Contiguous, as it is worked on many times.
+    bordered = np.empty(solved.shape)
+    np.divide(moments, noise, out=bordered[:n_pairs])
+    bordered[diagonal_indices(q)] += precision
+    np.divide(factors, noise, out=bordered[n_pairs:-1])
+    bordered[n_pairs:-1] += pulls
+    bordered[-1] = 0.0
+    log_dets = -sweep(bordered, q)
+    np.negative(bordered[:n_pairs], out=solved[:n_pairs])
+    solved[n_pairs:] = bordered[n_pairs:]
+    return log_dets
 
 
 def maximize_rows(

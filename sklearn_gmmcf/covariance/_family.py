@@ -61,6 +61,16 @@ class Statistics:
     def __add__(self, other: Self) -> Self:
         return self._combine(lambda name: getattr(self, name) + getattr(other, name))
 
+    def __iadd__(self, other: Self) -> Self:
+        """The sum, in the arrays of these statistics."""
+
+        def add(name: str) -> Any:
+            value = getattr(self, name)
+            value += getattr(other, name)
+            return value
+
+        return self._combine(add)
+
     def scaled(self, factor: float) -> Self:
         """The statistics of the same rows at this many times their weights."""
 

@@ -80,6 +80,13 @@ class Block(ABC):
         """The rows grouped by their missing entries."""
 
     @abstractmethod
+    def remember(self, name: str, owner: Any, make: Callable[[], Any]) -> Any:
+        """Something of the block that never changes, or not before its owner does.
+
+        It is made in each pass, or once where the data are kept for many.
+        """
+
+    @abstractmethod
     def row_keys(self, by_value: Array, by_mask: Array) -> Array:
         """Sums (n,) over the observed columns of by_value * values + by_mask.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -206,6 +206,9 @@ class _DenseBlock(Block):
         if observed is None:
             observed = np.ones(self.shape, dtype=bool)
         return self._values, observed
+
+    def remember(self, name: str, owner: Any, make: Callable[[], Any]) -> Any:
+        return self._data.remember(self.rows, name, owner, make)
 
     def patterns(self) -> list[Pattern]:
         return self._data.patterns_at(self.rows, self.dense()[1])

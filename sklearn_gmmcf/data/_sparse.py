@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,13 @@ from sklearn_gmmcf.data._blocks import (
 from sklearn_gmmcf.data._columns import ColumnTotals, find_spreads
 from sklearn_gmmcf.data._observed import MIN_SHARE, N_SHARES, Observed
 from sklearn_gmmcf.data._patterns import Pattern
-from sklearn_gmmcf.data._products import Matrix, Sparse, SparseMask, compressed
+from sklearn_gmmcf.data._products import (
+    Matrix,
+    Sparse,
+    SparseMask,
+    Sparsity,
+    compressed,
+)
 
 # A block is 12 MB; wide data get larger ones, as each block adds up (K, d) arrays.
 _BLOCK_ENTRIES = 1_000_000
@@ -82,6 +88,16 @@ class SparseObserved(Observed):
         indices = self.modeled.indices[entries]
         values = self.modeled.data[entries] - self.columns.center[indices]
         return values.astype(self.dtype, copy=False)
+
+    def sparsity_at(self, rows: slice) -> Sparsity:
+        """Where the entries of a block are."""
+
+        def make() -> Sparsity:
+            indptr = self.modeled.indptr[rows.start : rows.stop + 1]
+            indices = self.modeled.indices[indptr[0] : indptr[-1]]
+            return Sparsity(indices, indptr - indptr[0], self.shape[1])
+
+        return self.remember(rows, "sparsity", None, make)
 
     def _center_all(self) -> Array:
         values = np.empty(self.modeled.nnz, dtype=self.dtype)
@@ -177,41 +193,39 @@ class _SparseBlock(Block):
         d = data.shape[1]
         self.shape = (rows.stop - rows.start, d)
         first, last = data.modeled.indptr[[rows.start, rows.stop]]
-        indices = data.modeled.indices[first:last]
-        indptr = data.modeled.indptr[rows.start : rows.stop + 1] - first
-        self._pattern = indices, indptr, d
+        self._sparsity = data.sparsity_at(rows)
         if data.kept is None:
             values = data.centered(slice(first, last))
-            self.counts = np.diff(indptr).astype(np.float64)
+            self.counts = np.diff(self._sparsity.indptr).astype(np.float64)
             squares = np.square(values, dtype=np.float64)
-            self.squared_norms = Sparse(squares, *self._pattern).row_sums()
+            self.squared_norms = Sparse(squares, self._sparsity).row_sums()
         else:
             values = data.kept[0][first:last]
             self.counts, self.squared_norms = data.kept[1][rows], data.kept[2][rows]
         self.covariates = data.covariates_at(rows)
         self._values = values  # of the stored entries
-        self.values = Sparse(values, *self._pattern)
-        self.mask = SparseMask(data.ones[: len(values)], *self._pattern)
+        self.values = Sparse(values, self._sparsity)
+        self.mask = SparseMask(data.ones[: len(values)], self._sparsity)
 
     @cached_property
     def squares(self) -> Matrix:
         squares = np.square(self._values, dtype=self._data.squares_dtype)
-        return Sparse(squares, *self._pattern)
+        return Sparse(squares, self._sparsity)
 
     def _repeat(self, row_array: Array) -> Array:
         """The rows' numbers at each of their entries."""
-        return np.repeat(row_array, np.diff(self._pattern[1]))
+        return np.repeat(row_array, np.diff(self._sparsity.indptr))
 
     def centered_at(self, point: Array) -> tuple[Matrix, Matrix]:
-        residuals = self._values - point[self._pattern[0]]
-        return Sparse(residuals, *self._pattern), Sparse(residuals**2, *self._pattern)
+        residuals = self._values - point[self._sparsity.indices]
+        return Sparse(residuals, self._sparsity), Sparse(residuals**2, self._sparsity)
 
     def distances_to(self, centers: Array, labels: Array) -> Array:
-        residuals = self._values - centers[self._repeat(labels), self._pattern[0]]
-        return Sparse(residuals**2, *self._pattern).row_sums()
+        residuals = self._values - centers[self._repeat(labels), self._sparsity.indices]
+        return Sparse(residuals**2, self._sparsity).row_sums()
 
     def sum_by(self, labels: Array, n_labels: int) -> tuple[Array, Array]:
-        indices, _, d = self._pattern
+        indices, d = self._sparsity.indices, self.shape[1]
         flat_indices = self._repeat(labels.astype(np.intp) * d) + indices
         weights = self._repeat(self.weights)
         counts = _sum_by(flat_indices, weights, n_labels * d)
@@ -219,11 +233,14 @@ class _SparseBlock(Block):
         return counts.reshape(n_labels, d), sums.reshape(n_labels, d)
 
     def dense(self) -> tuple[Array, Array]:
-        index = self._repeat(np.arange(self.shape[0])), self._pattern[0]
+        index = self._repeat(np.arange(self.shape[0])), self._sparsity.indices
         values, observed = np.zeros(self.shape), np.zeros(self.shape, dtype=bool)
         values[index] = self._values
         observed[index] = True
         return values, observed
+
+    def remember(self, name: str, owner: Any, make: Callable[[], Any]) -> Any:
+        return self._data.remember(self.rows, name, owner, make)
 
     def patterns(self) -> list[Pattern]:
         return self._data.patterns_at(self.rows, self.dense()[1])
