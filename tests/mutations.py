@@ -154,7 +154,7 @@ MUTATIONS = {
          "family: check_blocks"),
         ("*(array[rows] for array in", "*(array[: len(array)] for array in",
          "kmeans: blocks"),
-        ("self._patterns[rows.start] = groups", "self._patterns[0] = groups",
+        ("key = rows.start, rows.stop, name", "key = 0, 0, name",
          "family: check_blocks"),
     ],
     "data/_patterns.py": [
@@ -442,8 +442,7 @@ MUTATIONS = {
         ("covariance=float(np.clip(n_columns, 20, 100))", "covariance=20.0",
          "features: grow_with"),
         ("np.minimum(precision, limit)", "precision", "partial_fit: streams_end"),
-        ("np.sum(precision * squares, axis=0) + q",
-         "np.sum(precision * squares, axis=0)", "factor: TestStep"),
+        ("explained = q - np.sum", "explained = -np.sum", "factor: TestStep"),
         ("means /= (statistics.sizes + priors.mean)[:, None]",
          "means /= statistics.sizes[:, None]", "factor: TestStep"),
         ("np.clip(scales, max(1 / _MAX_SCALE, floor), _MAX_SCALE)",

@@ -152,6 +152,7 @@ def test_block_products_equal_plain_sums(kind, X, keep):
 def test_default_blocks_cover_the_rows(kind, monkeypatch):
     monkeypatch.setattr(_dense, "_BLOCK_BYTES", 8 * 4 * 20)
     monkeypatch.setattr(_sparse, "_BLOCK_ENTRIES", 40)
+    monkeypatch.setattr(_sparse, "_BLOCK_COLUMN_ENTRIES", 0)
     X = clusters(101, 4)
     data = observe(X if kind == "dense" else to_sparse(X), keep=True)
     rows = [block.rows for block in data]

@@ -24,6 +24,10 @@ from sklearn_gmmcf._typing import Array
 
 # Narrower products of sparse masks are as fast in scipy.
 _MIN_WIDTH = 16
+# Products at least as wide are faster by BLAS where at least this share of a block is
+# observed, without and with kernels.
+_DENSE_WIDTH = 64
+_DENSE_SHARES = 0.2, 0.35
 
 
 class Matrix(Protocol):
@@ -105,6 +109,8 @@ class SparseMask(Sparse):
 
     def project(self, W: Array, *, in_double: bool = False) -> Array:
         kernels = self._load_kernels(len(W))
+        if self._is_dense(len(W), kernels):
+            return self._as_dense().project(W, in_double=in_double)
         if kernels is None:
             return super().project(W, in_double=in_double)
         W, scale = _to_range(W, np.dtype(np.float64) if in_double else self.data.dtype)
@@ -115,6 +121,8 @@ class SparseMask(Sparse):
 
     def collect(self, R: Array) -> Array:
         kernels = self._load_kernels(len(R))
+        if self._is_dense(len(R), kernels):
+            return self._as_dense().collect(R)
         if kernels is None:
             return super().collect(R)
         R, scale = _to_range(R, self.data.dtype)
@@ -126,6 +134,14 @@ class SparseMask(Sparse):
     def _load_kernels(self, width: int) -> ModuleType | None:
         n_operations = width * len(self.sparsity.indices)
         return _kernels.load(n_operations) if width >= _MIN_WIDTH else None
+
+    def _is_dense(self, width: int, kernels: ModuleType | None) -> bool:
+        n, d = self.sparsity.shape
+        share = _DENSE_SHARES[kernels is not None]
+        return width >= _DENSE_WIDTH and len(self.data) >= share * n * d
+
+    def _as_dense(self) -> Dense:
+        return Dense(self.sparsity.matrix(self.data).toarray())
 
 
 class AllOnes:

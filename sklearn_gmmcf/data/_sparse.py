@@ -26,8 +26,11 @@ from sklearn_gmmcf.data._products import (
     compressed,
 )
 
-# A block is 12 MB; wide data get larger ones, as each block adds up (K, d) arrays.
-_BLOCK_ENTRIES = 1_000_000
+# A block is 3 MB, so that threads have several at a million entries. Wide data get
+# larger ones, as each block adds up (K, d) arrays.
+_BLOCK_ENTRIES = 250_000
+# At least this many entries for each column.
+_BLOCK_COLUMN_ENTRIES = 20
 _BLOCK_ROWS = 16_384
 
 
@@ -62,8 +65,8 @@ class SparseObserved(Observed):
 
     def _slices(self, max_rows: int | None = None) -> Iterator[slice]:
         n, d = self.raw.shape
-        block_entries = limit_to_working_memory(12 * _BLOCK_ENTRIES) // 12
-        max_entries = max(block_entries, 2 * d)
+        entries = max(_BLOCK_ENTRIES, _BLOCK_COLUMN_ENTRIES * d)
+        max_entries = max(limit_to_working_memory(12 * entries) // 12, 2 * d)
         step = min(max(_BLOCK_ROWS, d), self.max_rows or n, max_rows or n)
         if self.max_rows is not None:
             # The family works long on an entry, so that small blocks suit threads.
