@@ -11,6 +11,7 @@ return double precision.
 
 from __future__ import annotations
 
+from functools import cached_property
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -52,11 +53,17 @@ class Sparse:
     """Rows in compressed storage (data, indices, indptr)."""
 
     def __init__(self, data: Array, indices: Array, indptr: Array, d: int) -> None:
-        shape = (len(indptr) - 1, d)
-        self.array = compressed(sparse.csr_array, shape, data, indices, indptr)
-        self.transpose = compressed(
-            sparse.csc_array, shape[::-1], data, indices, indptr
-        )
+        self.shape = (len(indptr) - 1, d)
+        self.stored = data, indices, indptr
+
+    # For few entries, to make these takes longer than their products.
+    @cached_property
+    def array(self) -> sparse.csr_array:
+        return compressed(sparse.csr_array, self.shape, *self.stored)
+
+    @cached_property
+    def transpose(self) -> sparse.csc_array:
+        return compressed(sparse.csc_array, self.shape[::-1], *self.stored)
 
     # scipy multiplies fastest by C-ordered (d, K) and (n, K); all else here is (K, n).
     def project(self, W: Array, *, in_double: bool = False) -> Array:
