@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from functools import partial, wraps
 from numbers import Integral, Real
 from typing import Any, TypeVar
@@ -1111,14 +1111,21 @@ class BaseObservedMixture(
             listed = f": {self._list_columns(columns)}." if len(columns) else "."
             warn_user(type(warning)(f"{warning}{listed}"))
 
-    def _set_model(self, model: Model, objective: float = 0.0) -> None:
-        """Take a model as the fit, unless it or its objective is not finite."""
-        self._check_finite(model, objective)
+    def _set_model(
+        self, model: Model, objective: float = 0.0, learned: Any = None
+    ) -> None:
+        """Take a model as the fit, unless it or its objective is not finite.
+
+        ``learned`` are those of the parameters that are new, all if None.
+        """
+        new = model if learned is None else replace(model, parameters=learned)
+        self._check_finite(new, objective)
         attributes = model.attributes()
-        if hasattr(self, "_model"):  # another family may have had others
-            for name in self._model.attributes().keys() - attributes.keys():
-                if hasattr(self, name):
-                    delattr(self, name)
+        # Another family may have had others.
+        for name in getattr(self, "_attribute_names", set()) - attributes.keys():
+            if hasattr(self, name):
+                delattr(self, name)
+        self._attribute_names = set(attributes)
         self._model = model
         for name, value in attributes.items():
             setattr(self, name, value)

@@ -13,7 +13,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 
 from sklearn_gmmcf._base import BaseObservedMixture, restore_on_failure
-from sklearn_gmmcf._em import EMResult, RunningStatistics, StartHistory, run_em
+from sklearn_gmmcf._em import (
+    EMResult,
+    RunningStatistics,
+    StartHistory,
+    add_batch,
+    run_em,
+)
 from sklearn_gmmcf._executors import one_blas_thread
 from sklearn_gmmcf._model import Model
 from sklearn_gmmcf._progress import Messages, Progress
@@ -751,6 +757,12 @@ class MaskedGaussianMixture(BaseObservedMixture):
         good, so without `fit` none is: the prior precision of the loadings is at most
         the precision of the noise.
 
+        With 'factor' a batch costs what its columns cost. Loadings and noise of columns
+        that it does not observe wait, as do the priors and slopes that depend on all
+        columns, until the columns of the batches since these were last learned add up
+        to the number of all columns, or their rows to a quarter of N; the next M-step
+        is then one of all columns. So is the one after a batch that observes nothing.
+
         References
         ----------
         O. Cappe and E. Moulines (2009). On-line expectation-maximization algorithm for
@@ -778,24 +790,19 @@ class MaskedGaussianMixture(BaseObservedMixture):
         previous, running = self._model, self._running
         if running is not None and running.n_batches is not None:
             family = family.for_partial_fit()
-        parameters = family.recenter(
-            previous.parameters, previous.columns, data.columns
-        )
-        if running is not None:
-            new_columns = data.columns.known & ~previous.columns.known
-            before = family.add_columns(running.statistics, parameters, new_columns)
-            running = replace(running, statistics=before)
-        for _ in range(family.n_batch_passes):
-            batch = data.total(partial(family.accumulate, parameters))
-            added = (
-                RunningStatistics(batch, 1) if running is None else running.add(batch)
-            )
-            statistics = added.statistics
-            objective = statistics.log_likelihood + family.log_prior(parameters)
-            parameters = family.maximize(statistics, parameters)
-        self._set_model(Model(family, parameters, data.columns), objective)
-        self._running = added
-        self.lower_bound_ = objective / statistics.weight
+        parameters, columns = previous.parameters, previous.columns
+        new_columns = data.columns.known & ~columns.known
+        if new_columns.any():
+            parameters = family.recenter(parameters, columns, data.columns)
+            columns = data.columns
+            if running is not None:
+                sums = family.add_columns(running.statistics, parameters, new_columns)
+                running = replace(running, statistics=sums)
+        batch = add_batch(family, parameters, data, running)
+        model = Model(family, batch.parameters, columns)
+        self._set_model(model, batch.objective, batch.learned)
+        self._running = batch.running
+        self.lower_bound_ = batch.objective / self._running.statistics.weight
         return self
 
     @one_blas_thread

@@ -43,6 +43,7 @@ from sklearn_gmmcf.covariance._factor_step import (
     Priors,
     choose_priors,
     improve_basis,
+    leave_out,
     log_prior,
     maximize_columns,
     maximize_components,
@@ -132,6 +133,7 @@ class Factor(Family[FactorParameters, FactorStatistics]):
     takes_features = True
     n_judged_passes = 3
     n_batch_passes = 3
+    learns_few_columns = True
     unknown_columns = "the mean of the other columns and the row's offset from it"
 
     n_factors: int = 10
@@ -158,7 +160,7 @@ class Factor(Family[FactorParameters, FactorStatistics]):
             self.n_factors,
             features,
             self.min_variance,
-            self._choose_priors(data.columns),
+            self.priors or choose_priors(int(data.columns.known.sum())),
         )
         if n_components == 1:
             return single
@@ -266,7 +268,7 @@ class Factor(Family[FactorParameters, FactorStatistics]):
     def maximize(
         self, statistics: FactorStatistics, parameters: FactorParameters
     ) -> FactorParameters:
-        priors = self._choose_priors(parameters.columns)
+        priors = self._choose_priors(parameters)
         p = maximize_columns(statistics, parameters, priors.noise, self.online)
         p = maximize_rows(statistics, p, priors)
         if len(p.weights) > 1:
@@ -274,14 +276,25 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         check_precision(p)
         return p
 
+    def take_columns(
+        self, parameters: FactorParameters, columns: Array
+    ) -> FactorParameters:
+        others = leave_out(parameters, columns, self._choose_priors(parameters))
+        return parameters.take(columns, others)
+
+    def put_columns(
+        self, parameters: FactorParameters, columns: Array, few: FactorParameters
+    ) -> FactorParameters:
+        return parameters.put(columns, few)
+
     def accelerate(
         self, statistics: FactorStatistics, parameters: FactorParameters
     ) -> FactorParameters:
-        priors = self._choose_priors(parameters.columns)
+        priors = self._choose_priors(parameters)
         return improve_basis(statistics, parameters, priors)
 
-    def _choose_priors(self, columns: Columns) -> Priors:
-        return self.priors or choose_priors(int(columns.known.sum()))
+    def _choose_priors(self, parameters: FactorParameters) -> Priors:
+        return self.priors or choose_priors(parameters.n_known)
 
     def backtrack(self, parameters: FactorParameters) -> FactorParameters | None:
         # Scales and columns, both taken from one pass, may overshoot together; columns
@@ -292,7 +305,7 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         return replace(parameters, scales=scales, previous_scales=None)
 
     def log_prior(self, parameters: FactorParameters) -> float:
-        return log_prior(parameters, self._choose_priors(parameters.columns))
+        return log_prior(parameters, self._choose_priors(parameters))
 
     def review(
         self,

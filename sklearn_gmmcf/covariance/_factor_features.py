@@ -67,6 +67,14 @@ class Features:
     def n_row_features(self) -> int:
         return len(self.row_covariance)
 
+    def take(self, columns: Array) -> Features:
+        """The features of rows and of some columns (m,)."""
+        return replace(
+            self,
+            directions=self.directions[:, columns],
+            columns=self.columns[:, columns],
+        )
+
     def describe_mask(self, block: Block) -> Array:
         """The mask's features of rows before they are scaled, (q + 1, n)."""
         counts = block.counts

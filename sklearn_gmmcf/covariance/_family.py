@@ -27,6 +27,8 @@ from sklearn_gmmcf.data import Block, Blocks, Columns, Observed
 NEGLIGIBLE = 1e-290
 # Metadata of a field of statistics that is the same for all blocks, and not added.
 SHARED = {"shared": True}
+# Metadata of a field of statistics whose last axis are the columns.
+BY_COLUMN = {"by_column": True}
 
 LOG_2_PI = float(np.log(2 * np.pi))
 # Below any log-density that can be told from others.
@@ -40,7 +42,9 @@ class Statistics:
     A family derives its own frozen dataclass from this one, with a field for each sum.
     Sums may be statistics themselves.
     A field declared ``field(metadata=SHARED)`` is the same for all blocks, such as the
-    point that moments are taken about.
+    point that moments are taken about. A field with a sum for each column, along its
+    last axis, is declared ``field(metadata=BY_COLUMN)`` for families that learn few
+    columns at a time.
 
     Parameters
     ----------
@@ -73,6 +77,8 @@ class Statistics:
 
     def scaled(self, factor: float) -> Self:
         """The statistics of the same rows at this many times their weights."""
+        if factor == 1:
+            return self
 
         def scale(name: str) -> Any:
             value = getattr(self, name)
@@ -85,6 +91,22 @@ class Statistics:
     def aligned(self, other: Self) -> Self:
         """The same statistics with the shared fields of others, to add them up."""
         return self
+
+    def take_columns(self, columns: Array) -> Self:
+        """The same, of fields with a sum for each column only those of some (m,)."""
+        sums = {name: getattr(self, name)[..., columns] for name in self._by_column()}
+        return replace(self, **sums)
+
+    def put_columns(self, columns: Array, few: Self) -> Self:
+        """The same with sums of some columns (m,), and with all sums over rows."""
+        sums = {name: getattr(self, name).copy() for name in self._by_column()}
+        for name, values in sums.items():
+            values[..., columns] = getattr(few, name)
+        return replace(few, **sums)
+
+    @classmethod
+    def _by_column(cls) -> list[str]:
+        return [f.name for f in fields(cls) if "by_column" in f.metadata]
 
     def _combine(self, value: Callable[[str], Any]) -> Self:
         sums = {
@@ -171,6 +193,10 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
     n_judged_passes: ClassVar[int] = 1
     #: E- and M-steps that `partial_fit` makes with a batch, the sums before it kept.
     n_batch_passes: ClassVar[int] = 1
+    #: Whether `partial_fit` may leave columns that a batch does not observe for later;
+    #: then the family has `take_columns` and `put_columns`, and its statistics name the
+    #: fields with a sum for each column.
+    learns_few_columns: ClassVar[bool] = False
     #: Whether it learns from covariates and from features of columns.
     takes_features: ClassVar[bool] = False
     #: Whether it draws parameters from their posterior, by `draw_statistics` and
@@ -291,6 +317,20 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
         They make the M-step defined where a batch says too little of a new column.
         """
         return statistics
+
+    def take_columns(self, parameters: ParametersT, columns: Array) -> ParametersT:
+        """The model of some columns (m,), to learn from rows that observe no others.
+
+        `maximize` leaves alone what it shares with the columns left out; `log_prior`
+        is that of all columns.
+        """
+        raise NotImplementedError(f"{type(self).__name__} learns all columns at once.")
+
+    def put_columns(
+        self, parameters: ParametersT, columns: Array, few: ParametersT
+    ) -> ParametersT:
+        """The model of all columns, some of which (m,) have learned apart."""
+        raise NotImplementedError(f"{type(self).__name__} learns all columns at once.")
 
     def accelerate(
         self, statistics: StatisticsT, parameters: ParametersT

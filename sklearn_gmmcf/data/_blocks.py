@@ -185,6 +185,14 @@ class Blocks(ABC):
     def take(self, rows: Array, weights: Array) -> Observed:
         """Some rows (m,), ascending, with weights (m,) of their own, in memory."""
 
+    @abstractmethod
+    def select(self, columns: Array) -> Blocks:
+        """Some columns (m,), in ascending order, with the covariates among them."""
+
+    def observed_columns(self) -> Array:
+        """Indices of the columns that some row observes."""
+        return np.flatnonzero(self.total(_count_entries))
+
     def row_groups(self) -> tuple[Array, Array]:
         """Equal rows share a group; groups are numbered in an order of their content.
 
@@ -211,3 +219,8 @@ class Blocks(ABC):
         keys = np.concatenate(list(self.map(lambda block: block.row_keys(*directions))))
         _, first, groups = np.unique(keys, return_index=True, return_inverse=True)
         return groups, first
+
+
+def _count_entries(block: Block) -> Array:
+    """Number of observed entries of each column, (d,)."""
+    return block.mask.collect(np.ones((1, len(block.weights))))[0]

@@ -250,6 +250,13 @@ class Chunks(Blocks):
         other._reader = replace(self._reader, block_options=options)
         return other
 
+    def select(self, columns: Array) -> Chunks:
+        other = copy(self)
+        other._reader = replace(self._reader, selected=columns)
+        other.columns = self.columns.take(columns)
+        other.shape = self.shape[0], len(columns)
+        return other
+
     def sample(self, n_rows: int, rng: np.random.RandomState) -> Observed:
         """Some rows that observe something; all rows if there are no more than these.
 
@@ -308,6 +315,7 @@ class _ChunkReader:
     columns: Columns
     block_options: dict[str, Any]
     config: dict[str, Any]  # scikit-learn's, where the data are sent from
+    selected: Array | None = None  # the columns that are wanted; None: all
 
     def check(self, block: Any) -> Any:
         checked = check_numbers(block, accept_sparse="csr")
@@ -323,7 +331,7 @@ class _ChunkReader:
         keep: bool = False,
         executor: Executor = map,
     ) -> Observed:
-        return observe(
+        data = observe(
             rows,
             missing_values=self.missing_values,
             columns=self.columns,
@@ -332,6 +340,7 @@ class _ChunkReader:
             executor=executor,
             **self.block_options,
         )
+        return data if self.selected is None else data.select(self.selected)
 
 
 @dataclass(frozen=True, eq=False)

@@ -111,6 +111,11 @@ class DenseObserved(Observed):
             self.raw[rows], observed, **self._options(weights=weights, keep=True)
         )
 
+    def select(self, columns: Array) -> DenseObserved:
+        observed = None if self.observed is None else self.observed[:, columns]
+        options = self._options(columns=self.columns.take(columns))
+        return DenseObserved(self.raw[:, columns], observed, **options)
+
     def gather(
         self, rows: Array, columns: Array | slice = slice(None)
     ) -> tuple[Array, Array]:

@@ -311,6 +311,9 @@ class Observed(Blocks):
         """
 
     @abstractmethod
+    def select(self, columns: Array) -> Observed: ...
+
+    @abstractmethod
     def clipped(self, lower: Array, upper: Array) -> Observed:
         """The data with observed values moved into ranges of their columns (d,)."""
 

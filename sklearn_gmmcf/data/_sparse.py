@@ -141,6 +141,13 @@ class SparseObserved(Observed):
             self.raw[rows], **self._options(weights=weights, keep=True)
         )
 
+    def observed_columns(self) -> Array:
+        return np.unique(self.modeled.indices)
+
+    def select(self, columns: Array) -> SparseObserved:
+        options = self._options(columns=self.columns.take(columns))
+        return SparseObserved(self.raw[:, columns], **options)
+
     def gather(
         self, rows: Array, columns: Array | slice = slice(None)
     ) -> tuple[Array, Array]:
