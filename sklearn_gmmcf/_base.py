@@ -22,6 +22,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_gmmcf._executors import one_blas_thread, threads
+from sklearn_gmmcf._explanation import Explanation, explain
 from sklearn_gmmcf._imputation import impute
 from sklearn_gmmcf._model import Model, get_block_options
 from sklearn_gmmcf._sklearn import PackageEstimator
@@ -669,6 +670,61 @@ class BaseObservedMixture(
                 "makes some."
             )
         return answers
+
+    @one_blas_thread
+    def explain(self, X: Any, entries: Any) -> Explanation:
+        """Explain completions: what each observed entry of the row adds.
+
+        A completion is the mean of its column, plus what the observed entries tell of
+        the row's component, plus the contributions of the observed entries within the
+        components, plus, with 'factor', what the mask and covariates add. The parts add
+        up to ``complete(X, entries=entries)``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with missing entries; rows need not have been seen in fit.
+        entries : tuple of two array-likes of shape (m,)
+            Row and column indices of missing entries of X, in any order.
+
+        Returns
+        -------
+        explanation : Explanation
+            The parts, in the units of the data.
+
+        Raises
+        ------
+        ValueError
+            If entries are not two equally long arrays of indices within X, or an entry
+            is observed in X or belongs to a covariate.
+        NotImplementedError
+            If `covariance_type` is a family of your own whose conditional means are not
+            linear in the observed entries.
+
+        See Also
+        --------
+        complete : The completions.
+        sklearn_gmmcf.Explanation : The parts, and a table of them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = [[1, 2, 0], [2, 4, 1], [3, 6, 0], [4, 9, 1], [5, 9, 0], [6, 13, 1]]
+        >>> X += [[7, np.nan, 1]]
+        >>> mixture = MaskedGaussianMixture(covariance_type="full", max_iter=1000)
+        >>> explanation = mixture.fit(X).explain(X, ([6], [1]))
+        >>> explanation.base.round(1), explanation.contributions.toarray().round(1)
+        (array([8.2]), array([[6. , 0. , 0.4]]))
+        >>> completed = mixture.complete(X, entries=([6], [1]))
+        >>> explanation.prediction.round(1), completed.round(1)
+        (array([14.7]), array([14.7]))
+        """
+        data = self._open(X)
+        rows, columns = check_entries(entries, data.shape)
+        self._check_modeled(columns)
+        names = getattr(self, "feature_names_in_", np.arange(self.n_features_in_))
+        return explain(self._model, data, rows, columns, names)
 
     @honor_set_output
     @one_blas_thread

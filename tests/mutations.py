@@ -535,6 +535,24 @@ MUTATIONS = {
          "imputation: no_row"),
         ("mean[others] += slopes", "mean[others] += 0 * slopes", "imputation: no_row"),
     ],
+    "covariance/_entry_parts.py": [
+        # Completions as sums of parts.
+        ("residuals *= shares[:, i, None]", "residuals *= shares[:, :1, None]",
+         "explanation: elliptical"),
+        ("(errors > _TOLERANCE * sizes)", "(errors > 1e9 * sizes)",
+         "explanation: explain_nothing"),
+        ("share @ (at_points - centers[:, j])", "share @ at_points",
+         "explanation: probing"),
+    ],
+    "covariance/_factor_parts.py": [
+        ("evidence -= (spreads", "evidence += (spreads", "explanation: factors"),
+        ("by_covariates[:, empty] += regression",
+         "by_covariates[:, empty] -= regression", "explanation: covariates"),
+    ],
+    "_explanation.py": [
+        ("* (means - base)", "* means", "explanation: elliptical"),
+        ("parts.mask[back]", "parts.mask", "explanation: factors"),
+    ],
     "_imputation.py": [
         # Sweeps, weights of rows, and donors.
         ("data.reweighted(n * rng.dirichlet(np.ones(n)))", "data",

@@ -687,6 +687,39 @@ def factor_completion(X, p):
     return mean, np.sqrt(second - mean**2)
 
 
+def factor_parts(row, p, j):
+    """Base, share of the types, of the mask, of covariates, of columns: of an entry.
+
+    What the factors gain by an observed column l is the difference that it makes to
+    h - P mu, which is 0 without entries: all entries leave P as it is.
+    """
+    r, d = p.factor_means.shape[1], len(p.noise)
+    shares = factor_shares(factor_e_step(row[None], p)[0])[0]
+    weights = p.loadings[j, :r]
+    means = p.factor_means @ weights + p.loadings[j, r]
+    by_feature = row_features(row, p) * (weights @ p.row_slopes)
+    n_mask = len(p.mask_centers)
+    covariates, mask = by_feature[n_mask:], by_feature[:n_mask].sum()
+    if not len(factor_columns(row, p)) and len(covariates):
+        # Each covariate alone, as the others were missing.
+        for a, column in enumerate(p.covariates):
+            alone = np.full(d, np.nan)
+            alone[column] = row[column]
+            covariates[a] = weights @ p.row_slopes @ row_features(alone, p)
+        mask = 0.0
+    columns = np.zeros(d)
+    for k, share in enumerate(shares):
+        _, _, covariance = factor_posterior(row, p, k)
+        prior, _ = factor_prior(row, p, k)
+        for l in factor_columns(row, p):  # noqa: E741
+            S = factor_second_moment(p, l)
+            gain = row[l] * p.loadings[l, :r] - S[:r, r] - S[:r, :r] @ prior
+            gain /= p.scales[k] * p.noise[l]
+            columns[l] += share * weights @ covariance @ gain
+    base = p.weights @ means
+    return base, (shares - p.weights) @ means, mask, covariates, columns
+
+
 def factor_covariance(p, k):
     """Covariance of the rows of a type; each entry has loadings of its own, (d, d).
 

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_gmmcf._typing import Array, Responsibilities
+from sklearn_gmmcf.covariance._entry_parts import EntryParts
 from sklearn_gmmcf.covariance._factor_features import learn_features
 from sklearn_gmmcf.covariance._factor_inference import (
     SWEEP_BYTES,
@@ -37,6 +38,7 @@ from sklearn_gmmcf.covariance._factor_inference import (
     sum_moments,
     swept_together,
 )
+from sklearn_gmmcf.covariance._factor_parts import explain_factors
 from sklearn_gmmcf.covariance._factor_start import row_noise, start_loadings
 from sklearn_gmmcf.covariance._factor_step import (
     FactorStatistics,
@@ -373,6 +375,16 @@ class Factor(Family[FactorParameters, FactorStatistics]):
                     p, j, mixed.covariances[:, i], mixed.moments[:, i], mixed.scales[i]
                 )
         return means, variances
+
+    def explain_entries(
+        self,
+        parameters: FactorParameters,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        shares: Array,
+    ) -> EntryParts:
+        return explain_factors(parameters, block, rows, columns, shares)
 
     def _mix(self, p: FactorParameters, block: Block) -> _MixedFactors:
         """Moments of the factors of the rows over all components."""

@@ -21,6 +21,7 @@ from scipy.special import logsumexp, ndtr
 
 from sklearn_gmmcf._typing import Array, Responsibilities
 from sklearn_gmmcf._warnings import DataWarning
+from sklearn_gmmcf.covariance._entry_parts import EntryParts, probe_entries
 from sklearn_gmmcf.data import Block, Blocks, Columns, Observed
 
 # Sums of responsibilities at or below this are treated as zero.
@@ -369,6 +370,38 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
             return mean, None
         spread = variances + (means - mean) ** 2
         return mean, np.einsum("km,km->m", shares, spread)
+
+    def explain_entries(
+        self,
+        parameters: ParametersT,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        shares: Array,
+    ) -> EntryParts:
+        """Completions of missing entries as sums over the observed entries.
+
+        The default asks `conditional` about rows made for the purpose, as many as a row
+        observes entries. It is for families that learn from no features.
+
+        Parameters
+        ----------
+        rows, columns : ndarray of shape (m,)
+            The entries, rows counted from the first of the block.
+        shares : ndarray of shape (K, n)
+            Responsibilities of the rows.
+        """
+        if self.takes_features:
+            raise NotImplementedError(
+                f"{type(self).__name__} does not explain its completions."
+            )
+
+        def conditional(block: Block, rows: Array, columns: Array) -> Array:
+            return self.conditional(parameters, block, rows, columns)[0]
+
+        return probe_entries(
+            conditional, block, rows, columns, shares, self.needs_patterns
+        )
 
     def log_density_entries(
         self,
