@@ -549,6 +549,24 @@ MUTATIONS = {
         ("by_covariates[:, empty] += regression",
          "by_covariates[:, empty] -= regression", "explanation: covariates"),
     ],
+    "covariance/_similarity.py": [
+        ("(gaps**2 + variances).sum(axis=1)", "(gaps**2).sum(axis=1)",
+         "similarity: completions"),
+        ("(gaps[:, columns].T * weights) @ gaps", "gaps[:, columns].T @ gaps",
+         "similarity: correlations"),
+        ("weight * within", "within", "similarity: correlations"),
+    ],
+    "covariance/_factor_similarity.py": [
+        ("gaps = p.relative_loadings[:-1] - p.prior_mean[:-1, None]",
+         "gaps = p.relative_loadings[:-1]", "similarity: loadings"),
+        ("return Vectors(means, (means**2).sum(axis=0) + traces)",
+         "return Vectors(means, (means**2).sum(axis=0))", "similarity: loadings"),
+        ("factors += weight *", "factors +=", "similarity: loadings"),
+        ("[:, known], _relative", ", _relative", "similarity: factors"),
+    ],
+    "_similarity.py": [
+        ("compared[i, i + part.start] = -np.inf", "pass", "similarity: factors"),
+    ],
     "_explanation.py": [
         ("* (means - base)", "* means", "explanation: elliptical"),
         ("parts.mask[back]", "parts.mask", "explanation: factors"),

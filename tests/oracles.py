@@ -720,6 +720,52 @@ def factor_parts(row, p, j):
     return base, (shares - p.weights) @ means, mask, covariates, columns
 
 
+def factor_similarities(p):
+    """Similarities (d, d) of columns by their loadings."""
+    r, d = p.factor_means.shape[1], len(p.noise)
+    center = sum(w * mean for w, mean in zip(p.weights, p.factor_means, strict=True))
+    S = np.zeros((r, r))
+    for weight, mean, covariance in zip(
+        p.weights, p.factor_means, p.covariances, strict=True
+    ):
+        S += weight * (covariance + np.outer(mean - center, mean - center))
+    S += p.row_slopes @ p.row_covariance @ p.row_slopes.T
+    S += np.diag(p.row_slope_variances @ np.diag(p.row_covariance))
+    gaps = [p.loadings[j, :r] / p.units[j] - p.prior_mean[:r] for j in range(d)]
+    squares = [
+        np.trace(S @ (np.outer(gap, gap) + p.spreads[j, :r, :r] / p.units[j] ** 2))
+        for j, gap in enumerate(gaps)
+    ]
+    found = np.empty((d, d))
+    for i, j in np.ndindex(d, d):
+        found[i, j] = gaps[i] @ S @ gaps[j] / np.sqrt(squares[i] * squares[j])
+    return found
+
+
+def factor_row_similarities(X, p):
+    """Similarities (n, n) of rows by the known columns that their factors predict."""
+    r, known = p.factor_means.shape[1], np.flatnonzero(p.known)
+    joint, means, moments = factor_e_step(X, p)
+    shares = factor_shares(joint)
+    center = p.weights @ p.factor_means
+    metric = np.zeros((r, r))
+    for j in known:
+        gap = p.loadings[j, :r] / p.units[j] - p.prior_mean[:r]
+        metric += np.outer(gap, gap) + p.spreads[j, :r, :r] / p.units[j] ** 2
+    gaps, squares = [], []
+    for i in range(len(X)):
+        mean = shares[i] @ means[i, :, :r]
+        second = np.einsum("k,kab->ab", shares[i], moments[i, :, :r, :r])
+        gap = mean - center
+        gaps.append(gap)
+        spread = second - np.outer(mean, mean)
+        squares.append(np.trace(metric @ (spread + np.outer(gap, gap))))
+    found = np.empty((len(X), len(X)))
+    for i, j in np.ndindex(*found.shape):
+        found[i, j] = gaps[i] @ metric @ gaps[j] / np.sqrt(squares[i] * squares[j])
+    return found
+
+
 def factor_covariance(p, k):
     """Covariance of the rows of a type; each entry has loadings of its own, (d, d).
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -212,6 +212,18 @@ def _ask(
     needs_patterns: bool,
 ) -> Array:
     """Conditional means (K, n, q) in some columns (q,) of made rows (n, d)."""
+    parts = []
+    for block in make_blocks(values, observed, needs_patterns):
+        n = len(block.weights)
+        i, j = np.repeat(np.arange(n), len(columns)), np.tile(columns, n)
+        parts.append(conditional(block, i, j).reshape(-1, n, len(columns)))
+    return np.concatenate(parts, axis=1)
+
+
+def make_blocks(
+    values: Array, observed: Array, needs_patterns: bool
+) -> Iterator[Block]:
+    """Blocks of made rows (n, d) of centered values, some of them observed."""
     d = values.shape[1]
     ones = np.ones(d)
     data = observe(
@@ -219,9 +231,4 @@ def _ask(
         columns=Columns(np.zeros(d), ones > 0, ones, ones, ones),
         needs_patterns=needs_patterns,
     )
-    parts: list[Any] = []
-    for block in data.blocks():
-        n = len(block.weights)
-        i, j = np.repeat(np.arange(n), len(columns)), np.tile(columns, n)
-        parts.append(conditional(block, i, j).reshape(-1, n, len(columns)))
-    return np.concatenate(parts, axis=1)
+    return data.blocks()

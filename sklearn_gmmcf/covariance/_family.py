@@ -14,6 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
@@ -22,6 +23,12 @@ from scipy.special import logsumexp, ndtr
 from sklearn_gmmcf._typing import Array, Responsibilities
 from sklearn_gmmcf._warnings import DataWarning
 from sklearn_gmmcf.covariance._entry_parts import EntryParts, probe_entries
+from sklearn_gmmcf.covariance._similarity import (
+    Vectors,
+    correlate_columns,
+    empty_moments,
+    profile_completions,
+)
 from sklearn_gmmcf.data import Block, Blocks, Columns, Observed
 
 # Sums of responsibilities at or below this are treated as zero.
@@ -402,6 +409,39 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
         return probe_entries(
             conditional, block, rows, columns, shares, self.needs_patterns
         )
+
+    def column_similarities(
+        self, parameters: ParametersT, columns: Array, known: Columns
+    ) -> Array:
+        """Similarities (p, d) of some columns (p,) with all columns.
+
+        The default are correlations over rows of all components, by `covariance`.
+        """
+        return correlate_columns(
+            partial(self.conditional, parameters),
+            partial(self.covariance, parameters),
+            parameters.weights,
+            columns,
+            len(known.known),
+            self.needs_patterns,
+        )
+
+    def profile_width(self, n_columns: int) -> int:
+        """Length of the vectors of `profile_rows`."""
+        return n_columns
+
+    def profile_rows(
+        self, parameters: ParametersT, block: Block, columns: Columns
+    ) -> Vectors:
+        """Rows as vectors, whose inner products tell how similar they are.
+
+        The default takes completed rows about the mean of the mixture.
+        """
+        completed = self.complete_rows(parameters, block, with_variance=True)
+        moments = partial(self.conditional, parameters)
+        means, _ = empty_moments(moments, block.shape[1], self.needs_patterns)
+        centers = parameters.weights @ means
+        return profile_completions(completed, block, centers, columns)
 
     def log_density_entries(
         self,
