@@ -24,18 +24,17 @@ class Explanation:
     r"""Completions of m entries as sums of parts, in the units of the data.
 
     An entry of row i and column j, with :math:`\pi_k` the weights, :math:`r_{ik}` the
-    responsibilities, and :math:`\mu_{kj}` the means of the components, is
+    responsibilities, :math:`\mu_{kj}` the means of the components, and
+    :math:`\beta_{ikjl}` the slopes of the conditional means, is
 
     .. math::
-        \hat x_{ij} = \underbrace{\sum_k \pi_k \mu_{kj}}_{base}
-        + \underbrace{\sum_k (r_{ik} - \pi_k) \mu_{kj}}_{components}
-        + \text{mask} + \text{covariates}
-        + \sum_{l \in O_i} \underbrace{\sum_k r_{ik} \beta_{ikjl} (x_{il} - \mu_{kl})
-        }_{contributions}
+        \hat x_{ij} = B_j + \sum_k (r_{ik} - \pi_k) (\mu_{kj} - B_j)
+        + \sum_{l \in O_i} \sum_k r_{ik} \beta_{ikjl} (x_{il} - \mu_{kl}), \quad
+        B_j = \sum_k \pi_k \mu_{kj}
 
-    where :math:`\beta` are the slopes of the conditional means. 'factor' expects an
-    observed entry by the mask and the covariates, too, in place of :math:`\mu_{kl}`
-    alone; :doc:`/mathematics` has the formula.
+    The terms are `base`, `components` and `contributions`. 'factor' adds what it learns
+    from `mask` and `covariates`, by which it also expects an observed entry, in place
+    of :math:`\mu_{kl}` alone; :doc:`/mathematics` has the formula.
 
     Attributes
     ----------
