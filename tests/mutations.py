@@ -544,6 +544,42 @@ MUTATIONS = {
          "imputation: no_row"),
         ("mean[others] += slopes", "mean[others] += 0 * slopes", "imputation: no_row"),
     ],
+    "covariance/_entry_parts.py": [
+        # Completions as sums of parts.
+        ("residuals *= shares[:, i, None]", "residuals *= shares[:, :1, None]",
+         "explanation: elliptical"),
+        ("(errors > _TOLERANCE * sizes)", "(errors > 1e9 * sizes)",
+         "explanation: explain_nothing"),
+        ("share @ (at_points - centers[:, j])", "share @ at_points",
+         "explanation: probing"),
+    ],
+    "covariance/_factor_parts.py": [
+        ("evidence -= (spreads", "evidence += (spreads", "explanation: factors"),
+        ("by_covariates[:, empty] += regression",
+         "by_covariates[:, empty] -= regression", "explanation: covariates"),
+    ],
+    "covariance/_similarity.py": [
+        ("(gaps**2 + variances).sum(axis=1)", "(gaps**2).sum(axis=1)",
+         "similarity: completions"),
+        ("(gaps[:, columns].T * weights) @ gaps", "gaps[:, columns].T @ gaps",
+         "similarity: correlations"),
+        ("weight * within", "within", "similarity: correlations"),
+    ],
+    "covariance/_factor_similarity.py": [
+        ("gaps = p.relative_loadings[:-1] - p.prior_mean[:-1, None]",
+         "gaps = p.relative_loadings[:-1]", "similarity: loadings"),
+        ("return Vectors(means, (means**2).sum(axis=0) + traces)",
+         "return Vectors(means, (means**2).sum(axis=0))", "similarity: loadings"),
+        ("factors += weight *", "factors +=", "similarity: loadings"),
+        ("[:, known], _relative", ", _relative", "similarity: factors"),
+    ],
+    "_similarity.py": [
+        ("compared[i, i + part.start] = -np.inf", "pass", "similarity: factors"),
+    ],
+    "_explanation.py": [
+        ("* (means - base)", "* means", "explanation: elliptical"),
+        ("parts.mask[back]", "parts.mask", "explanation: factors"),
+    ],
     "_imputation.py": [
         # Sweeps, weights of rows, and donors.
         ("data.reweighted(n * rng.dirichlet(np.ones(n)))", "data",

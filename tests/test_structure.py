@@ -27,7 +27,7 @@ FLOORS = [
     {"covariance", "_lloyd", "_silhouette"},
     {"_em", "_starts"},
     {"_model"},
-    {"_imputation"},
+    {"_imputation", "_explanation", "_similarity"},
     {"_validation"},
     {"_base"},
     {"_mixture", "_kmeans"},

@@ -14,6 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
@@ -21,6 +22,13 @@ from scipy.special import logsumexp, ndtr
 
 from sklearn_gmmcf._typing import Array, Responsibilities
 from sklearn_gmmcf._warnings import DataWarning
+from sklearn_gmmcf.covariance._entry_parts import EntryParts, probe_entries
+from sklearn_gmmcf.covariance._similarity import (
+    Vectors,
+    correlate_columns,
+    empty_moments,
+    profile_completions,
+)
 from sklearn_gmmcf.data import Block, Blocks, Columns, Observed
 
 # Sums of responsibilities at or below this are treated as zero.
@@ -419,6 +427,71 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
             return mean, None
         spread = variances + (means - mean) ** 2
         return mean, np.einsum("km,km->m", shares, spread)
+
+    def explain_entries(
+        self,
+        parameters: ParametersT,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        shares: Array,
+    ) -> EntryParts:
+        """Completions of missing entries as sums over the observed entries.
+
+        The default asks `conditional` about rows made for the purpose, as many as a row
+        observes entries. It is for families that learn from no features.
+
+        Parameters
+        ----------
+        rows, columns : ndarray of shape (m,)
+            The entries, rows counted from the first of the block.
+        shares : ndarray of shape (K, n)
+            Responsibilities of the rows.
+        """
+        if self.takes_features:
+            raise NotImplementedError(
+                f"{type(self).__name__} does not explain its completions."
+            )
+
+        def conditional(block: Block, rows: Array, columns: Array) -> Array:
+            return self.conditional(parameters, block, rows, columns)[0]
+
+        return probe_entries(
+            conditional, block, rows, columns, shares, self.needs_patterns
+        )
+
+    def column_similarities(
+        self, parameters: ParametersT, columns: Array, known: Columns
+    ) -> Array:
+        """Similarities (p, d) of some columns (p,) with all columns.
+
+        The default are correlations over rows of all components, by `covariance`.
+        """
+        return correlate_columns(
+            partial(self.conditional, parameters),
+            partial(self.covariance, parameters),
+            parameters.weights,
+            columns,
+            len(known.known),
+            self.needs_patterns,
+        )
+
+    def profile_width(self, n_columns: int) -> int:
+        """Length of the vectors of `profile_rows`."""
+        return n_columns
+
+    def profile_rows(
+        self, parameters: ParametersT, block: Block, columns: Columns
+    ) -> Vectors:
+        """Rows as vectors, whose inner products tell how similar they are.
+
+        The default takes completed rows about the mean of the mixture.
+        """
+        completed = self.complete_rows(parameters, block, with_variance=True)
+        moments = partial(self.conditional, parameters)
+        means, _ = empty_moments(moments, block.shape[1], self.needs_patterns)
+        centers = parameters.weights @ means
+        return profile_completions(completed, block, centers, columns)
 
     def log_density_entries(
         self,
