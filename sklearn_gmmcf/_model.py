@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_gmmcf._ranking import list_best
+from sklearn_gmmcf._ranking import Ranking, list_best
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance import Family, to_responsibilities
 from sklearn_gmmcf.data import (
@@ -175,21 +175,27 @@ class Model:
     def largest(
         self,
         dtype: np.dtype[Any],
-        n_items: int,
-        exclude_observed: bool,
+        ranking: Ranking,
         with_std: bool,
         block: Block,
+        *choices: Any,
     ) -> tuple[Array, ...]:
-        """Columns, completions and deviations of the largest entries, (n, n_items).
+        """Columns, completions and deviations of the best entries, (n, n_items).
 
-        Columns are -1 and the others NaN where fewer are left.
+        Columns are -1 and the others NaN where fewer are left. Choices of columns by
+        row are CSR (n, d).
         """
-        completed, *std = self.complete(dtype, with_std, block)
-        ranked = completed.copy()
-        if exclude_observed:
-            block.restore(ranked, value=-np.inf)
-        ranked[:, self.columns.covariates] = -np.inf
-        return list_best(ranked, n_items, completed, *std)
+        completed, *std = self.complete(dtype, with_std or ranking.needs_std, block)
+        propensities = None
+        if ranking.needs_propensities:
+            propensities = self.family.propensities(self.parameters, block)
+        spread = std[0] if ranking.needs_std else None
+        scores = ranking.score(completed, spread, propensities)
+        if ranking.exclude_observed:
+            block.restore(scores, value=-np.inf)
+        scores[:, self.columns.covariates] = -np.inf
+        ranking.leave_out(scores, choices)
+        return list_best(scores, ranking.n_items, completed, *std[: int(with_std)])
 
     def complete_all(self, data: Blocks, with_std: bool) -> tuple[Any, ...]:
         """The completed matrix and the standard deviations, block by block."""

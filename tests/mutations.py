@@ -597,7 +597,7 @@ MUTATIONS = {
         ("times >= np.sort(times)", "times > np.sort(times)", "splits: global"),
     ],
     "model_selection/_recommendation.py": [
-        ("Z_hidden = apply_steps(before, X_hidden)", "Z_hidden = apply_steps(before, X)",
+        ("apply_steps(before, X_hidden)", "apply_steps(before, X)",
          "splits: pipelines"),
         ("np.diff(values) < -atol", "np.diff(values) < -np.inf", "splits: pipelines"),
     ],
