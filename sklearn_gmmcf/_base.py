@@ -25,6 +25,7 @@ from sklearn_gmmcf._executors import one_blas_thread, threads
 from sklearn_gmmcf._explanation import Explanation, explain
 from sklearn_gmmcf._imputation import impute
 from sklearn_gmmcf._model import Model, get_block_options
+from sklearn_gmmcf._ranking import make_ranking
 from sklearn_gmmcf._similarity import (
     find_columns,
     find_similar_columns,
@@ -515,13 +516,19 @@ class BaseObservedMixture(
         X: Any,
         n_items: int = 10,
         *,
+        rank_by: str | Callable[[Array, Array], Any] = "value",
+        z: float = 1.0,
+        threshold: float | None = None,
+        items: Any = None,
+        exclude: Any = None,
         exclude_observed: bool = True,
         return_std: bool = False,
     ) -> Any:
-        """Find the columns with the highest predictions for each row.
+        """Find the best columns for each row.
 
         For users in rows and items in columns: the items that each user would rate
-        highest. Works through blocks of rows; the completed matrix is not built.
+        highest, or would choose and like. Works through blocks of rows; the completed
+        matrix is not built.
 
         Parameters
         ----------
@@ -529,6 +536,33 @@ class BaseObservedMixture(
             Data with missing entries; rows need not have been seen in fit.
         n_items : int, default=10
             Number of columns to find for each row.
+        rank_by : {'value', 'lower', 'upper', 'utility'} or callable, default='value'
+            What the columns of a row are ranked by.
+
+            - 'value': the prediction.
+            - 'lower': the prediction less `z` standard deviations, to be careful.
+            - 'upper': the prediction plus `z` standard deviations, to explore.
+            - 'utility': how likely the row is to have the entry observed, times the
+              probability that its value is `threshold` or more. For ratings, which
+              users give to items that they chose, it predicts choices best. Only with
+              ``covariance_type="factor"``, whose `mask_rank` is not 0.
+            - callable: a function of (values, std) that returns scores, all three
+              ndarrays of shape (m, n_features) for the rows of a block; minus infinity
+              leaves an entry out.
+        z : float, default=1.0
+            Number of standard deviations of 'lower' and 'upper'.
+        threshold : float, default=None
+            Values from this number on are liked, for 'utility'. None takes the highest
+            value that half of the entries observed in fit reach, less half the step to
+            the next lower value: 3.75 for half-star ratings of which half are 4 or
+            more.
+        items : array-like or sparse matrix, default=None
+            The candidates: indices of columns, or a boolean mask of shape
+            (n_features,), for all rows; or a boolean matrix of shape (n_samples,
+            n_features) with the candidates of each row, of which a sparse one may store
+            any numbers but 0. None takes all columns.
+        exclude : array-like or sparse matrix, default=None
+            Columns to leave out, given as `items` are.
         exclude_observed : bool, default=True
             Leave out the observed entries of the row. Otherwise they count with their
             values.
@@ -541,14 +575,29 @@ class BaseObservedMixture(
             Column indices, best first; of equal ones the first column first. -1 where
             fewer columns are left.
         values : ndarray of shape (n_samples, n_items)
-            Their predictions; NaN where fewer columns are left.
+            Their predictions, whatever they are ranked by; NaN where fewer columns are
+            left.
         std : ndarray of shape (n_samples, n_items)
             Standard deviations, as in `complete`. Only if ``return_std``.
 
         Raises
         ------
         ValueError
-            If ``n_items`` is less than 1.
+            If ``n_items`` is less than 1, `rank_by`, `z` or `threshold` is none of the
+            above, `items` or `exclude` do not fit X, or 'utility' is asked of a mixture
+            that does not model which entries are observed.
+
+        See Also
+        --------
+        sklearn_gmmcf.model_selection.recommendation_scorer : Measures the lists.
+        sklearn_gmmcf.metrics : Metrics of lists.
+
+        Notes
+        -----
+        In 'utility', how likely an entry is observed is predicted from the mask of the
+        row alone, by the leading singular vectors of the mask of fit
+        (:doc:`/guide/recommending`). The probability is the one of a normal
+        distribution with the mean and the standard deviation of the prediction.
 
         Examples
         --------
@@ -561,16 +610,45 @@ class BaseObservedMixture(
         >>> items, values = mixture.recommend(X[1:2], n_items=1)
         >>> items, values
         (array([[2]]), array([[4.]]))
+        >>> mixture.recommend(X[1:2], n_items=2, exclude=[2])[0]
+        array([[ 3, -1]])
         """
         data, model = self._open(X), self._model
         check_count("n_items", n_items)
+        if isinstance(rank_by, str) and rank_by == "utility":
+            self._check_predicts_mask()
+            if threshold is None:
+                threshold = model.parameters.features.threshold
+        ranking, choices = make_ranking(
+            data.shape,
+            n_items,
+            rank_by=rank_by,
+            z=z,
+            threshold=threshold,
+            items=items,
+            exclude=exclude,
+            exclude_observed=exclude_observed,
+        )
         numbers = RowArray((n_items,), data.dtype)
         return data.row_arrays(
-            partial(model.largest, data.dtype, n_items, exclude_observed, return_std),
+            partial(model.largest, data.dtype, ranking, return_std),
             RowArray((n_items,), np.dtype(np.intp)),
             *([numbers] * (1 + return_std)),
             max_rows=model.max_completed_rows,
+            inputs=choices,
         )
+
+    def _check_predicts_mask(self) -> None:
+        """Refuse to rank by utility without a model of the mask."""
+        family = self._model.family
+        if not family.predicts_mask or getattr(family, "mask_rank", None) == 0:
+            has = "mask_rank=0" if family.predicts_mask else type(family).__name__
+            raise ValueError(
+                "rank_by='utility' needs a mixture that learns which entries are "
+                "observed: MaskedGaussianMixture(covariance_type='factor') with a "
+                f"mask_rank, but this one has {has}. Fit such a mixture, or rank by "
+                "'value', 'lower' or 'upper'."
+            )
 
     @one_blas_thread
     def score_entries(self, X: Any, entries: Any, values: Any) -> Array:

@@ -618,8 +618,33 @@ MUTATIONS = {
         ("rows[inside] - block.rows.start, columns[inside]",
          "rows[inside], columns[inside]", "family: check_draws"),
         ("return completions[:, back]", "return completions", "family: check_draws"),
+    ],
+    "_ranking.py": [
         ("room = n - (array[surplus] > nth[surplus])",
          "room = n - 0 * (array[surplus] > 0)", "recommend: largest"),
+    ],
+    "metrics.py": [
+        ("np.log2(np.arange(lists.k) + 2)", "np.log2(np.arange(lists.k) + 3)",
+         "metrics: loops"),
+        ("np.minimum(lists.n_relevant, lists.k)", "lists.n_relevant",
+         "metrics: loops"),
+        ("np.maximum(counts[listed], 1)", "np.maximum(counts[listed], 2)",
+         "metrics: coverage"),
+    ],
+    "baselines.py": [
+        ("counts + self.damping", "counts + 1", "splits: test_baselines"),
+        ("block.counts + self.damping", "block.counts + 1", "splits: test_baselines"),
+        ("(self._seed, row)", "(self._seed, 0)", "splits: random_items"),
+    ],
+    "model_selection/_splits.py": [
+        ("np.minimum(_count(counts, size), counts - 1)", "_count(counts, size)",
+         "splits: share"),
+        ("times >= np.sort(times)", "times > np.sort(times)", "splits: global"),
+    ],
+    "model_selection/_recommendation.py": [
+        ("apply_steps(before, X_hidden)", "apply_steps(before, X)",
+         "splits: pipelines"),
+        ("np.diff(values) < -atol", "np.diff(values) < -np.inf", "splits: pipelines"),
     ],
     "_base.py": [
         ("is_long = data.shape[0] >= _MIN_INDICATOR_ROWS", "is_long = True",

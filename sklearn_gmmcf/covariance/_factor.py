@@ -28,7 +28,7 @@ import numpy as np
 
 from sklearn_gmmcf._typing import Array, Responsibilities
 from sklearn_gmmcf.covariance._entry_parts import EntryParts
-from sklearn_gmmcf.covariance._factor_features import learn_features
+from sklearn_gmmcf.covariance._factor_features import learn_features, predict_mask
 from sklearn_gmmcf.covariance._factor_inference import (
     SWEEP_BYTES,
     FactorParameters,
@@ -135,6 +135,7 @@ class Factor(Family[FactorParameters, FactorStatistics]):
     conditional_is_predictive = True
     start_is_seeded = False
     takes_features = True
+    predicts_mask = True
     n_judged_passes = 3
     n_batch_passes = 3
     learns_few_columns = True
@@ -545,6 +546,9 @@ class Factor(Family[FactorParameters, FactorStatistics]):
             "factor_covariances_": covariances * signs[:, None] * signs,
             "factor_precision_": p.prior_precision[order],
         }
+
+    def propensities(self, parameters: FactorParameters, block: Block) -> Array:
+        return predict_mask(parameters.features, block)
 
     def row_factors(self, parameters: FactorParameters, block: Block) -> Array:
         """Expected factors of the rows (n, r), arranged as in `attributes`."""

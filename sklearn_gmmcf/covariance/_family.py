@@ -207,6 +207,8 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
     learns_few_columns: ClassVar[bool] = False
     #: Whether it learns from covariates and from features of columns.
     takes_features: ClassVar[bool] = False
+    # Whether `propensities` tell which entries a row would observe.
+    predicts_mask: ClassVar[bool] = False
     #: Whether it draws parameters from their posterior, by `draw_statistics` and
     #: `draw_parameters`. Other families are fitted to rows of random weights instead.
     draws_parameters: ClassVar[bool] = False
@@ -580,6 +582,13 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
         what the rows cannot tell, such as columns that none of them observes.
         """
         raise NotImplementedError(f"{type(self).__name__} does not draw parameters.")
+
+    def propensities(self, parameters: ParametersT, block: Block) -> Array:
+        """How much each row would observe each column, relative to others, (n, d).
+
+        Only for families with `predicts_mask`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not model the mask.")
 
     def row_weights(self, parameters: ParametersT, block: Block) -> Array:
         """How much each row counts in the fit, (n,).

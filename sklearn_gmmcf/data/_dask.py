@@ -23,7 +23,7 @@ from sklearn.utils.random import sample_without_replacement
 
 from sklearn_gmmcf._executors import one_blas_thread
 from sklearn_gmmcf._typing import Array, Executor
-from sklearn_gmmcf.data._blocks import Block, Blocks, RowArray
+from sklearn_gmmcf.data._blocks import Blocks, RowArray
 from sklearn_gmmcf.data._columns import (
     Columns,
     ColumnTotals,
@@ -201,13 +201,15 @@ class Chunks(Blocks):
 
     def row_arrays(
         self,
-        function: Callable[[Block], tuple[Array, ...]],
+        function: Callable[..., tuple[Array, ...]],
         *arrays: RowArray,
         max_rows: int | None = None,
+        inputs: Sequence[Any] = (),
     ) -> tuple[Any, ...]:
         import dask.array as da
 
-        tasks = self._submit(partial(_row_arrays, function, arrays, max_rows))
+        work = partial(_row_arrays, function, arrays, max_rows)
+        tasks = self._submit(work, *inputs)
         results = []
         for i, (width, dtype) in enumerate(arrays):
             meta = np.empty((0, *width), dtype=dtype)
@@ -373,8 +375,9 @@ def _row_arrays(
     arrays: Sequence[RowArray],
     max_rows: int | None,
     data: Observed,
+    *inputs: Any,
 ) -> tuple[Array, ...]:
-    return data.row_arrays(function, *arrays, max_rows=max_rows)
+    return data.row_arrays(function, *arrays, max_rows=max_rows, inputs=inputs)
 
 
 def _at_entries(
