@@ -347,7 +347,7 @@ def _chunk_totals(data: Observed) -> _ChunkTotals:
     return _ChunkTotals(
         columns=data.column_totals(),
         observed=np.concatenate(list(data.map(lambda block: block.counts > 0))),
-        is_sparse=sparse.issparse(data.raw),
+        is_sparse=data.is_sparse,
     )
 
 
@@ -378,7 +378,7 @@ def _at_entries(
 
 
 def _take_rows(data: Observed, wanted: Array) -> Any:
-    return data.raw[wanted]
+    return data.raw_rows(np.flatnonzero(wanted))
 
 
 def _submit(

@@ -111,6 +111,9 @@ class DenseObserved(Observed):
             self.raw[rows], observed, **self._options(weights=weights, keep=True)
         )
 
+    def raw_rows(self, rows: Array) -> Array:
+        return self.raw[rows]
+
     def gather(
         self, rows: Array, columns: Array | slice = slice(None)
     ) -> tuple[Array, Array]:
@@ -138,6 +141,18 @@ class DenseObserved(Observed):
         if self.given is None:
             return values, np.ones(len(values), dtype=bool)
         return values, self.given[rows, columns]
+
+
+class SelectedRows:
+    """Some rows (m,) of an array in a file, taken where they are read."""
+
+    def __init__(self, raw: Array, rows: Array) -> None:
+        self.raw, self.rows = raw, rows
+        self.shape, self.dtype = (len(rows), raw.shape[1]), raw.dtype
+
+    def __getitem__(self, index: Any) -> Array:
+        rows, *columns = index if isinstance(index, tuple) else (index,)
+        return self.raw[(self.rows[rows], *columns)]
 
 
 class _Clipped:

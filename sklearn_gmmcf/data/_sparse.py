@@ -18,7 +18,8 @@ from sklearn_gmmcf.data._blocks import (
 from sklearn_gmmcf.data._columns import ColumnTotals, find_spreads
 from sklearn_gmmcf.data._observed import MIN_SHARE, N_SHARES, Observed
 from sklearn_gmmcf.data._patterns import Pattern
-from sklearn_gmmcf.data._products import Matrix, Sparse, SparseMask, compressed
+from sklearn_gmmcf.data._products import Matrix, Sparse, SparseMask
+from sklearn_gmmcf.data._stored import StoredEntries
 
 # A block is 12 MB; wide data get larger ones, as each block adds up (K, d) arrays.
 _BLOCK_ENTRIES = 1_000_000
@@ -28,34 +29,24 @@ _BLOCK_ROWS = 16_384
 class SparseObserved(Observed):
     is_sparse = True
 
-    def __init__(self, raw: sparse.csr_array, **options: Any) -> None:
+    def __init__(self, raw: StoredEntries, **options: Any) -> None:
         self.modeled = raw  # the same without unknown columns and covariates
+        self._ones = np.empty(0, dtype=raw.dtype)
         super().__init__(raw, **options)
 
-    @cached_property
-    def ones(self) -> Array:
-        """The mask's values, of any block."""
-        indptr = self.raw.indptr
-        lengths = [indptr[rows.stop] - indptr[rows.start] for rows in self._slices()]
-        return np.ones(max(lengths), dtype=self.dtype)
+    def ones(self, n_entries: int) -> Array:
+        """The values of a block's mask, which blocks share."""
+        ones = self._ones
+        if len(ones) < n_entries:
+            ones = self._ones = np.ones(n_entries, dtype=self.dtype)
+        return ones[:n_entries]
 
     def _drop_unknown_columns(self) -> None:
-        known = self.columns.known
-        if not known.all() and self._has_entries(np.flatnonzero(~known)):
-            self.modeled = filter_entries(self.raw, known[self.raw.indices])
-
-    def _has_entries(self, columns: Array) -> bool:
-        """Whether some entry is in these columns."""
-        wanted = np.zeros(self.shape[1], dtype=bool)
-        wanted[columns] = True
-        indices = self.raw.indices
-        return any(
-            wanted[indices[start : start + _BLOCK_ENTRIES]].any()
-            for start in range(0, len(indices), _BLOCK_ENTRIES)
-        )
+        if not self.columns.known.all():
+            self.modeled = self.raw.in_columns(self.columns.known)
 
     def _slices(self, max_rows: int | None = None) -> Iterator[slice]:
-        n, d = self.raw.shape
+        n, d = self.shape
         block_entries = limit_to_working_memory(12 * _BLOCK_ENTRIES) // 12
         max_entries = max(block_entries, 2 * d)
         step = min(max(_BLOCK_ROWS, d), self.max_rows or n, max_rows or n)
@@ -77,24 +68,23 @@ class SparseObserved(Observed):
     def _block(self, rows: slice) -> Block:
         return _SparseBlock(self, rows)
 
-    def centered(self, entries: slice) -> Array:
-        """Stored values less the centers of their columns."""
-        indices = self.modeled.indices[entries]
-        values = self.modeled.data[entries] - self.columns.center[indices]
+    def centered(self, indices: Array, values: Array) -> Array:
+        """Values less the centers of their columns."""
+        values = values - self.columns.center[indices]
         return values.astype(self.dtype, copy=False)
 
     def _center_all(self) -> Array:
-        values = np.empty(self.modeled.nnz, dtype=self.dtype)
-        for start in range(0, len(values), _BLOCK_ENTRIES):
-            entries = slice(start, start + _BLOCK_ENTRIES)
-            values[entries] = self.centered(entries)
-        return values
+        centered = np.empty(self.modeled.nnz, dtype=self.dtype)
+        indptr = self.modeled.indptr
+        for rows in self._slices():
+            _, indices, values = self.modeled.read(rows)
+            entries = slice(indptr[rows.start], indptr[rows.stop])
+            centered[entries] = self.centered(indices, values)
+        return centered
 
     def _totals(self, rows: slice) -> ColumnTotals:
         d = self.shape[1]
-        indptr = self.raw.indptr[rows.start : rows.stop + 1]
-        entries = slice(indptr[0], indptr[-1])
-        indices, values = self.raw.indices[entries], self.raw.data[entries]
+        indptr, indices, values = self.raw.read(rows)
         weights = np.repeat(self.weights[rows], np.diff(indptr))
         counts = _sum_by(indices, weights, d)
         means = np.zeros(d)
@@ -110,7 +100,7 @@ class SparseObserved(Observed):
         return ColumnTotals(counts, means, squares, cubes, fourths)
 
     def read_columns(self, rows: slice, columns: Array) -> tuple[Array, Array]:
-        stored = self.raw[rows][:, columns].tocoo()
+        stored = self.raw.take(rows)[:, columns].tocoo()
         values = np.zeros(stored.shape)
         observed = np.zeros(stored.shape, dtype=bool)
         values[stored.row, stored.col] = stored.data
@@ -118,14 +108,16 @@ class SparseObserved(Observed):
         return values, observed
 
     def take(self, rows: Array, weights: Array) -> SparseObserved:
-        return SparseObserved(
-            self.raw[rows], **self._options(weights=weights, keep=True)
-        )
+        raw = StoredEntries.everything(self.raw.take(rows))
+        return SparseObserved(raw, **self._options(weights=weights, keep=True))
+
+    def raw_rows(self, rows: Array) -> sparse.csr_array:
+        return self.raw.take(rows)
 
     def gather(
         self, rows: Array, columns: Array | slice = slice(None)
     ) -> tuple[Array, Array]:
-        taken = self.modeled[rows]
+        taken = self.modeled.take(rows)
         if not isinstance(columns, slice):
             taken = taken[:, columns]
         entries = np.repeat(np.arange(len(rows)), np.diff(taken.indptr)), taken.indices
@@ -135,34 +127,18 @@ class SparseObserved(Observed):
         return values, observed
 
     def column_values(self, rows: Array) -> Iterator[tuple[int, Array, Array]]:
-        by_column = self.modeled[rows].tocsc()
+        by_column = self.modeled.take(rows).tocsc()
         indptr = by_column.indptr
         for j in np.flatnonzero(np.diff(indptr)).tolist():
             entries = slice(indptr[j], indptr[j + 1])
             yield j, by_column.data[entries], by_column.indices[entries]
 
     def clipped(self, lower: Array, upper: Array) -> SparseObserved:
-        indices = self.raw.indices
-        values = np.clip(self.raw.data, lower[indices], upper[indices])
-        values = values.astype(self.dtype, copy=False)
-        raw = compressed(sparse.csr_array, self.shape, values, indices, self.raw.indptr)
+        raw = self.raw.limited(lower, upper)
         return SparseObserved(raw, **self._options(columns=None))
 
     def lookup(self, rows: Array, columns: Array) -> tuple[Array, Array]:
-        # Bisection in all rows at once; their indices are sorted.
-        indices = self.raw.indices
-        low, end = self.raw.indptr[rows], self.raw.indptr[rows + 1]
-        high = end
-        while (open_ := low < high).any():
-            middle = (low + high) // 2
-            right = open_.copy()
-            right[open_] = indices[middle[open_]] < columns[open_]
-            low = np.where(right, middle + 1, low)
-            high = np.where(open_ & ~right, middle, high)
-        found = low < end
-        found[found] = indices[low[found]] == columns[found]
-        values = np.zeros(len(rows), dtype=self.dtype)
-        values[found] = self.raw.data[low[found]]
+        values, found = self.raw.lookup(rows, columns)
         covariates = ~self.columns.modeled[columns]
         values[covariates & ~found] = np.nan
         return values, found | covariates
@@ -176,22 +152,21 @@ class _SparseBlock(Block):
         self.weights = data.weights[rows]
         d = data.shape[1]
         self.shape = (rows.stop - rows.start, d)
-        first, last = data.modeled.indptr[[rows.start, rows.stop]]
-        indices = data.modeled.indices[first:last]
-        indptr = data.modeled.indptr[rows.start : rows.stop + 1] - first
+        indptr, indices, values = data.modeled.read(rows)
         self._pattern = indices, indptr, d
         if data.kept is None:
-            values = data.centered(slice(first, last))
+            values = data.centered(indices, values)
             self.counts = np.diff(indptr).astype(np.float64)
             squares = np.square(values, dtype=np.float64)
             self.squared_norms = Sparse(squares, *self._pattern).row_sums()
         else:
+            first, last = data.modeled.indptr[[rows.start, rows.stop]]
             values = data.kept[0][first:last]
             self.counts, self.squared_norms = data.kept[1][rows], data.kept[2][rows]
         self.covariates = data.covariates_at(rows)
         self._values = values  # of the stored entries
         self.values = Sparse(values, *self._pattern)
-        self.mask = SparseMask(data.ones[: len(values)], *self._pattern)
+        self.mask = SparseMask(data.ones(len(values)), *self._pattern)
 
     @cached_property
     def squares(self) -> Matrix:
@@ -230,11 +205,9 @@ class _SparseBlock(Block):
 
     def _raw_entries(self) -> tuple[Array, Array, Array]:
         """Rows, columns and raw values of the stored entries."""
-        raw = self._data.raw
-        indptr = raw.indptr[self.rows.start : self.rows.stop + 1]
-        entries = slice(indptr[0], indptr[-1])
+        indptr, indices, values = self._data.raw.read(self.rows)
         owners = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-        return owners, raw.indices[entries], raw.data[entries]
+        return owners, indices, values
 
     def row_keys(self, by_value: Array, by_mask: Array) -> Array:
         owners, indices, values = self._raw_entries()
@@ -262,12 +235,3 @@ def _sum_by(labels: Array, terms: Array, n_labels: int) -> Array:
     """Sums of the terms with each label, (n_labels,)."""
     sums = np.bincount(labels, terms, minlength=n_labels)
     return sums.astype(np.float64, copy=False)  # no terms are counted in integers
-
-
-def filter_entries(X: sparse.csr_array, keep: Array) -> sparse.csr_array:
-    """Only those stored entries for which ``keep`` (nnz,) is true."""
-    if keep.all():
-        return X
-    ends = np.concatenate([[0], np.cumsum(keep)])[X.indptr]
-    indptr = ends.astype(X.indptr.dtype)
-    return compressed(sparse.csr_array, X.shape, X.data[keep], X.indices[keep], indptr)
