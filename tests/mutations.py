@@ -201,6 +201,11 @@ MUTATIONS = {
          "dask: fits_as"),
         ("self.take(chosen, self.weights[chosen])",
          "self.take(chosen, np.ones(len(chosen)))", "dask: fits_as"),
+        # The first pass checks, others do not; parameters are sent once.
+        ("columns=columns, trusted=True", "columns=columns", "dask: checked_once"),
+        ("trusted: bool = False", "trusted: bool = True", "dask: bad_chunks"),
+        ("            shipped, chunk.block", "            (reader, work), chunk.block",
+         "dask: graph_once"),
     ],
     "covariance/_diagonal.py": [
         # Densities, statistics and M-step of diagonal covariances.

@@ -15,8 +15,10 @@ from sklearn_gmmcf.data._dense import DenseObserved, SelectedRows
 from sklearn_gmmcf.data._observed import Observed
 from sklearn_gmmcf.data._rule import (
     LazyMask,
+    Rule,
     any_and_all_observed,
     check_duplicates,
+    differ,
     is_mapped,
     is_observed,
     raise_nothing_observed,
@@ -40,6 +42,7 @@ def observe(
     needs_patterns: bool = False,
     max_rows: int | None = None,
     executor: Executor = map,
+    trusted: bool = False,
 ) -> Observed:
     """Decide which entries of validated data are observed.
 
@@ -54,6 +57,8 @@ def observe(
     columns, earlier, anchored, covariates, features, weights, keep, needs_patterns, \
             max_rows, executor
         See `Observed`. Rows of weight 0 are left out.
+    trusted : bool
+        Whether these values have been checked before, and need no other look.
 
     Raises
     ------
@@ -65,14 +70,16 @@ def observe(
     if is_sparse:
         if not X.has_sorted_indices:
             X = X.sorted_indices()
-        check_duplicates(given, X)
+        if not trusted:
+            check_duplicates(given, X)
     mapped = is_mapped(X.data if is_sparse else X)
     rows = None
     if weights is not None and not weights.all():
         rows = np.flatnonzero(weights)
         weights = weights[rows]
     read = _read_sparse if is_sparse else _read_dense
-    make, some = read(X, rows, missing_values, mapped)
+    rule = differ if trusted else is_observed
+    make, some = read(X, rows, missing_values, mapped, rule)
     shape = X.shape if rows is None else (len(rows), X.shape[1])
     if columns is None and not anchored and not some:
         raise_nothing_observed(shape, missing_values)
@@ -94,22 +101,26 @@ def observe(
 
 
 def _read_sparse(
-    X: sparse.csr_array, rows: Array | None, missing_values: float, mapped: bool
+    X: sparse.csr_array,
+    rows: Array | None,
+    missing_values: float,
+    mapped: bool,
+    rule: Rule,
 ) -> tuple[Callable[..., Observed], bool]:
     """What makes the data of some rows, and whether any entry is observed."""
     if mapped:
         stored = StoredEntries.everything(X)
         stored = stored if rows is None else stored.in_rows(rows)
-        stored = stored.observed(missing_values)
+        stored = stored.observed(missing_values, rule)
     else:
         X = X if rows is None else X[rows]
-        observed = is_observed(X.data, missing_values)
+        observed = rule(X.data, missing_values)
         stored = StoredEntries.everything(filter_entries(X, observed))
     return partial(SparseObserved, stored), stored.nnz > 0
 
 
 def _read_dense(
-    X: Array, rows: Array | None, missing_values: float, mapped: bool
+    X: Array, rows: Array | None, missing_values: float, mapped: bool, rule: Rule
 ) -> tuple[Callable[..., Observed], bool]:
     """The same for an array."""
     raw: Any = X
@@ -117,9 +128,9 @@ def _read_dense(
     if mapped:
         raw = X if rows is None else SelectedRows(X, rows)
         observed = LazyMask(raw, missing_values)
-        some, every = any_and_all_observed(raw, missing_values)
+        some, every = any_and_all_observed(raw, missing_values, rule)
     else:
         raw = X if rows is None else X[rows]
-        observed = is_observed(raw, missing_values)
+        observed = rule(raw, missing_values)
         some, every = bool(observed.any()), bool(observed.all())
     return partial(DenseObserved, raw, None if every else observed), some

@@ -6,6 +6,7 @@ here, once, for the validated data of a fit or of a question to a fitted mixture
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import numpy as np
@@ -16,6 +17,8 @@ from sklearn_gmmcf.data._blocks import limit_to_working_memory
 
 # Beyond these a square divided by a small variance would overflow.
 _MAX_VALUE = {"f": 1e12, "d": 1e100}
+# `is_observed`, or `differ` for values that it has checked before.
+Rule = Callable[[Array, float], Array]
 # Bytes of values in a file that are looked at together.
 _READ_BYTES = 2**24
 
@@ -78,13 +81,15 @@ class LazyMask:
         return LazyMask(self.raw, self.missing_values, self.known, given)
 
 
-def any_and_all_observed(values: Array, missing_values: float) -> tuple[bool, bool]:
+def any_and_all_observed(
+    values: Array, missing_values: float, rule: Rule
+) -> tuple[bool, bool]:
     """Whether any and whether all values in a file are observed, read in pieces."""
     some, every = False, True
     n_bytes = limit_to_working_memory(_READ_BYTES)
     step = max(n_bytes // (8 * values.shape[1]), 1)
     for start in range(0, values.shape[0], step):
-        observed = is_observed(values[start : start + step], missing_values)
+        observed = rule(values[start : start + step], missing_values)
         some = some or bool(observed.any())
         every = every and bool(observed.all())
     return some, every

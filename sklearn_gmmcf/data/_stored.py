@@ -16,7 +16,7 @@ from scipy import sparse
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.data._blocks import limit_to_working_memory
 from sklearn_gmmcf.data._products import compressed
-from sklearn_gmmcf.data._rule import differ, is_mapped, is_observed
+from sklearn_gmmcf.data._rule import Rule, differ, is_mapped
 
 # Entries (12 MB) and rows that are read together before some of them are left out.
 _PIECE_ENTRIES = 1_000_000
@@ -73,9 +73,9 @@ class StoredEntries:
         lengths = self.indptr[rows + 1] - self.indptr[rows]
         return replace(self, rows=rows, indptr=self._to_bounds(lengths))
 
-    def observed(self, missing_values: float) -> Self:
-        """Only entries that are observed; see `is_observed` for what is refused."""
-        counts = self._count(lambda _, values: is_observed(values, missing_values))
+    def observed(self, missing_values: float, rule: Rule) -> Self:
+        """Only entries that are observed, as a rule finds and checks them once."""
+        counts = self._count(lambda _, values: rule(values, missing_values))
         filtered = replace(
             self, missing_values=missing_values, indptr=self._to_bounds(counts)
         )
