@@ -30,7 +30,7 @@ NOT_COPIED = (".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "_build
 MUTATIONS = {
     "data/_rule.py": [
         # Which entries are observed, and which data are refused.
-        ("observed = _differ(values, missing_values)", "observed = ~np.isnan(values)",
+        ("observed = differ(values, missing_values)", "observed = ~np.isnan(values)",
          "observed: sentinel"),
         ("return max(largest, -np.fmin", "return max(largest, np.fmin",
          "observed: overflow"),
@@ -138,15 +138,23 @@ MUTATIONS = {
         ("sums = _sum_by(indices, weights * values, d)",
          "sums = _sum_by(indices, values, d)",
          "observed: weighted_means"),
-        ("if not known.all() and self._has", "if known.all() and self._has",
+        ("if not self.columns.known.all()", "if self.columns.known.all()",
          "family: check_unobserved"),
         ("values - point[self._sparsity.indices]", "values - point.mean()",
          "diagonal: FarFrom"),
         ("np.square(values, dtype=np.float64)", "np.square(values)",
          "contracts: squared_norms"),
+    ],
+    "data/_stored.py": [
         # The entry itself, not the next one.
         ("indices[middle[open_]] < columns", "indices[middle[open_]] <= columns",
          "observed: lookup"),
+        # Entries and rows that are left out where they are read.
+        ("found[found] = self._which_count(columns[found], stored)", "pass",
+         "memory: left_out"),
+        ("count &= self.columns[indices]", "pass", "memory: left_out"),
+        ("shifts = starts[first:last] -", "shifts = starts[first] -",
+         "memory: left_out"),
     ],
     "data/_observed.py": [
         # Entries and rows find their blocks, and blocks their patterns.
@@ -193,6 +201,11 @@ MUTATIONS = {
          "dask: fits_as"),
         ("self.take(chosen, self.weights[chosen])",
          "self.take(chosen, np.ones(len(chosen)))", "dask: fits_as"),
+        # The first pass checks, others do not; parameters are sent once.
+        ("columns=columns, trusted=True", "columns=columns", "dask: checked_once"),
+        ("trusted: bool = False", "trusted: bool = True", "dask: bad_chunks"),
+        ("            shipped, chunk.block", "            (reader, work), chunk.block",
+         "dask: graph_once"),
     ],
     "covariance/_diagonal.py": [
         # Densities, statistics and M-step of diagonal covariances.

@@ -34,7 +34,7 @@ class Observed(Blocks):
 
     Parameters
     ----------
-    raw : ndarray or csr_array of shape (n, d)
+    raw : ndarray or StoredEntries of shape (n, d)
         The user's data; never written to.
     columns : Columns or None
         None learns them from the data.
@@ -298,6 +298,10 @@ class Observed(Blocks):
             "max_rows": self.max_rows,
             "executor": self.executor,
         } | changes
+
+    @abstractmethod
+    def raw_rows(self, rows: Array) -> Any:
+        """Raw values of some rows (m,), as an array or CSR."""
 
     @abstractmethod
     def gather(
