@@ -119,7 +119,7 @@ def test_blocks_of_any_bounds_have_masks_of_their_size():
     X[2:4] = 1.0  # in one block of two rows, and in two of three
     data = observe(to_sparse(X), max_rows=3)
     for block in [*data.blocks(), *data.blocks(2)]:
-        mask = block.mask.array
+        mask = block.mask.sparsity.matrix(block.mask.data)
         np.testing.assert_array_equal(mask.data, np.ones(len(mask.indices)))
 
 

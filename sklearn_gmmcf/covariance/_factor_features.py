@@ -39,7 +39,7 @@ _MAX_DIRECTIONS = 60
 # Lower bound on predictions of the mask, as sums over directions may be negative.
 _MIN_PREDICTION = 1e-6
 # Entries, roughly, whose values the usual threshold of liked ones is taken from.
-_MAX_THRESHOLD_ENTRIES = 2**20
+_MAX_THRESHOLD_ENTRIES = 2**14
 # A feature that varies by less than this, relative to its size, is constant.
 _MIN_SCALE = 1e-8
 # Bound on the mask's features of rows, in standard deviations.
