@@ -1313,8 +1313,13 @@ class BaseObservedMixture(
         listed = ", ".join(str(name) for name in names[columns[:10]])
         return listed + (", ..." if len(columns) > 10 else "")
 
-    def _open_batch(self, X: Any, sample_weight: Any) -> Blocks:
-        """Validate X in partial_fit after the first batch."""
+    def _open_batch(
+        self, X: Any, sample_weight: Any, columns: Columns | None = None
+    ) -> Blocks:
+        """Validate X in partial_fit after the first batch; it may bring new columns.
+
+        It brings none where ``columns`` are given.
+        """
         # A batch is read once, so it needs no centered copy.
         return open_data(
             self,
@@ -1322,6 +1327,7 @@ class BaseObservedMixture(
             reset=False,
             sample_weight=sample_weight,
             missing_values=self.missing_values,
+            columns=columns,
             earlier=self._model.columns,
             anchored=True,
             executor=threads(self.n_jobs),

@@ -38,6 +38,9 @@ SHARED = {"shared": True}
 # Metadata of a field of statistics whose last axis are the columns.
 BY_COLUMN = {"by_column": True}
 
+# A difference this small relative to its terms is a rounding error: a column without
+# rows has no mean.
+_ROUNDING = 2.0**-40
 LOG_2_PI = float(np.log(2 * np.pi))
 # Below any log-density that can be told from others.
 _MIN_LOG_DENSITY = -1e290
@@ -47,6 +50,7 @@ _MIN_LOG_DENSITY = -1e290
 class Statistics:
     """Sums over rows: ``a + b`` are the statistics of the rows of both.
 
+    So ``a + b - b`` are those of a, to rounding.
     A family derives its own frozen dataclass from this one, with a field for each sum.
     Sums may be statistics themselves.
     A field declared ``field(metadata=SHARED)`` is the same for all blocks, such as the
@@ -82,6 +86,18 @@ class Statistics:
             return value
 
         return self._combine(add)
+
+    def __sub__(self, other: Self) -> Self:
+        """The statistics without rows that they hold; rounding errors become 0."""
+
+        def subtract(name: str) -> Any:
+            value, taken = getattr(self, name), getattr(other, name)
+            if isinstance(value, Statistics):
+                return value - taken
+            rest = value - taken
+            return rest * (np.abs(rest) > _ROUNDING * np.abs(value))
+
+        return self._combine(subtract)
 
     def scaled(self, factor: float) -> Self:
         """The statistics of the same rows at this many times their weights."""
