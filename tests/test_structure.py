@@ -39,6 +39,7 @@ FLOORS = [
     {"_feature_tables", "_titles", "_rating_lines", "_rating_matrix", "ratings"},
     {"_table_series", "_table_columns", "tables"},
     {"_containers", "_ensemble", "imputer"},
+    {"_user_rows", "recommender"},
     {"datasets", "model_selection", "persistence", "testing"},
     {"plotting"},
 ]

@@ -152,7 +152,7 @@ def learn_features(data: Observed, mask_rank: int | str) -> Features:
         mask_features,
         row_regression=np.zeros((n_mask, len(columns.covariates))),
         columns=together,
-        threshold=_find_threshold(data, counts.sum()),
+        threshold=_learn_threshold(data, counts.sum()),
     )
     moments = data.total(partial(_sum_moments, features))
     covariance, slopes = _regress(moments, n_mask)
@@ -208,18 +208,22 @@ def _no_mask_features(counts: Array) -> Features:
     )
 
 
-def _find_threshold(data: Observed, n_entries: float) -> float:
-    """The highest value that half of the entries reach, less half a step.
-
-    The step is the distance to the next lower value. Of many entries every so manyth
-    row is looked at.
-    """
+def _learn_threshold(data: Observed, n_entries: float) -> float:
+    """`find_threshold` of the entries; of many, every so manyth row is looked at."""
     step = max(int(n_entries / _MAX_THRESHOLD_ENTRIES), 1)
     rows = np.arange(0, data.shape[0], step)
     found = [(v, rows[i]) for _, v, i in data.column_values(rows)]
     values, of_rows = (np.concatenate(each) for each in zip(*found, strict=True))
+    return find_threshold(values, data.weights[of_rows])
+
+
+def find_threshold(values: Array, weights: Array) -> float:
+    """The highest value that half of the weight reaches, less half a step.
+
+    The step is the distance to the next lower value.
+    """
     order = np.argsort(-values, kind="stable")
-    reached = np.cumsum(data.weights[of_rows][order])
+    reached = np.cumsum(weights[order])
     median = values[order[np.searchsorted(reached, reached[-1] / 2)]]
     lower = values[values < median]
     return float((median + lower.max()) / 2 if lower.size else median)
