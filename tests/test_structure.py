@@ -27,7 +27,7 @@ FLOORS = [
     {"covariance", "_lloyd", "_silhouette"},
     {"_em", "_starts"},
     {"_model"},
-    {"_imputation"},
+    {"_imputation", "_runs"},
     {"_validation"},
     {"_base"},
     {"_mixture", "_kmeans"},
