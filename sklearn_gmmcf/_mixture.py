@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import _num_samples
 
 from sklearn_gmmcf._base import BaseObservedMixture, restore_on_failure
 from sklearn_gmmcf._em import (
@@ -25,8 +24,9 @@ from sklearn_gmmcf._em import (
 )
 from sklearn_gmmcf._executors import one_blas_thread
 from sklearn_gmmcf._model import Model
-from sklearn_gmmcf._progress import Messages, Progress
-from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
+from sklearn_gmmcf._progress import Progress
+from sklearn_gmmcf._runs import Runs, find_best
+from sklearn_gmmcf._sklearn import Interval, StrOptions, count_rows, fit_context
 from sklearn_gmmcf._starts import Starter, extend_labels, sample_rows, start_rows
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._validation import validate_numbers
@@ -53,8 +53,6 @@ _OPTIONS = {
     "n_factors",
     "mask_rank",
 }
-# Relative difference of objectives that rounding makes.
-_ROUNDING = 1e-10
 # Starts that n_init="auto" tries.
 _N_TRIALS = 2
 _CANNOT_REPLACE = (
@@ -648,7 +646,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
             continued = self._continued_run(data.columns)
         is_search = self.n_init == "auto" and len(starts) > 1
         progress = Progress(self, X, len(starts) + is_search, self.max_iter)
-        fit = _Fit(self, family, progress)
+        fit = Runs(self, family, progress)
         if is_search:
             runs, best = fit.search(data, sample, starts)
         else:
@@ -656,7 +654,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
                 fit.run(data, start, number, self.max_iter, continued)
                 for number, start in enumerate(starts)
             ]
-            best = runs[_find_best(runs)]
+            best = runs[find_best(runs)]
         self._warn_without_convergence(best)
         # The sum is finite if each is, and 0 without an iteration.
         objective = sum(best.lower_bounds)
@@ -870,12 +868,55 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     def _has_rows(self, X: Any) -> bool:
         """Whether X has any; if not, validate it all the same."""
-        if _num_samples(X):
+        if count_rows(X):
             return True
         validate_numbers(
             self, X, reset=False, accept_sparse="csr", ensure_min_samples=0
         )
         return False
+
+    @restore_on_failure
+    def add_columns(
+        self, n_new: int, column_features: Array | None = None
+    ) -> MaskedGaussianMixture:
+        """Append columns, as if the data had had them, empty, from the first fit on.
+
+        Parameters
+        ----------
+        n_new : int
+            How many.
+        column_features : ndarray of shape (n_new, n_column_features), default=None
+            Their features, NaN where missing; None is all missing. The caller appends
+            them to the parameter `column_features`, too.
+
+        Returns
+        -------
+        self : object
+            The mixture with the columns last.
+
+        Raises
+        ------
+        ValueError
+            If the columns have names, or no E-step was made.
+        NotImplementedError
+            If the family takes no further columns.
+        """
+        model, running = self._model, self._running
+        if hasattr(self, "feature_names_in_"):
+            raise ValueError("Columns that have names cannot be appended to.")
+        if running is None:
+            raise ValueError("There are no sums over rows. Increase max_iter.")
+        features = None if column_features is None else column_features.T
+        columns = model.columns.widen(n_new, features)
+        family, sums = model.family, running.statistics
+        parameters, wide = family.widen(model.parameters, sums, columns)
+        reference = None
+        if running.reference is not None:
+            reference, wide = family.widen(running.reference, sums, columns)
+        self._set_model(Model(family, parameters, columns))
+        self._running = replace(running, statistics=wide, reference=reference)
+        self.n_features_in_ += n_new
+        return self
 
     def _set_batch(
         self, family: Family[Any, Any], batch: BatchResult, columns: Columns
@@ -1150,114 +1191,6 @@ def _sample_labeled(
         ranks[named] = np.arange(len(named))
     rows = np.sort(order[np.argsort(ranks, kind="stable")[:n_rows]])
     return data.take(rows, data.weights[rows]), labels[rows]
-
-
-class _Fit:
-    """Runs of EM, with their messages and callbacks."""
-
-    def __init__(
-        self,
-        mixture: MaskedGaussianMixture,
-        family: Family[Any, Any],
-        progress: Progress,
-    ) -> None:
-        self.mixture, self.family, self.progress = mixture, family, progress
-
-    def search(
-        self, data: Blocks, sample: Blocks, starts: list[Callable[[], Any]]
-    ) -> tuple[list[EMResult], EMResult]:
-        """Short runs on a sample, of which the best goes on with the data: all, and it.
-
-        A run that fails gives way to the next best; the first error is raised if none
-        is left.
-        """
-        n_short = min(self.family.n_trial_passes, self.mixture.max_iter)
-        runs: dict[int, EMResult] = {}
-        errors = []
-        for number, start in enumerate(starts):
-            try:
-                runs[number] = self.run(sample, start, number, n_short)
-            except ValueError as error:
-                errors.append(error)
-        while runs:
-            number = list(runs)[_find_best(list(runs.values()))]
-            try:
-                best = self._go_on(data, sample, runs[number], number)
-            except ValueError as error:
-                errors.append(error)
-                del runs[number]
-            else:
-                return list((runs | {number: best}).values()), best
-        raise errors[0]
-
-    def _go_on(
-        self, data: Blocks, sample: Blocks, short: EMResult, number: int
-    ) -> EMResult:
-        """A short run, continued until it converges."""
-        max_iter = self.mixture.max_iter
-        start = partial(_identity, short.parameters)
-        if sample is not data:
-            return self.run(data, start, number, max_iter)
-        if short.converged or short.n_iter == max_iter:
-            return short
-        continued = {
-            "lower_bound": short.lower_bound,
-            "earlier": short.statistics,
-            "reference": short.reference,
-        }
-        run = self.run(data, start, number, max_iter - short.n_iter, continued)
-        return replace(
-            run,
-            lower_bounds=short.lower_bounds + run.lower_bounds,
-            n_iter=short.n_iter + run.n_iter,
-        )
-
-    def run(
-        self,
-        data: Blocks,
-        start: Callable[[], Any],
-        number: int,
-        max_iter: int,
-        continued: dict[str, Any] | None = None,
-    ) -> EMResult:
-        """One run; ``continued`` tells `run_em` of an earlier run."""
-        mixture, progress = self.mixture, self.progress
-        messages = Messages(mixture.verbose, mixture.verbose_interval)
-
-        def watch(n_iter: int, change: float, parameters: Any) -> bool:
-            messages.iterate(n_iter, change)
-            model = Model(self.family, parameters, data.columns)
-            return progress.iterate(lambda: {"_model": model})
-
-        progress.begin()
-        messages.begin(number)
-        try:
-            run = run_em(
-                self.family,
-                start(),
-                data,
-                max_iter=max_iter,
-                tol=mixture.tol,
-                watch=watch,
-                **(continued or {}),
-            )
-        except ValueError:
-            progress.end()
-            raise
-        messages.end(run.converged, run.lower_bound)
-        progress.end()
-        return run
-
-
-def _find_best(runs: list[EMResult]) -> int:
-    """The run of highest objective, the first of those equal but for rounding."""
-    highest = max(run.lower_bound for run in runs)
-    limit = highest - _ROUNDING * abs(highest)
-    return next(i for i, run in enumerate(runs) if not run.lower_bound < limit)
-
-
-def _identity(parameters: Any) -> Any:
-    return parameters
 
 
 def _describe_change(run: EMResult) -> str:

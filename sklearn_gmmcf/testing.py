@@ -93,6 +93,7 @@ def check_statistics_add_up(family: Family[Any, Any]) -> None:
         for rows in (X, X[:cut], X[cut:])
     )
     _assert_equal_statistics(whole, parts[0] + parts[1])
+    _assert_equal_statistics(whole - parts[1], parts[0])
     _assert_equal_statistics(whole.scaled(2.0), whole + whole)
 
 
@@ -282,6 +283,12 @@ def check_partial_fit(family: Family[Any, Any]) -> None:
     repeated = _fit(family, X).partial_fit(np.repeat(batch, counts, axis=0))
     _assert_equal(_ask(weighted, X), _ask(repeated, X))
     assert np.isfinite(weighted.partial_fit(np.full((5, 4), np.nan)).score(X))
+    # Rows that are taken out leave what would be there without them.
+    exchanged, kept = _fit(family, X), _fit(family, X)
+    exchanged.partial_fit(batch, replaces=X[20:30])
+    exchanged.partial_fit(X[20:30], replaces=batch)
+    kept.partial_fit(X[:0], replaces=X[:0])
+    _assert_equal(_ask(exchanged, X), _ask(kept, X))
 
 
 def check_warm_start(family: Family[Any, Any]) -> None:

@@ -86,6 +86,8 @@ MUTATIONS = {
          "diagonal: scale_of_the_weights"),
     ],
     "data/_columns.py": [
+        ("np.full(n_new, self.empty_unit)", "np.full(n_new, 2.0)",
+         "replace: always_there"),
         # Centers of columns: of a later batch, and of a fit that goes on.
         ("kept = earlier.known if anchored", "kept = ~earlier.known if anchored",
          "partial_fit: plain_loop"),
@@ -352,9 +354,24 @@ MUTATIONS = {
         ("+ slopes @ spread @ slopes.T + uncertain", "+ slopes @ spread @ slopes.T",
          "factor: TestDraws"),
         ("np.sum(1 - shrinkage)", "np.sum(shrinkage)", "features: counts_the_slopes"),
+        # Columns that are appended.
+        ("wide.loadings[:, new] = wide.column_priors[:, new]", "pass",
+         "replace: always_there and factor"),
+        ("wide.loading_log_dets[new] = np.log(variances).sum(axis=0)", "pass",
+         "replace: log_dets"),
+        ("wide.noise[new] = np.maximum(pooled, wide.floor[new])",
+         "wide.noise[new] = 1.0", "replace: always_there and factor"),
+    ],
+    "covariance/_further_columns.py": [
+        ("about = squares + gaps * (2 * s.sums + gaps * s.counts)", "about = squares",
+         "replace: always_there"),
+        ("moments[:, new, new] = own * s.sizes[:, None]", "pass",
+         "replace: always_there"),
     ],
     "covariance/_factor_features.py": [
         # Features of the mask, standardized, and known ones beside them.
+        ("_predict_mask(together, n_mask, columns.known, np.arange(d) >= before)",
+         "pass", "replace: appended_columns_with"),
         ("block.weights / (block.counts + _ROW_DAMPING)", "block.weights",
          "features: directions"),
         ("np.clip(features, -_MAX_FEATURE, _MAX_FEATURE, out=features)", "pass",
@@ -367,7 +384,7 @@ MUTATIONS = {
          "pass", "features: plain_loop"),
         ("int(data.weights.sum()) // 4", "data.shape[0] // 4", "features: repetition"),
         ("together, n_mask = together[n_mask:], 0", "pass", "features: no_mask"),
-        ("together[:n_mask, unknown] = slopes @ together[n_mask:, unknown]", "pass",
+        ("features[:n_mask, unknown] = slopes @ features[n_mask:, unknown]", "pass",
          "features: of_a_new_column"),
         ("_REGRESSION_PRIOR / size *", "0.0 *", "features: of_a_new_column"),
         ("_reciprocals(np.sqrt(squares),", "_reciprocals(squares,",
@@ -481,6 +498,8 @@ MUTATIONS = {
         ("log_joint -= logsumexp(log_joint, axis=0)", "pass",
          "family: check_entry_densities"),
         ("means[:, ~old.known] = 0.0", "pass", "contracts: unobserved_column"),
+        ("rest * (np.abs(rest) > _ROUNDING * np.abs(value))", "rest",
+         "replace: column_whose"),
         ("return peak + np.log(scale)", "return np.log(scale)",
          "diagonal: log_density"),
     ],
@@ -501,12 +520,19 @@ MUTATIONS = {
         ("0 < n_columns < d - self.n_columns", "0 < n_columns < d",
          "online: as_often"),
         ("self.n_rows + n_rows < ", "n_rows < ", "online: as_often"),
+        # Rows are exchanged under the parameters of the last E-step.
+        ("accepted, reference = statistics, parameters", "accepted = statistics",
+         "replace: equal_sums"),
+        ("statistics.aligned(sums) - sums", "statistics", "replace: equal_sums"),
+        ("statistics=statistics, is_exact=True", "statistics=statistics",
+         "replace: go_on_exactly"),
         ("self.statistics.aligned(batch).scaled(", "self.statistics.scaled(",
          "partial_fit: plain_loop"),
         ("abs(judged) < tol *", "judged < tol *", "contracts: fall_of_the_objective"),
         ("(statistics.size / statistics.weight)", "1", "factor: change_of_an_entry"),
-        ("            accepted = statistics",
-         "            accepted = accepted or statistics", "partial_fit: factor_batch"),
+        ("accepted, reference = statistics, parameters",
+         "accepted, reference = accepted or statistics, parameters",
+         "partial_fit: factor_batch"),
     ],
     "_lloyd.py": [
         # Lloyd's iterations, as in scikit-learn.
@@ -691,7 +717,7 @@ MUTATIONS = {
          "dask: unusable"),
     ],
     "_mixture.py": [
-        ("best = runs[_find_best(runs)]", "best = runs[0]",
+        ("best = runs[find_best(runs)]", "best = runs[0]",
          "mixture: best_of_several"),
         ("parameters = family.recenter(parameters, table.columns, sample.columns)",
          "pass", "student: units_of_the_data"),

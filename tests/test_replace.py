@@ -5,13 +5,14 @@ from dataclasses import fields, is_dataclass
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 
 from sklearn_gmmcf import MaskedGaussianMixture
 from sklearn_gmmcf.covariance._family import Statistics
 from sklearn_gmmcf.data import observe
-from tests.factors import IGNORED_WARNINGS
+from tests.factors import IGNORED_WARNINGS, from_library
 from tests.made import TYPES, correlated, mixtures, to_sparse
 
 pytestmark = IGNORED_WARNINGS
@@ -68,7 +69,10 @@ def assert_same_mixture(found, expected, X, tolerance=1e-8):
     ):
         np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(
-        found.score_samples(X), expected.score_samples(X), rtol=tolerance
+        found.score_samples(X),
+        expected.score_samples(X),
+        rtol=tolerance,
+        atol=tolerance,
     )
 
 
@@ -270,3 +274,93 @@ def test_a_warm_start_goes_on():
         mixture.fit(X).partial_fit(X[:1] + 1, replaces=X[:1])
         mixture.fit(X).partial_fit(X[:0], replaces=X[:1])
         assert mixture._running.statistics.weight == pytest.approx(79)
+
+
+def hide_columns(X, n):
+    return np.hstack([X, np.full((len(X), n), np.nan)])
+
+
+@EVERY_TYPE
+@pytest.mark.parametrize("storage", [np.array, to_sparse])
+def test_columns_appended_were_always_there(covariance_type, storage):
+    # An empty column of a fit has the priors of one step before; near a fixed point
+    # they are the same.
+    slow = covariance_type == "factor"
+    params, tolerance = {"max_iter": 200 if slow else 20}, 1e-3 if slow else 1e-8
+    X = correlated(80, 5)
+    X[:, 2] += 7
+    expected = make(covariance_type, **params).fit(storage(hide_columns(X, 2)))
+    found = make(covariance_type, **params).fit(storage(X)).add_columns(2)
+    assert found.n_features_in_ == 7
+    for name, value in vars(expected._model.columns).items():
+        if value is not None:
+            np.testing.assert_allclose(
+                getattr(found._model.columns, name), value, rtol=1e-12, err_msg=name
+            )
+    hidden = hide_columns(X, 2)
+    assert_same_sums(found, expected, tolerance)
+    assert_same_mixture(found, expected, hidden, tolerance)
+    new = correlated(40, 7, seed=1)
+    for batch in (new[:3], new[3:4], new[4:]):
+        for each in (found, expected):
+            each.partial_fit(storage(batch), replaces=storage(hidden[[5]]))
+        hidden = np.delete(hidden, 5, axis=0)
+        assert_same_sums(found, expected, tolerance)
+        assert_same_mixture(found, expected, hidden, tolerance)
+
+
+@EVERY_TYPE
+def test_appended_columns_are_learned_online(covariance_type):
+    X = correlated(400, 7)
+    found = make(covariance_type).partial_fit(X[:100, :5]).add_columns(2)
+    for batch in np.split(X[100:], 6) * 3:
+        found.partial_fit(batch)
+    hidden = X.copy()
+    hidden[:, 5:] = np.nan
+    observed = ~np.isnan(X)
+    gaps = found.transform(hidden) - X
+    for j in (5, 6):
+        assert gaps[observed[:, j], j].std() < np.nanstd(X[:, j])
+
+
+def test_appended_columns_with_features():
+    rng = np.random.default_rng(0)
+    X = correlated(80, 6)
+    G = rng.standard_normal((8, 2))
+    G[3, 0] = G[7, 1] = np.nan
+    params = {"max_iter": 200}
+    expected = make("factor", column_features=G, **params).fit(hide_columns(X, 2))
+    found = make("factor", column_features=G[:6], **params).fit(X)
+    found.set_params(column_features=G).add_columns(2, G[6:])
+    hidden = hide_columns(X, 2)
+    assert_same_mixture(found, expected, hidden, 1e-3)
+    assert np.ptp(found.means_[:, 6:]) > 0.01
+    for each in (found, expected):
+        each.partial_fit(correlated(10, 8, seed=1), replaces=hidden[:2])
+    assert_same_mixture(found, expected, hidden, 1e-3)
+    missing = make("factor", column_features=G[:6], max_iter=5).fit(X).add_columns(1)
+    assert np.isnan(missing._model.columns.features[:, 6]).all()
+
+
+def test_log_dets_and_spreads_of_appended_columns():
+    X = correlated(80, 5)
+    parameters = make("factor").fit(X).add_columns(2)._model.parameters
+    model = from_library(parameters)
+    for j in (5, 6):
+        precision = np.diag(parameters.prior_precision) / model.units[j] ** 2
+        np.testing.assert_allclose(model.spreads[j], np.linalg.inv(precision))
+        assert parameters.loading_log_dets[j] == pytest.approx(
+            -np.linalg.slogdet(precision)[1]
+        )
+
+
+def test_columns_that_cannot_be_appended():
+    X = correlated(80, 5)
+    mixture = make("diag").fit(pd.DataFrame(X, columns=list("abcde")))
+    with pytest.raises(ValueError, match="names"):
+        mixture.add_columns(1)
+    mixture = make("diag", max_iter=0).fit(X)
+    with pytest.raises(ValueError, match="no sums"):
+        mixture.add_columns(1)
+    with pytest.raises(NotImplementedError, match="Student takes no further columns"):
+        make("student").fit(X).add_columns(1)

@@ -292,6 +292,14 @@ class Factor(Family[FactorParameters, FactorStatistics]):
     ) -> FactorParameters:
         return parameters.put(columns, few)
 
+    def widen(
+        self,
+        parameters: FactorParameters,
+        statistics: FactorStatistics,
+        columns: Columns,
+    ) -> tuple[FactorParameters, FactorStatistics]:
+        return parameters.widen(columns), statistics.widen(len(columns.known))
+
     def accelerate(
         self, statistics: FactorStatistics, parameters: FactorParameters
     ) -> FactorParameters:

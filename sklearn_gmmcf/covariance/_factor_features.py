@@ -27,8 +27,9 @@ from functools import partial
 import numpy as np
 
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.covariance._further_columns import pad_columns
 from sklearn_gmmcf.covariance._subspace import find_directions
-from sklearn_gmmcf.data import Block, Observed
+from sklearn_gmmcf.data import Block, Columns, Observed
 
 # Entries by which rows and columns are damped, and subspace iterations.
 _ROW_DAMPING = 5.0
@@ -143,11 +144,7 @@ def learn_features(data: Observed, mask_rank: int | str) -> Features:
         # Without missing entries the mask tells nothing.
         together, n_mask = together[n_mask:], 0
         mask_features = _no_mask_features(counts)
-    # The mask of a column without observations is predicted by its known features.
-    described = np.vstack([np.ones(len(known)), together])
-    slopes = _regress((described * known) @ described.T, n_mask)[1]
-    unknown = columns.modeled & ~known
-    together[:n_mask, unknown] = slopes @ together[n_mask:, unknown]
+    _predict_mask(together, n_mask, known, columns.modeled & ~known)
     features = replace(
         mask_features,
         row_regression=np.zeros((n_mask, len(columns.covariates))),
@@ -157,6 +154,30 @@ def learn_features(data: Observed, mask_rank: int | str) -> Features:
     moments = data.total(partial(_sum_moments, features))
     covariance, slopes = _regress(moments, n_mask)
     return replace(features, row_regression=slopes, row_covariance=covariance)
+
+
+def widen_features(features: Features, columns: Columns) -> Features:
+    """Features of further columns, the last of these, which no row observes."""
+    before, d = features.columns.shape[1], len(columns.known)
+    together = pad_columns(features.columns, d)
+    if columns.features is not None:
+        n_mask = len(together) - len(columns.features)
+        described = _standardize(columns.features, columns.known, columns.modeled)
+        together[n_mask:, before:] = described[:, before:]
+        _predict_mask(together, n_mask, columns.known, np.arange(d) >= before)
+    return replace(
+        features,
+        directions=pad_columns(features.directions, d),
+        columns=together,
+        counts=pad_columns(features.counts, d),
+    )
+
+
+def _predict_mask(features: Array, n_mask: int, known: Array, unknown: Array) -> None:
+    """Predict the first features, of the mask, of unknown columns by the others."""
+    described = np.vstack([np.ones(len(known)), features])
+    slopes = _regress((described * known) @ described.T, n_mask)[1]
+    features[:n_mask, unknown] = slopes @ features[n_mask:, unknown]
 
 
 def _regress(moments: Array, n: int) -> tuple[Array, Array]:

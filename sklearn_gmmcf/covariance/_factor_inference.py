@@ -31,13 +31,14 @@ import numpy as np
 
 from sklearn_gmmcf import _kernels
 from sklearn_gmmcf._typing import Array
-from sklearn_gmmcf.covariance._factor_features import Features
+from sklearn_gmmcf.covariance._factor_features import Features, widen_features
 from sklearn_gmmcf.covariance._family import (
     LOG_2_PI,
     check_in_range,
     chunks,
     log_weights,
 )
+from sklearn_gmmcf.covariance._further_columns import pad_columns
 from sklearn_gmmcf.covariance._triangles import (
     add_packed_outer,
     diagonal_indices,
@@ -111,6 +112,27 @@ class FactorParameters:
     def floor(self) -> Array:
         """Floor under the noise of each column, (d,)."""
         return find_floor(self.columns, self.min_noise, self.min_variance)
+
+    def widen(self, columns: Columns) -> Self:
+        """The model with further columns, whose loadings are as their priors say."""
+        before, d = len(self.noise), len(columns.known)
+        new = slice(before, d)
+        wide = replace(
+            self,
+            loadings=pad_columns(self.loadings, d),
+            loading_spreads=pad_columns(self.loading_spreads, d),
+            loading_log_dets=pad_columns(self.loading_log_dets, d),
+            noise=pad_columns(self.noise, d),
+            columns=columns,
+            features=widen_features(self.features, columns),
+        )
+        variances = 1 / wide.column_precisions[:, new]
+        wide.loadings[:, new] = wide.column_priors[:, new]
+        wide.loading_spreads[diagonal_indices(len(variances)), new] = variances
+        wide.loading_log_dets[new] = np.log(variances).sum(axis=0)
+        pooled = self.pooled_noise * columns.wide_units[new] ** 2
+        wide.noise[new] = np.maximum(pooled, wide.floor[new])
+        return wide
 
     @property
     def n_factors(self) -> int:

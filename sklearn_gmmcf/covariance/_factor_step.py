@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from sklearn_gmmcf.covariance._family import (
     check_in_range,
     chunks,
 )
+from sklearn_gmmcf.covariance._further_columns import pad_columns
 from sklearn_gmmcf.covariance._triangles import (
     diagonal_indices,
     lift_eigenvalues,
@@ -94,6 +96,12 @@ class FactorStatistics(Statistics):
     @property
     def size(self) -> float:
         return float(self.column_weights.sum())
+
+    def widen(self, d: int) -> FactorStatistics:
+        """The same with further columns (d,) without observations."""
+        names = self._by_column()
+        sums: dict[str, Any] = {n: pad_columns(getattr(self, n), d) for n in names}
+        return replace(self, **sums)
 
 
 def choose_priors(n_columns: int) -> Priors:

@@ -358,6 +358,15 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
         """The model of all columns, some of which (m,) have learned apart."""
         raise NotImplementedError(f"{type(self).__name__} learns all columns at once.")
 
+    def widen(
+        self, parameters: ParametersT, statistics: StatisticsT, columns: Columns
+    ) -> tuple[ParametersT, StatisticsT]:
+        """The model and its sums as if it had had further columns, never observed.
+
+        ``columns`` are all columns, the new ones last.
+        """
+        raise NotImplementedError(f"{type(self).__name__} takes no further columns.")
+
     def accelerate(
         self, statistics: StatisticsT, parameters: ParametersT
     ) -> ParametersT:

@@ -57,6 +57,7 @@ from sklearn_gmmcf.covariance._family import (
     check_in_range,
     check_shape,
 )
+from sklearn_gmmcf.covariance._further_columns import widen_full
 from sklearn_gmmcf.covariance._reviews import (
     Review,
     review_pairs,
@@ -179,6 +180,8 @@ class Full(Elliptical[FullParameters, FullStatistics]):
                 raise ValueError(
                     f"precisions_init should be positive definite; {k} is not."
                 )
+
+    widen = widen_full
 
     def log_joint(self, parameters: FullParameters, block: Block) -> Array:
         measures = self.measure(parameters, block)
