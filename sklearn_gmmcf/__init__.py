@@ -18,6 +18,7 @@ from sklearn_gmmcf._warnings import (
     UnobservedColumnsWarning,
 )
 from sklearn_gmmcf.imputer import MixtureImputer
+from sklearn_gmmcf.recommender import MixtureRecommender
 
 __all__ = [
     "ConstantCovariatesWarning",
@@ -29,6 +30,7 @@ __all__ = [
     "LostZerosWarning",
     "MaskedGaussianMixture",
     "MixtureImputer",
+    "MixtureRecommender",
     "RegularizationWarning",
     "UnknownLevelsWarning",
     "UnlikeUnitsWarning",

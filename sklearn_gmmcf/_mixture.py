@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import fields, replace
 from functools import partial
 from numbers import Integral, Real
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_gmmcf._base import BaseObservedMixture, restore_on_failure
 from sklearn_gmmcf._em import (
@@ -881,13 +883,15 @@ class MaskedGaussianMixture(BaseObservedMixture):
     ) -> MaskedGaussianMixture:
         """Append columns, as if the data had had them, empty, from the first fit on.
 
+        `partial_fit` learns them from their first entries.
+
         Parameters
         ----------
         n_new : int
             How many.
         column_features : ndarray of shape (n_new, n_column_features), default=None
-            Their features, NaN where missing; None is all missing. The caller appends
-            them to the parameter `column_features`, too.
+            Their features, NaN where missing; None is all missing. Append them to the
+            parameter `column_features`, too.
 
         Returns
         -------
@@ -900,7 +904,17 @@ class MaskedGaussianMixture(BaseObservedMixture):
             If the columns have names, or no E-step was made.
         NotImplementedError
             If the family takes no further columns.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = [[1.0, 2.0], [2.0, 4.0], [3.0, np.nan]]
+        >>> mixture = MaskedGaussianMixture(covariance_type="diag").fit(X)
+        >>> mixture.add_columns(1).partial_fit([[np.nan, np.nan, 7.0]]).means_
+        array([[2., 3., 7.]])
         """
+        check_is_fitted(self)
         model, running = self._model, self._running
         if hasattr(self, "feature_names_in_"):
             raise ValueError("Columns that have names cannot be appended to.")
@@ -917,6 +931,20 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self._running = replace(running, statistics=wide, reference=reference)
         self.n_features_in_ += n_new
         return self
+
+    def without_sums(self) -> MaskedGaussianMixture:
+        """Copy the mixture without the sums over rows, for a smaller file.
+
+        Returns
+        -------
+        copy : MaskedGaussianMixture
+            It answers all questions; its `partial_fit` would learn from new batches
+            alone, and begin at these parameters.
+        """
+        check_is_fitted(self)
+        slim = copy(self)
+        slim._running = None
+        return slim
 
     def _set_batch(
         self, family: Family[Any, Any], batch: BatchResult, columns: Columns

@@ -30,6 +30,7 @@ TRUSTED_TYPES = [
     "sklearn_gmmcf._table_columns.Times",
     "sklearn_gmmcf._table_columns.Unobserved",
     "sklearn_gmmcf._table_series.Table",
+    "sklearn_gmmcf._user_rows.UserRows",
     "sklearn_gmmcf.covariance._conditioning.FullParameters",
     "sklearn_gmmcf.covariance._diagonal.Diagonal",
     "sklearn_gmmcf.covariance._diagonal.DiagonalParameters",
@@ -52,5 +53,6 @@ TRUSTED_TYPES = [
     "sklearn_gmmcf.preprocessing._rows.RowNormalizer",
     "sklearn_gmmcf.preprocessing._scores.NormalScoreTransformer",
     "sklearn_gmmcf.ratings.RatingsEncoder",
+    "sklearn_gmmcf.recommender.MixtureRecommender",
     "sklearn_gmmcf.tables.TableEncoder",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from copy import copy
 from numbers import Integral, Real
 from typing import Any, Self
@@ -21,6 +22,7 @@ from sklearn_gmmcf._rating_lines import LineReader, check_rating_range
 from sklearn_gmmcf._sklearn import Interval, PackageEstimator, StrOptions, fit_context
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._user_rows import UserRows, overwrite
+from sklearn_gmmcf._warnings import UnobservedColumnsWarning
 from sklearn_gmmcf.covariance._factor_features import find_threshold
 from sklearn_gmmcf.ratings import RatingsEncoder
 
@@ -104,7 +106,7 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
     Examples
     --------
     >>> import pandas as pd
-    >>> from sklearn_gmmcf.recommender import MixtureRecommender
+    >>> from sklearn_gmmcf import MixtureRecommender
     >>> table = pd.DataFrame(
     ...     [("ann", "Alien", 5), ("ann", "Brazil", 4), ("bob", "Alien", 2),
     ...      ("bob", "Clue", 4), ("cyd", "Alien", 5), ("cyd", "Clue", 1)],
@@ -134,6 +136,8 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         "tol": [Interval(Real, 0, None, closed="left")],
         "n_jobs": [Integral, None],
     }
+
+    mixture_: MaskedGaussianMixture
 
     def __init__(
         self,
@@ -217,8 +221,8 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
             tol=self.tol,
             random_state=0,  # for the types of users; all else starts from the data
             n_jobs=self.n_jobs,
-        ).fit(X)
-        self.mixture_ = mixture
+        )
+        self._fit_mixture(mixture, X)
         self.items_ = encoder.items_
         in_range = values.min(), values.max()
         if self.rating_range is not None:
@@ -326,7 +330,7 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
 
         Examples
         --------
-        >>> from sklearn_gmmcf.recommender import MixtureRecommender
+        >>> from sklearn_gmmcf import MixtureRecommender
         >>> ratings = ["ann", "ann", "bob"], ["Alien", "Brazil", "Alien"], [5, 4, 2]
         >>> recommender = MixtureRecommender(1, n_factors=1).fit(ratings)
         >>> recommender.predict((["ann", "bob"], ["Alien", "Alien"]))
@@ -522,7 +526,8 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         A user's former row is taken out of the sums over users, and the new one is
         added, exactly: twenty updates count as one with the last row. Items that were
         unknown get columns. Directions of the mask, and the parameters under which rows
-        are summed up, stay those of the last fit; `refit` renews them.
+        are summed up, stay those of the last fit; `refit` renews them. Until then new
+        items are hardly listed by 'utility', as nobody has been seen to choose them.
 
         Parameters
         ----------
@@ -599,8 +604,14 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
             If no ratings are held.
         """
         held = self._get_held("fit anew")
-        self.mixture_ = copy(self.mixture_).fit(held.ratings)
+        self._fit_mixture(copy(self.mixture_), held.ratings)
         return self
+
+    def _fit_mixture(self, mixture: MaskedGaussianMixture, X: Any) -> None:
+        with warnings.catch_warnings():
+            # Items without ratings come with their features.
+            warnings.simplefilter("ignore", UnobservedColumnsWarning)
+            self.mixture_ = mixture.fit(X)
 
     def save(self, path: Any, *, updatable: bool = False) -> None:
         """Save the recommender in a file, without the ratings.
@@ -693,14 +704,19 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         if not items.size:
             return
         encoder, before = copy(self._encoder), self.items_
-        n_columns, columns = len(self._columns), np.empty(0, dtype=np.intp)
+        n_columns = len(self._columns)
         features = encoder.add_items(items)
         columns = np.empty(n_columns + len(items), dtype=np.intp)
         all_items = Ids("items", encoder.items_)
         columns[all_items.find(before)[0]] = self._columns[: len(before)]
         columns[all_items.find(items)[0]] = n_columns + np.arange(len(items))
         columns[len(encoder.items_) :] = self._columns[len(before) :]
-        self.mixture_ = copy(self.mixture_).add_columns(len(items), features)
+        self.mixture_ = copy(self.mixture_)
+        if features is not None:
+            before_features = self.mixture_.column_features
+            together = np.vstack([before_features, features])
+            self.mixture_.set_params(column_features=together)
+        self.mixture_.add_columns(len(items), features)
         self._encoder, self._columns, self.items_ = encoder, columns, encoder.items_
         self._hold(self._get_held("be updated").widen(len(columns)))
 

@@ -7,10 +7,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import norm
 from sklearn.base import clone
 
-from sklearn_gmmcf import MaskedGaussianMixture
+from sklearn_gmmcf import MaskedGaussianMixture, MixtureRecommender
 from sklearn_gmmcf.datasets import make_ratings
 from sklearn_gmmcf.ratings import RatingsEncoder
-from sklearn_gmmcf.recommender import MixtureRecommender
 
 PARAMS = {"n_components": 2, "n_factors": 2, "max_iter": 20, "tol": 0}
 

@@ -207,9 +207,8 @@ class Full(Elliptical[FullParameters, FullStatistics]):
         solved_weights = np.zeros(n_components)
         solved_inverses = np.zeros((n_components, d, d))
         for batch, conditionals in iterate_batches(parameters, block):
-            shares, weighted = posterior.ask(
-                batch.rows, measure_batch(batch, conditionals)
-            )
+            measures = measure_batch(batch, conditionals)
+            shares, weighted = posterior.ask(batch.rows, measures)
             for k, conditional in enumerate(conditionals):
                 residuals = conditional.residuals
                 shifts[k] += residuals @ weighted[k]
