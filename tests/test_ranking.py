@@ -151,6 +151,8 @@ def utilities(X, fit_rows, completed, std, q, threshold):
         projected = V.T @ (singular_values * (V @ damped))
         for j in range(X.shape[1]):
             p = np.sqrt(mask.sum() + 5) * columns[j] * projected[j]
+            if not mask.any():
+                p = columns[j] ** 2 - 30  # the number of its entries
             if std[i, j] > 0:
                 liked = norm.sf(threshold, completed[i, j], std[i, j])
             else:
@@ -223,12 +225,16 @@ class TestUtility:
         found = mixture.recommend(later, 9, rank_by="utility", threshold=1.0)
         check(found, best_by_loop(later, scores, completed, 9))
 
-    def test_a_row_without_entries_gets_what_is_liked(self, factor):
-        X = np.full((1, 9), np.nan)
+    def test_a_row_without_entries_gets_what_is_popular_and_liked(self, factor):
+        X = np.full((2, 9), np.nan)
+        X[1, 3] = 2.0
         completed, std = factor.complete(X, return_std=True)
         items, _ = factor.recommend(X, 9, rank_by="utility", threshold=1)
-        liked = norm.sf(1, completed[0], std[0])
-        assert items[0].tolist() == np.argsort(-liked, kind="stable").tolist()
+        n_observed = (~np.isnan(ratings())).sum(axis=0)
+        scores = n_observed * norm.sf(1, completed[0], std[0])
+        assert items[0].tolist() == np.argsort(-scores, kind="stable").tolist()
+        liked = np.argsort(-norm.sf(1, completed[0], std[0]), kind="stable")
+        assert items[0].tolist() != liked.tolist()
 
     def test_other_units_and_empty_columns_change_nothing(self):
         X = ratings()

@@ -99,13 +99,15 @@ def predict_mask(features: Features, block: Block) -> Array:
 
     With N the damped mask and its leading singular vectors V and values s, the rows of
     :math:`D_i^{1/2} N V \mathrm{diag}(s) V^T D_j^{1/2}`. The singular values shrink
-    directions that tell little, so that their number hardly matters.
+    directions that tell little, so that their number hardly matters. Rows without
+    entries get the numbers of entries of the columns.
     """
     W = features.directions
     if not len(W):  # nothing is missing
         return np.ones(block.shape)
     weighted = block.mask.project(W, in_double=True).T * features.singular_values
     predicted = weighted @ (W * (features.counts + _COLUMN_DAMPING))
+    predicted[block.counts == 0] = features.counts
     return np.maximum(predicted, _MIN_PREDICTION, out=predicted)
 
 
