@@ -129,7 +129,7 @@ def ease(X, liked, ridge):
     solved = np.linalg.solve(kernel + ridge * np.eye(len(kernel)), chosen)
     diagonal = 1 - np.einsum("ij,ij->j", chosen, solved)  # of ridge times the inverse
     scores = chosen - (chosen - kernel @ solved) / diagonal
-    return take_best(scores, X)
+    return take_best(scores.round(12), X)
 
 
 def surprise_svd(X, **settings):
