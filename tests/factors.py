@@ -156,7 +156,7 @@ def to_library(p, columns):
         **{ours: getattr(p, theirs) for ours, theirs in FEATURES.items()},
         columns=p.column_features.T,
         counts=np.zeros(len(p.loadings)),
-        singular_values=np.ones(len(p.mask_directions)),
+        mask_regression=np.eye(len(p.mask_directions)),
         threshold=0.0,
     )
     return FactorParameters(

@@ -149,6 +149,7 @@ def test_committed_results_make_the_committed_tables(
         shutil.copy(path, tmp_path)
     for name in (
         "ratings",
+        "ranking",
         "tables",
         "speed",
         "choosing_k",
@@ -160,7 +161,7 @@ def test_committed_results_make_the_committed_tables(
         script.main()
     made = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert made == {path.name: path.read_text() for path in files}
-    assert len([name for name in made if name.endswith(".rst")]) == 14
+    assert len([name for name in made if name.endswith(".rst")]) == 16
     # Results stay small enough to be read and reviewed.
     assert sum(len(text.splitlines()) for text in made.values()) < 2_000
     assert sum(len(text.encode()) for text in made.values()) < 120_000
@@ -267,6 +268,67 @@ def test_a_cell_of_ratings(scripts, tmp_path, monkeypatch, capsys):
     assert f"{mean['rmse']:.4f}" in text
     assert f"{mean['rmse'] / mixture['rmse']:.3f}" in text
     assert "myfm is not installed" in text
+    capsys.readouterr()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_cell_of_ranking(scripts, tmp_path, monkeypatch, capsys):
+    ranking = scripts("ranking")
+    rng = np.random.default_rng(0)
+    users, films = np.divmod(rng.permutation(30 * 20)[:300], 20)
+    frame = pd.DataFrame(
+        {
+            "userId": users + 1,
+            "movieId": 3 * films + 1,
+            "rating": rng.integers(1, 11, 300) / 2,
+            "timestamp": rng.permutation(300),
+        }
+    )
+    (tmp_path / "ml-latest-small").mkdir()
+    frame.to_csv(tmp_path / "ml-latest-small/ratings.csv.gz", index=False)
+    for split in ranking.SPLITS:
+        training, fitting, validation, test = ranking.read(tmp_path, split)
+        assert training.nnz + test.nnz == 300
+        assert fitting.nnz + validation.nnz == training.nnz
+        assert ((fitting + validation) != training).nnz == 0
+        popular = ranking.measure(
+            tmp_path, split, "popularity", *ranking.MODELS["popularity"]
+        )
+        counts = np.diff(training.tocsc().indptr)
+        hits = []
+        for known, relevant in zip(
+            training.toarray(), test.toarray() >= 4, strict=True
+        ):
+            if relevant.any() and known.any():
+                left = np.where(known > 0, -1, counts)
+                best = np.argsort(-left, kind="stable")[:10]
+                hits.append(relevant[best].sum() / 10)
+        assert popular["precision"] == pytest.approx(np.mean(hits))
+    settings = {"liked": True, "ridge": [1.0, 5.0]}
+    found = ranking.measure(tmp_path, "per user", "EASE", "ease", settings)
+    assert found["chosen"]["ridge"] in (1.0, 5.0)
+    X = training
+    liked = (X.toarray() >= 4).astype(float)
+    inverse = np.linalg.inv(liked.T @ liked + 5 * np.eye(20))
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    np.testing.assert_array_equal(
+        ranking.ease(X, True, 5.0), ranking.take_best((liked @ weights).round(12), X)
+    )
+    utility = {"n_components": 1, "n_factors": 2, "rank_by": "utility"}
+    mixture = ranking.measure(tmp_path, "per user", "ours", "ours", utility)
+    assert 0 < mixture["ndcg"] < 1
+    monkeypatch.setattr(ranking.importlib.util, "find_spec", lambda name: None)
+    absent = ranking.measure(tmp_path, "per user", "ALS", "implicit_als", {})
+    assert absent == {"failed": "implicit is not installed"}
+    results = [
+        ({"split": "per user", "model": model}, result)
+        for model, result in [("popularity", popular), ("implicit ALS", absent)]
+    ]
+    ranking.tabulate(results, Namespace(results=tmp_path))
+    text = (tmp_path / "ranking-per-user.rst").read_text()
+    assert f"{popular['ndcg']:.4f}" in text
+    assert "implicit is not installed" in text
     capsys.readouterr()
 
 

@@ -8,6 +8,7 @@ import pytest
 from scipy import sparse
 from scipy.sparse.linalg import svds
 from scipy.stats import norm
+from sklearn.linear_model import Ridge
 
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture, _model
 from sklearn_gmmcf.covariance import _factor_features
@@ -134,28 +135,29 @@ def test_functions(fitted, pieces, make):
         check(found, best_by_loop(X, scores, completed, 9))
 
 
-def damped_mask(X):
-    M = ~np.isnan(X)
-    rows, columns = np.sqrt(M.sum(axis=1) + 5), np.sqrt(M.sum(axis=0) + 30)
-    return M / rows[:, None] / columns, rows, columns
+def predict_mask(X, fit_rows, q, weights=None):
+    """Ridge regression of damped masks on their projections on leading directions."""
+    weights = np.ones(len(fit_rows)) if weights is None else weights
+    M, mask = ((~np.isnan(rows)).astype(float) for rows in (fit_rows, X))
+    counts = weights @ M
+    columns = np.sqrt(counts + 30)
+    V = svds(np.sqrt(weights / (M.sum(axis=1) + 5))[:, None] * M / columns, q)[2]
+    projected = M / columns @ V.T
+    ridge = Ridge(alpha=10, fit_intercept=False)
+    ridge.fit(projected, projected, sample_weight=weights)
+    predicted = ridge.predict(mask / columns @ V.T) @ V * columns
+    predicted[~mask.any(axis=1)] = counts
+    return np.maximum(predicted, 1e-6)
 
 
-def utilities(X, fit_rows, completed, std, q, threshold):
+def utilities(X, fit_rows, completed, std, q, threshold, weights=None):
     """Propensity times the probability of values from the threshold on, by loops."""
-    N, _, columns = damped_mask(fit_rows)
-    _, singular_values, V = svds(N, q)
-    scores = np.empty(X.shape)
-    for i, row in enumerate(X):
-        mask = ~np.isnan(row)
-        damped = mask / np.sqrt(mask.sum() + 5) / columns
-        projected = V.T @ (singular_values * (V @ damped))
-        for j in range(X.shape[1]):
-            p = np.sqrt(mask.sum() + 5) * columns[j] * projected[j]
-            if std[i, j] > 0:
-                liked = norm.sf(threshold, completed[i, j], std[i, j])
-            else:
-                liked = float(completed[i, j] >= threshold)
-            scores[i, j] = max(p, 1e-6) * liked
+    scores = predict_mask(X, fit_rows, q, weights)
+    for i, j in np.ndindex(X.shape):
+        if std[i, j] > 0:
+            scores[i, j] *= norm.sf(threshold, completed[i, j], std[i, j])
+        else:
+            scores[i, j] *= completed[i, j] >= threshold
     return scores
 
 
@@ -214,6 +216,16 @@ class TestUtility:
             )
             check(found, expected)
 
+    def test_weights_count_as_repetition(self, monkeypatch):
+        monkeypatch.setattr(_factor_features, "_PASSES", 1000)
+        X = ratings()
+        weights = 1.0 + np.arange(len(X)) % 3
+        mixture = fit_factor(X).fit(X, sample_weight=weights)
+        completed, std = mixture.complete(X, return_std=True)
+        scores = utilities(X, X, completed, std, 3, 1.0, weights)
+        found = mixture.recommend(X, 9, rank_by="utility", threshold=1.0)
+        check(found, best_by_loop(X, scores, completed, 9))
+
     def test_later_rows(self, monkeypatch):
         monkeypatch.setattr(_factor_features, "_PASSES", 1000)
         X, later = ratings(), ratings(20, seed=1)
@@ -223,12 +235,16 @@ class TestUtility:
         found = mixture.recommend(later, 9, rank_by="utility", threshold=1.0)
         check(found, best_by_loop(later, scores, completed, 9))
 
-    def test_a_row_without_entries_gets_what_is_liked(self, factor):
-        X = np.full((1, 9), np.nan)
+    def test_a_row_without_entries_gets_what_is_popular_and_liked(self, factor):
+        X = np.full((2, 9), np.nan)
+        X[1, 3] = 2.0
         completed, std = factor.complete(X, return_std=True)
         items, _ = factor.recommend(X, 9, rank_by="utility", threshold=1)
-        liked = norm.sf(1, completed[0], std[0])
-        assert items[0].tolist() == np.argsort(-liked, kind="stable").tolist()
+        n_observed = (~np.isnan(ratings())).sum(axis=0)
+        scores = n_observed * norm.sf(1, completed[0], std[0])
+        assert items[0].tolist() == np.argsort(-scores, kind="stable").tolist()
+        liked = np.argsort(-norm.sf(1, completed[0], std[0]), kind="stable")
+        assert items[0].tolist() != liked.tolist()
 
     def test_other_units_and_empty_columns_change_nothing(self):
         X = ratings()

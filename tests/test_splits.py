@@ -15,6 +15,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_gmmcf import MaskedGaussianMixture, baselines
 from sklearn_gmmcf.baselines import (
@@ -335,6 +336,11 @@ def test_random_items(size, monkeypatch):
     empty = first.recommend(np.full((2000, 8), np.nan), 1)[0][:, 0]
     counts = np.bincount(empty, minlength=8)
     assert abs(counts - 250).max() < 75  # five standard deviations
+
+
+@parametrize_with_checks(RECOMMENDERS)
+def test_generated_check(estimator, check):
+    check(estimator)
 
 
 def test_baselines_missing_values_and_errors():

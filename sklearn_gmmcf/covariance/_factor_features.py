@@ -39,6 +39,9 @@ _PASSES = 6
 _MAX_DIRECTIONS = 60
 # Lower bound on predictions of the mask, as sums over directions may be negative.
 _MIN_PREDICTION = 1e-6
+# Ridge of the regression of the mask on its projections: chosen on ratings that came
+# before the test part of docs/benchmarks/ranking.py.
+_MASK_RIDGE = 10.0
 # Entries, roughly, whose values the usual threshold of liked ones is taken from.
 _MAX_THRESHOLD_ENTRIES = 2**14
 # A feature that varies by less than this, relative to its size, is constant.
@@ -60,7 +63,7 @@ class Features:
     """Features that are learned once: constants of the parameters."""
 
     directions: Array  # (q, d), W
-    singular_values: Array  # (q,), of the damped mask, descending
+    mask_regression: Array  # (q, q), by which projected masks predict masks
     centers: Array  # (q + 1,), of the mask's features of rows; none if all are constant
     # (q + 1,), reciprocals of their standard deviations; 0 of constant ones
     inverse_scales: Array
@@ -107,17 +110,16 @@ class Features:
 
 
 def predict_mask(features: Features, block: Block) -> Array:
-    r"""How likely rows observe columns, relative to other columns, (n, d), positive.
+    """How likely rows observe columns, (n, d), positive.
 
-    With N the damped mask and its leading singular vectors V and values s, the rows of
-    :math:`D_i^{1/2} N V \mathrm{diag}(s) V^T D_j^{1/2}`. The singular values shrink
-    directions that tell little, so that their number hardly matters.
+    See `_regress_mask`. Rows without entries get the numbers of entries of the columns.
     """
     W = features.directions
     if not len(W):  # nothing is missing
         return np.ones(block.shape)
-    weighted = block.mask.project(W, in_double=True).T * features.singular_values
-    predicted = weighted @ (W * (features.counts + _COLUMN_DAMPING))
+    fitted = features.mask_regression @ _project_mask(features, block)
+    predicted = fitted.T @ (W * (features.counts + _COLUMN_DAMPING))
+    predicted[block.counts == 0] = features.counts
     return np.maximum(predicted, _MIN_PREDICTION, out=predicted)
 
 
@@ -197,12 +199,11 @@ def _regress(moments: Array, n: int) -> tuple[Array, Array]:
 def _learn_directions(data: Observed, rank: int, counts: Array) -> Features:
     """Directions of the mask, and how they vary over rows."""
     scale = np.where(data.columns.known, 1 / np.sqrt(counts + _COLUMN_DAMPING), 0.0)
-    directions, values = find_directions(data, _covary_mask, scale, rank, _PASSES)
+    directions, _ = find_directions(data, _covary_mask, scale, rank, _PASSES)
     q = len(directions)
     raw = replace(
         _no_mask_features(counts),
         directions=directions,
-        singular_values=values,
         centers=np.zeros(q + 1),
         inverse_scales=np.ones(q + 1),
         row_regression=np.zeros((q + 1, len(data.columns.covariates))),
@@ -211,14 +212,38 @@ def _learn_directions(data: Observed, rank: int, counts: Array) -> Features:
     centers = sums[1] / sums[0]
     squares = data.total(partial(_sum_powers, raw, centers))[2] / sums[0]
     inverse_scales = _reciprocals(np.sqrt(squares), np.sqrt(sums[2] / sums[0]))
-    return replace(raw, centers=centers, inverse_scales=inverse_scales)
+    return replace(
+        raw,
+        centers=centers,
+        inverse_scales=inverse_scales,
+        mask_regression=_regress_mask(raw, data),
+    )
+
+
+def _regress_mask(features: Features, data: Observed) -> Array:
+    r"""Ridge regression of the mask on its projections, (q, q).
+
+    With columns damped, but not rows, a mask m is predicted by
+    :math:`m^T D_j^{-1/2} V^T K V D_j^{1/2}`, K = C (C + lambda)^-1, where C are the
+    sums of products of the projected masks. Columns that rows observe by chance alone
+    would contribute about 1 to C in each direction.
+    """
+    moments = data.total(partial(_sum_projections, features))
+    ridge = _MASK_RIDGE * np.eye(len(moments))
+    return np.linalg.solve(moments + ridge, moments)
+
+
+def _sum_projections(features: Features, block: Block) -> Array:
+    """Sums of the products of a block's projected masks, (q, q)."""
+    projections = _project_mask(features, block)
+    return (projections * block.weights) @ projections.T
 
 
 def _no_mask_features(counts: Array) -> Features:
     nothing, d = np.empty(0), len(counts)
     return Features(
         directions=np.empty((0, d)),
-        singular_values=nothing,
+        mask_regression=np.empty((0, 0)),
         centers=nothing,
         inverse_scales=nothing,
         row_regression=np.empty((0, 0)),
