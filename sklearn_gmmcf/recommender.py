@@ -117,7 +117,7 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
       user    item
     0  cyd  Brazil
     >>> recommender.update((["bob"], ["Brazil"], [1])).forget("ann").users_
-    array(['cyd', 'bob'], dtype='<U3')
+    array(['bob', 'cyd'], dtype='<U3')
     """
 
     _parameter_constraints: dict[str, Any] = {

@@ -87,12 +87,15 @@ class Features:
             counts=self.counts[columns],
         )
 
+    def project_mask(self, block: Block) -> Array:
+        """Products of a block's mask with the directions, (q, n)."""
+        # What rounding tells apart would be scaled to variance 1.
+        return block.mask.project(self.directions, in_double=True)
+
     def describe_mask(self, block: Block) -> Array:
         """The mask's features of rows before they are scaled, (q + 1, n)."""
         counts = block.counts
-        # What rounding tells apart would be scaled to variance 1.
-        projections = block.mask.project(self.directions, in_double=True)
-        damped = projections / np.sqrt(counts + _ROW_DAMPING)
+        damped = self.project_mask(block) / np.sqrt(counts + _ROW_DAMPING)
         return np.vstack([damped, np.log1p(counts)])
 
     def describe(self, block: Block) -> Array:
@@ -117,7 +120,7 @@ def predict_mask(features: Features, block: Block) -> Array:
     W = features.directions
     if not len(W):  # nothing is missing
         return np.ones(block.shape)
-    fitted = features.mask_regression @ _project_mask(features, block)
+    fitted = features.mask_regression @ features.project_mask(block)
     predicted = fitted.T @ (W * (features.counts + _COLUMN_DAMPING))
     predicted[block.counts == 0] = features.counts
     return np.maximum(predicted, _MIN_PREDICTION, out=predicted)
@@ -235,7 +238,7 @@ def _regress_mask(features: Features, data: Observed) -> Array:
 
 def _sum_projections(features: Features, block: Block) -> Array:
     """Sums of the products of a block's projected masks, (q, q)."""
-    projections = _project_mask(features, block)
+    projections = features.project_mask(block)
     return (projections * block.weights) @ projections.T
 
 
