@@ -28,7 +28,7 @@ __all__ = ["DampedMeanRecommender", "PopularityRecommender", "RandomRecommender"
 _SCORE_BYTES = 2**23
 
 
-class _BaselineRecommender(PackageEstimator, BaseEstimator, metaclass=ABCMeta):
+class BaseRecommender(PackageEstimator, BaseEstimator, metaclass=ABCMeta):
     """Ranks all columns of each row by a score."""
 
     missing_values: float
@@ -126,7 +126,7 @@ class _BaselineRecommender(PackageEstimator, BaseEstimator, metaclass=ABCMeta):
         return tags
 
 
-class PopularityRecommender(_BaselineRecommender):
+class PopularityRecommender(BaseRecommender):
     """Recommend the items that most rows have observed.
 
     Parameters
@@ -174,7 +174,7 @@ class PopularityRecommender(_BaselineRecommender):
         return np.tile(self.counts_, (block.shape[0], 1))
 
 
-class DampedMeanRecommender(_BaselineRecommender):
+class DampedMeanRecommender(BaseRecommender):
     """Recommend the items with the highest mean, shrunk where ratings are few.
 
     The score of an item is a predicted rating, the sum of the mean of all ratings, the
@@ -244,7 +244,7 @@ class DampedMeanRecommender(_BaselineRecommender):
         return np.add.outer(effects, expected)
 
 
-class RandomRecommender(_BaselineRecommender):
+class RandomRecommender(BaseRecommender):
     """Recommend random items.
 
     Parameters

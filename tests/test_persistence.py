@@ -27,6 +27,11 @@ from sklearn_gmmcf import (
     _versions,
 )
 from sklearn_gmmcf._table_templates import pack_frame
+from sklearn_gmmcf.baselines import (
+    DampedMeanRecommender,
+    PopularityRecommender,
+    RandomRecommender,
+)
 from sklearn_gmmcf.covariance import Factor, Full, Priors
 from sklearn_gmmcf.model_selection import EntryRegressor, to_entries
 from sklearn_gmmcf.persistence import TRUSTED_TYPES
@@ -172,6 +177,13 @@ CASES = {
     "features of ratings": lambda: fit_features(),
     "rows": lambda: (RowNormalizer().fit(X), lambda rows: rows.transform(X)),
     "scores": lambda: (NormalScoreTransformer().fit(X), lambda s: s.transform(X)),
+    "utility": lambda: (
+        make_mixture("factor").fit(X),
+        lambda mixture: mixture.recommend(X, rank_by="utility"),
+    ),
+    "popularity": lambda: (PopularityRecommender().fit(X), lambda r: r.recommend(X)),
+    "damped": lambda: (DampedMeanRecommender().fit(X), lambda r: r.recommend(X)),
+    "random items": lambda: (RandomRecommender().fit(X), lambda r: r.recommend(X)),
     "entries": lambda: (
         EntryRegressor(make_mixture(), X.shape).fit(*to_entries(X)),
         lambda regressor: regressor.predict([[0, 1], [3, 2]]),
