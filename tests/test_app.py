@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -32,12 +31,20 @@ from sklearn_gmmcf.model_selection import hide_entries
 st = pytest.importorskip("streamlit", reason="streamlit is not installed")
 from streamlit.testing.v1 import AppTest  # noqa: E402
 
-APP = Path(__file__).parent.parent / "examples" / "app_recommend.py"
+from sklearn_gmmcf import app as package  # noqa: E402
+from sklearn_gmmcf.app import __main__ as launcher  # noqa: E402
+from sklearn_gmmcf.app import _limits  # noqa: E402
+
+APP = Path(package.__file__).with_name("_main.py")
+
+
+def make_app():
+    return AppTest.from_file(APP, default_timeout=60).run()
 
 
 @pytest.fixture
 def app():
-    app = AppTest.from_file(APP, default_timeout=60).run()
+    app = make_app()
     assert not app.exception
     return app
 
@@ -157,7 +164,7 @@ def test_folding_in_changes_the_model_of_this_visitor_alone(app, mixture):
     app.button[0].click().run()
     assert app.success[0].value == message
     assert app.table[0].value.equals(folded)
-    other = AppTest.from_file(APP, default_timeout=60).run()
+    other = make_app()
     assert other.table[0].value.equals(initial)
     assert not other.success
 
@@ -243,13 +250,15 @@ def test_bad_upload_names_the_line(app):
     assert len(app.table) == 1
 
 
-def make_app(**constants):
-    """The app with other constants."""
-    text = APP.read_text()
-    for name, value in constants.items():
-        text, n = re.subn(rf"^{name} = [\d_]+", f"{name} = {value}", text, flags=re.M)
-        assert n == 1
-    return AppTest.from_string(text, default_timeout=60).run()
+@pytest.fixture
+def limit(monkeypatch):
+    """Set other limits."""
+
+    def set_limits(**limits):
+        for name, value in limits.items():
+            monkeypatch.setattr(_limits, name, value)
+
+    return set_limits
 
 
 def get_error(app):
@@ -399,7 +408,7 @@ TIMES = "and this page must answer within seconds. Remove some users or rare ite
 
 
 @pytest.mark.parametrize(
-    ("constants", "content", "words"),
+    ("limits", "content", "words"),
     [
         (
             {"MAX_MB": 1},
@@ -422,7 +431,7 @@ TIMES = "and this page must answer within seconds. Remove some users or rare ite
             {"MAX_LINES": 30},
             b"a,b,1\n" + b"\n\r\n\r" * 20,
             "my.csv has more than 30 lines, the limit of this page. Remove blank lines "
-            "and some users from the file.",
+            "and some rows from the file.",
         ),
         (
             {},
@@ -452,8 +461,8 @@ TIMES = "and this page must answer within seconds. Remove some users or rare ite
         "UTF-8",
     ],
 )
-def test_refused_uploads(constants, content, words):
-    app = make_app(**constants)
+def test_refused_uploads(app, limits, content, words, limit):
+    limit(**limits)
     content = content or "\n".join(make_lines(",", "")).encode()
     app.radio[0].set_value("A CSV file").run()
     app.file_uploader[0].set_value(("my.csv", content, "text/csv")).run()
@@ -461,8 +470,8 @@ def test_refused_uploads(constants, content, words):
 
 
 @pytest.mark.parametrize("content", [b"a\n" * 2_000_000, b"," * 4_000_000])
-def test_refused_uploads_take_little_memory(content):
-    app = make_app(MAX_RATINGS=30)
+def test_refused_uploads_take_little_memory(app, content, limit):
+    limit(MAX_RATINGS=30)
     app.radio[0].set_value("A CSV file").run()
     app.file_uploader[0].set_value(("my.csv", content, "text/csv"))
     tracemalloc.start()
@@ -473,11 +482,9 @@ def test_refused_uploads_take_little_memory(content):
     assert peak < 8 * len(content)
 
 
-def test_uploads_within_the_limits():
+def test_uploads_within_the_limits(app, limit):
     lines = make_lines(",", "user,item,rating")  # 60 users, 21 items, 721 ratings
-    app = make_app(
-        MAX_RATINGS=721, MAX_LINES=722, MAX_USERS=61, MAX_ITEMS=21, MAX_FIELD=9
-    )
+    limit(MAX_RATINGS=721, MAX_LINES=722, MAX_USERS=61, MAX_ITEMS=21, MAX_FIELD=9)
     upload(app, "\r".join(lines))  # universal newlines
     assert not app.error
     assert len(app.table) == 1
@@ -486,7 +493,7 @@ def test_uploads_within_the_limits():
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (MemoryError(), "The server has too little memory for these ratings."),
+        (MemoryError(), "The server has too little memory for these data."),
         (
             OSError(28, "No space", "/srv/x"),
             "The server could not read or fit this file.",
@@ -518,18 +525,52 @@ def test_bad_uploads_leave_no_file_and_tell_no_path(app, monkeypatch, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_long_fit_is_stopped():
+def test_a_long_fit_is_stopped(limit):
     st.cache_resource.clear()
+    limit(MAX_SECONDS=0)
     words = "The fit was stopped after 0 seconds. Choose fewer types of users, another "
-    assert get_error(make_app(MAX_SECONDS=0)).startswith(words)
+    assert get_error(make_app()).startswith(words)
 
 
-def test_the_server_has_the_limits_of_the_app():
-    with open(APP.parent / ".streamlit" / "config.toml", "rb") as file:
-        config = tomllib.load(file)
-    limit = re.search(r"^MAX_MB = (\d+)", APP.read_text(), flags=re.M)[1]
-    assert config["server"]["maxUploadSize"] == int(limit)
-    assert config["client"]["showErrorDetails"] == "none"
+def test_the_server_has_the_limits_of_the_app(monkeypatch):
+    started = []
+    monkeypatch.setattr(
+        "streamlit.web.bootstrap.run",
+        lambda path, _, args, flags, **k: started.append((path, args, flags)),
+    )
+    monkeypatch.setattr(sys, "argv", ["app", "--server.port=8999"])
+    with pytest.raises(SystemExit) as end:
+        launcher.main()
+    assert not end.value.code
+    ((path, args, flags),) = started
+    assert Path(path) == APP
+    assert not args
+    chosen = {name: value for name, value in flags.items() if value is not None}
+    assert chosen.pop("server_maxUploadSize") == _limits.MAX_MB
+    assert chosen.pop("client_showErrorDetails") == "none"
+    assert chosen.pop("server_port") == 8999
+
+
+@pytest.mark.parametrize("name", ["streamlit", "matplotlib"])
+def test_the_command_names_the_missing_package(name):
+    code = (
+        "import runpy, sys; from importlib import util; find = util.find_spec\n"
+        f"util.find_spec = lambda name: None if name == {name!r} else find(name)\n"
+        "runpy.run_module('sklearn_gmmcf.app', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"The app needs {name}, which is not installed: "
+        'pip install "sklearn-gmmcf[app]"\n'
+    )
+
+
+def test_the_package_does_not_import_streamlit():
+    code = "import sys, sklearn_gmmcf.app; assert 'streamlit' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_other_covariances_have_no_map(app):
@@ -628,7 +669,7 @@ def server(tmp_path):
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
     }
-    command = [sys.executable, "-m", "streamlit", "run", APP]
+    command = [sys.executable, "-m", "sklearn_gmmcf.app"]
     command += [f"--{name}={value}" for name, value in options.items()]
     with open(tmp_path / "log", "wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path)

@@ -38,6 +38,7 @@ FLOORS = [
     {"_containers", "_ensemble", "imputer"},
     {"datasets", "model_selection", "persistence", "testing"},
     {"plotting"},
+    {"app"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = sorted(ROOT.rglob("*.py"))
