@@ -38,6 +38,7 @@ class EMResult:
     n_iter: int
     converged: bool
     statistics: Any  # of the last E-step that it went on from; None without any
+    reference: Any  # the parameters of that E-step
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,11 @@ class RunningStatistics:
     # observed, added up, and the weight of their rows.
     n_columns: int = 0
     n_rows: float = 0.0
+    # The parameters under which the sums over all rows were made; None if these were
+    # several, or sums were discounted.
+    reference: Any = None
+    # Whether further rows are summed up under these, so that rows can be taken out.
+    is_exact: bool = False
 
     def add(self, batch: Any) -> RunningStatistics:
         """Add the statistics of a batch (stepwise EM)."""
@@ -132,6 +138,35 @@ def add_batch(
     )
 
 
+def exchange_rows(
+    family: Family[Any, Any],
+    running: RunningStatistics,
+    added: Blocks | None,
+    removed: Blocks | None,
+) -> BatchResult:
+    """Put rows in the place of others in sums under reference parameters.
+
+    The new parameters depend on the sums alone, and on the reference, not on the order
+    in which rows came and went.
+    """
+    reference, statistics = running.reference, running.statistics
+    if added is not None:
+        sums = added.total(partial(family.accumulate, reference))
+        statistics = statistics.aligned(sums) + sums
+    if removed is not None:
+        sums = removed.total(partial(family.accumulate, reference))
+        statistics = statistics.aligned(sums) - sums
+    if statistics.weight <= 0:
+        raise ValueError(
+            "No row is left: `replaces` takes out as many rows as the mixture has "
+            "learned from. It should hold rows of X in fit or partial_fit."
+        )
+    objective = statistics.log_likelihood + family.log_prior(reference)
+    parameters = family.maximize(statistics, reference)
+    kept = replace(running, statistics=statistics, is_exact=True)
+    return BatchResult(parameters, parameters, kept, objective)
+
+
 def _learn_batch(
     family: Family[Any, Any],
     parameters: Any,
@@ -155,6 +190,7 @@ def run_em(
     tol: float,
     lower_bound: float = -np.inf,
     earlier: Any = None,
+    reference: Any = None,
     watch: Callable[[int, float, Any], bool] | None = None,
 ) -> EMResult:
     """Iterate E- and M-step until the objective changes by less than ``tol``.
@@ -164,9 +200,9 @@ def run_em(
     loop continues from there.
 
     ``lower_bound`` is the bound of an earlier run that this one continues, and
-    ``earlier`` its last statistics, if it was on the same data. ``watch`` is called
-    with the number of each iteration, the change, and the new parameters; it ends the
-    run by returning True.
+    ``earlier`` its last statistics, made under ``reference``, if it was on the same
+    data. ``watch`` is called with the number of each iteration, the change, and the new
+    parameters; it ends the run by returning True.
     """
     bounds = [lower_bound]  # of an earlier run, then those that the run went on from
     accepted, result = earlier, parameters
@@ -184,14 +220,16 @@ def run_em(
             lower_bound, converged = previous, False
         else:
             bounds.append(lower_bound)
-            accepted = statistics
+            accepted, reference = statistics, parameters
             result = family.maximize(statistics, parameters)
             parameters = family.accelerate(statistics, result)
             judged = lower_bound - bounds[-family.n_judged_passes - 1 :][0]
             converged = abs(judged) < tol * (statistics.size / statistics.weight)
         stopped = watch is not None and watch(n_iter, change, result)
         if converged or stopped:
-            return EMResult(
-                result, lower_bound, bounds[1:], n_iter, converged, accepted
-            )
-    return EMResult(result, lower_bound, bounds[1:], max_iter, False, accepted)
+            break
+    else:
+        n_iter, converged = max_iter, False
+    return EMResult(
+        result, lower_bound, bounds[1:], n_iter, converged, accepted, reference
+    )

@@ -30,7 +30,7 @@ NOT_COPIED = (".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "_build
 MUTATIONS = {
     "data/_rule.py": [
         # Which entries are observed, and which data are refused.
-        ("observed = _differ(values, missing_values)", "observed = ~np.isnan(values)",
+        ("observed = differ(values, missing_values)", "observed = ~np.isnan(values)",
          "observed: sentinel"),
         ("return max(largest, -np.fmin", "return max(largest, np.fmin",
          "observed: overflow"),
@@ -138,15 +138,23 @@ MUTATIONS = {
         ("sums = _sum_by(indices, weights * values, d)",
          "sums = _sum_by(indices, values, d)",
          "observed: weighted_means"),
-        ("if not known.all() and self._has", "if known.all() and self._has",
+        ("if not self.columns.known.all()", "if self.columns.known.all()",
          "family: check_unobserved"),
         ("values - point[self._sparsity.indices]", "values - point.mean()",
          "diagonal: FarFrom"),
         ("np.square(values, dtype=np.float64)", "np.square(values)",
          "contracts: squared_norms"),
+    ],
+    "data/_stored.py": [
         # The entry itself, not the next one.
         ("indices[middle[open_]] < columns", "indices[middle[open_]] <= columns",
          "observed: lookup"),
+        # Entries and rows that are left out where they are read.
+        ("found[found] = self._which_count(columns[found], stored)", "pass",
+         "memory: left_out"),
+        ("count &= self.columns[indices]", "pass", "memory: left_out"),
+        ("shifts = starts[first:last] -", "shifts = starts[first] -",
+         "memory: left_out"),
     ],
     "data/_observed.py": [
         # Entries and rows find their blocks, and blocks their patterns.
@@ -193,6 +201,11 @@ MUTATIONS = {
          "dask: fits_as"),
         ("self.take(chosen, self.weights[chosen])",
          "self.take(chosen, np.ones(len(chosen)))", "dask: fits_as"),
+        # The first pass checks, others do not; parameters are sent once.
+        ("columns=columns, trusted=True", "columns=columns", "dask: checked_once"),
+        ("trusted: bool = False", "trusted: bool = True", "dask: bad_chunks"),
+        ("            shipped, chunk.block", "            (reader, work), chunk.block",
+         "dask: graph_once"),
     ],
     "covariance/_diagonal.py": [
         # Densities, statistics and M-step of diagonal covariances.
@@ -544,6 +557,42 @@ MUTATIONS = {
          "imputation: no_row"),
         ("mean[others] += slopes", "mean[others] += 0 * slopes", "imputation: no_row"),
     ],
+    "covariance/_entry_parts.py": [
+        # Completions as sums of parts.
+        ("residuals *= shares[:, i, None]", "residuals *= shares[:, :1, None]",
+         "explanation: elliptical"),
+        ("(errors > _TOLERANCE * sizes)", "(errors > 1e9 * sizes)",
+         "explanation: explain_nothing"),
+        ("share @ (at_points - centers[:, j])", "share @ at_points",
+         "explanation: probing"),
+    ],
+    "covariance/_factor_parts.py": [
+        ("evidence -= (spreads", "evidence += (spreads", "explanation: factors"),
+        ("by_covariates[:, empty] += regression",
+         "by_covariates[:, empty] -= regression", "explanation: covariates"),
+    ],
+    "covariance/_similarity.py": [
+        ("(gaps**2 + variances).sum(axis=1)", "(gaps**2).sum(axis=1)",
+         "similarity: completions"),
+        ("(gaps[:, columns].T * weights) @ gaps", "gaps[:, columns].T @ gaps",
+         "similarity: correlations"),
+        ("weight * within", "within", "similarity: correlations"),
+    ],
+    "covariance/_factor_similarity.py": [
+        ("gaps = p.relative_loadings[:-1] - p.prior_mean[:-1, None]",
+         "gaps = p.relative_loadings[:-1]", "similarity: loadings"),
+        ("return Vectors(means, (means**2).sum(axis=0) + traces)",
+         "return Vectors(means, (means**2).sum(axis=0))", "similarity: loadings"),
+        ("factors += weight *", "factors +=", "similarity: loadings"),
+        ("[:, known], _relative", ", _relative", "similarity: factors"),
+    ],
+    "_similarity.py": [
+        ("compared[i, i + part.start] = -np.inf", "pass", "similarity: factors"),
+    ],
+    "_explanation.py": [
+        ("* (means - base)", "* means", "explanation: elliptical"),
+        ("parts.mask[back]", "parts.mask", "explanation: factors"),
+    ],
     "_imputation.py": [
         # Sweeps, weights of rows, and donors.
         ("data.reweighted(n * rng.dirichlet(np.ones(n)))", "data",
@@ -582,8 +631,33 @@ MUTATIONS = {
         ("rows[inside] - block.rows.start, columns[inside]",
          "rows[inside], columns[inside]", "family: check_draws"),
         ("return completions[:, back]", "return completions", "family: check_draws"),
+    ],
+    "_ranking.py": [
         ("room = n - (array[surplus] > nth[surplus])",
          "room = n - 0 * (array[surplus] > 0)", "recommend: largest"),
+    ],
+    "metrics.py": [
+        ("np.log2(np.arange(lists.k) + 2)", "np.log2(np.arange(lists.k) + 3)",
+         "metrics: loops"),
+        ("np.minimum(lists.n_relevant, lists.k)", "lists.n_relevant",
+         "metrics: loops"),
+        ("np.maximum(counts[listed], 1)", "np.maximum(counts[listed], 2)",
+         "metrics: coverage"),
+    ],
+    "baselines.py": [
+        ("counts + self.damping", "counts + 1", "splits: test_baselines"),
+        ("block.counts + self.damping", "block.counts + 1", "splits: test_baselines"),
+        ("(self._seed, row)", "(self._seed, 0)", "splits: random_items"),
+    ],
+    "model_selection/_splits.py": [
+        ("np.minimum(_count(counts, size), counts - 1)", "_count(counts, size)",
+         "splits: share"),
+        ("times >= np.sort(times)", "times > np.sort(times)", "splits: global"),
+    ],
+    "model_selection/_recommendation.py": [
+        ("apply_steps(before, X_hidden)", "apply_steps(before, X)",
+         "splits: pipelines"),
+        ("np.diff(values) < -atol", "np.diff(values) < -np.inf", "splits: pipelines"),
     ],
     "_base.py": [
         ("is_long = data.shape[0] >= _MIN_INDICATOR_ROWS", "is_long = True",

@@ -114,6 +114,15 @@ class TestRepresentations:
         assert_same_results(fit_all(np.asfortranarray(X)), expected)
 
 
+def test_blocks_of_any_bounds_have_masks_of_their_size():
+    X = np.full((6, 2), np.nan)
+    X[2:4] = 1.0  # in one block of two rows, and in two of three
+    data = observe(to_sparse(X), max_rows=3)
+    for block in [*data.blocks(), *data.blocks(2)]:
+        mask = block.mask.sparsity.matrix(block.mask.data)
+        np.testing.assert_array_equal(mask.data, np.ones(len(mask.indices)))
+
+
 @pytest.mark.parametrize("kind", ["dense", "csr"])
 @given(X=tables(every_column=False), keep=st.booleans())
 def test_block_products_equal_plain_sums(kind, X, keep):

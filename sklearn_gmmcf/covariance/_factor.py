@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 
 from sklearn_gmmcf._typing import Array, Responsibilities
-from sklearn_gmmcf.covariance._factor_features import learn_features
+from sklearn_gmmcf.covariance._entry_parts import EntryParts
+from sklearn_gmmcf.covariance._factor_features import learn_features, predict_mask
 from sklearn_gmmcf.covariance._factor_inference import (
     SWEEP_BYTES,
     FactorParameters,
@@ -37,6 +38,8 @@ from sklearn_gmmcf.covariance._factor_inference import (
     sum_moments,
     swept_together,
 )
+from sklearn_gmmcf.covariance._factor_parts import explain_factors
+from sklearn_gmmcf.covariance._factor_similarity import column_vectors, row_vectors
 from sklearn_gmmcf.covariance._factor_start import row_noise, start_loadings
 from sklearn_gmmcf.covariance._factor_step import (
     FactorStatistics,
@@ -59,6 +62,7 @@ from sklearn_gmmcf.covariance._family import (
     to_responsibilities,
 )
 from sklearn_gmmcf.covariance._reviews import Review, review_covariates
+from sklearn_gmmcf.covariance._similarity import Vectors, compare
 from sklearn_gmmcf.covariance._triangles import (
     add_packed_outer,
     double_off_diagonal,
@@ -131,6 +135,7 @@ class Factor(Family[FactorParameters, FactorStatistics]):
     conditional_is_predictive = True
     start_is_seeded = False
     takes_features = True
+    predicts_mask = True
     n_judged_passes = 3
     n_batch_passes = 3
     learns_few_columns = True
@@ -387,6 +392,32 @@ class Factor(Family[FactorParameters, FactorStatistics]):
                 )
         return means, variances
 
+    def explain_entries(
+        self,
+        parameters: FactorParameters,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        shares: Array,
+    ) -> EntryParts:
+        return explain_factors(parameters, block, rows, columns, shares)
+
+    def column_similarities(
+        self, parameters: FactorParameters, columns: Array, known: Columns
+    ) -> Array:
+        means, squares = column_vectors(parameters)
+        asked = Vectors(means[:, columns], squares[columns])
+        return compare(asked, Vectors(means, squares))
+
+    def profile_width(self, n_columns: int) -> int:
+        return self.n_factors
+
+    def profile_rows(
+        self, parameters: FactorParameters, block: Block, columns: Columns
+    ) -> Vectors:
+        mixed = self._mix(parameters, block)
+        return row_vectors(parameters, mixed.means, mixed.covariances)
+
     def _mix(self, p: FactorParameters, block: Block) -> _MixedFactors:
         """Moments of the factors of the rows over all components."""
         evidence = collect_evidence(p, block)
@@ -515,6 +546,9 @@ class Factor(Family[FactorParameters, FactorStatistics]):
             "factor_covariances_": covariances * signs[:, None] * signs,
             "factor_precision_": p.prior_precision[order],
         }
+
+    def propensities(self, parameters: FactorParameters, block: Block) -> Array:
+        return predict_mask(parameters.features, block)
 
     def row_factors(self, parameters: FactorParameters, block: Block) -> Array:
         """Expected factors of the rows (n, r), arranged as in `attributes`."""

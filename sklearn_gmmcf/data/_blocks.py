@@ -146,13 +146,15 @@ class Blocks(ABC):
     @abstractmethod
     def row_arrays(
         self,
-        function: Callable[[Block], tuple[Array, ...]],
+        function: Callable[..., tuple[Array, ...]],
         *arrays: RowArray,
         max_rows: int | None = None,
+        inputs: Sequence[Any] = (),
     ) -> tuple[Any, ...]:
         """Arrays (n, ...) filled by a function of each block.
 
-        Blocks have at most ``max_rows`` rows.
+        It is called with the block and with the rows of each of the `inputs`, arrays
+        or CSR (n, ...). Blocks have at most ``max_rows`` rows.
         """
 
     @abstractmethod

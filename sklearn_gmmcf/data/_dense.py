@@ -116,6 +116,9 @@ class DenseObserved(Observed):
         options = self._options(columns=self.columns.take(columns))
         return DenseObserved(self.raw[:, columns], observed, **options)
 
+    def raw_rows(self, rows: Array) -> Array:
+        return self.raw[rows]
+
     def gather(
         self, rows: Array, columns: Array | slice = slice(None)
     ) -> tuple[Array, Array]:
@@ -143,6 +146,18 @@ class DenseObserved(Observed):
         if self.given is None:
             return values, np.ones(len(values), dtype=bool)
         return values, self.given[rows, columns]
+
+
+class SelectedRows:
+    """Some rows (m,) of an array in a file, taken where they are read."""
+
+    def __init__(self, raw: Array, rows: Array) -> None:
+        self.raw, self.rows = raw, rows
+        self.shape, self.dtype = (len(rows), raw.shape[1]), raw.dtype
+
+    def __getitem__(self, index: Any) -> Array:
+        rows, *columns = index if isinstance(index, tuple) else (index,)
+        return self.raw[(self.rows[rows], *columns)]
 
 
 class _Clipped:

@@ -34,7 +34,7 @@ class Observed(Blocks):
 
     Parameters
     ----------
-    raw : ndarray or csr_array of shape (n, d)
+    raw : ndarray or StoredEntries of shape (n, d)
         The user's data; never written to.
     columns : Columns or None
         None learns them from the data.
@@ -132,14 +132,16 @@ class Observed(Blocks):
 
     def row_arrays(
         self,
-        function: Callable[[Block], tuple[Array, ...]],
+        function: Callable[..., tuple[Array, ...]],
         *arrays: RowArray,
         max_rows: int | None = None,
+        inputs: Sequence[Any] = (),
     ) -> tuple[Array, ...]:
         targets = [allocate((self.shape[0], *a.width), a.dtype) for a in arrays]
 
         def work(rows: slice) -> None:
-            for target, part in zip(targets, function(self._block(rows)), strict=True):
+            parts = self._apply(function, rows, inputs)
+            for target, part in zip(targets, parts, strict=True):
                 target[rows] = part
 
         self._each(work, self._slabs(max_rows))
@@ -183,7 +185,7 @@ class Observed(Blocks):
         return other
 
     def _apply(
-        self, function: Callable[..., Any], rows: slice, row_arrays: tuple[Array, ...]
+        self, function: Callable[..., Any], rows: slice, row_arrays: Sequence[Any]
     ) -> Any:
         return function(self._block(rows), *(array[rows] for array in row_arrays))
 
@@ -296,6 +298,10 @@ class Observed(Blocks):
             "max_rows": self.max_rows,
             "executor": self.executor,
         } | changes
+
+    @abstractmethod
+    def raw_rows(self, rows: Array) -> Any:
+        """Raw values of some rows (m,), as an array or CSR."""
 
     @abstractmethod
     def gather(
