@@ -20,11 +20,12 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.utils import Bunch
 
-from sklearn_gmmcf import MaskedGaussianMixture
+from sklearn_gmmcf import MaskedGaussianMixture, MixtureImputer
 from sklearn_gmmcf.datasets import make_ratings
 from sklearn_gmmcf.model_selection import hide_entries
 
@@ -34,6 +35,7 @@ from streamlit.testing.v1 import AppTest  # noqa: E402
 from sklearn_gmmcf import app as package  # noqa: E402
 from sklearn_gmmcf.app import __main__ as launcher  # noqa: E402
 from sklearn_gmmcf.app import _limits  # noqa: E402
+from sklearn_gmmcf.app._table_data import make_houses  # noqa: E402
 
 APP = Path(package.__file__).with_name("_main.py")
 
@@ -582,6 +584,189 @@ def test_other_covariances_have_no_map(app):
     assert len(app.table[0].value) == 10
     assert len(app.get("progress")) == 2
     assert app.subheader[-1].value == "Items that types like"
+
+
+def run_tables():
+    code = "from sklearn_gmmcf.app import _tables; _tables.show()"
+    app = AppTest.from_string(code, default_timeout=60).run()
+    assert not app.exception
+    return app
+
+
+@pytest.fixture
+def tables():
+    return run_tables()
+
+
+@pytest.fixture
+def downloads(monkeypatch):
+    """The texts that the page offers."""
+    texts = []
+    monkeypatch.setattr(
+        st, "download_button", lambda _, data, *a, **k: texts.append(data)
+    )
+    return texts
+
+
+def upload_table(app, text, name="mine.csv"):
+    app.radio[0].set_value("A CSV file").run()
+    content = text if isinstance(text, bytes) else text.encode()
+    app.file_uploader[0].set_value((name, content, "text/csv")).run()
+    assert not app.exception
+
+
+def test_the_made_up_table_is_completed(tables, downloads):
+    tables.run()
+    assert not tables.error
+    assert tables.multiselect[0].value == ["house"]
+    given = list(csv.reader(io.StringIO(make_houses().decode())))
+    completed = list(csv.reader(io.StringIO(downloads[-1])))
+    filled = {
+        (i, given[0][j]): completed[i][j]
+        for i, row in enumerate(given)
+        for j, cell in enumerate(row)
+        if not cell
+    }
+    for row, line in zip(given, completed, strict=True):
+        assert all(a == b or not a for a, b in zip(row, line, strict=True))
+    assert all(filled.values())
+    frame = pd.read_csv(io.BytesIO(make_houses())).drop(columns="house")
+    imputer = MixtureImputer(random_state=0).fit(frame)
+    expected = imputer.transform(frame)
+    lower, upper = imputer.predict_interval(frame, 0.9)
+    chances = imputer.complete_proba(frame)
+    shown = tables.dataframe[0].value
+    assert len(shown) == len(filled) == frame.isna().to_numpy().sum()
+    for _, (row, column, value, certainty) in shown.iterrows():
+        assert filled[row, column] == value
+        if column in chances:
+            assert value == expected[column][row - 1]
+            assert certainty == f"{chances[column][row - 1].max():.0%} likely"
+        else:
+            n = 1 if column == "area" else 0
+            texts = [f"{x[column][row - 1]:.{n}f}" for x in (expected, lower, upper)]
+            assert [value, certainty] == [texts[0], f"{texts[1]} to {texts[2]}"]
+    errors = dict(zip(frame, imputer.expected_error_, strict=True))
+    table = tables.table[0].value
+    assert table["Filled"].to_dict() == frame.isna().sum().to_dict()
+    assert table["Error"]["price"] == f"± {errors['price']:.2g}"
+    assert table["Error"]["garden"] == f"{errors['garden']:.0%} wrong"
+
+
+def test_wider_intervals_and_columns_that_mark_what_was_filled(tables, downloads):
+    narrow = tables.dataframe[0].value
+    tables.select_slider[0].set_value(0.95)
+    tables.checkbox[0].check().run()
+    wide = tables.dataframe[0].value
+    assert wide["Filled with"].equals(narrow["Filled with"])
+    ends = [
+        frame["How certain"].str.extract(r"^(\d+) to (\d+)$").dropna().astype(float)
+        for frame in (narrow, wide)
+    ]
+    widths = [(end[1] - end[0]).to_numpy() for end in ends]
+    assert (widths[1] >= widths[0]).all()
+    assert (widths[1] > widths[0])[widths[0] > 5].all()  # not of few rooms
+    frame = pd.read_csv(io.StringIO(downloads[-1]))
+    marks = frame.filter(like="missingindicator_")
+    houses = pd.read_csv(io.BytesIO(make_houses()))
+    assert (marks.sum(axis=1) == houses.isna().sum(axis=1)).all()
+    assert marks.to_numpy().sum() == len(wide)
+
+
+def make_table_lines():
+    """Cells that the download should leave as they are, beside missing ones."""
+    rng = np.random.default_rng(0)
+    lines = ["=id;day;kind;size;007"]
+    for i in range(40):
+        kind = "-big" if i % 2 else "small"
+        size = f"{(i % 2) * 50 + rng.normal():.2f}"
+        day = f"2024-{1 + i % 2 * 6:02d}-{1 + i % 28:02d}"
+        code = f"00{i % 3 + 1}"
+        lines.append(f"=1+{i};{day};{kind};{size};{code}")
+    lines[3] = "@a;;small;?;002"
+    lines[4] = '"b;c";2024-07-03;NA;50.10;003'
+    lines[5] = "d;2024-01-04; ;0.10;n/a"
+    return lines
+
+
+def test_an_uploaded_table(tables, downloads):
+    lines = make_table_lines()
+    tables.radio[0].set_value("A CSV file").run()
+    tables.text_input[0].set_value("?").run()
+    upload_table(tables, "\n".join(lines))
+    assert not tables.error
+    assert tables.multiselect[0].value == ["=id"]
+    completed = list(csv.reader(io.StringIO(downloads[-1]), delimiter=";"))
+    given = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=";"))
+    assert completed[0] == ["'=id", "day", "kind", "size", "007"]
+    assert completed[1] == ["'=1+0", *given[1][1:]]
+    assert completed[2] == ["'=1+1", given[2][1], "'-big", *given[2][3:]]
+    assert completed[4][0] == "b;c"
+    assert re.fullmatch(r"2024-\d\d-\d\d", completed[3][1])
+    assert abs(float(completed[3][3])) < 5
+    assert len(completed[3][3].partition(".")[2]) == 2
+    assert completed[4][2] == "'-big"
+    assert completed[5][2] == "small"
+    assert completed[5][4] in ("001", "002", "003")
+    for delimiter in ",;\t":
+        for cells in csv.reader(io.StringIO(downloads[-1]), delimiter=delimiter):
+            assert not any(re.match(r"[=@]", cell) for cell in cells)
+
+
+@pytest.mark.parametrize(
+    ("limits", "content", "words"),
+    [
+        ({"MAX_MB": 1}, b"a,b\n" * 300_000, "mine.csv has more than 1 MB, the limit "),
+        ({"MAX_COLUMNS": 2}, b"a,b,c\n", "mine.csv has more than 2 columns, "),
+        ({"MAX_ROWS": 2}, b"a,b\n1,2\n1,2\n,2\n", "mine.csv has more than 2 rows, "),
+        ({"MAX_CELLS": 5}, b"a,b\n1,2\n1,2\n,2\n", "mine.csv has more than 2 rows, "),
+        ({"MAX_LINES": 3}, b"a,b\n\n\n\n1,2", "mine.csv has more than 3 lines, "),
+        ({}, b"a,b\n1," + b"2" * 2000, "mine.csv, line 2 has more than 2,000 charact"),
+        ({}, b"a,b\n1,2\n1\n", "mine.csv, line 3: 1 fields, separated by ',', where "),
+        ({}, b"a,a\n1,2\n1,2\n", "mine.csv, line 1 has the name 'a' twice. Columns "),
+        ({}, b"a,\n1,2\n1,2\n", "mine.csv, line 1 has a column of no name. Columns "),
+        ({}, b"", "mine.csv should have a line of names and at least two rows, but "),
+        ({}, b"a,b\n1,2\n", "mine.csv should have a line of names and at least two "),
+        ({}, b"a\n\xe9\n", "mine.csv, line 2 is not text in UTF-8. Save the file "),
+        ({}, b"a,b\n1e200,1\n2,\n3,2\n", "Column 'a' "),
+    ],
+    ids=["MB", "columns", "rows", "cells", "lines", "line", "fields"]
+    + ["twice", "nameless", "empty", "short", "UTF-8", "huge"],
+)
+def test_refused_tables(tables, limits, content, words, limit):
+    limit(**limits)
+    upload_table(tables, content)
+    (error,) = tables.error
+    assert error.value.replace("\\", "").startswith(words)
+    assert not tables.table
+
+
+def test_tables_that_need_no_completion(tables):
+    upload_table(tables, "a,b\n1,2\n3,4\n")
+    assert tables.info[0].value.startswith("No entry is missing")
+    upload_table(tables, "a,b\nx,\ny,\n")
+    assert tables.multiselect[0].value == ["a", "b"]
+    assert tables.info[0].value.startswith("All columns stay as they are")
+    assert not tables.error
+
+
+def test_a_long_completion_is_stopped(limit):
+    st.cache_resource.clear()
+    limit(MAX_SECONDS=0)
+    (error,) = run_tables().error
+    words = "The fit was stopped after 0 seconds. Leave more columns as they are, or "
+    assert error.value.replace("\\", "").startswith(words)
+
+
+def test_faults_during_a_completion_are_for_the_operator(tables, monkeypatch, caplog):
+    def fail(*args):
+        raise OSError("/srv/secret")
+
+    monkeypatch.setattr(MixtureImputer, "fit", fail)
+    upload_table(tables, "a,b\n1,2\n3,\n5,6\n")
+    (error,) = tables.error
+    assert error.value.startswith("The server could not read or complete this file")
+    assert "/srv/secret" in caplog.text
 
 
 class Browser:

@@ -12,3 +12,8 @@ MAX_RATINGS = 1_000_000
 MAX_USERS = 10_000
 MAX_ITEMS = 10_000
 DENSE_USERS, DENSE_ITEMS = 1000, 30  # of 'tied' and 'full'
+
+MAX_ROWS = 20_000  # of a table
+MAX_COLUMNS = 50
+MAX_CELLS = 100_000
+MAX_SHOWN = 1000  # filled entries on the page; the file has all

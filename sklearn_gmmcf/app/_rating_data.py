@@ -16,9 +16,9 @@ from scipy import sparse
 from sklearn_gmmcf import MaskedGaussianMixture, datasets
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.app import _limits
+from sklearn_gmmcf.app._files import Upload, open_upload
 from sklearn_gmmcf.app._fitting import FitBar
 from sklearn_gmmcf.app._messages import Refusal
-from sklearn_gmmcf.app._reading import Upload, open_upload
 from sklearn_gmmcf.model_selection import hide_entries
 
 MADE, MOVIELENS, UPLOAD = SOURCES = ["Made-up films", "MovieLens", "A CSV file"]

@@ -1,14 +1,17 @@
-"""Uploaded text, within the limits of the app."""
+"""Uploaded text within the limits of the app, and text to download."""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sklearn_gmmcf.app import _limits
-from sklearn_gmmcf.app._messages import Refusal
+from sklearn_gmmcf.app._messages import Refusal, quote_formula
+
+# As the first digits of ids, such as 007, zeros are no part of a number.
+NUMBER = re.compile(r"[+-]?(?!0[0-9])([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -60,3 +63,17 @@ def read_lines(name: str, text: str) -> Iterator[str]:
                 f"{name}, line {number} has more than {_limits.MAX_LINE:,} characters."
             )
         yield line[0]
+
+
+def write_lines(rows: Iterable[Iterable[str]], delimiter: str) -> str:
+    """Lines of a CSV file, without a cell that a spreadsheet runs as a formula.
+
+    All cells but numbers are quoted: no delimiter makes two cells of one.
+    """
+    return "".join(delimiter.join(map(_write_cell, row)) + "\n" for row in rows)
+
+
+def _write_cell(cell: str) -> str:
+    if NUMBER.fullmatch(cell) or not cell:
+        return cell
+    return '"' + quote_formula(cell).replace('"', '""') + '"'
