@@ -16,7 +16,7 @@ from scipy import sparse
 from sklearn_gmmcf import MaskedGaussianMixture, datasets
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.app import _limits
-from sklearn_gmmcf.app._files import Upload, open_upload
+from sklearn_gmmcf.app._files import NUMBER, Upload, open_upload
 from sklearn_gmmcf.app._fitting import FitBar
 from sklearn_gmmcf.app._messages import Refusal
 from sklearn_gmmcf.model_selection import hide_entries
@@ -33,6 +33,13 @@ FAULTS = {
 }
 FIRST = "Amber Brave Crooked Distant Electric Frozen Gentle Hidden Ivory Jolly"
 SECOND = "Anchor Bridge Comet Desert Engine Forest Garden Harbor Island Journey"
+ROLES = ("user", "item", "rating")
+COLUMN_WORDS = {
+    "rating": "rating|score|stars|vote|grade",
+    "user": "user|customer|reader|member|person|rater",
+    "title": "title|name",
+    "item": "item|movie|film|book|product|song|track|isbn|game|artist",
+}
 QUANTILE = 1.2816  # an 80 % interval is the mean -+ this many standard deviations
 MAX_LEVELS = 11
 
@@ -45,6 +52,8 @@ class Ratings:
     names: Array  # (n_items,) of str
     order: list[int]  # items, the most often rated ones first
     levels: list[float]  # of the scale
+    good: float  # the least level that is good
+    threshold: float  # halfway to the level below: where a good rating begins
 
 
 @dataclass(frozen=True)
@@ -52,8 +61,21 @@ class FittedRatings:
     """A mixture of ratings, and what is known of its errors."""
 
     mixture: MaskedGaussianMixture
-    measured: str
+    rmse: float
+    baseline: float  # RMSE of the item means
+    coverage: float  # of 80 % intervals
     crowd: Any  # sparse (n_shown, n_items), some users
+
+
+@dataclass(frozen=True)
+class Head:
+    """The first line of a file, and the columns that its names suggest."""
+
+    line: int
+    names: list[str]
+    has_names: bool
+    columns: tuple[int, int, int]  # of users, items and ratings
+    titles: int | None
 
 
 def get_folder() -> str | None:
@@ -61,77 +83,134 @@ def get_folder() -> str | None:
     return os.environ.get("SKLEARN_GMMCF_APP_FOLDER")
 
 
-def check_size(upload: Upload, has_header: bool) -> None:
-    """Refuse what would take too much time or memory, before it is loaded."""
+@st.cache_resource(show_spinner=False, max_entries=4)
+def read_head(name: str, content: bytes) -> Head:
+    """Find out which columns a file has, and what they hold."""
+    records = (each for each in open_upload(name, content).records() if each[1])
+    line, fields = next(records, (0, []))
+    names = [field.strip() for field in fields]
+    if any(NUMBER.fullmatch(name) for name in names):
+        return Head(line, names, False, (0, 1, 2), None)
+    found: dict[str, int] = {}
+    for role, words in COLUMN_WORDS.items():
+        for j, name in enumerate(names):
+            if j not in found.values() and re.search(words, name, re.IGNORECASE):
+                found[role] = j
+                break
+    titles = found.pop("title", None)
+    if len(names) <= len(ROLES):
+        titles = None  # all columns are needed
+    others = [
+        j for j in range(max(len(names), 4)) if j not in (*found.values(), titles)
+    ]
+    columns = [found[role] if role in found else others.pop(0) for role in ROLES]
+    return Head(line, names, True, (columns[0], columns[1], columns[2]), titles)
+
+
+def read_titles(
+    upload: Upload, head: Head, columns: tuple[int, int, int], titles: int | None
+) -> dict[str, str]:
+    """Titles of the items, if a column has them.
+
+    Refuses what would take too much time or memory, before it is loaded.
+    """
+    found: dict[str, str] = {}
     users: set[str] = set()
     items: set[str] = set()
     n_ratings = 0
+    shown = [*columns, *([] if titles is None else [titles])]
     for line, fields in upload.records():
-        if any(len(field) > _limits.MAX_FIELD for field in fields[:3]):
+        if any(len(fields[j]) > _limits.MAX_FIELD for j in shown if j < len(fields)):
             raise Refusal(
-                f"{upload.name}, line {line}: the user, item or rating has more than "
-                f"{_limits.MAX_FIELD} characters."
+                f"{upload.name}, line {line}: the user, item, title or rating has more "
+                f"than {_limits.MAX_FIELD} characters."
             )
-        if not fields or (has_header and line == 1):
+        if not fields or (head.has_names and line == head.line):
             continue
-        users.update(fields[:1])
-        items.update(fields[1:2])
+        user, item = (fields[j : j + 1] for j in columns[:2])
+        users.update(user)
+        items.update(item)
         n_ratings += 1
-        for n, limit, kind in [
-            (n_ratings, _limits.MAX_RATINGS, "ratings"),
-            (len(users), _limits.MAX_USERS, "users"),
-            (len(items), _limits.MAX_ITEMS, "items"),
-        ]:
-            if n > limit:
-                raise Refusal(
-                    f"{upload.name} has more than {limit:,} {kind}, and this page must "
-                    "answer within seconds. Remove some users or rare items from the "
-                    "file."
-                )
+        _check_numbers(upload.name, n_ratings, len(users), len(items))
+        if titles is not None and titles < len(fields) and item:
+            found.setdefault(item[0].strip(), fields[titles].strip())
+    return found
 
 
-def read_upload(name: str, content: bytes) -> Any:
+def _check_numbers(name: str, n_ratings: int, n_users: int, n_items: int) -> None:
+    for n, limit, kind in [
+        (n_ratings, _limits.MAX_RATINGS, "ratings"),
+        (n_users, _limits.MAX_USERS, "users"),
+        (n_items, _limits.MAX_ITEMS, "items"),
+    ]:
+        if n > limit:
+            raise Refusal(
+                f"{name} has more than {limit:,} {kind}, and this page must answer "
+                "within seconds. Remove some users or rare items from the file."
+            )
+
+
+def read_upload(
+    name: str, content: bytes, columns: tuple[int, int, int], titles: int | None
+) -> Any:
     """Ratings of an uploaded file; the error names the bad line and the reason."""
     upload = open_upload(name, content)
-    first = upload.text[: _limits.MAX_LINE].partition("\n")[0]
-    has_header = not re.match(r"\W*\d", "".join(first.split(upload.delimiter)[2:3]))
-    check_size(upload, has_header)
+    head = read_head(name, content)
+    names = read_titles(upload, head, columns, titles)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "ratings.csv")
         path.write_text(upload.text, "utf-8", newline="")
         try:
-            return datasets.load_ratings_csv(
+            ratings = datasets.load_ratings_csv(
                 path,
+                columns=columns,
                 delimiter=upload.delimiter,
-                header=has_header,
+                header=head.has_names,
                 duplicates="last",
             )
         except ValueError as error:
             raise ValueError(str(error).replace(str(path), name)) from error
+    ids = [str(item) for item in ratings.item_ids]
+    ratings.titles = [names.get(item) or item for item in ids]
+    return ratings
 
 
 # Ratings and fits are shared by all visitors and must not be changed: a mixture that
 # learns from a visitor is a copy in the visitor's session.
 @st.cache_resource(show_spinner="Loading ratings", max_entries=4)
 def load(source: str, detail: Any) -> Ratings:
-    """The ratings of a source: a release, a folder, or name and content of a file."""
+    """The ratings of a source: a release, a folder, or what `read_upload` takes."""
     if source == MADE:
         ratings = datasets.make_ratings(1000, 100, density=0.2, random_state=5)
-        ratings.data.data = np.round(2 * ratings.data.data) / 2
+        ratings.data.data = np.round(ratings.data.data)
         ratings.titles = [f"The {a} {b}" for a in FIRST.split() for b in SECOND.split()]
     elif source == UPLOAD:
         ratings = read_upload(*detail)
-        ratings.titles = ratings.item_ids
     elif source == LOCAL:
         ratings = datasets.load_movielens(detail)
     else:
         ratings = datasets.fetch_movielens(detail)
     X, names = ratings.data, np.array(ratings.titles).astype(str)
     levels = np.unique(X.data)
-    if len(levels) > MAX_LEVELS:
+    is_exact = len(levels) <= MAX_LEVELS
+    if not is_exact:
         levels = np.linspace(levels[0], levels[-1], 9)
     order = np.argsort(-np.bincount(X.indices, minlength=len(names)), kind="stable")
-    return Ratings(X, names, order.tolist(), levels.tolist())
+    good, threshold = choose_good(levels, is_exact)
+    return Ratings(X, names, order.tolist(), levels.tolist(), good, threshold)
+
+
+def choose_good(levels: Array, is_exact: bool) -> tuple[float, float]:
+    """The least good level, and where ratings begin that are rounded to it.
+
+    Of scales that end at 5, 4 is good; of others the levels above the middle.
+    """
+    middle = (levels[0] + levels[-1]) / 2
+    k = int(np.argmax((levels > middle) | (levels == levels[-1])))
+    if levels[-1] == 5 and 4 in levels:
+        k = int(np.argmax(levels == 4))
+    step = levels[k] - levels[k - 1] if k and is_exact else 0.0
+    return float(levels[k]), float(levels[k] - step / 2)
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
@@ -151,13 +230,11 @@ def fit(data: tuple[str, Any], n_types: int, kind: str) -> FittedRatings:
         .complete(X, entries=(rows, columns))
     )
     predicted, std = mixture.complete(X, entries=(rows, columns), return_std=True)
-    rmse, baseline = (np.sqrt(np.mean((a - values) ** 2)) for a in (predicted, means))
-    coverage = np.mean(abs(predicted - values) < QUANTILE * std)
-    measured = (
-        f"Held-out error (RMSE) **{rmse:.3f}**, item means **{baseline:.3f}**; 80 % "
-        f"intervals contain **{coverage:.1%}**."
+    rmse, baseline = (
+        float(np.sqrt(np.mean((each - values) ** 2))) for each in (predicted, means)
     )
-    return FittedRatings(mixture, measured, X[:300])
+    coverage = float(np.mean(abs(predicted - values) < QUANTILE * std))
+    return FittedRatings(mixture, rmse, baseline, coverage, X[:300])
 
 
 def make_row(rated: dict[int, float], n_items: int) -> Any:
