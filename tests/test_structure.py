@@ -42,6 +42,7 @@ FLOORS = [
     {"_user_rows", "recommender"},
     {"datasets", "model_selection", "persistence", "testing"},
     {"plotting"},
+    {"app"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = sorted(ROOT.rglob("*.py"))
