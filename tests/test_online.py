@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.base import clone
 
 from sklearn_gmmcf import _em
-from sklearn_gmmcf.covariance import Factor
+from sklearn_gmmcf.covariance import Factor, _factor
 from sklearn_gmmcf.data import observe
 from sklearn_gmmcf.datasets import make_ratings
 from tests import oracles
@@ -268,6 +268,19 @@ def test_new_columns_among_few():
     # Each has a single value, which the row explains in part.
     low, high = mixture.transform(np.full((1, 30), np.nan))[0, [3, 8]]
     assert 1 < low < high < 5
+
+
+def test_few_columns_on_threads_and_in_blocks(monkeypatch):
+    X = ratings(60, 30)
+    batch = only_few(X[10:22])
+    results = []
+    for n_jobs, n_numbers in ((1, 2**23), (1, 7 * 20), (2, 7 * 20)):
+        mixture = factor(2, max_iter=5).fit(X).set_params(n_jobs=n_jobs)
+        with monkeypatch.context() as patch:
+            patch.setattr(_factor, "_BLOCK_NUMBERS", n_numbers)
+            results.append(mixture.partial_fit(batch).transform(X))
+    np.testing.assert_array_equal(results[1], results[2])
+    np.testing.assert_allclose(results[0], results[1])
 
 
 @pytest.mark.parametrize("storage", [np.array, to_sparse])
