@@ -37,6 +37,8 @@ _PACKAGES = (
     "scikit-learn",
     "scikit-surprise",
     "cmfrec",
+    "implicit",
+    "lenskit",
     "myfm",
     "statsmodels",
     "stepmix",
