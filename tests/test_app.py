@@ -784,6 +784,18 @@ def upload_table(app, text, name="mine.csv"):
     assert not app.exception
 
 
+def test_both_pages_are_offered(monkeypatch):
+    offered, navigation = [], st.navigation
+
+    def keep(pages, **options):
+        offered.append([page.title for page in pages])
+        return navigation(pages, **options)
+
+    monkeypatch.setattr(st, "navigation", keep)
+    assert not make_app().exception
+    assert offered == [["Ratings", "Tables"]]
+
+
 def test_the_made_up_table_is_completed(tables, downloads):
     tables.run()
     assert not tables.error
