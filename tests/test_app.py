@@ -134,9 +134,9 @@ def test_recommendations_follow_each_rating(app, mixture, monkeypatch):
     entries = np.zeros(len(unrated), dtype=int), unrated
     chances = 1 - mixture.cdf_entries(row, entries, np.full(len(unrated), 3.5))
     best = np.argsort(-chances)[:10]
-    assert list(table) == ["Item", "4 or more", "80 % from", "to"]
+    assert list(table) == ["Item", "≥ 4", "From", "To"]
     assert table["Item"].tolist() == [names[j] for j in unrated[best]]
-    np.testing.assert_allclose(table["4 or more"], chances[best], rtol=1e-6)
+    np.testing.assert_allclose(table["≥ 4"], chances[best], rtol=1e-6)
     completed, std = mixture.complete(row, return_std=True)
     middle, half = completed[0, unrated[best]], 1.2816 * std[0, unrated[best]]
     expected = np.clip([middle - half, middle + half], 1, 5).T
@@ -188,7 +188,7 @@ def check_folded(app, mixture, ratings):
     items = [names.index(name) for name in table["Item"]]
     entries = np.zeros(len(items), dtype=int), items
     chances = 1 - folded.cdf_entries(row, entries, np.full(len(items), 3.5))
-    np.testing.assert_allclose(table["4 or more"], chances, rtol=1e-6)
+    np.testing.assert_allclose(table["≥ 4"], chances, rtol=1e-6)
 
 
 def test_items_that_are_likely_chosen_and_good(app, mixture):
@@ -372,11 +372,11 @@ def test_guessed_columns(app, first, columns):
 @pytest.mark.parametrize(
     ("ratings", "good", "threshold"),
     [
-        ([1, 2, 3, 4, 5], "4 or more", 3.5),
-        ([0.5, 1, 2, 3, 3.5, 4, 4.5, 5], "4 or more", 3.75),
-        ([1, 4, 5, 6, 9, 10], "6 or more", 5.5),
-        ([0, 1], "1 or more", 0.5),
-        (np.linspace(-10, 10, 41), "2.5 or more", 2.5),
+        ([1, 2, 3, 4, 5], "≥ 4", 3.5),
+        ([0.5, 1, 2, 3, 3.5, 4, 4.5, 5], "≥ 4", 3.75),
+        ([1, 4, 5, 6, 9, 10], "≥ 6", 5.5),
+        ([0, 1], "≥ 1", 0.5),
+        (np.linspace(-10, 10, 41), "≥ 2.5", 2.5),
     ],
     ids=["stars", "halves", "ten", "two", "many"],
 )
@@ -782,6 +782,18 @@ def upload_table(app, text, name="mine.csv"):
     content = text if isinstance(text, bytes) else text.encode()
     app.file_uploader[0].set_value((name, content, "text/csv")).run()
     assert not app.exception
+
+
+def test_both_pages_are_offered(monkeypatch):
+    offered, navigation = [], st.navigation
+
+    def keep(pages, **options):
+        offered.append([page.title for page in pages])
+        return navigation(pages, **options)
+
+    monkeypatch.setattr(st, "navigation", keep)
+    assert not make_app().exception
+    assert offered == [["Ratings", "Tables"]]
 
 
 def test_the_made_up_table_is_completed(tables, downloads):

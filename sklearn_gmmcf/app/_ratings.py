@@ -77,15 +77,16 @@ def show() -> None:
     row = make_row(rated, len(ratings.names))
     with upper[0]:
         mixture = learn(fitted.mixture, row, ratings.names)
-        likes, picture = draw_types(mixture, fitted, ratings, row)
-        show_types(mixture, fitted, ratings, row, likes)
     with upper[1]:
         items = show_recommendations(mixture, ratings, row)
     with lower[0]:
         show_item(mixture, ratings, row, items)
+    # Drawing takes longest.
+    likes, picture = draw_types(mixture, fitted, ratings, row)
+    with upper[0]:
+        show_types(mixture, fitted, ratings, row, likes)
     with lower[1]:
-        has_map = hasattr(mixture, "components_")
-        st.subheader("The star is you" if has_map else "Items that types like")
+        st.subheader(name_picture(mixture, row))
         st.image(picture, width="stretch", alt="The types of users in a picture")
 
 
@@ -230,9 +231,13 @@ def show_recommendations(
             "Order", ORDERS, default=LIKED, required=True, label_visibility="collapsed"
         )
     found = find_items(mixture, ratings, row, order == CHOSEN)
-    good = f"{ratings.good:g} or more"
+    good = f"≥ {ratings.good:g}"
+    st.markdown(
+        f"The chance that you rate {ratings.good:g} or more, and the range of your "
+        "rating in 80 % of cases."
+    )
     table = found.drop(columns="prediction").set_axis(
-        ["Item", good, "80 % from", "to"], axis=1
+        ["Item", good, "From", "To"], axis=1
     )
     formats = {"Item": escape, good: "{:.0%}".format}
     shown = table.reset_index(drop=True).style.format(formats, precision=1)
@@ -332,11 +337,18 @@ def describe_reasons(
     return "\n".join(lines)
 
 
+def name_picture(mixture: MaskedGaussianMixture, row: Any) -> str:
+    """What the picture of the types shows."""
+    if not hasattr(mixture, "components_"):
+        return "Items that types like"
+    return "The star is you" if row.nnz else "A map of tastes"
+
+
 def draw_types(
     mixture: MaskedGaussianMixture, fitted: FittedRatings, ratings: Ratings, row: Any
 ) -> tuple[Any, io.BytesIO]:
     """Items that each type likes more than the others, and a picture of the types."""
-    figure = Figure((5.5, 5.5), layout="constrained")
+    figure = Figure((5.5, 4.9), layout="constrained")
     options: dict[str, Any] = {
         "show": "items",
         "feature_names": ratings.names,
