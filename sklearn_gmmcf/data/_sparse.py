@@ -21,9 +21,10 @@ from sklearn_gmmcf.data._patterns import Pattern
 from sklearn_gmmcf.data._products import Matrix, Sparse, SparseMask, Sparsity
 from sklearn_gmmcf.data._stored import StoredEntries
 
-# A block is 3 MB, so that threads have several at a million entries. Wide data get
-# larger ones, as each block adds up (K, d) arrays.
-_BLOCK_ENTRIES = 250_000
+# A block is 12 MB. Smaller data get several blocks for threads, and wide data larger
+# ones, as each block adds up (K, d) arrays.
+_BLOCK_ENTRIES = 1_000_000
+_N_BLOCKS, _MIN_BLOCK_ENTRIES = 4, 250_000
 # At least this many entries for each column.
 _BLOCK_COLUMN_ENTRIES = 20
 _BLOCK_ROWS = 16_384
@@ -50,7 +51,8 @@ class SparseObserved(Observed):
 
     def _slices(self, max_rows: int | None = None) -> Iterator[slice]:
         n, d = self.shape
-        entries = max(_BLOCK_ENTRIES, _BLOCK_COLUMN_ENTRIES * d)
+        entries = max(self.raw.nnz // _N_BLOCKS, _MIN_BLOCK_ENTRIES)
+        entries = max(min(entries, _BLOCK_ENTRIES), _BLOCK_COLUMN_ENTRIES * d)
         max_entries = max(limit_to_working_memory(12 * entries) // 12, 2 * d)
         step = min(max(_BLOCK_ROWS, d), self.max_rows or n, max_rows or n)
         if self.max_rows is not None:
