@@ -154,6 +154,13 @@ class FeatureTable:
         names = [name for column in self.columns for name in column.feature_names]
         return np.array(names, dtype=object)
 
+    def without(self, ids: Array) -> FeatureTable:
+        """This table without the rows of some ids."""
+        rows, known = Ids(self.role, self.ids).find(ids)
+        kept = np.ones(len(self.ids), dtype=bool)
+        kept[rows[known]] = False
+        return replace(self, ids=self.ids[kept], values=self.values[kept])
+
     def update(self, frame: Any, id_name: Any) -> FeatureTable:
         """This table with the rows of another frame, new or in the place of old ones.
 

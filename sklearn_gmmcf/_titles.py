@@ -10,7 +10,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from sklearn_gmmcf._feature_tables import find_rows, open_by_id, sort_by_id
-from sklearn_gmmcf._ids import check_ids, is_missing, pack_strings
+from sklearn_gmmcf._ids import Ids, check_ids, is_missing, pack_strings
 from sklearn_gmmcf._typing import Array
 
 _ROLE = "item_titles"
@@ -39,6 +39,15 @@ class Titles:
                 )
             texts[row] = "" if is_missing(value) else str(value)
         return cls(name, *sort_by_id(_ROLE, ids, texts))
+
+    def update(self, others: Titles) -> Titles:
+        """These titles and others, which take the place of those of the same ids."""
+        ids = Ids(_ROLE, self.ids)
+        ids.add(others.ids)
+        texts = np.empty(len(ids.sorted), dtype=object)
+        for each in (self, others):
+            texts[ids.find(each.ids)[0]] = each.texts
+        return Titles(self.name, ids.sorted, texts)
 
     def align(self, items: Array) -> Array:
         """Titles (d,) of items; empty for items without a title."""

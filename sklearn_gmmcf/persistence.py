@@ -30,6 +30,7 @@ TRUSTED_TYPES = [
     "sklearn_gmmcf._table_columns.Times",
     "sklearn_gmmcf._table_columns.Unobserved",
     "sklearn_gmmcf._table_series.Table",
+    "sklearn_gmmcf._titles.Titles",
     "sklearn_gmmcf._user_rows.UserRows",
     "sklearn_gmmcf.baselines.DampedMeanRecommender",
     "sklearn_gmmcf.baselines.PopularityRecommender",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from numbers import Integral
 from typing import Any
@@ -117,6 +118,9 @@ class RatingsEncoder(PackageEstimator, BaseEstimator):
 
     item_titles_ : ndarray of shape (n_items,) or None
         Titles of the items, empty where unknown. None without `item_titles`.
+
+    item_title_name_ : str or None
+        Name of the column of titles in decoded tables. None without `item_titles`.
 
     See Also
     --------
@@ -427,7 +431,7 @@ class RatingsEncoder(PackageEstimator, BaseEstimator):
             self.item: self.items_[items],
         }
         if self.item_titles_ is not None:
-            table[self._title_name] = self.item_titles_[items]
+            table[self.item_title_name_] = self.item_titles_[items]
         table[self.rating] = values
         if std is not None:
             table["std"] = np.asarray(std)[selected]
@@ -511,7 +515,8 @@ class RatingsEncoder(PackageEstimator, BaseEstimator):
         self.users_ = census.users
         self.items_ = census.items
         self.item_titles_ = None if titles is None else titles.align(census.items)
-        self._title_name = None if titles is None else titles.name
+        self.item_title_name_ = None if titles is None else titles.name
+        self._titles = titles
         self._backend = backend
         self._learn_columns(user_table, item_table)
         return census
@@ -524,18 +529,31 @@ class RatingsEncoder(PackageEstimator, BaseEstimator):
                 f"columns {others} besides it. Rename one of them."
             )
 
-    def add_items(self, items: Any) -> Array | None:
+    def add_items(
+        self, items: Any, *, item_features: Any = None, item_titles: Any = None
+    ) -> Array | None:
         """Give columns to further items, in the order of ids.
 
         Parameters
         ----------
         items : array-like of ids of shape (m,)
             Items without a column.
+        item_features : frame or None, default=None
+            Their features, in the columns of the `item_features` that were fitted, and
+            encoded as these. None takes them from those.
+        item_titles : dict, pandas Series, frame or None, default=None
+            Their titles. None takes them from the `item_titles` that were fitted.
 
         Returns
         -------
         features : ndarray of shape (m, n_item_features) or None
-            Their features, NaN where missing. None without `item_features`.
+            Their features, NaN where missing. None without `item_features` in `fit`.
+
+        Raises
+        ------
+        ValueError
+            If features or titles are passed but none were fitted, or are of another
+            kind.
 
         Examples
         --------
@@ -547,23 +565,64 @@ class RatingsEncoder(PackageEstimator, BaseEstimator):
         """
         check_is_fitted(self)
         new = check_ids("items", items, "line {} (from 0) of items".format)
+        table, titles = self._item_table, self._titles
+        if item_features is not None:
+            if table is None:
+                raise ValueError(
+                    "item_features cannot be encoded, as none were fitted. Fit again "
+                    "with item_features."
+                )
+            table = table.update(item_features, self.item)
+        if item_titles is not None:
+            if titles is None:
+                raise ValueError(
+                    "item_titles cannot be used, as none were fitted. Fit again with "
+                    "item_titles."
+                )
+            titles = titles.update(Titles.learn(item_titles, self.item))
         together = Ids("items", self.items_)
         together.add(np.unique(new))
         self.items_ = together.sorted
-        if self.item_titles is not None:
-            titles = Titles.learn(self.item_titles, self.item)
-            self.item_titles_ = titles.align(self.items_)
-        item_table = _learn_features("item_features", self.item_features, self.item)
-        self._learn_columns(self._user_table, item_table)
+        self.item_titles_ = None if titles is None else titles.align(self.items_)
+        self._titles = titles
+        self._learn_columns(self._user_table, table)
         if self.column_features_ is None:
             return None
         return self.column_features_[together.find(new)[0]]
+
+    def without_users(self, users: Any = None) -> RatingsEncoder:
+        """Copy the encoder without ids and features of users.
+
+        The copy has no `user_features` parameter, but encodes features as before.
+
+        Parameters
+        ----------
+        users : array-like of ids or None, default=None
+            Users to leave out; None is all.
+
+        Returns
+        -------
+        copy : RatingsEncoder
+            The encoder without them.
+        """
+        check_is_fitted(self)
+        other = copy(self)
+        other.user_features = None
+        kept = self.users_[:0]
+        if users is not None:
+            ids = self._check_users(users)
+            kept = self.users_[~np.isin(self.users_, ids)]
+        other.users_ = kept
+        if self._user_table is not None:
+            gone = self._user_table.ids if users is None else ids
+            other._user_table = self._user_table.without(gone)
+        return other
 
     def _learn_columns(
         self, user_table: FeatureTable | None, item_table: FeatureTable | None
     ) -> None:
         """Set the attributes of covariates and of column features."""
-        self._user_table = user_table
+        self._user_table, self._item_table = user_table, item_table
         self.user_feature_names_ = _get_names(user_table)
         self.item_feature_names_ = _get_names(item_table)
         n_items = len(self.items_)

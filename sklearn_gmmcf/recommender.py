@@ -15,7 +15,7 @@ from scipy.special import ndtr, ndtri
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_gmmcf._frames import open_frame
+from sklearn_gmmcf._frames import list_columns, open_frame
 from sklearn_gmmcf._ids import Ids, check_ids
 from sklearn_gmmcf._mixture import MaskedGaussianMixture
 from sklearn_gmmcf._rating_lines import LineReader, check_rating_range
@@ -27,6 +27,9 @@ from sklearn_gmmcf.covariance._factor_features import find_threshold
 from sklearn_gmmcf.ratings import RatingsEncoder
 
 __all__ = ["MixtureRecommender"]
+
+# Columns of tables of results.
+_RESERVED = ("std", "chance", "similarity")
 
 
 class MixtureRecommender(PackageEstimator, BaseEstimator):
@@ -51,7 +54,7 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
     time : str or None, default=None
         Name of a column of frames that tells when a rating was given. Of several
         ratings of one item by one user the latest counts; without it the last in the
-        table.
+        table. Only the table of `fit` needs the column.
 
     rating_range : tuple (low, high) or None, default=None
         The scale of the ratings. Predictions are clipped to it. None takes the lowest
@@ -92,8 +95,8 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         The scale of the ratings.
 
     threshold_ : float
-        Ratings above it are liked: the highest rating that half of the ratings reach,
-        less half the step to the next lower one.
+        Ratings of at least this number are liked: the highest rating that half of the
+        ratings reach, less half the step to the next lower one.
 
     mean_rating_ : float
         Mean of the ratings of the fit: the prediction for an unknown item.
@@ -132,7 +135,7 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         "user_features": "no_validation",
         "item_features": "no_validation",
         "item_titles": "no_validation",
-        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "n_jobs": [Integral, None],
     }
@@ -194,6 +197,9 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         ValueError
             If the table or a parameter cannot be used.
         """
+        self._check_names()
+        if callable(ratings):
+            raise ValueError("ratings should be a frame or a tuple of three arrays.")
         encoder = RatingsEncoder(
             user=self.user,
             item=self.item,
@@ -205,25 +211,58 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
             item_features=self.item_features,
             item_titles=self.item_titles,
         )
-        X, users = encoder.fit_encode(self._in_time(ratings))
+        X, users = encoder.fit_encode(self._in_time(ratings, required=True))
+        self._check_can_learn(X, users, encoder)
         self._backend = None
         if nw.dependencies.is_into_dataframe(ratings):
             frame = nw.from_native(ratings, eager_only=True)
             self._backend = frame.implementation.value
-        values = X.data[np.isin(X.indices, encoder.covariates_, invert=True)]
-        mixture = MaskedGaussianMixture(
-            self.n_components,
-            covariance_type="factor",
-            n_factors=self.n_factors,
+        self._fit_mixture(
+            X,
             covariates=encoder.covariates_ if len(encoder.covariates_) else None,
             column_features=encoder.column_features_,
-            max_iter=self.max_iter,
-            tol=self.tol,
-            random_state=0,  # for the types of users; all else starts from the data
-            n_jobs=self.n_jobs,
         )
-        self._fit_mixture(mixture, X)
         self.items_ = encoder.items_
+        self._encoder = encoder
+        # Columns of the encoder in those of the mixture, where new items come last.
+        self._columns = np.arange(X.shape[1])
+        self._hold(UserRows(users, X))
+        self._learn_scale()
+        return self
+
+    def _check_names(self) -> None:
+        for name in (self.user, self.item, self.rating):
+            if name in _RESERVED:
+                raise ValueError(
+                    f"{name!r} is the name of a column of tables of results. Rename "
+                    "the column of ratings."
+                )
+
+    def _check_can_learn(self, X: Any, users: Array, encoder: RatingsEncoder) -> None:
+        if encoder.item_title_name_ in _RESERVED:
+            raise ValueError(
+                f"{encoder.item_title_name_!r} is the name of a column of tables of "
+                "results. Rename the column of titles."
+            )
+        n_needed = max(self.n_components, 2)
+        if len(users) < n_needed:
+            raise ValueError(
+                f"The table has {len(users)} user(s), but n_components="
+                f"{self.n_components} needs at least {n_needed}. Pass ratings of more "
+                "users, or decrease n_components."
+            )
+        items = X.indices < len(encoder.items_)
+        if np.ptp(X.data[items]) == 0:
+            raise ValueError(
+                f"All ratings are {X.data[items][0]:g}, so that nothing tells users "
+                "and items apart. Pass ratings that differ."
+            )
+
+    def _learn_scale(self) -> None:
+        """Set the attributes that tell of all ratings that are held."""
+        X = self._get_held("fit anew").ratings
+        covariates = self._columns[len(self.items_) :]
+        values = X.data[np.isin(X.indices, covariates, invert=True)]
         in_range = values.min(), values.max()
         if self.rating_range is not None:
             in_range = check_rating_range(self.rating_range)
@@ -231,11 +270,6 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         self.threshold_ = find_threshold(values, np.ones(len(values)))
         self.mean_rating_ = float(values.mean())
         self._std = float(values.std())
-        self._encoder = encoder
-        self._hold(UserRows(users, X))
-        # Columns of the encoder in those of the mixture, where new items come last.
-        self._columns = np.arange(X.shape[1])
-        return self
 
     def recommend(
         self,
@@ -243,6 +277,7 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         n_items: int = 10,
         *,
         ratings: Any = None,
+        user_features: Any = None,
         rank_by: Any = "utility",
         items: Any = None,
         exclude: Any = None,
@@ -260,7 +295,10 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
             Number of items for each user.
         ratings : frame, tuple of three array-likes or None, default=None
             Ratings that are not learned, such as those of a visitor: they count in
-            place of the ratings that are held of these users.
+            place of the ratings that are held of these users. Items that are unknown
+            are left out.
+        user_features : frame or None, default=None
+            Features of users of `ratings`, in the columns that were fitted.
         rank_by : {'utility', 'value', 'lower', 'upper'} or callable, default='utility'
             See :meth:`sklearn_gmmcf.MaskedGaussianMixture.recommend`. 'utility' is how
             likely the user is to choose the item, times the probability that the user
@@ -284,7 +322,9 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         ValueError
             If an id of `items` or `exclude` is unknown, or an argument cannot be used.
         """
-        X, ids = self._open_rows(users, ratings)
+        X, ids = self._open_rows(users, ratings, user_features)
+        if not len(ids):
+            raise ValueError("users is empty. Pass ids, or None for all users.")
         threshold = self._check_threshold(threshold)
         columns, values, std = self.mixture_.recommend(
             X,
@@ -370,10 +410,10 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         low, high = self.rating_range_
         left_out = 1 - float(coverage)
         width = -ndtri(left_out / 2) * std
-        one_sided = -ndtri(left_out) * std
+        one_sided = np.maximum(-ndtri(left_out) * std, 0.0)
         at_low, at_high = values - width <= low, values + width >= high
-        lower = np.where(at_high, values - one_sided, values - width)
-        upper = np.where(at_low, values + one_sided, values + width)
+        lower = values - np.where(at_high & ~at_low, one_sided, width)
+        upper = values + np.where(at_low & ~at_high, one_sided, width)
         return self._clip(lower), self._clip(upper)
 
     def predict_chance(
@@ -413,10 +453,11 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         score : float
             In the units of the ratings; higher is better.
         """
-        predicted = self.predict(ratings)
-        true = self._read_column(ratings, 2, self.rating)
-        true = np.asarray(true, dtype=np.float64)
-        return -float(np.sqrt(np.mean((predicted - true) ** 2)))
+        (lines,) = self._make_reader().read(ratings)
+        pairs = lines.users.ids[lines.users.codes], lines.items.ids[lines.items.codes]
+        if not len(lines.ratings):
+            raise ValueError("The table has no rating to score.")
+        return -float(np.sqrt(np.mean((self.predict(pairs) - lines.ratings) ** 2)))
 
     def explain(
         self, user: Any, item: Any, n_reasons: int | None = None, *, ratings: Any = None
@@ -454,6 +495,10 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         """
         X, _ = self._open_rows([user], ratings)
         column = self._find_columns([item], "item")
+        if column[0] in X[[0]].indices:
+            raise ValueError(
+                f"User {user!s} has rated item {item!s}: there is nothing to explain."
+            )
         explanation = self.mixture_.explain(X, ([0], column))
         listed = explanation.to_dict(n_reasons, feature_names=np.arange(X.shape[1]))
         names, places = self._name_columns(), listed["source"]
@@ -462,10 +507,12 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         values[rated] = X[[0]][:, places[rated].astype(np.intp)].toarray()[0]
         sources = ["" if place is None else names[place] for place in places]
         return self._make_table(
-            part=listed["part"],
-            source=np.array(sources, dtype=object),
-            rating=values,
-            contribution=listed["contribution"],
+            {
+                "part": listed["part"],
+                "source": np.array(sources, dtype=object),
+                "rating": values,
+                "contribution": listed["contribution"],
+            }
         )
 
     def similar_items(self, item: Any, n_items: int = 10) -> Any:
@@ -489,10 +536,10 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         columns, similarities = self.mixture_.similar_items(column, n_items)
         found = columns[0] >= 0
         places = np.argsort(self._columns)[columns[0][found]]
-        table = {self.item: self._encoder.items_[places]}
+        table: dict[Any, Array] = {self.item: self._encoder.items_[places]}
         if self._encoder.item_titles_ is not None:
-            table["title"] = self._encoder.item_titles_[places]
-        return self._make_table(**table, similarity=similarities[0][found])
+            table[self._encoder.item_title_name_] = self._encoder.item_titles_[places]
+        return self._make_table(table | {"similarity": similarities[0][found]})
 
     def similar_users(self, user: Any, n_users: int = 10) -> Any:
         """List the users that are most similar to a user.
@@ -513,14 +560,25 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         held = self._get_held("compare users")
         row = held.find(self._check_known([user]))[0]
         others = held.without(held.users[row])
+        if not len(others.users):
+            raise ValueError("There is no other user to compare with.")
         rows, similarities = self.mixture_.similar_rows(
             held.ratings[row], n_users, candidates=others.ratings
         )
         found = rows[0] >= 0
-        users = {self.user: others.users[rows[0][found]]}
-        return self._make_table(**users, similarity=similarities[0][found])
+        users = others.users[rows[0][found]]
+        return self._make_table(
+            {self.user: users, "similarity": similarities[0][found]}
+        )
 
-    def update(self, ratings: Any) -> Self:
+    def update(
+        self,
+        ratings: Any,
+        *,
+        user_features: Any = None,
+        item_features: Any = None,
+        item_titles: Any = None,
+    ) -> Self:
         """Learn new and changed ratings, of known and of new users and items.
 
         A user's former row is taken out of the sums over users, and the new one is
@@ -532,7 +590,13 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         Parameters
         ----------
         ratings : frame or tuple of three array-likes
-            The ratings; others that are held of these users stay.
+            The ratings, which count in place of former ones of the same items,
+            whatever their times; other ratings that are held of these users stay.
+        user_features, item_features : frame or None, default=None
+            Features of users of the table, and of its new items, in the columns that
+            were fitted.
+        item_titles : dict, pandas Series, frame or None, default=None
+            Titles of new items.
 
         Returns
         -------
@@ -545,11 +609,12 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
             If the table cannot be used, or no ratings are held; the recommender is then
             unchanged.
         """
+        self._get_held("be updated")
         table = self._in_time(ratings)
         changed = copy(self)
-        changed._add_items(self._find_new_items(table))
+        changed._add_items(self._find_new_items(table), item_features, item_titles)
         held = changed._get_held("be updated")
-        X, users = changed._encode(table)
+        X, users = changed._encode(table, None, user_features)
         rows, known = held.find(users)
         old = held.ratings[rows[known]]
         order = np.argsort(~known, kind="stable")  # known users first
@@ -560,6 +625,11 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         changed.mixture_ = copy(changed.mixture_).partial_fit(X, replaces=old)
         by_id = np.argsort(users)
         changed._hold(held.put(users[by_id], X[by_id]))
+        if self.rating_range is None:
+            values = [lines.ratings for lines in self._make_reader().read(table)]
+            low, high = self.rating_range_
+            together = np.concatenate([[low, high], *values])
+            changed.rating_range_ = float(together.min()), float(together.max())
         self.__dict__.update(changed.__dict__)
         return self
 
@@ -575,7 +645,8 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         -------
         self : object
             The recommender as if it had never learned these users, but that directions
-            of the mask stay those of the last fit.
+            of the mask stay those of the last fit. The frame that was passed as
+            `user_features` is yours to clean.
 
         Raises
         ------
@@ -583,11 +654,14 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
             If a user is unknown, or no ratings are held.
         """
         held = self._get_held("forget")
-        ids = self._check_known(np.atleast_1d(np.asarray(users)))
+        ids = np.unique(self._check_known(np.atleast_1d(np.asarray(users))))
+        if len(ids) == len(held.users):
+            raise ValueError("Nobody would be left. Fit anew to other ratings instead.")
         rows = held.ratings[held.find(ids)[0]]
         nothing = held.ratings[:0]
         self.mixture_ = copy(self.mixture_).partial_fit(nothing, replaces=rows)
         self._hold(held.without(ids))
+        self._encoder = self._encoder.without_users(ids)
         return self
 
     def refit(self) -> Self:
@@ -604,17 +678,33 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
             If no ratings are held.
         """
         held = self._get_held("fit anew")
-        self._fit_mixture(copy(self.mixture_), held.ratings)
+        former = self.mixture_
+        self._fit_mixture(
+            held.ratings,
+            covariates=former.covariates,
+            column_features=former.column_features,
+        )
+        self._learn_scale()
         return self
 
-    def _fit_mixture(self, mixture: MaskedGaussianMixture, X: Any) -> None:
+    def _fit_mixture(self, X: Any, **features: Any) -> None:
+        mixture = MaskedGaussianMixture(
+            self.n_components,
+            covariance_type="factor",
+            n_factors=self.n_factors,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            random_state=0,  # for the types of users; all else starts from the data
+            n_jobs=self.n_jobs,
+            **features,
+        )
         with warnings.catch_warnings():
             # Items without ratings come with their features.
             warnings.simplefilter("ignore", UnobservedColumnsWarning)
             self.mixture_ = mixture.fit(X)
 
     def save(self, path: Any, *, updatable: bool = False) -> None:
-        """Save the recommender in a file, without the ratings.
+        """Save the recommender in a file, without users: ratings, ids and features.
 
         Parameters
         ----------
@@ -633,8 +723,8 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         if not updatable:
             saved.mixture_ = self.mixture_.without_sums()
             saved._held, saved.users_ = None, self.users_[:0]
-            saved._encoder = copy(self._encoder)
-            saved._encoder.users_ = saved.users_
+            saved._encoder = self._encoder.without_users()
+            saved.user_features = None
         joblib.dump(saved, path, compress=3)
 
     @classmethod
@@ -666,31 +756,35 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
             self.user, self.item, self.rating, in_range, self.out_of_range
         )
 
-    def _in_time(self, ratings: Any) -> Any:
+    def _in_time(self, ratings: Any, *, required: bool = False) -> Any:
         """The table in the order of time, if that has a column."""
-        if self.time is None:
+        is_frame = nw.dependencies.is_into_dataframe(ratings)
+        found = is_frame and self.time in list_columns(ratings)
+        if self.time is None or not (found or required):
             return ratings
-        if not nw.dependencies.is_into_dataframe(ratings):
+        if not found:
             raise ValueError(
-                f"time={self.time!r} needs a frame, but ratings are of type "
-                f"{type(ratings).__name__}."
+                f"The table has no column {self.time!r} for the time of ratings. Pass "
+                "a frame that has one, or time=None."
             )
         for _ in self._make_reader().read(ratings):
             pass  # errors name lines of the table as it came
         frame = open_frame(ratings, "The table")
-        if self.time not in frame.columns:
-            raise ValueError(
-                f"The table has no column {self.time!r} for the time, but "
-                f"{list(frame.columns)}."
-            )
         times = frame.get_column(self.time)
-        if times.is_null().any():
-            line = int(np.argmax(times.is_null().to_numpy()))
+        if not (times.dtype.is_numeric() or times.dtype.is_temporal()):
             raise ValueError(
-                f"The time in line {line} (from 0) of the table is missing. Fill it, "
-                "or drop the line."
+                f"The times in column {self.time!r} should be numbers or dates, but "
+                f"got {times.dtype}. Convert them."
             )
-        return frame[np.argsort(times.to_numpy(), kind="stable"), :].to_native()
+        missing = np.asarray(times.is_null().to_numpy(), dtype=bool)
+        values = times.to_numpy()
+        missing = missing | (values != values)  # of polars, where NaN is not null
+        if missing.any():
+            raise ValueError(
+                f"The time in line {np.argmax(missing)} (from 0) of the table is "
+                "missing. Fill it, or drop the line."
+            )
+        return frame[np.argsort(values, kind="stable"), :].to_native()
 
     def _find_new_items(self, ratings: Any) -> Array:
         """Ids of items without a column, sorted."""
@@ -699,13 +793,15 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
             items.add(lines.items.ids)
         return items.sorted[~Ids("items", self.items_).find(items.sorted)[1]]
 
-    def _add_items(self, items: Array) -> None:
+    def _add_items(self, items: Array, item_features: Any, item_titles: Any) -> None:
         """Append columns for items."""
         if not items.size:
             return
         encoder, before = copy(self._encoder), self.items_
         n_columns = len(self._columns)
-        features = encoder.add_items(items)
+        features = encoder.add_items(
+            items, item_features=item_features, item_titles=item_titles
+        )
         columns = np.empty(n_columns + len(items), dtype=np.intp)
         all_items = Ids("items", encoder.items_)
         columns[all_items.find(before)[0]] = self._columns[: len(before)]
@@ -734,24 +830,32 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
             )
         return self._held
 
-    def _encode(self, ratings: Any, users: Any = None) -> tuple[Any, Array]:
+    def _encode(
+        self,
+        ratings: Any,
+        users: Any = None,
+        user_features: Any = None,
+        *,
+        unknown_items: str = "error",
+    ) -> tuple[Any, Array]:
         """Rows in the columns of the mixture, and their users."""
-        X, ids = self._encoder.encode(ratings, users=users)
+        encoder = copy(self._encoder).set_params(unknown_items=unknown_items)
+        X, ids = encoder.encode(ratings, users=users, user_features=user_features)
         indices = self._columns[X.indices].astype(X.indices.dtype)
         X = sparse.csr_array((X.data, indices, X.indptr), shape=X.shape)
         X.sort_indices()
         return X, ids
 
-    def _open_rows(self, users: Any, ratings: Any) -> tuple[Any, Array]:
+    def _open_rows(
+        self, users: Any, ratings: Any, user_features: Any = None
+    ) -> tuple[Any, Array]:
         """Rows of users, in the columns of the mixture, and their ids."""
         check_is_fitted(self)
         if ratings is not None:
-            X, found = self._encode(self._in_time(ratings), users)
-            if users is None:
-                return X, found
-            ids = self._check_users(users)
-            return X[Ids("users", found).find(ids)[0]], ids
-        held = self._get_held("list its users")
+            return self._open_visitors(users, ratings, user_features)
+        if user_features is not None:
+            raise ValueError("user_features describe users of ratings. Pass both.")
+        held = self._get_held("know its users")
         if users is None:
             return held.ratings, held.users
         ids = self._check_users(users)
@@ -762,6 +866,23 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         rows[~known] = len(held.users) + Ids("users", others).find(ids[~known])[0]
         together = sparse.csr_array(sparse.vstack([held.ratings, new], format="csr"))
         return together[rows], ids
+
+    def _open_visitors(
+        self, users: Any, ratings: Any, user_features: Any
+    ) -> tuple[Any, Array]:
+        """Rows of a table that is not learned, and of other users that are held."""
+        table = self._in_time(ratings)
+        X, ids = self._encode(table, None, user_features, unknown_items="ignore")
+        if users is None:
+            return X, ids
+        users = self._check_users(users)
+        others = np.unique(users[~Ids("users", ids).find(users)[1]])
+        visitors = UserRows(ids, X)
+        if others.size and self._held is None:
+            visitors = visitors.put(others, self._encode(None, others)[0])
+        elif others.size:
+            visitors = visitors.put(others, self._open_rows(others, None)[0])
+        return visitors.ratings[visitors.find(users)[0]], users
 
     def _check_users(self, users: Any) -> Array:
         return check_ids("users", users, "line {} (from 0) of users".format)
@@ -780,8 +901,8 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         places, known = Ids("items", self._encoder.items_).find(ids)
         if not known.all():
             raise ValueError(
-                f"Item {ids[~known][0]!s} of {name} is unknown. `update` learns items "
-                "with their first ratings."
+                f"Item {ids[~known][0]!s} is unknown. `update` learns items with their "
+                "first ratings."
             )
         return self._columns[places]
 
@@ -854,7 +975,7 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         ordered[self._columns] = listed
         return ordered
 
-    def _make_table(self, **columns: Array) -> Any:
+    def _make_table(self, columns: dict[Any, Array]) -> Any:
         """A table of the kind of the table of `fit`."""
         if self._backend is None:
             return tuple(columns.values())

@@ -1,11 +1,14 @@
 """MixtureRecommender: tables in, lists with reasons out, exact updates."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import norm
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 from sklearn_gmmcf import MaskedGaussianMixture, MixtureRecommender
 from sklearn_gmmcf.datasets import make_ratings
@@ -125,6 +128,11 @@ class TestFaces:
         assert_allclose(found["rating"], expected)
         assert_array_equal(get_sums(recommender), before)
         assert "v" not in recommender.users_
+        unknown = ["v", "v"], ["i01", "none"], [5, 1]
+        both = recommender.recommend(["u001", "v", "x"], 2, ratings=unknown)
+        expected = recommender.recommend(["u001"], 2)
+        pd.testing.assert_frame_equal(both.head(2), expected)
+        assert list(both["user"]) == ["u001"] * 2 + ["v"] * 2 + ["x"] * 2
 
     @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "arrays"])
     def test_tables_come_back_as_they_came(self, table, library):
@@ -153,14 +161,30 @@ class TestFaces:
         changed.loc[:19, "rating"] = 1.0
         found = fit(mixed, time="when").predict(table)
         assert_array_equal(found, changed["rating"])
+        recommender = fit(mixed, time="when")
+        visitor = ["v"], ["i01"], [5.0]
+        assert len(recommender.recommend(ratings=visitor)["user"]) == 10
+        assert recommender.update(visitor).predict((["v"], ["i01"])) == 5
+        mixed = mixed.reset_index(drop=True)
         mixed.loc[3, "when"] = np.nan
-        with pytest.raises(ValueError, match="time in line 3"):
-            fit(mixed, time="when")
+        for bad, match in (
+            (mixed, "time in line 3"),
+            (mixed.assign(when="2"), "numbers or dates"),
+            (table, "no column 'when'"),
+            (visitor, "no column 'when'"),
+        ):
+            with pytest.raises(ValueError, match=match):
+                fit(bad, time="when")
 
     def test_score(self, table, recommender):
         later = make_table(seed=1)
         errors = recommender.predict(later) - later["rating"]
         assert_allclose(recommender.score(later), -np.sqrt(np.mean(errors**2)))
+        marked = pd.concat([later, later.head(9).assign(rating=-1.0)])
+        other = fit(table, rating_range=(1, 5), out_of_range="missing")
+        assert_allclose(other.score(marked), other.score(later))
+        with pytest.raises(ValueError, match="outside rating_range"):
+            fit(table, rating_range=(1, 5)).score(marked)
 
     def test_clone_and_titles(self, table):
         titles = {f"i{i:02}": f"Title {i}" for i in range(12)}
@@ -181,24 +205,31 @@ def _empty_row(X):
 
 def test_intervals_hold_the_ratings():
     # Ratings are draws of the model, rounded to a scale that cuts both ends off.
-    bunch = make_ratings(400, n_items=60, n_types=2, n_factors=2, random_state=0)
-    coo = bunch.data.tocoo()
+    made = make_ratings(400, n_items=60, n_types=2, n_factors=2, random_state=0)
+    coo = made.data.tocoo()
     held = np.random.default_rng(0).random(coo.nnz) < 0.2
-    lines = np.column_stack([coo.row, coo.col]), coo.data
-    train = lines[0][~held, 0], lines[0][~held, 1], lines[1][~held]
+    train = coo.row[~held], coo.col[~held], coo.data[~held]
     recommender = MixtureRecommender(2, n_factors=4).fit(train)
-    pairs, true = tuple(lines[0][held].T), lines[1][held]
+    pairs, true = (coo.row[held], coo.col[held]), coo.data[held]
     lower, upper = recommender.predict_interval(pairs, 0.9)
-    low, high = recommender.rating_range_
-    assert ((lower >= low) & (upper <= high) & (lower <= upper)).all()
     inside = (lower <= true) & (true <= upper)
     assert 0.86 < inside.mean() < 0.95
-    at_top = upper == high
-    assert at_top.any()
-    assert_allclose(
-        lower[at_top & (lower > low)],
-        norm.ppf(0.1, *recommender._predict(pairs))[at_top & (lower > low)],
+
+
+@pytest.mark.parametrize("coverage", [0.2, 0.5, 0.9])
+def test_intervals_of_ratings_cut_at_the_ends(recommender, monkeypatch, coverage):
+    values, std = (
+        grid.ravel() for grid in np.meshgrid([0.5, 2, 3, 4.5, 6], [0.1, 0.5, 2, 9])
     )
+    monkeypatch.setattr(recommender, "_predict", lambda *_: (values, std))
+    lower, upper = recommender.predict_interval(None, coverage)
+    assert ((lower >= 1) & (upper <= 5) & (lower <= upper)).all()
+    draws = np.random.default_rng(0).normal(values, std, (20_000, len(values)))
+    ratings = np.clip(draws, 1, 5)
+    held = ((lower <= ratings) & (ratings <= upper)).mean(axis=0)
+    assert (held > coverage - 0.02).all()
+    cut = (lower > 1) & (upper < 5)
+    assert_allclose(held[cut], coverage, atol=0.02)
 
 
 class TestReasons:
@@ -267,8 +298,11 @@ class TestUpdates:
         assert set(recommender.users_) == {*table["user"], "aaa", "zzz"}
         recommender.forget(["zzz", "aaa"])
         assert_array_equal(recommender.users_, first.users_)
+        assert b"zzz" not in pickle.dumps(recommender)
         assert_allclose(get_sums(recommender), get_sums(first), rtol=1e-8, atol=1e-8)
-        recommender.update(changed).forget("aaa").forget("zzz").update(table.head(5))
+        recommender.update(changed).forget(["aaa"] * 2).forget("zzz").update(
+            table.head(5)
+        )
         assert_allclose(get_sums(recommender), get_sums(first), rtol=1e-8, atol=1e-8)
         pairs = ["u000"] * 12, [f"i{i:02}" for i in range(12)]
         assert_allclose(recommender.predict(pairs), first.predict(pairs), atol=1e-7)
@@ -299,10 +333,60 @@ class TestUpdates:
         recommender = fit(few, item_features=features)
         found = recommender.recommend(n_items=12, rank_by="value")
         assert "i05" in set(found["item"])
-        more = pd.concat([features, pd.DataFrame({"item": ["j00"], "kind": ["a"]})])
-        recommender.set_params(item_features=more)
-        recommender.update((["u001"], ["i05"], [4.0]))
-        assert recommender.predict((["u001"], ["i05"]))[0] == 4
+        more = pd.DataFrame({"item": ["j00", "j01"], "kind": ["a", "b"]})
+        new = ["u001", "u001"], ["j01", "j00"], [4.0, 2.0]
+        recommender.update(new, item_features=more)
+        assert_array_equal(recommender.predict(new[:2]), new[2])
+        encoded = recommender.mixture_.column_features
+        assert_array_equal(encoded[-2:], encoded[[0, 1]])
+        with pytest.raises(ValueError, match="item_titles cannot be used"):
+            recommender.update((["u001"], ["k0"], [4.0]), item_titles={"k0": "Kay"})
+        assert np.isfinite(recommender.refit().predict((["u002"], ["j00"]))).all()
+
+    def test_titles_of_new_items(self, table):
+        recommender = fit(table, item_titles={"i01": "One"})
+        recommender.update((["u001"], ["j00"], [4.0]), item_titles={"j00": "Jay"})
+        similar = recommender.similar_items("j00", 12).set_index("item")["title"]
+        assert similar["i01"] == "One"
+        assert "Jay" in set(recommender.similar_items("i01", 12)["title"])
+
+    def test_features_of_users(self, table):
+        users = sorted(set(table["user"]))
+        features = pd.DataFrame({"user": users, "age": np.arange(60.0)})
+        recommender = fit(table, user_features=features)
+        visitor = pd.DataFrame({"user": ["v"], "item": ["i01"], "rating": [5.0]})
+        young, old = (
+            recommender.recommend(
+                ratings=visitor,
+                user_features=pd.DataFrame({"user": ["v"], "age": [age]}),
+                rank_by="value",
+            ).sort_values("item")
+            for age in (0.0, 300.0)
+        )
+        assert not np.allclose(young["std"], 0)
+        assert not np.allclose(young["rating"], old["rating"], atol=1e-12)
+        recommender.update(
+            visitor, user_features=pd.DataFrame({"user": ["v"], "age": [300.0]})
+        )
+        assert recommender.forget(["v", "u003"]).users_.size == 59
+        kept = recommender._encoder._user_table.ids
+        assert_array_equal(kept, users[:3] + users[4:])
+        with pytest.raises(ValueError, match="Pass both"):
+            recommender.recommend(["u001"], user_features=features)
+
+    def test_the_scale_follows_updates(self, table):
+        few = table[table["rating"] < 5]
+        recommender = fit(few)
+        assert recommender.rating_range_ == (1, 4)
+        later = table[table["rating"] == 5]
+        recommender.update(later)
+        assert_array_equal(recommender.predict(later), 5)
+        assert recommender.rating_range_ == (1, 5)
+        recommender.set_params(n_components=1).refit()
+        again = fit(table, n_components=1)
+        assert recommender.mixture_.n_components == 1
+        assert recommender.threshold_ == again.threshold_
+        assert_allclose(recommender.mean_rating_, again.mean_rating_)
 
     def test_refit_is_fit(self, table):
         later = make_table(seed=1, n_users=5)
@@ -331,8 +415,8 @@ class TestFiles:
         expected = recommender.recommend(ratings=visitor)
         pd.testing.assert_frame_equal(slim.recommend(ratings=visitor), expected)
         assert slim.users_.size == 0
-        content = (tmp_path / "slim").read_bytes()
-        assert len(content) < (tmp_path / "whole").stat().st_size
+        assert (tmp_path / "slim").stat().st_size < (tmp_path / "whole").stat().st_size
+        assert b"u001" not in pickle.dumps(slim)
         for call in (
             lambda: slim.forget("u001"),
             lambda: slim.update(visitor),
@@ -359,19 +443,61 @@ class TestFiles:
             MixtureRecommender.load(tmp_path / "list")
 
 
+def _find_rated(recommender):
+    """An item that the first user has rated."""
+    return recommender.items_[recommender._held.ratings.indices[0]]
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda t: t.assign(rating=3.0), "All ratings are 3"),
+        (lambda t: t[t["user"] == "u000"], "has 1 user"),
+        (lambda t: t[t["user"] < "u003"], "n_components=4 needs"),
+        (lambda t: tuple, "frame or a tuple"),
+    ],
+)
+def test_tables_that_cannot_be_learned(table, change, match):
+    with pytest.raises(ValueError, match=match):
+        fit(change(table), n_components=4)
+
+
+def test_names_of_columns_of_results(table):
+    with pytest.raises(ValueError, match="'std' is the name"):
+        fit(table.rename(columns={"user": "std"}), user="std")
+    titles = pd.DataFrame({"item": ["i01"], "chance": ["One"]})
+    with pytest.raises(ValueError, match="'chance' is the name"):
+        fit(table, item_titles=titles)
+
+
+def test_not_fitted(table):
+    for call in (
+        lambda r: r.update(table),
+        lambda r: r.predict(table),
+        lambda r: r.recommend(),
+        lambda r: r.forget("u001"),
+        lambda r: r.save("nowhere"),
+    ):
+        with pytest.raises(NotFittedError):
+            call(MixtureRecommender())
+
+
 @pytest.mark.parametrize(
     ("call", "match"),
     [
         (lambda r: r.forget("nobody"), "nobody has no ratings"),
-        (lambda r: r.similar_items("none"), "none of item is unknown"),
-        (lambda r: r.recommend(items=["none"]), "none of items is unknown"),
-        (lambda r: r.explain("u000", "none"), "none of item is unknown"),
+        (lambda r: r.similar_items("none"), "Item none is unknown"),
+        (lambda r: r.recommend(items=["none"]), "Item none is unknown"),
+        (lambda r: r.explain("u000", "none"), "Item none is unknown"),
         (lambda r: r.predict_interval((["a"], ["i01"]), 1), "coverage"),
         (lambda r: r.predict_chance((["a"], ["i01"]), "4"), "threshold"),
         (lambda r: r.predict((["a", "b"], ["i01"])), "equally long"),
         (lambda r: r.predict(["a", "i01"]), "tuple of arrays"),
         (lambda r: r.predict(pd.DataFrame({"user": ["a"]})), "no column 'item'"),
         (lambda r: r.recommend([1]), "integers"),
+        (lambda r: r.recommend([]), "users is empty"),
+        (lambda r: r.forget(r.users_), "Nobody would be left"),
+        (lambda r: r.explain("u000", _find_rated(r)), "has rated item"),
         (lambda r: r.recommend(rank_by="best"), "rank_by"),
     ],
 )

@@ -43,7 +43,7 @@ _MIN_PREDICTION = 1e-6
 # before the test part of docs/benchmarks/ranking.py.
 _MASK_RIDGE = 10.0
 # Entries, roughly, whose values the usual threshold of liked ones is taken from.
-_MAX_THRESHOLD_ENTRIES = 2**14
+_MAX_THRESHOLD_ENTRIES = 2**13
 # A feature that varies by less than this, relative to its size, is constant.
 _MIN_SCALE = 1e-8
 # Bound on the mask's features of rows, in standard deviations.
@@ -154,7 +154,7 @@ def learn_features(data: Observed, mask_rank: int | str) -> Features:
         mask_features,
         row_regression=np.zeros((n_mask, len(columns.covariates))),
         columns=together,
-        threshold=_learn_threshold(data, counts.sum()),
+        threshold=_learn_threshold(data),
     )
     moments = data.total(partial(_sum_moments, features))
     covariance, slopes = _regress(moments, n_mask)
@@ -257,8 +257,9 @@ def _no_mask_features(counts: Array) -> Features:
     )
 
 
-def _learn_threshold(data: Observed, n_entries: float) -> float:
+def _learn_threshold(data: Observed) -> float:
     """`find_threshold` of the entries; of many, every so manyth row is looked at."""
+    n_entries = data.total(lambda block: block.counts.sum())
     step = max(int(n_entries / _MAX_THRESHOLD_ENTRIES), 1)
     rows = np.arange(0, data.shape[0], step)
     found = [(v, rows[i]) for _, v, i in data.column_values(rows)]
