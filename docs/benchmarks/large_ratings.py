@@ -95,10 +95,13 @@ def make(shape, seed=0):
 def save(folder, shape, seed=0):
     """Write the arrays of `make` to files, which `load` reads without copies."""
     X, test = make(shape, seed)
-    folder.mkdir(parents=True, exist_ok=True)
+    # A stopped run should leave no folder that looks complete.
+    partial = folder.with_name(f"{folder.name}.part")
+    partial.mkdir(parents=True, exist_ok=True)
     arrays = (X.data, X.indices, X.indptr, *test)
     for name, array in zip(_FILES, arrays, strict=True):
-        np.save(folder / f"{name}.npy", array)
+        np.save(partial / f"{name}.npy", array)
+    partial.rename(folder)
 
 
 def load(folder, shape):
