@@ -1,5 +1,6 @@
 """Gaussian mixtures that are fitted on data with missing entries and fill them."""
 
+from sklearn_gmmcf._explanation import Explanation
 from sklearn_gmmcf._kernels import show_config
 from sklearn_gmmcf._kmeans import KMeansMixture
 from sklearn_gmmcf._mixture import MaskedGaussianMixture
@@ -21,6 +22,7 @@ from sklearn_gmmcf.imputer import MixtureImputer
 __all__ = [
     "ConstantCovariatesWarning",
     "DataWarning",
+    "Explanation",
     "FewRowsWarning",
     "InconsistentVersionWarning",
     "KMeansMixture",

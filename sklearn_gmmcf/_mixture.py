@@ -11,15 +11,25 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import _num_samples
 
 from sklearn_gmmcf._base import BaseObservedMixture, restore_on_failure
-from sklearn_gmmcf._em import EMResult, RunningStatistics, StartHistory, run_em
+from sklearn_gmmcf._em import (
+    BatchResult,
+    EMResult,
+    RunningStatistics,
+    StartHistory,
+    add_batch,
+    exchange_rows,
+    run_em,
+)
 from sklearn_gmmcf._executors import one_blas_thread
 from sklearn_gmmcf._model import Model
 from sklearn_gmmcf._progress import Messages, Progress
 from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
 from sklearn_gmmcf._starts import Starter, extend_labels, sample_rows, start_rows
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf._validation import validate_numbers
 from sklearn_gmmcf._warnings import warn_user
 from sklearn_gmmcf.covariance import (
     FAMILIES,
@@ -47,6 +57,12 @@ _OPTIONS = {
 _ROUNDING = 1e-10
 # Starts that n_init="auto" tries.
 _N_TRIALS = 2
+_CANNOT_REPLACE = (
+    "partial_fit can take rows out only of sums that were never discounted, and that "
+    "were made under the parameters of one fit. Call fit with all rows, and pass "
+    "replaces in the first call of partial_fit after it; where all rows of X are new, "
+    "replaces=X[:0], which are none."
+)
 
 
 class MaskedGaussianMixture(BaseObservedMixture):
@@ -661,10 +677,12 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self.runs_ = [
             StartHistory(run.converged, run.n_iter, run.lower_bounds) for run in runs
         ]
-        statistics = best.statistics
-        self._running = (
-            None if statistics is None else RunningStatistics(statistics, n_batches)
-        )
+        self._running = None
+        if best.statistics is not None:
+            reference = best.reference if n_batches is None else None
+            self._running = RunningStatistics(
+                best.statistics, n_batches, reference=reference
+            )
 
     def _warn_without_convergence(self, best: EMResult) -> None:
         if best.converged or not 0 < self.max_iter == best.n_iter:
@@ -698,13 +716,20 @@ class MaskedGaussianMixture(BaseObservedMixture):
         return {
             "lower_bound": self.lower_bound_,
             "earlier": None if running is None else running.statistics,
+            "reference": None if running is None else running.reference,
         }
 
     @restore_on_failure
     @fit_context(prefer_skip_nested_validation=True)
     @one_blas_thread
     def partial_fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        replaces: Any = None,
+        replaced_weight: Any = None,
     ) -> MaskedGaussianMixture:
         """Update the mixture by a batch of rows: online (stepwise) EM.
 
@@ -727,6 +752,13 @@ class MaskedGaussianMixture(BaseObservedMixture):
             Present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; an integer weight is that many equal rows.
+        replaces : {array-like, sparse matrix} of shape (n_replaced, n_features), \
+                default=None
+            Rows that were learned before, as they were then, whose place X takes; see
+            Notes. X may have no rows: then these are forgotten. `replaces` may have
+            none where all rows of X are new.
+        replaced_weight : array-like of shape (n_replaced,), default=None
+            Weights with which rows of `replaces` were learned.
 
         Returns
         -------
@@ -738,10 +770,23 @@ class MaskedGaussianMixture(BaseObservedMixture):
         Raises
         ------
         ValueError
-            If X or a parameter cannot be used; the mixture is then unchanged.
+            If X or a parameter cannot be used, or rows can no longer be taken out; the
+            mixture is then unchanged.
 
         Notes
         -----
+        With `replaces` rows are exchanged exactly. All rows are then summed up under
+        the parameters of the last E-step of `fit`, and the mixture is what one M-step
+        from there makes of the sums. So it depends on the rows that are left, and not
+        on the order in which rows came and went, but for rounding: a row that was
+        replaced twenty times counts as its last version, and a row that was forgotten
+        as never seen (a column that it was the first to show stays known). The first
+        call with `replaces` after `fit` begins this, and all calls until the next `fit`
+        go on with it, those without `replaces`, too. If the first call has none, it
+        sums up its rows under other parameters, and none can be taken out until the
+        next `fit`. Each such call makes an M-step of all columns. Since the parameters
+        of the E-step stay, `fit` should be called once in a while.
+
         Sums are about the center of each column, which stays where the first batch that
         shows the column put it; there `mean_precision_prior` pulls means.
 
@@ -750,6 +795,12 @@ class MaskedGaussianMixture(BaseObservedMixture):
         ('factor' has one start). With 'factor' few rows would switch factors off for
         good, so without `fit` none is: the prior precision of the loadings is at most
         the precision of the noise.
+
+        With 'factor' a batch costs what its columns cost. Loadings and noise of columns
+        that it does not observe wait, as do the priors and slopes that depend on all
+        columns, until the columns of the batches since these were last learned add up
+        to the number of all columns, or their rows to a quarter of N; the next M-step
+        is then one of all columns. So is the one after a batch that observes nothing.
 
         References
         ----------
@@ -771,31 +822,68 @@ class MaskedGaussianMixture(BaseObservedMixture):
         array([[1. , 3.3]])
         """
         if not hasattr(self, "_model"):
+            if replaces is not None:
+                raise ValueError(_CANNOT_REPLACE)
             return self._fit(X, sample_weight, n_batches=1)
         family = self._make_family(self._continued_type())
         self._check_continued(family, "partial_fit", "fit anew")
+        running = self._running
+        if replaces is not None or (running is not None and running.is_exact):
+            weights = sample_weight, replaced_weight
+            return self._exchange(family, X, replaces, *weights)
         data = self._open_batch(X, sample_weight)
-        previous, running = self._model, self._running
         if running is not None and running.n_batches is not None:
             family = family.for_partial_fit()
-        parameters = family.recenter(
-            previous.parameters, previous.columns, data.columns
+        model = self._model
+        sums = None if running is None else running.statistics
+        parameters, sums, columns = _meet_columns(
+            family, model.parameters, sums, model.columns, data.columns
         )
         if running is not None:
-            new_columns = data.columns.known & ~previous.columns.known
-            before = family.add_columns(running.statistics, parameters, new_columns)
-            running = replace(running, statistics=before)
-        for _ in range(family.n_batch_passes):
-            batch = data.total(partial(family.accumulate, parameters))
-            added = (
-                RunningStatistics(batch, 1) if running is None else running.add(batch)
+            running = replace(running, statistics=sums)
+        batch = add_batch(family, parameters, data, running)
+        return self._set_batch(family, batch, columns)
+
+    def _exchange(
+        self,
+        family: Family[Any, Any],
+        X: Any,
+        replaces: Any,
+        sample_weight: Any,
+        replaced_weight: Any,
+    ) -> MaskedGaussianMixture:
+        """Add the rows of X and take others out, where that is exact."""
+        running, columns = self._running, self._model.columns
+        if running is None or running.reference is None:
+            raise ValueError(_CANNOT_REPLACE)
+        added = removed = None
+        if self._has_rows(X):
+            added = self._open_batch(X, sample_weight)
+            reference, sums, columns = _meet_columns(
+                family, running.reference, running.statistics, columns, added.columns
             )
-            statistics = added.statistics
-            objective = statistics.log_likelihood + family.log_prior(parameters)
-            parameters = family.maximize(statistics, parameters)
-        self._set_model(Model(family, parameters, data.columns), objective)
-        self._running = added
-        self.lower_bound_ = objective / statistics.weight
+            running = replace(running, reference=reference, statistics=sums)
+        if replaces is not None and self._has_rows(replaces):
+            removed = self._open_batch(replaces, replaced_weight, columns)
+        batch = exchange_rows(family, running, added, removed)
+        return self._set_batch(family, batch, columns)
+
+    def _has_rows(self, X: Any) -> bool:
+        """Whether X has any; if not, validate it all the same."""
+        if _num_samples(X):
+            return True
+        validate_numbers(
+            self, X, reset=False, accept_sparse="csr", ensure_min_samples=0
+        )
+        return False
+
+    def _set_batch(
+        self, family: Family[Any, Any], batch: BatchResult, columns: Columns
+    ) -> MaskedGaussianMixture:
+        model = Model(family, batch.parameters, columns)
+        self._set_model(model, batch.objective, batch.learned)
+        self._running = batch.running
+        self.lower_bound_ = batch.objective / batch.running.statistics.weight
         return self
 
     @one_blas_thread
@@ -1019,6 +1107,19 @@ class MaskedGaussianMixture(BaseObservedMixture):
         return init
 
 
+def _meet_columns(
+    family: Family[Any, Any], parameters: Any, sums: Any, old: Columns, new: Columns
+) -> tuple[Any, Any, Columns]:
+    """Parameters and sums before rows that may observe columns for the first time."""
+    new_columns = new.known & ~old.known
+    if not new_columns.any():
+        return parameters, sums, old
+    parameters = family.recenter(parameters, old, new)
+    if sums is not None:
+        sums = family.add_columns(sums, parameters, new_columns)
+    return parameters, sums, new
+
+
 def _start(
     family: Family[Any, Any],
     sample: Observed,
@@ -1099,7 +1200,11 @@ class _Fit:
             return self.run(data, start, number, max_iter)
         if short.converged or short.n_iter == max_iter:
             return short
-        continued = {"lower_bound": short.lower_bound, "earlier": short.statistics}
+        continued = {
+            "lower_bound": short.lower_bound,
+            "earlier": short.statistics,
+            "reference": short.reference,
+        }
         run = self.run(data, start, number, max_iter - short.n_iter, continued)
         return replace(
             run,

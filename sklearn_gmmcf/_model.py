@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from sklearn_gmmcf._ranking import Ranking, list_best
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance import Family, to_responsibilities
 from sklearn_gmmcf.data import (
@@ -174,33 +175,27 @@ class Model:
     def largest(
         self,
         dtype: np.dtype[Any],
-        n_items: int,
-        exclude_observed: bool,
+        ranking: Ranking,
         with_std: bool,
         block: Block,
+        *choices: Any,
     ) -> tuple[Array, ...]:
-        """Columns, completions and deviations of the largest entries, (n, n_items).
+        """Columns, completions and deviations of the best entries, (n, n_items).
 
-        Columns are -1 and the others NaN where fewer are left.
+        Columns are -1 and the others NaN where fewer are left. Choices of columns by
+        row are CSR (n, d).
         """
-        completed, *std = self.complete(dtype, with_std, block)
-        ranked = completed.copy()
-        if exclude_observed:
-            block.restore(ranked, value=-np.inf)
-        ranked[:, self.columns.covariates] = -np.inf
-        n_found = min(n_items, self.n_columns)
-        best = _find_largest(ranked, n_found)
-        found = np.take_along_axis(ranked, best, axis=1) > -np.inf
-        shape = len(best), n_items
-        columns = np.full(shape, -1, dtype=np.intp)
-        np.copyto(columns[:, :n_found], best, where=found)
-        results = [columns]
-        for source in (completed, *std):
-            target = np.full(shape, np.nan, dtype=dtype)
-            chosen = np.take_along_axis(source, best, axis=1)
-            np.copyto(target[:, :n_found], chosen, where=found)
-            results.append(target)
-        return tuple(results)
+        completed, *std = self.complete(dtype, with_std or ranking.needs_std, block)
+        propensities = None
+        if ranking.needs_propensities:
+            propensities = self.family.propensities(self.parameters, block)
+        spread = std[0] if ranking.needs_std else None
+        scores = ranking.score(completed, spread, propensities)
+        if ranking.exclude_observed:
+            block.restore(scores, value=-np.inf)
+        scores[:, self.columns.covariates] = -np.inf
+        ranking.leave_out(scores, choices)
+        return list_best(scores, ranking.n_items, completed, *std[: int(with_std)])
 
     def complete_all(self, data: Blocks, with_std: bool) -> tuple[Any, ...]:
         """The completed matrix and the standard deviations, block by block."""
@@ -311,21 +306,3 @@ def _missing_by_block(
     for block in data.blocks(touching=rows[missing]):
         bounds = np.searchsorted(rows[missing], (block.rows.start, block.rows.stop))
         yield block, missing[slice(*bounds)]
-
-
-def _find_largest(array: Array, n: int) -> Array:
-    """Columns of the n largest entries of each row, in descending order (m, n)."""
-    if n < array.shape[1]:
-        # All that are larger than the nth are taken, and of its equals the first.
-        nth = np.partition(array, -n, axis=1)[:, [-n]]
-        candidates = array >= nth
-        surplus = candidates.sum(axis=1) > n
-        if surplus.any():
-            equal = array[surplus] == nth[surplus]
-            room = n - (array[surplus] > nth[surplus]).sum(axis=1, keepdims=True)
-            candidates[surplus] &= ~equal | (np.cumsum(equal, axis=1) <= room)
-        columns = np.nonzero(candidates)[1].reshape(len(array), n)
-    else:
-        columns = np.broadcast_to(np.arange(n), array.shape)
-    order = np.argsort(-np.take_along_axis(array, columns, axis=1), kind="stable")
-    return np.take_along_axis(columns, order, axis=1)

@@ -367,6 +367,23 @@ def check_completions(family: Family[Any, Any]) -> None:
         assert_allclose(alone, values, rtol=1e-9, atol=1e-9)
 
 
+def check_explanations(family: Family[Any, Any]) -> None:
+    """The parts of completions add up, and observed entries alone contribute."""
+    mixture, X = _fitted(family)
+    rows, columns = np.nonzero(np.isnan(X))
+    for given in (X, _to_sparse(X)):
+        completed = mixture.complete(given, entries=(rows, columns))
+        try:
+            explanation = mixture.explain(given, (rows, columns))
+        except NotImplementedError:
+            return
+        assert_allclose(explanation.prediction, completed, rtol=1e-9, atol=1e-9)
+        mean = mixture.weights_ @ mixture.means_
+        assert_allclose(explanation.base, mean[columns], rtol=1e-9, atol=1e-9)
+        entries, sources = explanation.contributions.nonzero()
+        assert not np.isnan(X[rows[entries], sources]).any()
+
+
 def check_draws(family: Family[Any, Any]) -> None:
     """Draws of missing entries have the moments of completions."""
     mixture, X = _fitted(family)
@@ -455,6 +472,7 @@ FAMILY_CHECKS: tuple[Callable[[Family[Any, Any]], None], ...] = (
     check_conditional_moments,
     check_entry_densities,
     check_completions,
+    check_explanations,
     check_draws,
     check_sample,
     check_attributes,

@@ -155,6 +155,9 @@ def to_library(p, columns):
     features = Features(
         **{ours: getattr(p, theirs) for ours, theirs in FEATURES.items()},
         columns=p.column_features.T,
+        counts=np.zeros(len(p.loadings)),
+        singular_values=np.ones(len(p.mask_directions)),
+        threshold=0.0,
     )
     return FactorParameters(
         **{name: getattr(p, name) for name in SAME},

@@ -30,7 +30,7 @@ NOT_COPIED = (".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "_build
 MUTATIONS = {
     "data/_rule.py": [
         # Which entries are observed, and which data are refused.
-        ("observed = _differ(values, missing_values)", "observed = ~np.isnan(values)",
+        ("observed = differ(values, missing_values)", "observed = ~np.isnan(values)",
          "observed: sentinel"),
         ("return max(largest, -np.fmin", "return max(largest, np.fmin",
          "observed: overflow"),
@@ -138,15 +138,23 @@ MUTATIONS = {
         ("sums = _sum_by(indices, weights * values, d)",
          "sums = _sum_by(indices, values, d)",
          "observed: weighted_means"),
-        ("if not known.all() and self._has", "if known.all() and self._has",
+        ("if not self.columns.known.all()", "if self.columns.known.all()",
          "family: check_unobserved"),
-        ("values - point[self._pattern[0]]", "values - point.mean()",
+        ("values - point[self._sparsity.indices]", "values - point.mean()",
          "diagonal: FarFrom"),
         ("np.square(values, dtype=np.float64)", "np.square(values)",
          "contracts: squared_norms"),
+    ],
+    "data/_stored.py": [
         # The entry itself, not the next one.
         ("indices[middle[open_]] < columns", "indices[middle[open_]] <= columns",
          "observed: lookup"),
+        # Entries and rows that are left out where they are read.
+        ("found[found] = self._which_count(columns[found], stored)", "pass",
+         "memory: left_out"),
+        ("count &= self.columns[indices]", "pass", "memory: left_out"),
+        ("shifts = starts[first:last] -", "shifts = starts[first] -",
+         "memory: left_out"),
     ],
     "data/_observed.py": [
         # Entries and rows find their blocks, and blocks their patterns.
@@ -154,7 +162,7 @@ MUTATIONS = {
          "family: check_blocks"),
         ("*(array[rows] for array in", "*(array[: len(array)] for array in",
          "kmeans: blocks"),
-        ("self._patterns[rows.start] = groups", "self._patterns[0] = groups",
+        ("key = rows.start, rows.stop, name", "key = 0, 0, name",
          "family: check_blocks"),
     ],
     "data/_patterns.py": [
@@ -193,6 +201,11 @@ MUTATIONS = {
          "dask: fits_as"),
         ("self.take(chosen, self.weights[chosen])",
          "self.take(chosen, np.ones(len(chosen)))", "dask: fits_as"),
+        # The first pass checks, others do not; parameters are sent once.
+        ("columns=columns, trusted=True", "columns=columns", "dask: checked_once"),
+        ("trusted: bool = False", "trusted: bool = True", "dask: bad_chunks"),
+        ("            shipped, chunk.block", "            (reader, work), chunk.block",
+         "dask: graph_once"),
     ],
     "covariance/_diagonal.py": [
         # Densities, statistics and M-step of diagonal covariances.
@@ -436,18 +449,23 @@ MUTATIONS = {
          "factor: TestStep"),
         ("moments -= crossed + np.swapaxes(crossed, 1, 2)",
          "moments -= 2 * crossed", "factor: TestStep"),
-        ("value += _log_slope_priors(p)", "pass", "factor: TestStep"),
+        ("value += _log_row_slopes(p)", "pass", "factor: TestStep"),
+        ("if learns_slopes:", "if len(strengths):", "online: leaves_slopes"),
+        ("evidence=p.evidence - kept.evidence", "evidence=p.evidence",
+         "online: objective_of_few"),
+        ("log_priors.sum() - log_priors[columns].sum()", "log_priors.sum()",
+         "online: objective_of_few"),
         ("return new if gain > 0 else p", "return new if gain < 0 else p",
          "features: TestBasis or TestObjective"),
         ("covariance=float(np.clip(n_columns, 20, 100))", "covariance=20.0",
          "features: grow_with"),
         ("np.minimum(precision, limit)", "precision", "partial_fit: streams_end"),
-        ("np.sum(precision * squares, axis=0) + q",
-         "np.sum(precision * squares, axis=0)", "factor: TestStep"),
+        ("explained = q - np.sum", "explained = -np.sum", "factor: TestStep"),
         ("means /= (statistics.sizes + priors.mean)[:, None]",
          "means /= statistics.sizes[:, None]", "factor: TestStep"),
-        ("np.clip(scales, max(1 / _MAX_SCALE, floor), _MAX_SCALE)",
-         "np.maximum(scales, max(1 / _MAX_SCALE, floor))", "factor: has_bounds"),
+        ("np.clip(scales, max(1 / _MAX_SCALE, p.min_scale), _MAX_SCALE)",
+         "np.maximum(scales, max(1 / _MAX_SCALE, p.min_scale))",
+         "factor: has_bounds"),
         ("value += priors.weight * np.sum", "value -= priors.weight * np.sum",
          "factor: TestStart"),
         ("previous_scales=p.scales,", "previous_scales=None,", "factor: backtracks"),
@@ -477,8 +495,12 @@ MUTATIONS = {
         # Iterations: convergence per row or entry, and batches that are forgotten.
         ("floor = (self.n_batches + 2) **", "floor = (self.n_batches + 1) **",
          "partial_fit: plain_loop"),
-        ("max(min(n_together, rows / floor), n_rows)", "min(n_together, rows / floor)",
-         "partial_fit: plain_loop"),
+        ("max(min(n_rows + rows, rows / floor), n_rows)",
+         "min(n_rows + rows, rows / floor)", "partial_fit: plain_loop"),
+        # Columns that a batch does not observe wait, but not forever.
+        ("0 < n_columns < d - self.n_columns", "0 < n_columns < d",
+         "online: as_often"),
+        ("self.n_rows + n_rows < ", "n_rows < ", "online: as_often"),
         ("self.statistics.aligned(batch).scaled(", "self.statistics.scaled(",
          "partial_fit: plain_loop"),
         ("abs(judged) < tol *", "judged < tol *", "contracts: fall_of_the_objective"),
@@ -535,6 +557,42 @@ MUTATIONS = {
          "imputation: no_row"),
         ("mean[others] += slopes", "mean[others] += 0 * slopes", "imputation: no_row"),
     ],
+    "covariance/_entry_parts.py": [
+        # Completions as sums of parts.
+        ("residuals *= shares[:, i, None]", "residuals *= shares[:, :1, None]",
+         "explanation: elliptical"),
+        ("(errors > _TOLERANCE * sizes)", "(errors > 1e9 * sizes)",
+         "explanation: explain_nothing"),
+        ("share @ (at_points - centers[:, j])", "share @ at_points",
+         "explanation: probing"),
+    ],
+    "covariance/_factor_parts.py": [
+        ("evidence -= (spreads", "evidence += (spreads", "explanation: factors"),
+        ("by_covariates[:, empty] += regression",
+         "by_covariates[:, empty] -= regression", "explanation: covariates"),
+    ],
+    "covariance/_similarity.py": [
+        ("(gaps**2 + variances).sum(axis=1)", "(gaps**2).sum(axis=1)",
+         "similarity: completions"),
+        ("(gaps[:, columns].T * weights) @ gaps", "gaps[:, columns].T @ gaps",
+         "similarity: correlations"),
+        ("weight * within", "within", "similarity: correlations"),
+    ],
+    "covariance/_factor_similarity.py": [
+        ("gaps = p.relative_loadings[:-1] - p.prior_mean[:-1, None]",
+         "gaps = p.relative_loadings[:-1]", "similarity: loadings"),
+        ("return Vectors(means, (means**2).sum(axis=0) + traces)",
+         "return Vectors(means, (means**2).sum(axis=0))", "similarity: loadings"),
+        ("factors += weight *", "factors +=", "similarity: loadings"),
+        ("[:, known], _relative", ", _relative", "similarity: factors"),
+    ],
+    "_similarity.py": [
+        ("compared[i, i + part.start] = -np.inf", "pass", "similarity: factors"),
+    ],
+    "_explanation.py": [
+        ("* (means - base)", "* means", "explanation: elliptical"),
+        ("parts.mask[back]", "parts.mask", "explanation: factors"),
+    ],
     "_imputation.py": [
         # Sweeps, weights of rows, and donors.
         ("data.reweighted(n * rng.dirichlet(np.ones(n)))", "data",
@@ -573,8 +631,33 @@ MUTATIONS = {
         ("rows[inside] - block.rows.start, columns[inside]",
          "rows[inside], columns[inside]", "family: check_draws"),
         ("return completions[:, back]", "return completions", "family: check_draws"),
+    ],
+    "_ranking.py": [
         ("room = n - (array[surplus] > nth[surplus])",
          "room = n - 0 * (array[surplus] > 0)", "recommend: largest"),
+    ],
+    "metrics.py": [
+        ("np.log2(np.arange(lists.k) + 2)", "np.log2(np.arange(lists.k) + 3)",
+         "metrics: loops"),
+        ("np.minimum(lists.n_relevant, lists.k)", "lists.n_relevant",
+         "metrics: loops"),
+        ("np.maximum(counts[listed], 1)", "np.maximum(counts[listed], 2)",
+         "metrics: coverage"),
+    ],
+    "baselines.py": [
+        ("counts + self.damping", "counts + 1", "splits: test_baselines"),
+        ("block.counts + self.damping", "block.counts + 1", "splits: test_baselines"),
+        ("(self._seed, row)", "(self._seed, 0)", "splits: random_items"),
+    ],
+    "model_selection/_splits.py": [
+        ("np.minimum(_count(counts, size), counts - 1)", "_count(counts, size)",
+         "splits: share"),
+        ("times >= np.sort(times)", "times > np.sort(times)", "splits: global"),
+    ],
+    "model_selection/_recommendation.py": [
+        ("apply_steps(before, X_hidden)", "apply_steps(before, X)",
+         "splits: pipelines"),
+        ("np.diff(values) < -atol", "np.diff(values) < -np.inf", "splits: pipelines"),
     ],
     "_base.py": [
         ("is_long = data.shape[0] >= _MIN_INDICATOR_ROWS", "is_long = True",

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
-from sklearn_gmmcf import MaskedGaussianMixture, _model
+from sklearn_gmmcf import MaskedGaussianMixture, _model, _ranking
 from sklearn_gmmcf.data import allocate
 from tests import oracles
 from tests.made import clusters, estimators, mixtures, to_sparse
@@ -135,7 +135,7 @@ def test_largest_of_few_values(data):
     )
     array = np.where(mask, values, -np.inf)
     n = data.draw(st.integers(1, array.shape[1]))
-    found = _model._find_largest(array, n)
+    found = _ranking.find_largest(array, n)
     assert found.shape == (len(array), n)
     for row, indices in zip(array, found, strict=True):
         values = row[indices]

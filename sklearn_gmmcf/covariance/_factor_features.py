@@ -36,6 +36,10 @@ _COLUMN_DAMPING = 30.0
 _PASSES = 6
 # Directions of the mask, at most, with mask_rank='auto'.
 _MAX_DIRECTIONS = 60
+# Lower bound on predictions of the mask, as sums over directions may be negative.
+_MIN_PREDICTION = 1e-6
+# Entries, roughly, whose values the usual threshold of liked ones is taken from.
+_MAX_THRESHOLD_ENTRIES = 2**14
 # A feature that varies by less than this, relative to its size, is constant.
 _MIN_SCALE = 1e-8
 # Bound on the mask's features of rows, in standard deviations.
@@ -55,6 +59,7 @@ class Features:
     """Features that are learned once: constants of the parameters."""
 
     directions: Array  # (q, d), W
+    singular_values: Array  # (q,), of the damped mask, descending
     centers: Array  # (q + 1,), of the mask's features of rows; none if all are constant
     # (q + 1,), reciprocals of their standard deviations; 0 of constant ones
     inverse_scales: Array
@@ -62,22 +67,35 @@ class Features:
     row_regression: Array
     row_covariance: Array  # (n_f, n_f), of the features of rows, covariates last
     columns: Array  # (n_g, d), features of columns
+    counts: Array  # (d,), entries of the columns in the fit, weighted
+    threshold: float  # half of the entries are above it, in units of the data
 
     @property
     def n_row_features(self) -> int:
         return len(self.row_covariance)
 
-    def describe_mask(self, projections: Array, counts: Array) -> Array:
+    def take(self, columns: Array) -> Features:
+        """The features of rows and of some columns (m,)."""
+        return replace(
+            self,
+            directions=self.directions[:, columns],
+            columns=self.columns[:, columns],
+            counts=self.counts[columns],
+        )
+
+    def describe_mask(self, block: Block) -> Array:
         """The mask's features of rows before they are scaled, (q + 1, n)."""
+        counts = block.counts
+        # What rounding tells apart would be scaled to variance 1.
+        projections = block.mask.project(self.directions, in_double=True)
         damped = projections / np.sqrt(counts + _ROW_DAMPING)
         return np.vstack([damped, np.log1p(counts)])
 
-    def describe_rows(self, projections: Array, block: Block) -> Array:
-        """Features (n_f, n) of rows, from products of the mask with W (q, n)."""
+    def describe(self, block: Block) -> Array:
+        """Features of rows, (n_f, n)."""
         if not len(self.centers):
             return block.covariates
-        counts = block.counts
-        raw = self.describe_mask(projections, counts)
+        counts, raw = block.counts, self.describe_mask(block)
         features = (raw - self.centers[:, None]) * self.inverse_scales[:, None]
         # Rows unlike the fitted ones, such as new rows that miss more, do not go beyond
         # what these have taught.
@@ -85,6 +103,21 @@ class Features:
         empty = counts == 0
         features[:, empty] = self.row_regression @ block.covariates[:, empty]
         return np.vstack([features, block.covariates])
+
+
+def predict_mask(features: Features, block: Block) -> Array:
+    r"""How likely rows observe columns, relative to other columns, (n, d), positive.
+
+    With N the damped mask and its leading singular vectors V and values s, the rows of
+    :math:`D_i^{1/2} N V \mathrm{diag}(s) V^T D_j^{1/2}`. The singular values shrink
+    directions that tell little, so that their number hardly matters.
+    """
+    W = features.directions
+    if not len(W):  # nothing is missing
+        return np.ones(block.shape)
+    weighted = block.mask.project(W, in_double=True).T * features.singular_values
+    predicted = weighted @ (W * (features.counts + _COLUMN_DAMPING))
+    return np.maximum(predicted, _MIN_PREDICTION, out=predicted)
 
 
 def learn_features(data: Observed, mask_rank: int | str) -> Features:
@@ -96,9 +129,9 @@ def learn_features(data: Observed, mask_rank: int | str) -> Features:
     rank = _MAX_DIRECTIONS if mask_rank == "auto" else int(mask_rank)
     # Weights count as repetition.
     rank = min(rank, int(known.sum()) - 1, int(data.weights.sum()) // 4)
-    mask_features, column_features = _no_mask_features(len(known)), []
+    counts = data.total(lambda block: block.mask.collect(block.weights[None]))[0]
+    mask_features, column_features = _no_mask_features(counts), []
     if rank >= 1:
-        counts = data.total(lambda block: block.mask.collect(block.weights[None]))[0]
         mask_features = _learn_directions(data, rank, counts)
         described = np.vstack([mask_features.directions, np.log1p(counts)])
         column_features.append(_standardize(described, known, known))
@@ -109,7 +142,7 @@ def learn_features(data: Observed, mask_rank: int | str) -> Features:
     if not mask_features.inverse_scales.any() and not together[:n_mask].any():
         # Without missing entries the mask tells nothing.
         together, n_mask = together[n_mask:], 0
-        mask_features = _no_mask_features(len(known))
+        mask_features = _no_mask_features(counts)
     # The mask of a column without observations is predicted by its known features.
     described = np.vstack([np.ones(len(known)), together])
     slopes = _regress((described * known) @ described.T, n_mask)[1]
@@ -119,6 +152,7 @@ def learn_features(data: Observed, mask_rank: int | str) -> Features:
         mask_features,
         row_regression=np.zeros((n_mask, len(columns.covariates))),
         columns=together,
+        threshold=_find_threshold(data, counts.sum()),
     )
     moments = data.total(partial(_sum_moments, features))
     covariance, slopes = _regress(moments, n_mask)
@@ -142,11 +176,12 @@ def _regress(moments: Array, n: int) -> tuple[Array, Array]:
 def _learn_directions(data: Observed, rank: int, counts: Array) -> Features:
     """Directions of the mask, and how they vary over rows."""
     scale = np.where(data.columns.known, 1 / np.sqrt(counts + _COLUMN_DAMPING), 0.0)
-    directions, _ = find_directions(data, _covary_mask, scale, rank, _PASSES)
+    directions, values = find_directions(data, _covary_mask, scale, rank, _PASSES)
     q = len(directions)
     raw = replace(
-        _no_mask_features(len(counts)),
+        _no_mask_features(counts),
         directions=directions,
+        singular_values=values,
         centers=np.zeros(q + 1),
         inverse_scales=np.ones(q + 1),
         row_regression=np.zeros((q + 1, len(data.columns.covariates))),
@@ -158,16 +193,36 @@ def _learn_directions(data: Observed, rank: int, counts: Array) -> Features:
     return replace(raw, centers=centers, inverse_scales=inverse_scales)
 
 
-def _no_mask_features(d: int) -> Features:
-    nothing = np.empty(0)
+def _no_mask_features(counts: Array) -> Features:
+    nothing, d = np.empty(0), len(counts)
     return Features(
         directions=np.empty((0, d)),
+        singular_values=nothing,
         centers=nothing,
         inverse_scales=nothing,
         row_regression=np.empty((0, 0)),
         row_covariance=np.empty((0, 0)),
         columns=np.empty((0, d)),
+        counts=counts,
+        threshold=0.0,
     )
+
+
+def _find_threshold(data: Observed, n_entries: float) -> float:
+    """The highest value that half of the entries reach, less half a step.
+
+    The step is the distance to the next lower value. Of many entries every so manyth
+    row is looked at.
+    """
+    step = max(int(n_entries / _MAX_THRESHOLD_ENTRIES), 1)
+    rows = np.arange(0, data.shape[0], step)
+    found = [(v, rows[i]) for _, v, i in data.column_values(rows)]
+    values, of_rows = (np.concatenate(each) for each in zip(*found, strict=True))
+    order = np.argsort(-values, kind="stable")
+    reached = np.cumsum(data.weights[of_rows][order])
+    median = values[order[np.searchsorted(reached, reached[-1] / 2)]]
+    lower = values[values < median]
+    return float((median + lower.max()) / 2 if lower.size else median)
 
 
 def _standardize(features: Array, known: Array, described: Array) -> Array:
@@ -206,7 +261,7 @@ def _covary_mask(W: Array, block: Block) -> Array:
 def _sum_powers(features: Features, centers: Array, block: Block) -> Array:
     """Weights, sums and squares of the mask's features of rows, (3, q + 1)."""
     weights = block.weights * (block.counts > 0)
-    gaps = features.describe_mask(_project_mask(features, block), block.counts)
+    gaps = features.describe_mask(block)
     gaps -= centers[:, None]
     return np.stack(
         [np.full(len(gaps), weights.sum()), gaps @ weights, gaps**2 @ weights]
@@ -215,14 +270,9 @@ def _sum_powers(features: Features, centers: Array, block: Block) -> Array:
 
 def _sum_moments(features: Features, block: Block) -> Array:
     """Sums of the products of [1; f] over rows with entries, (n_f + 1, n_f + 1)."""
-    described = features.describe_rows(_project_mask(features, block), block)
+    described = features.describe(block)
     extended = np.vstack([np.ones(len(block.weights)), described])
     return (extended * (block.weights * (block.counts > 0))) @ extended.T
-
-
-def _project_mask(features: Features, block: Block) -> Array:
-    # What rounding tells apart would be scaled to variance 1.
-    return block.mask.project(features.directions, in_double=True)
 
 
 def solve_slopes(

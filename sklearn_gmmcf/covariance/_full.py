@@ -29,6 +29,7 @@ from sklearn_gmmcf.covariance._conditioning import (
     iterate_batches,
     measure_batch,
     missing_variances,
+    regress,
     scatter_inverses,
     unexplained_covariance,
 )
@@ -348,6 +349,9 @@ class Full(Elliptical[FullParameters, FullStatistics]):
                     )
                     variances[k, chosen] = spread[here]
         return measures, means, variances
+
+    def slopes(self, parameters: FullParameters, given: Array, free: Array) -> Array:
+        return regress(parameters, given, free)
 
     def draw(
         self,

@@ -55,6 +55,18 @@ class Columns:
         modeled[self.covariates] = False
         return modeled
 
+    def take(self, chosen: Array) -> Columns:
+        """Some of the columns (m,), in ascending order, the covariates among them."""
+        return Columns(
+            center=self.center[chosen],
+            known=self.known[chosen],
+            variances=self.variances[chosen],
+            units=self.units[chosen],
+            tails=self.tails[chosen],
+            covariates=np.searchsorted(chosen, self.covariates),
+            features=None if self.features is None else self.features[:, chosen],
+        )
+
     def standardize(self, values: Array, observed: Array) -> Array:
         """Covariates (p, n) with mean 0 and variance 1, from raw values (n, p).
 

@@ -45,18 +45,22 @@ class Entries:
 
 
 def list_entries(
-    X: Any, missing_values: float, covariates: Array | None = None
+    X: Any,
+    missing_values: float,
+    covariates: Array | None = None,
+    *,
+    name: str = "X",
 ) -> Entries:
-    """The observed entries of X outside the covariates."""
-    entries = _list_all_entries(X, missing_values)
+    """The observed entries of X outside the covariates; errors call it by `name`."""
+    entries = _list_all_entries(X, missing_values, name)
     if covariates is None or not len(covariates):
         return entries
     return entries.take(~np.isin(entries.columns, covariates))
 
 
-def _list_all_entries(X: Any, missing_values: float) -> Entries:
+def _list_all_entries(X: Any, missing_values: float, name: str) -> Entries:
     validated = check_numbers(
-        X, accept_sparse=["csr", "coo"], missing_values=missing_values
+        X, accept_sparse=["csr", "coo"], missing_values=missing_values, name=name
     )
     if not sparse.issparse(validated):
         rows, columns = np.nonzero(is_observed(validated, missing_values))
