@@ -49,8 +49,9 @@ SPHERICAL = {"n_components": 12, "covariance_type": "spherical"}
 # The course of the errors of other libraries: after so many iterations, each from the
 # start; the strength of the penalty is compared.
 PEERS = [
-    *({"kind": "cmfrec", "penalty": penalty} for penalty in (10.0, 20.0)),
-    *({"kind": "libmf", "penalty": penalty} for penalty in (0.05, 0.1)),
+    {"kind": "cmfrec", "penalty": 10.0},
+    {"kind": "cmfrec", "penalty": 20.0},
+    {"kind": "libmf", "penalty": 0.05},
 ]
 STEPS = {"cmfrec": (1, 2, 3, 5, 7, 10), "libmf": (5, 10, 15, 20, 30)}
 CLOSE = 0.002
