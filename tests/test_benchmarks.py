@@ -1,6 +1,7 @@
 """The machinery of docs/benchmarks: hidden entries, results, resumption, tables."""
 
 import importlib
+import itertools
 import json
 import shutil
 import sys
@@ -47,8 +48,9 @@ def test_cells_are_kept_resumed_and_fail_in_their_row(scripts, tmp_path):
     script, log = tmp_path / "stub.py", tmp_path / "log"
     script.write_text(STUB.format(folder=str(SCRIPTS), log=str(log)))
     cells = [{"case": case} for case in ("works", "fails", "sleeps")]
+    release = tmp_path / "releases/0.1.json"
     options = Namespace(
-        results=tmp_path, only="", retry=False, limit=None, report=False
+        results=tmp_path, only="", retry=False, limit=None, report=False, json=release
     )
 
     def go():
@@ -97,6 +99,14 @@ def test_cells_are_kept_resumed_and_fail_in_their_row(scripts, tmp_path):
     options.report, options.retry = True, True
     assert len(go()) == len(cells)
     assert log.read_text() == before
+    # The file of the release holds the same, and other trials.
+    trial = json.loads((tmp_path / "stub.json").read_text())
+    assert json.loads(release.read_text()) == {"stub": trial}
+    (tmp_path / "other.json").write_text(json.dumps({"environments": [], "rows": []}))
+    run.add_to_release(release, "other", tmp_path / "other.json")
+    go()
+    kept = json.loads(release.read_text())
+    assert kept == {"other": {"environments": [], "rows": []}, "stub": trial}
 
 
 def test_compact_file_has_a_line_for_cells_that_differ_in_varying_settings(
@@ -152,6 +162,7 @@ def test_committed_results_make_the_committed_tables(
         "ranking",
         "tables",
         "speed",
+        "scale",
         "choosing_k",
         "multiple_imputation",
     ):
@@ -161,7 +172,7 @@ def test_committed_results_make_the_committed_tables(
         script.main()
     made = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert made == {path.name: path.read_text() for path in files}
-    assert len([name for name in made if name.endswith(".rst")]) == 16
+    assert len([name for name in made if name.endswith(".rst")]) == 20
     # Results stay small enough to be read and reviewed.
     assert sum(len(text.splitlines()) for text in made.values()) < 2_000
     assert sum(len(text.encode()) for text in made.values()) < 135_000
@@ -508,11 +519,10 @@ def test_summaries_of_tables(scripts, tmp_path, capsys):
 
 def test_speed_and_choice_of_k_run(scripts, monkeypatch):
     speed, choosing = scripts("speed"), scripts("choosing_k")
-    monkeypatch.setattr(speed, "BASE", {"n": 50, "d": 20, "a_row": 5, "K": 2})
     for case, settings in [
         ("products", {"covariance_type": "diag", "n": 50, "d": 20, "a_row": 5, "K": 2}),
         ("complete", {"covariance_type": "tied", "n": 50, "d": 3, "K": 2}),
-        ("growth", {"covariance_type": "spherical", "axis": "K"}),
+        ("loop", {"share": 0.3, "d": 5, "n": 300, "K": 2}),
     ]:
         assert np.isfinite(speed.measure(case, settings)["ratio"])
     monkeypatch.setattr(speed.importlib.util, "find_spec", lambda name: None)
@@ -528,6 +538,120 @@ def test_speed_and_choice_of_k_run(scripts, monkeypatch):
         found = choosing.dispatch(cell, None)
         assert found["chosen"] == "full, 2"
         assert found["bic"] == pytest.approx(574.0, abs=0.1)
+
+
+def test_large_ratings(scripts, tmp_path):
+    large = scripts("large_ratings")
+    for name, size in (("MovieLens 25M", 0.004), ("Netflix", 0.002)):
+        shape = large.SHAPES[name].scaled(size)
+        X, (rows, columns, values) = large.make(shape)
+        assert X.shape == (shape.n_users, shape.n_items)
+        assert X.dtype == np.float32
+        assert X.indices.dtype == X.indptr.dtype == np.int32
+        assert 0.65 < X.nnz / shape.n_ratings < 1.01
+        share = len(values) / (X.nnz + len(values))
+        assert share == pytest.approx(large.HELD_OUT, abs=0.003)
+        # No entry occurs twice, here or there.
+        coo = X.tocoo()
+        keys = np.concatenate([coo.row, rows]) * np.int64(X.shape[1])
+        keys += np.concatenate([coo.col, columns])
+        assert len(np.unique(keys)) == X.nnz + len(values)
+        in_all = np.bincount(np.concatenate([coo.row, rows]))
+        assert large.MIN_RATINGS <= in_all.min() < 30
+        # Heavy tails, but for users who would rate more than half of the items.
+        assert 3 * np.median(in_all) < in_all.max() <= shape.n_items // 2
+        popularity = np.bincount(coo.col, minlength=X.shape[1])
+        assert popularity.max() > 5 * popularity.mean()
+        steps = np.concatenate([X.data, values]) / shape.step
+        np.testing.assert_array_equal(steps, np.round(steps))
+        assert (steps.min(), steps.max()) == tuple(np.divide(shape.bounds, shape.step))
+        large.save(tmp_path / name, shape)
+        again, test = large.load(tmp_path / name, shape)
+        np.testing.assert_array_equal(again.data, X.data)
+        np.testing.assert_array_equal(again.indices, X.indices)
+        np.testing.assert_array_equal(again.indptr, X.indptr)
+        for array, expected in zip(test, (rows, columns, values), strict=True):
+            np.testing.assert_array_equal(array, expected)
+
+
+def test_distinct_columns_are_drawn_one_after_another(scripts):
+    large = scripts("large_ratings")
+    probabilities = np.array([0.5, 0.3, 0.1, 0.1])
+    counts = np.full(40_000, 2)
+    draw = large._draw_distinct
+    rows, columns = draw(np.random.default_rng(0), counts, np.cumsum(probabilities))
+    np.testing.assert_array_equal(rows, np.repeat(np.arange(40_000), 2))
+    pairs = columns.reshape(-1, 2)
+    assert (pairs[:, 0] < pairs[:, 1]).all()
+    for i, j in itertools.combinations(range(4), 2):
+        p, q = probabilities[[i, j]]
+        expected = p * q / (1 - p) + q * p / (1 - q)
+        share = np.mean((pairs == [i, j]).all(axis=1))
+        assert share == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_scale_runs(scripts, tmp_path, monkeypatch, capsys):
+    scale = scripts("scale")
+    monkeypatch.setattr(scale, "BASE", {"n": 40, "d": 60, "a_row": 5, "K": 2, "r": 2})
+    monkeypatch.setattr(scale, "MULTIPLES", (1, 2))
+    small = {"n_components": 2, "covariance_type": "factor", "n_factors": 2}
+    monkeypatch.setattr(scale, "FACTOR", small)
+    monkeypatch.setattr(scale, "SPHERICAL", scale.SPHERICAL | {"n_components": 2})
+    cells = list(scale.cells(0.0005))
+    results = []
+    for cell in cells:
+        if cell["case"] == "online":
+            found = {"ratios": [1.01, 1.0], "load": 0.0}
+        elif cell.get("kind") in ("cmfrec", "libmf"):
+            continue
+        else:
+            found = scale.measure(tmp_path, **cell)
+        assert found["load"] >= 0
+        results.append((cell, found))
+    by_case = {cell["case"]: found for cell, found in results}
+    assert set(by_case) == {"cost", "course", "threads", "single", "online", "growth"}
+    # The error of the last iteration is the error of the fit.
+    course = by_case["course"]
+    assert len(course["errors"]) == len(course["steps"]) == len(course["seconds"])
+    shape, X, (rows, columns, values) = scale.ratings(tmp_path, "MovieLens 25M", 0.0005)
+    fitted = scale.MaskedGaussianMixture(**small, random_state=0).fit(X)
+    predicted = np.clip(fitted.complete(X, entries=(rows, columns)), *shape.bounds)
+    error = np.sqrt(np.mean((predicted - values) ** 2))
+    assert course["errors"][-1] == pytest.approx(error, rel=1e-6)
+    assert np.all(np.diff(course["processor_seconds"]) > 0)
+    options = Namespace(results=tmp_path)
+    course["errors"] = [0.9, 0.8019, 0.8]
+    course["steps"], course["seconds"] = [1, 2, 3], [10.0, 20.0, 30.0]
+    course["processor_seconds"] = [15.0, 35.0, 55.0]
+    scale.tabulate_course(results, options)
+    lines = (tmp_path / "scale-course.rst").read_text().splitlines()
+    start = lines.index("   * - ours")
+    assert [line[7:] for line in lines[start + 1 : start + 6]] == [
+        "0.8000", "0.8000 (3)", "2", "20; 35", "30; 55",
+    ]  # fmt: skip
+    for tabulate in (
+        scale.tabulate_cost,
+        scale.tabulate_threads,
+        scale.tabulate_growth,
+    ):
+        tabulate(results, options)
+    assert "1.0100, 1.0000" in (tmp_path / "scale-threads.rst").read_text()
+    text = (tmp_path / "scale-growth.rst").read_text()
+    assert text.count("   * - factor") == 5
+    assert text.count("   * - spherical") == 4
+    assert "81 x 1,319, 0.0125 M" in (tmp_path / "scale-cost.rst").read_text()
+    fits = [
+        scale.clocked(X, 2, covariance_type="diag", n_components=k)[0] for k in (2, 3)
+    ]
+    scale.check_equal(fits[0], fits[0])
+    with pytest.raises(AssertionError, match="weights_ depends on n_jobs"):
+        scale.check_equal(*fits)
+    monkeypatch.setattr(scale.importlib.util, "find_spec", lambda name: None)
+    absent = scale.measure(tmp_path, "course", set="Netflix", size=1, kind="libmf")
+    assert absent["failed"] == "libmf is not installed"
+    capsys.readouterr()
 
 
 def test_multiple_imputation(scripts):

@@ -205,6 +205,7 @@ def test_readme():
         found.append(names)
     tables, frames, ratings = found
     assert tables["mixture"].converged_
-    assert ratings["mixture"].converged_
+    assert list(ratings["users"]) == [7, 7, 7]
+    assert 7 in ratings["recommender"].users_
     assert frames["frame"].isna().sum().sum() == 2
     assert not frames["completed"].isna().any(axis=None)

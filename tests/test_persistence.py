@@ -24,6 +24,7 @@ from sklearn_gmmcf import (
     KMeansMixture,
     MaskedGaussianMixture,
     MixtureImputer,
+    MixtureRecommender,
     _versions,
 )
 from sklearn_gmmcf._table_templates import pack_frame
@@ -180,6 +181,10 @@ CASES = {
     "utility": lambda: (
         make_mixture("factor").fit(X),
         lambda mixture: mixture.recommend(X, rank_by="utility"),
+    ),
+    "recommender": lambda: (
+        MixtureRecommender(1, n_factors=1, item_titles={"Alien": "A"}).fit(TRIPLES),
+        lambda r: [*r.update(TRIPLES).recommend(["eve"]), *r.similar_items("Alien")],
     ),
     "popularity": lambda: (PopularityRecommender().fit(X), lambda r: r.recommend(X)),
     "damped": lambda: (DampedMeanRecommender().fit(X), lambda r: r.recommend(X)),

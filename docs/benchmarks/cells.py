@@ -12,6 +12,8 @@ in the settings that the script calls varying, such as the fold. A cell that is 
 of the two files is not run again, unless it failed and ``--retry`` is given.
 
 The tables are made from ``results/NAME.json``; with ``--report`` nothing is run first.
+With ``--json FILE`` the results are also kept in a file of a release, such as
+``results/releases/VERSION.json``, which holds those of all scripts by their names.
 """
 
 import argparse
@@ -35,10 +37,12 @@ _PACKAGES = (
     "numpy",
     "scipy",
     "scikit-learn",
+    "numba",
     "scikit-surprise",
     "cmfrec",
     "implicit",
     "lenskit",
+    "libmf",
     "myfm",
     "statsmodels",
     "stepmix",
@@ -71,6 +75,9 @@ def parser(description):
         "--report", action="store_true", help="make the tables, run no cell"
     )
     parsed.add_argument("--results", type=Path, default=RESULTS)
+    parsed.add_argument(
+        "--json", type=Path, help="also add the results to this file of a release"
+    )
     return parsed
 
 
@@ -127,9 +134,9 @@ def run(name, script, cells, options, fields, varying=(), arguments=(), limits=N
     that it may take. A result is a mapping; the result of a cell that failed holds
     "failed" alone, the last line of the error.
     """
-    if options.report:
-        return read_results(name, options)
     path = options.results / f"{name}.json"
+    if options.report:
+        return _finish(name, path, options)
     scratch = options.results / "cells" / f"{name}.json"
     details = json.loads(scratch.read_text()) if scratch.exists() else []
     details = {_key(entry["cell"]): entry for entry in details}
@@ -150,7 +157,21 @@ def run(name, script, cells, options, fields, varying=(), arguments=(), limits=N
         _write(scratch, _one_line_each(details.values()))
     finished = [done[_key(cell)] for cell in cells if _key(cell) in done]
     save(path, finished, fields, varying)
+    return _finish(name, path, options)
+
+
+def _finish(name, path, options):
+    if options.json and path.exists():
+        add_to_release(options.json, name, path)
     return read_results(name, options)
+
+
+def add_to_release(release, name, path):
+    """Put the compact file of a trial into the file of a release, under its name."""
+    trials = json.loads(release.read_text()) if release.exists() else {}
+    trials[name] = json.loads(path.read_text())
+    texts = [f"{json.dumps(key)}: {_compact(trials[key])}" for key in sorted(trials)]
+    _write(release, "{" + ",\n".join(texts) + "}")
 
 
 def read_results(name, options):
@@ -190,8 +211,7 @@ def save(path, entries, fields, varying=()):
             if any(field in result for result in results)
         }
         lines.append({**shared, "varying": settings, "results": columns})
-    machines, lines = _one_line_each(environments), _one_line_each(lines)
-    _write(path, f'{{"environments": {machines},\n"rows": {lines}}}')
+    _write(path, _compact({"environments": environments, "rows": lines}))
 
 
 def load(path):
@@ -223,6 +243,11 @@ def _rounded(value):
     if isinstance(value, list):
         return [_rounded(item) for item in value]
     return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
+
+
+def _compact(trial):
+    machines, lines = map(_one_line_each, (trial["environments"], trial["rows"]))
+    return f'{{"environments": {machines},\n"rows": {lines}}}'
 
 
 def _one_line_each(values):

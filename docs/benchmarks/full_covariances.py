@@ -1,34 +1,20 @@
-"""Full covariances with missing entries: accuracy and the cost of an iteration.
+"""Full covariances with missing entries: the errors and intervals of completions.
 
     pip install -e ".[benchmarks]"
     python docs/benchmarks/full_covariances.py
 
-Accuracy: three components with covariances W W^T + 0.25 I, W of 20 x 4 and the means
-drawn from N(0, 1) and N(0, 4); 10,000 rows to fit, 2,000 to complete, 27 % of the
-entries missing. scikit-learn's IterativeImputer and KNNImputer complete the same rows.
-
-Cost: time relative to a loop that factorizes S_oo with scipy's cho_factor and solves
-with it, row by row and component by component (timed on 300 rows, without an M-step),
-and relative to scikit-learn on complete data; one process and one thread. The whole
-script takes about five minutes.
+Three components with covariances W W^T + 0.25 I, W of 20 x 4 and the means drawn from
+N(0, 1) and N(0, 4); 10,000 rows to fit, 2,000 to complete, 27 % of the entries missing.
+scikit-learn's IterativeImputer and KNNImputer complete the same rows; one process and
+one thread. `speed.py` measures the cost.
 """
 
-from functools import partial
 from time import perf_counter
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer
-from timing import (
-    clock,
-    fit_ours,
-    fit_sklearn,
-    iteration,
-    one_quiet_thread,
-    paired,
-    report,
-)
+from timing import one_quiet_thread
 
 from sklearn_gmmcf import MaskedGaussianMixture
 
@@ -37,8 +23,6 @@ def main():
     with one_quiet_thread():
         for seed in range(4):
             accuracy(seed)
-        for d in (20, 50):
-            speed(d)
 
 
 def mixture_of_full_covariances(rng, n, d, n_components=3):
@@ -90,55 +74,6 @@ def accuracy(seed, n_train=10_000):
             f"90 % intervals hold {inside:.1%} (std), {drawn:.1%} (draws)",
             flush=True,
         )
-
-
-def speed(d, n=20_000, n_components=3):
-    rng = np.random.default_rng(0)
-    X, means, covariances = mixture_of_full_covariances(rng, n, d)
-    start = {
-        "n_components": n_components,
-        "covariance_type": "full",
-        "weights_init": np.full(n_components, 1 / n_components),
-        "means_init": means,
-        "precisions_init": np.linalg.inv(covariances),
-        "tol": 0,
-    }
-    ours, theirs = paired(
-        partial(iteration, partial(fit_ours, X, start)),
-        partial(iteration, partial(fit_sklearn, X, start)),
-        repeats=5,
-    )
-    case = f"full, {n:,} x {d}, K={n_components}"
-    report(f"{case}, complete", "time over scikit-learn's", ours, ours / theirs)
-    ten = rng.random((10, d)) < 0.3
-    masks = {
-        f"{share:.0%} missing completely at random": rng.random(X.shape) < share
-        for share in (0.1, 0.3, 0.6)
-    }
-    masks["ten patterns with 30% missing"] = ten[rng.integers(10, size=n)]
-    for name, mask in masks.items():
-        incomplete = np.where(mask, np.nan, X)
-        ours, theirs = paired(
-            partial(iteration, partial(fit_ours, incomplete, start), short=1, long=4),
-            partial(row_by_row, incomplete[:300], means, covariances, n / 300),
-            repeats=3,
-        )
-        report(f"{case}, {name}", "the loop's time over ours", ours, theirs / ours)
-
-
-def row_by_row(X, means, covariances, scale):
-    """Seconds for the conditional moments of all rows, extrapolated from those in X."""
-
-    def loop():
-        for row in X:
-            o = ~np.isnan(row)
-            for mean, S in zip(means, covariances, strict=True):
-                factor = cho_factor(S[np.ix_(o, o)])
-                across = S[np.ix_(o, ~o)]
-                across.T @ cho_solve(factor, row[o] - mean[o])
-                S[np.ix_(~o, ~o)] - across.T @ cho_solve(factor, across)
-
-    return clock(loop) * scale
 
 
 if __name__ == "__main__":

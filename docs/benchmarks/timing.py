@@ -49,9 +49,3 @@ def paired(ours, theirs, repeats):
     """Seconds of both sides, (repeats,) each, after one round to warm up."""
     pairs = [(ours(), theirs()) for _ in range(repeats + 1)]
     return np.array(pairs[1:]).T
-
-
-def report(case, label, ours, ratios):
-    print(case)
-    print(f"    ours: {np.median(ours) * 1e3:.2f} ms an iteration")
-    print(f"    {label}: {np.median(ratios):.3g}", flush=True)
