@@ -5,8 +5,9 @@ from importlib.util import find_spec
 
 import pytest
 
-# It imports numba, which is optional.
-collect_ignore = [] if find_spec("numba") else ["sklearn_gmmcf/_compiled.py"]
+# They import numba and streamlit, which are optional.
+OPTIONAL = {"numba": "sklearn_gmmcf/_compiled.py", "streamlit": "sklearn_gmmcf/app"}
+collect_ignore = [path for name, path in OPTIONAL.items() if not find_spec(name)]
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """Gaussian mixtures that are fitted on data with missing entries and fill them."""
 
+from sklearn_gmmcf._explanation import Explanation
 from sklearn_gmmcf._kernels import show_config
 from sklearn_gmmcf._kmeans import KMeansMixture
 from sklearn_gmmcf._mixture import MaskedGaussianMixture
@@ -17,16 +18,19 @@ from sklearn_gmmcf._warnings import (
     UnobservedColumnsWarning,
 )
 from sklearn_gmmcf.imputer import MixtureImputer
+from sklearn_gmmcf.recommender import MixtureRecommender
 
 __all__ = [
     "ConstantCovariatesWarning",
     "DataWarning",
+    "Explanation",
     "FewRowsWarning",
     "InconsistentVersionWarning",
     "KMeansMixture",
     "LostZerosWarning",
     "MaskedGaussianMixture",
     "MixtureImputer",
+    "MixtureRecommender",
     "RegularizationWarning",
     "UnknownLevelsWarning",
     "UnlikeUnitsWarning",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from functools import partial, wraps
 from numbers import Integral, Real
 from typing import Any, TypeVar
@@ -22,9 +22,15 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_gmmcf._executors import one_blas_thread, threads
+from sklearn_gmmcf._explanation import Explanation, explain
 from sklearn_gmmcf._imputation import impute
 from sklearn_gmmcf._model import Model, get_block_options
 from sklearn_gmmcf._ranking import make_ranking
+from sklearn_gmmcf._similarity import (
+    find_columns,
+    find_similar_columns,
+    find_similar_rows,
+)
 from sklearn_gmmcf._sklearn import PackageEstimator
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._validation import (
@@ -748,6 +754,61 @@ class BaseObservedMixture(
             )
         return answers
 
+    @one_blas_thread
+    def explain(self, X: Any, entries: Any) -> Explanation:
+        """Explain completions: what each observed entry of the row adds.
+
+        A completion is the mean of its column, plus what the observed entries tell of
+        the row's component, plus the contributions of the observed entries within the
+        components, plus, with 'factor', what the mask and covariates add. The parts add
+        up to ``complete(X, entries=entries)``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with missing entries; rows need not have been seen in fit.
+        entries : tuple of two array-likes of shape (m,)
+            Row and column indices of missing entries of X, in any order.
+
+        Returns
+        -------
+        explanation : Explanation
+            The parts, in the units of the data.
+
+        Raises
+        ------
+        ValueError
+            If entries are not two equally long arrays of indices within X, or an entry
+            is observed in X or belongs to a covariate.
+        NotImplementedError
+            If `covariance_type` is a family of your own whose conditional means are not
+            linear in the observed entries.
+
+        See Also
+        --------
+        complete : The completions.
+        sklearn_gmmcf.Explanation : The parts, and a table of them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = [[1, 2, 0], [2, 4, 1], [3, 6, 0], [4, 9, 1], [5, 9, 0], [6, 13, 1]]
+        >>> X += [[7, np.nan, 1]]
+        >>> mixture = MaskedGaussianMixture(covariance_type="full", max_iter=1000)
+        >>> explanation = mixture.fit(X).explain(X, ([6], [1]))
+        >>> explanation.base.round(1), explanation.contributions.toarray().round(1)
+        (array([8.2]), array([[6. , 0. , 0.4]]))
+        >>> completed = mixture.complete(X, entries=([6], [1]))
+        >>> explanation.prediction.round(1), completed.round(1)
+        (array([14.7]), array([14.7]))
+        """
+        data = self._open(X)
+        rows, columns = check_entries(entries, data.shape)
+        self._check_modeled(columns)
+        names = getattr(self, "feature_names_in_", np.arange(self.n_features_in_))
+        return explain(self._model, data, rows, columns, names)
+
     @honor_set_output
     @one_blas_thread
     def sample_completions(
@@ -880,6 +941,139 @@ class BaseObservedMixture(
             refit=self._refit if parameters == "posterior" else None,
             n_donors=donors,
         )
+
+    @one_blas_thread
+    def similar_items(self, columns: Any, n_items: int = 10) -> tuple[Array, Array]:
+        r"""Find the columns that are most similar to some columns.
+
+        With 'factor', columns are compared by their loadings, less those of the average
+        column, on factors of rows of which nothing is known. The uncertainty of the
+        loadings counts: the fewer entries a column has, the less similar it is to any,
+        and without entries (and `column_features`) it is similar to none. Other
+        families compare columns by their correlation over the rows of all components.
+
+        Parameters
+        ----------
+        columns : int, str or array-like of shape (m,)
+            Indices of columns, or their names if X of fit had names.
+        n_items : int, default=10
+            Number of similar columns to find for each.
+
+        Returns
+        -------
+        items : ndarray of shape (n_items,) or (m, n_items)
+            Column indices, the most similar first; neither the column itself nor
+            covariates are among them. -1 where fewer columns are left. 1d for a single
+            column.
+        similarities : ndarray of the same shape
+            From -1 to 1; NaN where fewer columns are left.
+
+        Raises
+        ------
+        ValueError
+            If there is no such column, it is one of the covariates, ``n_items`` is less
+            than 1, or a component has no covariance (`degrees_of_freedom` of 2 or
+            fewer).
+        NotImplementedError
+            If `covariance_type` is a family of your own without covariance matrices.
+
+        See Also
+        --------
+        similar_rows : The same for rows.
+        explain : What each observed entry adds to a completion.
+
+        Notes
+        -----
+        With 'factor', relative loadings :math:`v_j = w_j / \tilde u_j - m`, and the
+        covariance S of the factors in the mixture, features of rows included, it is
+
+        .. math::
+            s_{ij} = \frac{{\bar v}_i^T S {\bar v}_j}
+            {\sqrt{E[v_i^T S v_i] \, E[v_j^T S v_j]}}
+
+        :doc:`/mathematics` explains the symbols.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(50, 1)) * [1, -1, 1, 0] + rng.normal(size=(50, 4)) / 2
+        >>> X[rng.random(X.shape) < 0.3] = np.nan
+        >>> mixture = MaskedGaussianMixture(covariance_type="full").fit(X)
+        >>> items, similarities = mixture.similar_items(0, n_items=3)
+        >>> items, similarities.round(1)
+        (array([2, 3, 1]), array([ 0.8, -0.2, -0.7]))
+        """
+        check_is_fitted(self)
+        check_count("n_items", n_items)
+        names = getattr(self, "feature_names_in_", None)
+        chosen = find_columns(columns, names, self._model.n_columns)
+        self._check_modeled(chosen)
+        items, similarities = find_similar_columns(self._model, chosen, n_items)
+        if np.ndim(columns) == 0:
+            return items[0], similarities[0]
+        return items, similarities
+
+    @one_blas_thread
+    def similar_rows(
+        self, X: Any, n_rows: int = 10, *, candidates: Any = None
+    ) -> tuple[Array, Array]:
+        r"""Find the rows that are most similar to the rows of X.
+
+        With 'factor', rows are compared by the columns that their factors predict, less
+        what these predict for the average column. Other families compare completed
+        rows, in units of the columns, about the mean of the mixture. The uncertainty of
+        factors and completions counts: the fewer entries a row has, the less similar it
+        is to any, and a row of which nothing is known is similar to none.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data with missing entries; rows need not have been seen in fit.
+        n_rows : int, default=10
+            Number of similar rows to find for each.
+        candidates : array-like or sparse matrix of shape (m, n_features), default=None
+            Rows to find them in. None takes the other rows of X.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_samples, n_rows)
+            Indices of candidates, the most similar first; -1 where fewer are left.
+        similarities : ndarray of shape (n_samples, n_rows)
+            From -1 to 1; NaN where fewer are left.
+
+        Raises
+        ------
+        ValueError
+            If ``n_rows`` is less than 1.
+
+        See Also
+        --------
+        similar_items : The same for columns.
+
+        Notes
+        -----
+        With the vector :math:`v_i` of a row over the columns, of which means and
+        variances are known, the similarity of two rows is
+        :math:`{\bar v}_i^T {\bar v}_j / \sqrt{E[v_i^T v_i] \, E[v_j^T v_j]}`.
+        Without 'factor', the completed candidates are held in memory.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+        >>> mixture = MaskedGaussianMixture(2, covariance_type="diag", random_state=0)
+        >>> rows, similarities = mixture.fit(X).similar_rows(X, 2)
+        >>> np.sort(rows[:2])
+        array([[1, 2],
+               [0, 2]])
+        """
+        data = self._open(X)
+        check_count("n_rows", n_rows)
+        others = None if candidates is None else self._open(candidates)
+        return find_similar_rows(self._model, data, others, n_rows)
 
     def sample(self, n_samples: int = 1) -> tuple[Array, Array]:
         """Draw complete rows from the fitted mixture.
@@ -1119,8 +1313,13 @@ class BaseObservedMixture(
         listed = ", ".join(str(name) for name in names[columns[:10]])
         return listed + (", ..." if len(columns) > 10 else "")
 
-    def _open_batch(self, X: Any, sample_weight: Any) -> Blocks:
-        """Validate X in partial_fit after the first batch."""
+    def _open_batch(
+        self, X: Any, sample_weight: Any, columns: Columns | None = None
+    ) -> Blocks:
+        """Validate X in partial_fit after the first batch; it may bring new columns.
+
+        It brings none where ``columns`` are given.
+        """
         # A batch is read once, so it needs no centered copy.
         return open_data(
             self,
@@ -1128,6 +1327,7 @@ class BaseObservedMixture(
             reset=False,
             sample_weight=sample_weight,
             missing_values=self.missing_values,
+            columns=columns,
             earlier=self._model.columns,
             anchored=True,
             executor=threads(self.n_jobs),
@@ -1189,14 +1389,21 @@ class BaseObservedMixture(
             listed = f": {self._list_columns(columns)}." if len(columns) else "."
             warn_user(type(warning)(f"{warning}{listed}"))
 
-    def _set_model(self, model: Model, objective: float = 0.0) -> None:
-        """Take a model as the fit, unless it or its objective is not finite."""
-        self._check_finite(model, objective)
+    def _set_model(
+        self, model: Model, objective: float = 0.0, learned: Any = None
+    ) -> None:
+        """Take a model as the fit, unless it or its objective is not finite.
+
+        ``learned`` are those of the parameters that are new, all if None.
+        """
+        new = model if learned is None else replace(model, parameters=learned)
+        self._check_finite(new, objective)
         attributes = model.attributes()
-        if hasattr(self, "_model"):  # another family may have had others
-            for name in self._model.attributes().keys() - attributes.keys():
-                if hasattr(self, name):
-                    delattr(self, name)
+        # Another family may have had others.
+        for name in getattr(self, "_attribute_names", set()) - attributes.keys():
+            if hasattr(self, name):
+                delattr(self, name)
+        self._attribute_names = set(attributes)
         self._model = model
         for name, value in attributes.items():
             setattr(self, name, value)

@@ -322,6 +322,51 @@ def sum_moments(
 
 
 @_compile
+def solve_loadings(
+    moments: Array,  # (Q, d)
+    factors: Array,  # (q, d)
+    noise: Array,  # (d,)
+    precisions: Array,  # (q, d)
+    pulls: Array,  # (q, d), precisions times prior means
+    solved: Array,  # (Q + q + 1, d)
+    log_dets: Array,  # (d,)
+) -> None:
+    """Covariances and means of loadings, and quadratic forms, of columns."""
+    q, d = factors.shape
+    n_pairs = len(moments)
+    A = np.zeros((n_pairs + q + 1, _LANES))
+    column, scaled = np.empty((q + 1, _LANES)), np.empty((q + 1, _LANES))
+    inverse, added = np.empty(_LANES), np.empty(_LANES)
+    for start in range(0, d, _LANES):
+        width = min(_LANES, d - start)
+        if width < _LANES:
+            A[:] = 0.0
+            for i in range(q):
+                A[i * (i + 1) // 2 + i] = 1.0
+        for t in range(width):
+            inverse[t] = 1.0 / noise[start + t]
+        for row in range(n_pairs):
+            for t in range(width):
+                A[row, t] = moments[row, start + t] * inverse[t]
+        for i in range(q):
+            diagonal, border = A[i * (i + 1) // 2 + i], A[n_pairs + i]
+            for t in range(width):
+                diagonal[t] += precisions[i, start + t]
+                border[t] = factors[i, start + t] * inverse[t] + pulls[i, start + t]
+        A[n_pairs + q] = 0.0
+        added[:] = 0.0
+        _sweep_lanes(A, q, added, column, scaled)
+        for row in range(n_pairs):
+            for t in range(width):
+                solved[row, start + t] = -A[row, t]
+        for row in range(n_pairs, n_pairs + q + 1):
+            for t in range(width):
+                solved[row, start + t] = A[row, t]
+        for t in range(width):
+            log_dets[start + t] = added[t]
+
+
+@_compile
 def invert_systems(
     matrix: Array,  # (d, d)
     columns: Array,  # (q, n)

@@ -246,6 +246,8 @@ def _encode_series(name: str, series: nw.Series[Any]) -> Coded:
             # Without pyarrow, or one for another numpy; half of a surrogate pair.
             values = None
         if values is not None:
+            if hasattr(values, "combine_chunks"):  # of frames that were joined
+                values = values.combine_chunks()
             if not hasattr(values, "dictionary"):
                 values = values.dictionary_encode()
             codes = values.indices.cast("int64").fill_null(-1).to_numpy()

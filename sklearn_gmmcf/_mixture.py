@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import fields, replace
 from functools import partial
 from numbers import Integral, Real
@@ -11,15 +12,26 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_gmmcf._base import BaseObservedMixture, restore_on_failure
-from sklearn_gmmcf._em import EMResult, RunningStatistics, StartHistory, run_em
+from sklearn_gmmcf._em import (
+    BatchResult,
+    EMResult,
+    RunningStatistics,
+    StartHistory,
+    add_batch,
+    exchange_rows,
+    run_em,
+)
 from sklearn_gmmcf._executors import one_blas_thread
 from sklearn_gmmcf._model import Model
-from sklearn_gmmcf._progress import Messages, Progress
-from sklearn_gmmcf._sklearn import Interval, StrOptions, fit_context
+from sklearn_gmmcf._progress import Progress
+from sklearn_gmmcf._runs import Runs, find_best
+from sklearn_gmmcf._sklearn import Interval, StrOptions, count_rows, fit_context
 from sklearn_gmmcf._starts import Starter, extend_labels, sample_rows, start_rows
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf._validation import validate_numbers
 from sklearn_gmmcf._warnings import warn_user
 from sklearn_gmmcf.covariance import (
     FAMILIES,
@@ -43,10 +55,14 @@ _OPTIONS = {
     "n_factors",
     "mask_rank",
 }
-# Relative difference of objectives that rounding makes.
-_ROUNDING = 1e-10
 # Starts that n_init="auto" tries.
 _N_TRIALS = 2
+_CANNOT_REPLACE = (
+    "partial_fit can take rows out only of sums that were never discounted, and that "
+    "were made under the parameters of one fit. Call fit with all rows, and pass "
+    "replaces in the first call of partial_fit after it; where all rows of X are new, "
+    "replaces=X[:0], which are none."
+)
 
 
 class MaskedGaussianMixture(BaseObservedMixture):
@@ -632,7 +648,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
             continued = self._continued_run(data.columns)
         is_search = self.n_init == "auto" and len(starts) > 1
         progress = Progress(self, X, len(starts) + is_search, self.max_iter)
-        fit = _Fit(self, family, progress)
+        fit = Runs(self, family, progress)
         if is_search:
             runs, best = fit.search(data, sample, starts)
         else:
@@ -640,7 +656,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
                 fit.run(data, start, number, self.max_iter, continued)
                 for number, start in enumerate(starts)
             ]
-            best = runs[_find_best(runs)]
+            best = runs[find_best(runs)]
         self._warn_without_convergence(best)
         # The sum is finite if each is, and 0 without an iteration.
         objective = sum(best.lower_bounds)
@@ -661,10 +677,12 @@ class MaskedGaussianMixture(BaseObservedMixture):
         self.runs_ = [
             StartHistory(run.converged, run.n_iter, run.lower_bounds) for run in runs
         ]
-        statistics = best.statistics
-        self._running = (
-            None if statistics is None else RunningStatistics(statistics, n_batches)
-        )
+        self._running = None
+        if best.statistics is not None:
+            reference = best.reference if n_batches is None else None
+            self._running = RunningStatistics(
+                best.statistics, n_batches, reference=reference
+            )
 
     def _warn_without_convergence(self, best: EMResult) -> None:
         if best.converged or not 0 < self.max_iter == best.n_iter:
@@ -698,13 +716,20 @@ class MaskedGaussianMixture(BaseObservedMixture):
         return {
             "lower_bound": self.lower_bound_,
             "earlier": None if running is None else running.statistics,
+            "reference": None if running is None else running.reference,
         }
 
     @restore_on_failure
     @fit_context(prefer_skip_nested_validation=True)
     @one_blas_thread
     def partial_fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        replaces: Any = None,
+        replaced_weight: Any = None,
     ) -> MaskedGaussianMixture:
         """Update the mixture by a batch of rows: online (stepwise) EM.
 
@@ -727,6 +752,13 @@ class MaskedGaussianMixture(BaseObservedMixture):
             Present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; an integer weight is that many equal rows.
+        replaces : {array-like, sparse matrix} of shape (n_replaced, n_features), \
+                default=None
+            Rows that were learned before, as they were then, whose place X takes; see
+            Notes. X may have no rows: then these are forgotten. `replaces` may have
+            none where all rows of X are new.
+        replaced_weight : array-like of shape (n_replaced,), default=None
+            Weights with which rows of `replaces` were learned.
 
         Returns
         -------
@@ -738,10 +770,23 @@ class MaskedGaussianMixture(BaseObservedMixture):
         Raises
         ------
         ValueError
-            If X or a parameter cannot be used; the mixture is then unchanged.
+            If X or a parameter cannot be used, or rows can no longer be taken out; the
+            mixture is then unchanged.
 
         Notes
         -----
+        With `replaces` rows are exchanged exactly. All rows are then summed up under
+        the parameters of the last E-step of `fit`, and the mixture is what one M-step
+        from there makes of the sums. So it depends on the rows that are left, and not
+        on the order in which rows came and went, but for rounding: a row that was
+        replaced twenty times counts as its last version, and a row that was forgotten
+        as never seen (a column that it was the first to show stays known). The first
+        call with `replaces` after `fit` begins this, and all calls until the next `fit`
+        go on with it, those without `replaces`, too. If the first call has none, it
+        sums up its rows under other parameters, and none can be taken out until the
+        next `fit`. Each such call makes an M-step of all columns. Since the parameters
+        of the E-step stay, `fit` should be called once in a while.
+
         Sums are about the center of each column, which stays where the first batch that
         shows the column put it; there `mean_precision_prior` pulls means.
 
@@ -750,6 +795,12 @@ class MaskedGaussianMixture(BaseObservedMixture):
         ('factor' has one start). With 'factor' few rows would switch factors off for
         good, so without `fit` none is: the prior precision of the loadings is at most
         the precision of the noise.
+
+        With 'factor' a batch costs what its columns cost. Loadings and noise of columns
+        that it does not observe wait, as do the priors and slopes that depend on all
+        columns, until the columns of the batches since these were last learned add up
+        to the number of all columns, or their rows to a quarter of N; the next M-step
+        is then one of all columns. So is the one after a batch that observes nothing.
 
         References
         ----------
@@ -771,31 +822,137 @@ class MaskedGaussianMixture(BaseObservedMixture):
         array([[1. , 3.3]])
         """
         if not hasattr(self, "_model"):
+            if replaces is not None:
+                raise ValueError(_CANNOT_REPLACE)
             return self._fit(X, sample_weight, n_batches=1)
         family = self._make_family(self._continued_type())
         self._check_continued(family, "partial_fit", "fit anew")
+        running = self._running
+        if replaces is not None or (running is not None and running.is_exact):
+            weights = sample_weight, replaced_weight
+            return self._exchange(family, X, replaces, *weights)
         data = self._open_batch(X, sample_weight)
-        previous, running = self._model, self._running
         if running is not None and running.n_batches is not None:
             family = family.for_partial_fit()
-        parameters = family.recenter(
-            previous.parameters, previous.columns, data.columns
+        model = self._model
+        sums = None if running is None else running.statistics
+        parameters, sums, columns = _meet_columns(
+            family, model.parameters, sums, model.columns, data.columns
         )
         if running is not None:
-            new_columns = data.columns.known & ~previous.columns.known
-            before = family.add_columns(running.statistics, parameters, new_columns)
-            running = replace(running, statistics=before)
-        for _ in range(family.n_batch_passes):
-            batch = data.total(partial(family.accumulate, parameters))
-            added = (
-                RunningStatistics(batch, 1) if running is None else running.add(batch)
+            running = replace(running, statistics=sums)
+        batch = add_batch(family, parameters, data, running)
+        return self._set_batch(family, batch, columns)
+
+    def _exchange(
+        self,
+        family: Family[Any, Any],
+        X: Any,
+        replaces: Any,
+        sample_weight: Any,
+        replaced_weight: Any,
+    ) -> MaskedGaussianMixture:
+        """Add the rows of X and take others out, where that is exact."""
+        running, columns = self._running, self._model.columns
+        if running is None or running.reference is None:
+            raise ValueError(_CANNOT_REPLACE)
+        added = removed = None
+        if self._has_rows(X):
+            added = self._open_batch(X, sample_weight)
+            reference, sums, columns = _meet_columns(
+                family, running.reference, running.statistics, columns, added.columns
             )
-            statistics = added.statistics
-            objective = statistics.log_likelihood + family.log_prior(parameters)
-            parameters = family.maximize(statistics, parameters)
-        self._set_model(Model(family, parameters, data.columns), objective)
-        self._running = added
-        self.lower_bound_ = objective / statistics.weight
+            running = replace(running, reference=reference, statistics=sums)
+        if replaces is not None and self._has_rows(replaces):
+            removed = self._open_batch(replaces, replaced_weight, columns)
+        batch = exchange_rows(family, running, added, removed)
+        return self._set_batch(family, batch, columns)
+
+    def _has_rows(self, X: Any) -> bool:
+        """Whether X has any; if not, validate it all the same."""
+        if count_rows(X):
+            return True
+        validate_numbers(
+            self, X, reset=False, accept_sparse="csr", ensure_min_samples=0
+        )
+        return False
+
+    @restore_on_failure
+    def add_columns(
+        self, n_new: int, column_features: Array | None = None
+    ) -> MaskedGaussianMixture:
+        """Append columns, as if the data had had them, empty, from the first fit on.
+
+        `partial_fit` learns them from their first entries.
+
+        Parameters
+        ----------
+        n_new : int
+            How many.
+        column_features : ndarray of shape (n_new, n_column_features), default=None
+            Their features, NaN where missing; None is all missing. Append them to the
+            parameter `column_features`, too.
+
+        Returns
+        -------
+        self : object
+            The mixture with the columns last.
+
+        Raises
+        ------
+        ValueError
+            If the columns have names, or no E-step was made.
+        NotImplementedError
+            If the family takes no further columns.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = [[1.0, 2.0], [2.0, 4.0], [3.0, np.nan]]
+        >>> mixture = MaskedGaussianMixture(covariance_type="diag").fit(X)
+        >>> mixture.add_columns(1).partial_fit([[np.nan, np.nan, 7.0]]).means_
+        array([[2., 3., 7.]])
+        """
+        check_is_fitted(self)
+        model, running = self._model, self._running
+        if hasattr(self, "feature_names_in_"):
+            raise ValueError("Columns that have names cannot be appended to.")
+        if running is None:
+            raise ValueError("There are no sums over rows. Increase max_iter.")
+        features = None if column_features is None else column_features.T
+        columns = model.columns.widen(n_new, features)
+        family, sums = model.family, running.statistics
+        parameters, wide = family.widen(model.parameters, sums, columns)
+        reference = None
+        if running.reference is not None:
+            reference, wide = family.widen(running.reference, sums, columns)
+        self._set_model(Model(family, parameters, columns))
+        self._running = replace(running, statistics=wide, reference=reference)
+        self.n_features_in_ += n_new
+        return self
+
+    def without_sums(self) -> MaskedGaussianMixture:
+        """Copy the mixture without the sums over rows, for a smaller file.
+
+        Returns
+        -------
+        copy : MaskedGaussianMixture
+            It answers all questions; its `partial_fit` would learn from new batches
+            alone, and begin at these parameters.
+        """
+        check_is_fitted(self)
+        slim = copy(self)
+        slim._running = None
+        return slim
+
+    def _set_batch(
+        self, family: Family[Any, Any], batch: BatchResult, columns: Columns
+    ) -> MaskedGaussianMixture:
+        model = Model(family, batch.parameters, columns)
+        self._set_model(model, batch.objective, batch.learned)
+        self._running = batch.running
+        self.lower_bound_ = batch.objective / batch.running.statistics.weight
         return self
 
     @one_blas_thread
@@ -1019,6 +1176,19 @@ class MaskedGaussianMixture(BaseObservedMixture):
         return init
 
 
+def _meet_columns(
+    family: Family[Any, Any], parameters: Any, sums: Any, old: Columns, new: Columns
+) -> tuple[Any, Any, Columns]:
+    """Parameters and sums before rows that may observe columns for the first time."""
+    new_columns = new.known & ~old.known
+    if not new_columns.any():
+        return parameters, sums, old
+    parameters = family.recenter(parameters, old, new)
+    if sums is not None:
+        sums = family.add_columns(sums, parameters, new_columns)
+    return parameters, sums, new
+
+
 def _start(
     family: Family[Any, Any],
     sample: Observed,
@@ -1049,110 +1219,6 @@ def _sample_labeled(
         ranks[named] = np.arange(len(named))
     rows = np.sort(order[np.argsort(ranks, kind="stable")[:n_rows]])
     return data.take(rows, data.weights[rows]), labels[rows]
-
-
-class _Fit:
-    """Runs of EM, with their messages and callbacks."""
-
-    def __init__(
-        self,
-        mixture: MaskedGaussianMixture,
-        family: Family[Any, Any],
-        progress: Progress,
-    ) -> None:
-        self.mixture, self.family, self.progress = mixture, family, progress
-
-    def search(
-        self, data: Blocks, sample: Blocks, starts: list[Callable[[], Any]]
-    ) -> tuple[list[EMResult], EMResult]:
-        """Short runs on a sample, of which the best goes on with the data: all, and it.
-
-        A run that fails gives way to the next best; the first error is raised if none
-        is left.
-        """
-        n_short = min(self.family.n_trial_passes, self.mixture.max_iter)
-        runs: dict[int, EMResult] = {}
-        errors = []
-        for number, start in enumerate(starts):
-            try:
-                runs[number] = self.run(sample, start, number, n_short)
-            except ValueError as error:
-                errors.append(error)
-        while runs:
-            number = list(runs)[_find_best(list(runs.values()))]
-            try:
-                best = self._go_on(data, sample, runs[number], number)
-            except ValueError as error:
-                errors.append(error)
-                del runs[number]
-            else:
-                return list((runs | {number: best}).values()), best
-        raise errors[0]
-
-    def _go_on(
-        self, data: Blocks, sample: Blocks, short: EMResult, number: int
-    ) -> EMResult:
-        """A short run, continued until it converges."""
-        max_iter = self.mixture.max_iter
-        start = partial(_identity, short.parameters)
-        if sample is not data:
-            return self.run(data, start, number, max_iter)
-        if short.converged or short.n_iter == max_iter:
-            return short
-        continued = {"lower_bound": short.lower_bound, "earlier": short.statistics}
-        run = self.run(data, start, number, max_iter - short.n_iter, continued)
-        return replace(
-            run,
-            lower_bounds=short.lower_bounds + run.lower_bounds,
-            n_iter=short.n_iter + run.n_iter,
-        )
-
-    def run(
-        self,
-        data: Blocks,
-        start: Callable[[], Any],
-        number: int,
-        max_iter: int,
-        continued: dict[str, Any] | None = None,
-    ) -> EMResult:
-        """One run; ``continued`` tells `run_em` of an earlier run."""
-        mixture, progress = self.mixture, self.progress
-        messages = Messages(mixture.verbose, mixture.verbose_interval)
-
-        def watch(n_iter: int, change: float, parameters: Any) -> bool:
-            messages.iterate(n_iter, change)
-            model = Model(self.family, parameters, data.columns)
-            return progress.iterate(lambda: {"_model": model})
-
-        progress.begin()
-        messages.begin(number)
-        try:
-            run = run_em(
-                self.family,
-                start(),
-                data,
-                max_iter=max_iter,
-                tol=mixture.tol,
-                watch=watch,
-                **(continued or {}),
-            )
-        except ValueError:
-            progress.end()
-            raise
-        messages.end(run.converged, run.lower_bound)
-        progress.end()
-        return run
-
-
-def _find_best(runs: list[EMResult]) -> int:
-    """The run of highest objective, the first of those equal but for rounding."""
-    highest = max(run.lower_bound for run in runs)
-    limit = highest - _ROUNDING * abs(highest)
-    return next(i for i, run in enumerate(runs) if not run.lower_bound < limit)
-
-
-def _identity(parameters: Any) -> Any:
-    return parameters
 
 
 def _describe_change(run: EMResult) -> str:

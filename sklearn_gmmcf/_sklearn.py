@@ -17,6 +17,7 @@ from sklearn.utils.parallel import _get_threadpool_controller as threadpool_cont
 from sklearn.utils.validation import _check_feature_names_in as get_feature_names_in
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from sklearn.utils.validation import _get_feature_names as get_feature_names
+from sklearn.utils.validation import _num_samples as count_rows
 
 from sklearn_gmmcf._versions import VersionedState
 
@@ -63,6 +64,7 @@ __all__ = [
     "PackageEstimator",
     "StrOptions",
     "check_sample_weight",
+    "count_rows",
     "fit_context",
     "get_feature_names",
     "get_feature_names_in",

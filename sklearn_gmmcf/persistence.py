@@ -30,6 +30,7 @@ TRUSTED_TYPES = [
     "sklearn_gmmcf._table_columns.Times",
     "sklearn_gmmcf._table_columns.Unobserved",
     "sklearn_gmmcf._table_series.Table",
+    "sklearn_gmmcf._user_rows.UserRows",
     "sklearn_gmmcf.baselines.DampedMeanRecommender",
     "sklearn_gmmcf.baselines.PopularityRecommender",
     "sklearn_gmmcf.baselines.RandomRecommender",
@@ -55,5 +56,6 @@ TRUSTED_TYPES = [
     "sklearn_gmmcf.preprocessing._rows.RowNormalizer",
     "sklearn_gmmcf.preprocessing._scores.NormalScoreTransformer",
     "sklearn_gmmcf.ratings.RatingsEncoder",
+    "sklearn_gmmcf.recommender.MixtureRecommender",
     "sklearn_gmmcf.tables.TableEncoder",
 ]

@@ -524,6 +524,41 @@ class RatingsEncoder(PackageEstimator, BaseEstimator):
                 f"columns {others} besides it. Rename one of them."
             )
 
+    def add_items(self, items: Any) -> Array | None:
+        """Give columns to further items, in the order of ids.
+
+        Parameters
+        ----------
+        items : array-like of ids of shape (m,)
+            Items without a column.
+
+        Returns
+        -------
+        features : ndarray of shape (m, n_item_features) or None
+            Their features, NaN where missing. None without `item_features`.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf.ratings import RatingsEncoder
+        >>> encoder = RatingsEncoder().fit((["ann"], ["Alien"], [5]))
+        >>> encoder.add_items(["Aliens", "Abyss"])
+        >>> encoder.items_.tolist()
+        ['Abyss', 'Alien', 'Aliens']
+        """
+        check_is_fitted(self)
+        new = check_ids("items", items, "line {} (from 0) of items".format)
+        together = Ids("items", self.items_)
+        together.add(np.unique(new))
+        self.items_ = together.sorted
+        if self.item_titles is not None:
+            titles = Titles.learn(self.item_titles, self.item)
+            self.item_titles_ = titles.align(self.items_)
+        item_table = _learn_features("item_features", self.item_features, self.item)
+        self._learn_columns(self._user_table, item_table)
+        if self.column_features_ is None:
+            return None
+        return self.column_features_[together.find(new)[0]]
+
     def _learn_columns(
         self, user_table: FeatureTable | None, item_table: FeatureTable | None
     ) -> None:

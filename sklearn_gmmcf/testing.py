@@ -93,6 +93,7 @@ def check_statistics_add_up(family: Family[Any, Any]) -> None:
         for rows in (X, X[:cut], X[cut:])
     )
     _assert_equal_statistics(whole, parts[0] + parts[1])
+    _assert_equal_statistics(whole - parts[1], parts[0])
     _assert_equal_statistics(whole.scaled(2.0), whole + whole)
 
 
@@ -282,6 +283,12 @@ def check_partial_fit(family: Family[Any, Any]) -> None:
     repeated = _fit(family, X).partial_fit(np.repeat(batch, counts, axis=0))
     _assert_equal(_ask(weighted, X), _ask(repeated, X))
     assert np.isfinite(weighted.partial_fit(np.full((5, 4), np.nan)).score(X))
+    # Rows that are taken out leave what would be there without them.
+    exchanged, kept = _fit(family, X), _fit(family, X)
+    exchanged.partial_fit(batch, replaces=X[20:30])
+    exchanged.partial_fit(X[20:30], replaces=batch)
+    kept.partial_fit(X[:0], replaces=X[:0])
+    _assert_equal(_ask(exchanged, X), _ask(kept, X))
 
 
 def check_warm_start(family: Family[Any, Any]) -> None:
@@ -365,6 +372,23 @@ def check_completions(family: Family[Any, Any]) -> None:
         assert_allclose(value_std, std[asked], rtol=1e-6)
         alone = mixture.complete(given, entries=asked)
         assert_allclose(alone, values, rtol=1e-9, atol=1e-9)
+
+
+def check_explanations(family: Family[Any, Any]) -> None:
+    """The parts of completions add up, and observed entries alone contribute."""
+    mixture, X = _fitted(family)
+    rows, columns = np.nonzero(np.isnan(X))
+    for given in (X, _to_sparse(X)):
+        completed = mixture.complete(given, entries=(rows, columns))
+        try:
+            explanation = mixture.explain(given, (rows, columns))
+        except NotImplementedError:
+            return
+        assert_allclose(explanation.prediction, completed, rtol=1e-9, atol=1e-9)
+        mean = mixture.weights_ @ mixture.means_
+        assert_allclose(explanation.base, mean[columns], rtol=1e-9, atol=1e-9)
+        entries, sources = explanation.contributions.nonzero()
+        assert not np.isnan(X[rows[entries], sources]).any()
 
 
 def check_draws(family: Family[Any, Any]) -> None:
@@ -455,6 +479,7 @@ FAMILY_CHECKS: tuple[Callable[[Family[Any, Any]], None], ...] = (
     check_conditional_moments,
     check_entry_densities,
     check_completions,
+    check_explanations,
     check_draws,
     check_sample,
     check_attributes,

@@ -30,7 +30,7 @@ NOT_COPIED = (".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "_build
 MUTATIONS = {
     "data/_rule.py": [
         # Which entries are observed, and which data are refused.
-        ("observed = _differ(values, missing_values)", "observed = ~np.isnan(values)",
+        ("observed = differ(values, missing_values)", "observed = ~np.isnan(values)",
          "observed: sentinel"),
         ("return max(largest, -np.fmin", "return max(largest, np.fmin",
          "observed: overflow"),
@@ -86,6 +86,8 @@ MUTATIONS = {
          "diagonal: scale_of_the_weights"),
     ],
     "data/_columns.py": [
+        ("np.full(n_new, self.empty_unit)", "np.full(n_new, 2.0)",
+         "replace: always_there"),
         # Centers of columns: of a later batch, and of a fit that goes on.
         ("kept = earlier.known if anchored", "kept = ~earlier.known if anchored",
          "partial_fit: plain_loop"),
@@ -138,15 +140,23 @@ MUTATIONS = {
         ("sums = _sum_by(indices, weights * values, d)",
          "sums = _sum_by(indices, values, d)",
          "observed: weighted_means"),
-        ("if not known.all() and self._has", "if known.all() and self._has",
+        ("if not self.columns.known.all()", "if self.columns.known.all()",
          "family: check_unobserved"),
-        ("values - point[self._pattern[0]]", "values - point.mean()",
+        ("values - point[self._sparsity.indices]", "values - point.mean()",
          "diagonal: FarFrom"),
         ("np.square(values, dtype=np.float64)", "np.square(values)",
          "contracts: squared_norms"),
+    ],
+    "data/_stored.py": [
         # The entry itself, not the next one.
         ("indices[middle[open_]] < columns", "indices[middle[open_]] <= columns",
          "observed: lookup"),
+        # Entries and rows that are left out where they are read.
+        ("found[found] = self._which_count(columns[found], stored)", "pass",
+         "memory: left_out"),
+        ("count &= self.columns[indices]", "pass", "memory: left_out"),
+        ("shifts = starts[first:last] -", "shifts = starts[first] -",
+         "memory: left_out"),
     ],
     "data/_observed.py": [
         # Entries and rows find their blocks, and blocks their patterns.
@@ -154,7 +164,7 @@ MUTATIONS = {
          "family: check_blocks"),
         ("*(array[rows] for array in", "*(array[: len(array)] for array in",
          "kmeans: blocks"),
-        ("self._patterns[rows.start] = groups", "self._patterns[0] = groups",
+        ("key = rows.start, rows.stop, name", "key = 0, 0, name",
          "family: check_blocks"),
     ],
     "data/_patterns.py": [
@@ -193,6 +203,11 @@ MUTATIONS = {
          "dask: fits_as"),
         ("self.take(chosen, self.weights[chosen])",
          "self.take(chosen, np.ones(len(chosen)))", "dask: fits_as"),
+        # The first pass checks, others do not; parameters are sent once.
+        ("columns=columns, trusted=True", "columns=columns", "dask: checked_once"),
+        ("trusted: bool = False", "trusted: bool = True", "dask: bad_chunks"),
+        ("            shipped, chunk.block", "            (reader, work), chunk.block",
+         "dask: graph_once"),
     ],
     "covariance/_diagonal.py": [
         # Densities, statistics and M-step of diagonal covariances.
@@ -339,9 +354,24 @@ MUTATIONS = {
         ("+ slopes @ spread @ slopes.T + uncertain", "+ slopes @ spread @ slopes.T",
          "factor: TestDraws"),
         ("np.sum(1 - shrinkage)", "np.sum(shrinkage)", "features: counts_the_slopes"),
+        # Columns that are appended.
+        ("wide.loadings[:, new] = wide.column_priors[:, new]", "pass",
+         "replace: always_there and factor"),
+        ("wide.loading_log_dets[new] = np.log(variances).sum(axis=0)", "pass",
+         "replace: log_dets"),
+        ("wide.noise[new] = np.maximum(pooled, wide.floor[new])",
+         "wide.noise[new] = 1.0", "replace: always_there and factor"),
+    ],
+    "covariance/_further_columns.py": [
+        ("about = squares + gaps * (2 * s.sums + gaps * s.counts)", "about = squares",
+         "replace: always_there"),
+        ("moments[:, new, new] = own * s.sizes[:, None]", "pass",
+         "replace: always_there"),
     ],
     "covariance/_factor_features.py": [
         # Features of the mask, standardized, and known ones beside them.
+        ("_predict_mask(together, n_mask, columns.known, np.arange(d) >= before)",
+         "pass", "replace: appended_columns_with"),
         ("block.weights / (block.counts + _ROW_DAMPING)", "block.weights",
          "features: directions"),
         ("np.clip(features, -_MAX_FEATURE, _MAX_FEATURE, out=features)", "pass",
@@ -354,7 +384,7 @@ MUTATIONS = {
          "pass", "features: plain_loop"),
         ("int(data.weights.sum()) // 4", "data.shape[0] // 4", "features: repetition"),
         ("together, n_mask = together[n_mask:], 0", "pass", "features: no_mask"),
-        ("together[:n_mask, unknown] = slopes @ together[n_mask:, unknown]", "pass",
+        ("features[:n_mask, unknown] = slopes @ features[n_mask:, unknown]", "pass",
          "features: of_a_new_column"),
         ("_REGRESSION_PRIOR / size *", "0.0 *", "features: of_a_new_column"),
         ("_reciprocals(np.sqrt(squares),", "_reciprocals(squares,",
@@ -436,18 +466,23 @@ MUTATIONS = {
          "factor: TestStep"),
         ("moments -= crossed + np.swapaxes(crossed, 1, 2)",
          "moments -= 2 * crossed", "factor: TestStep"),
-        ("value += _log_slope_priors(p)", "pass", "factor: TestStep"),
+        ("value += _log_row_slopes(p)", "pass", "factor: TestStep"),
+        ("if learns_slopes:", "if len(strengths):", "online: leaves_slopes"),
+        ("evidence=p.evidence - kept.evidence", "evidence=p.evidence",
+         "online: objective_of_few"),
+        ("log_priors.sum() - log_priors[columns].sum()", "log_priors.sum()",
+         "online: objective_of_few"),
         ("return new if gain > 0 else p", "return new if gain < 0 else p",
          "features: TestBasis or TestObjective"),
         ("covariance=float(np.clip(n_columns, 20, 100))", "covariance=20.0",
          "features: grow_with"),
         ("np.minimum(precision, limit)", "precision", "partial_fit: streams_end"),
-        ("np.sum(precision * squares, axis=0) + q",
-         "np.sum(precision * squares, axis=0)", "factor: TestStep"),
+        ("explained = q - np.sum", "explained = -np.sum", "factor: TestStep"),
         ("means /= (statistics.sizes + priors.mean)[:, None]",
          "means /= statistics.sizes[:, None]", "factor: TestStep"),
-        ("np.clip(scales, max(1 / _MAX_SCALE, floor), _MAX_SCALE)",
-         "np.maximum(scales, max(1 / _MAX_SCALE, floor))", "factor: has_bounds"),
+        ("np.clip(scales, max(1 / _MAX_SCALE, p.min_scale), _MAX_SCALE)",
+         "np.maximum(scales, max(1 / _MAX_SCALE, p.min_scale))",
+         "factor: has_bounds"),
         ("value += priors.weight * np.sum", "value -= priors.weight * np.sum",
          "factor: TestStart"),
         ("previous_scales=p.scales,", "previous_scales=None,", "factor: backtracks"),
@@ -463,6 +498,8 @@ MUTATIONS = {
         ("log_joint -= logsumexp(log_joint, axis=0)", "pass",
          "family: check_entry_densities"),
         ("means[:, ~old.known] = 0.0", "pass", "contracts: unobserved_column"),
+        ("rest * (np.abs(rest) > _ROUNDING * np.abs(value))", "rest",
+         "replace: column_whose"),
         ("return peak + np.log(scale)", "return np.log(scale)",
          "diagonal: log_density"),
     ],
@@ -477,14 +514,25 @@ MUTATIONS = {
         # Iterations: convergence per row or entry, and batches that are forgotten.
         ("floor = (self.n_batches + 2) **", "floor = (self.n_batches + 1) **",
          "partial_fit: plain_loop"),
-        ("max(min(n_together, rows / floor), n_rows)", "min(n_together, rows / floor)",
-         "partial_fit: plain_loop"),
+        ("max(min(n_rows + rows, rows / floor), n_rows)",
+         "min(n_rows + rows, rows / floor)", "partial_fit: plain_loop"),
+        # Columns that a batch does not observe wait, but not forever.
+        ("0 < n_columns < d - self.n_columns", "0 < n_columns < d",
+         "online: as_often"),
+        ("self.n_rows + n_rows < ", "n_rows < ", "online: as_often"),
+        # Rows are exchanged under the parameters of the last E-step.
+        ("accepted, reference = statistics, parameters", "accepted = statistics",
+         "replace: equal_sums"),
+        ("statistics.aligned(sums) - sums", "statistics", "replace: equal_sums"),
+        ("statistics=statistics, is_exact=True", "statistics=statistics",
+         "replace: go_on_exactly"),
         ("self.statistics.aligned(batch).scaled(", "self.statistics.scaled(",
          "partial_fit: plain_loop"),
         ("abs(judged) < tol *", "judged < tol *", "contracts: fall_of_the_objective"),
         ("(statistics.size / statistics.weight)", "1", "factor: change_of_an_entry"),
-        ("            accepted = statistics",
-         "            accepted = accepted or statistics", "partial_fit: factor_batch"),
+        ("accepted, reference = statistics, parameters",
+         "accepted, reference = accepted or statistics, parameters",
+         "partial_fit: factor_batch"),
     ],
     "_lloyd.py": [
         # Lloyd's iterations, as in scikit-learn.
@@ -534,6 +582,42 @@ MUTATIONS = {
         ("unexplained + across @ slopes[-1].T", "unexplained",
          "imputation: no_row"),
         ("mean[others] += slopes", "mean[others] += 0 * slopes", "imputation: no_row"),
+    ],
+    "covariance/_entry_parts.py": [
+        # Completions as sums of parts.
+        ("residuals *= shares[:, i, None]", "residuals *= shares[:, :1, None]",
+         "explanation: elliptical"),
+        ("(errors > _TOLERANCE * sizes)", "(errors > 1e9 * sizes)",
+         "explanation: explain_nothing"),
+        ("share @ (at_points - centers[:, j])", "share @ at_points",
+         "explanation: probing"),
+    ],
+    "covariance/_factor_parts.py": [
+        ("evidence -= (spreads", "evidence += (spreads", "explanation: factors"),
+        ("by_covariates[:, empty] += regression",
+         "by_covariates[:, empty] -= regression", "explanation: covariates"),
+    ],
+    "covariance/_similarity.py": [
+        ("(gaps**2 + variances).sum(axis=1)", "(gaps**2).sum(axis=1)",
+         "similarity: completions"),
+        ("(gaps[:, columns].T * weights) @ gaps", "gaps[:, columns].T @ gaps",
+         "similarity: correlations"),
+        ("weight * within", "within", "similarity: correlations"),
+    ],
+    "covariance/_factor_similarity.py": [
+        ("gaps = p.relative_loadings[:-1] - p.prior_mean[:-1, None]",
+         "gaps = p.relative_loadings[:-1]", "similarity: loadings"),
+        ("return Vectors(means, (means**2).sum(axis=0) + traces)",
+         "return Vectors(means, (means**2).sum(axis=0))", "similarity: loadings"),
+        ("factors += weight *", "factors +=", "similarity: loadings"),
+        ("[:, known], _relative", ", _relative", "similarity: factors"),
+    ],
+    "_similarity.py": [
+        ("compared[i, i + part.start] = -np.inf", "pass", "similarity: factors"),
+    ],
+    "_explanation.py": [
+        ("* (means - base)", "* means", "explanation: elliptical"),
+        ("parts.mask[back]", "parts.mask", "explanation: factors"),
     ],
     "_imputation.py": [
         # Sweeps, weights of rows, and donors.
@@ -638,7 +722,7 @@ MUTATIONS = {
          "dask: unusable"),
     ],
     "_mixture.py": [
-        ("best = runs[_find_best(runs)]", "best = runs[0]",
+        ("best = runs[find_best(runs)]", "best = runs[0]",
          "mixture: best_of_several"),
         ("parameters = family.recenter(parameters, table.columns, sample.columns)",
          "pass", "student: units_of_the_data"),

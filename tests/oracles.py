@@ -687,6 +687,85 @@ def factor_completion(X, p):
     return mean, np.sqrt(second - mean**2)
 
 
+def factor_parts(row, p, j):
+    """Base, share of the types, of the mask, of covariates, of columns: of an entry.
+
+    What the factors gain by an observed column l is the difference that it makes to
+    h - P mu, which is 0 without entries: all entries leave P as it is.
+    """
+    r, d = p.factor_means.shape[1], len(p.noise)
+    shares = factor_shares(factor_e_step(row[None], p)[0])[0]
+    weights = p.loadings[j, :r]
+    means = p.factor_means @ weights + p.loadings[j, r]
+    by_feature = row_features(row, p) * (weights @ p.row_slopes)
+    n_mask = len(p.mask_centers)
+    covariates, mask = by_feature[n_mask:], by_feature[:n_mask].sum()
+    if not len(factor_columns(row, p)) and len(covariates):
+        # Each covariate alone, as the others were missing.
+        for a, column in enumerate(p.covariates):
+            alone = np.full(d, np.nan)
+            alone[column] = row[column]
+            covariates[a] = weights @ p.row_slopes @ row_features(alone, p)
+        mask = 0.0
+    columns = np.zeros(d)
+    for k, share in enumerate(shares):
+        _, _, covariance = factor_posterior(row, p, k)
+        prior, _ = factor_prior(row, p, k)
+        for l in factor_columns(row, p):  # noqa: E741
+            S = factor_second_moment(p, l)
+            gain = row[l] * p.loadings[l, :r] - S[:r, r] - S[:r, :r] @ prior
+            gain /= p.scales[k] * p.noise[l]
+            columns[l] += share * weights @ covariance @ gain
+    base = p.weights @ means
+    return base, (shares - p.weights) @ means, mask, covariates, columns
+
+
+def factor_similarities(p):
+    """Similarities (d, d) of columns by their loadings."""
+    r, d = p.factor_means.shape[1], len(p.noise)
+    center = sum(w * mean for w, mean in zip(p.weights, p.factor_means, strict=True))
+    S = np.zeros((r, r))
+    for weight, mean, covariance in zip(
+        p.weights, p.factor_means, p.covariances, strict=True
+    ):
+        S += weight * (covariance + np.outer(mean - center, mean - center))
+    S += p.row_slopes @ p.row_covariance @ p.row_slopes.T
+    S += np.diag(p.row_slope_variances @ np.diag(p.row_covariance))
+    gaps = [p.loadings[j, :r] / p.units[j] - p.prior_mean[:r] for j in range(d)]
+    squares = [
+        np.trace(S @ (np.outer(gap, gap) + p.spreads[j, :r, :r] / p.units[j] ** 2))
+        for j, gap in enumerate(gaps)
+    ]
+    found = np.empty((d, d))
+    for i, j in np.ndindex(d, d):
+        found[i, j] = gaps[i] @ S @ gaps[j] / np.sqrt(squares[i] * squares[j])
+    return found
+
+
+def factor_row_similarities(X, p):
+    """Similarities (n, n) of rows by the known columns that their factors predict."""
+    r, known = p.factor_means.shape[1], np.flatnonzero(p.known)
+    joint, means, moments = factor_e_step(X, p)
+    shares = factor_shares(joint)
+    center = p.weights @ p.factor_means
+    metric = np.zeros((r, r))
+    for j in known:
+        gap = p.loadings[j, :r] / p.units[j] - p.prior_mean[:r]
+        metric += np.outer(gap, gap) + p.spreads[j, :r, :r] / p.units[j] ** 2
+    gaps, squares = [], []
+    for i in range(len(X)):
+        mean = shares[i] @ means[i, :, :r]
+        second = np.einsum("k,kab->ab", shares[i], moments[i, :, :r, :r])
+        gap = mean - center
+        gaps.append(gap)
+        spread = second - np.outer(mean, mean)
+        squares.append(np.trace(metric @ (spread + np.outer(gap, gap))))
+    found = np.empty((len(X), len(X)))
+    for i, j in np.ndindex(*found.shape):
+        found[i, j] = gaps[i] @ metric @ gaps[j] / np.sqrt(squares[i] * squares[j])
+    return found
+
+
 def factor_covariance(p, k):
     """Covariance of the rows of a type; each entry has loadings of its own, (d, d).
 

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -21,23 +20,33 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.utils import Bunch
 
-from sklearn_gmmcf import MaskedGaussianMixture
+from sklearn_gmmcf import MaskedGaussianMixture, MixtureImputer
 from sklearn_gmmcf.datasets import make_ratings
 from sklearn_gmmcf.model_selection import hide_entries
 
 st = pytest.importorskip("streamlit", reason="streamlit is not installed")
 from streamlit.testing.v1 import AppTest  # noqa: E402
 
-APP = Path(__file__).parent.parent / "examples" / "app_recommend.py"
+from sklearn_gmmcf import app as package  # noqa: E402
+from sklearn_gmmcf.app import __main__ as launcher  # noqa: E402
+from sklearn_gmmcf.app import _limits  # noqa: E402
+from sklearn_gmmcf.app._table_data import make_houses  # noqa: E402
+
+APP = Path(package.__file__).with_name("_main.py")
+
+
+def make_app():
+    return AppTest.from_file(APP, default_timeout=60).run()
 
 
 @pytest.fixture
 def app():
-    app = AppTest.from_file(APP, default_timeout=60).run()
+    app = make_app()
     assert not app.exception
     return app
 
@@ -46,13 +55,13 @@ def app():
 def made():
     """The ratings that the app makes, the fitted ones, and the held-out ones."""
     ratings = make_ratings(1000, 100, density=0.2, random_state=5)
-    ratings.data.data = np.round(2 * ratings.data.data) / 2
+    ratings.data.data = np.round(ratings.data.data)
     return ratings.data, *hide_entries(ratings.data, random_state=0)
 
 
 @pytest.fixture(scope="module")
 def mixture(made):
-    mixture = MaskedGaussianMixture(4, covariance_type="factor", random_state=0)
+    mixture = MaskedGaussianMixture(2, covariance_type="factor", random_state=0)
     return mixture.fit(made[1])
 
 
@@ -70,6 +79,10 @@ def rate(app, ratings):
     assert not app.exception
 
 
+def headers(app):
+    return [header.value for header in app.subheader]
+
+
 def make_row(app, ratings):
     """Names in the order of the columns, and a row with the ratings."""
     names = sorted(search(app).options)  # the order of the made-up films
@@ -79,7 +92,7 @@ def make_row(app, ratings):
     return names, row
 
 
-RATINGS = {"The Amber Comet": 5.0, "The Brave Forest": 1.5, "The Jolly Anchor": 4.0}
+RATINGS = {"The Amber Comet": 5.0, "The Brave Forest": 2.0, "The Jolly Anchor": 4.0}
 
 
 def test_errors_on_held_out_ratings(app, made, mixture):
@@ -104,7 +117,7 @@ def test_recommendations_follow_each_rating(app, mixture, monkeypatch):
         MaskedGaussianMixture, "fit", lambda *a, **k: fits.append(1) or fit(*a, **k)
     )
     tables = [app.table[0].value]
-    assert app.subheader[0].value == "For anybody"
+    assert headers(app)[:2] == ["Types of users", "For anybody"]
     assert app.info
     rated = {tables[0]["Item"][0]: 4.0} | RATINGS
     for name, value in rated.items():
@@ -114,20 +127,25 @@ def test_recommendations_follow_each_rating(app, mixture, monkeypatch):
         assert len(set(table["Item"])) == 10
         tables.append(table)
     assert not set(rated) & set(table["Item"])
-    assert app.subheader[0].value == "For you"
+    assert headers(app)[:2] == ["Your type of user", "For you"]
     assert not app.info
     names, row = make_row(app, rated)
+    unrated = np.flatnonzero(np.isnan(row))
+    entries = np.zeros(len(unrated), dtype=int), unrated
+    chances = 1 - mixture.cdf_entries(row, entries, np.full(len(unrated), 3.5))
+    best = np.argsort(-chances)[:10]
+    assert list(table) == ["Item", "≥ 4", "From", "To"]
+    assert table["Item"].tolist() == [names[j] for j in unrated[best]]
+    np.testing.assert_allclose(table["≥ 4"], chances[best], rtol=1e-6)
     completed, std = mixture.complete(row, return_std=True)
-    order = np.argsort(np.where(np.isnan(row), -completed, np.inf)[0])[:10]
-    assert table["Item"].tolist() == [names[j] for j in order]
-    middle, half = completed[0, order], 1.2816 * std[0, order]
-    expected = np.clip([middle, middle - half, middle + half], 1, 5).T
-    np.testing.assert_allclose(table.iloc[:, 1:].to_numpy(), expected, rtol=1e-6)
+    middle, half = completed[0, unrated[best]], 1.2816 * std[0, unrated[best]]
+    expected = np.clip([middle - half, middle + half], 1, 5).T
+    np.testing.assert_allclose(table.iloc[:, 2:].to_numpy(), expected, rtol=1e-6)
     assert (expected < 5).all(axis=1).any()  # not all are clipped
     shares = mixture.predict_proba(row)[0]
     likes = [bar.text for bar in app.get("progress")]
     for k, text in zip(np.argsort(-shares), likes, strict=True):
-        others = np.delete(np.arange(4), k)
+        others = np.delete(np.arange(2), k)
         rest = mixture.weights_[others] @ mixture.means_[others]
         gap = mixture.means_[k] - rest / mixture.weights_[others].sum()
         liked = ", ".join(names[j] for j in np.argsort(-gap)[:3])
@@ -139,27 +157,96 @@ def test_recommendations_follow_each_rating(app, mixture, monkeypatch):
 
 @pytest.mark.slow
 def test_folding_in_changes_the_model_of_this_visitor_alone(app, mixture):
-    assert app.button[0].disabled
+    assert app.toggle[0].disabled
     initial = app.table[0].value
     rate(app, RATINGS)
-    names, row = make_row(app, RATINGS)
     shared = app.table[0].value
-    app.button[0].click().run()
-    assert not app.exception
-    before = mixture.transform(row)[0]
-    after = copy.deepcopy(mixture).partial_fit(row).transform(row)[0]
-    j = np.abs(after - before).argmax()
-    message = app.success[0].value
-    assert f"{names[j]}, {before[j]:.3f} to {after[j]:.3f}." in message
-    assert "your ratings (3)" in message
-    folded = app.table[0].value
-    assert not folded.equals(shared)
-    app.button[0].click().run()
-    assert app.success[0].value == message
-    assert app.table[0].value.equals(folded)
-    other = AppTest.from_file(APP, default_timeout=60).run()
+    app.toggle[0].set_value(True).run()
+    assert not app.table[0].value.equals(shared)
+    check_folded(app, mixture, RATINGS)
+    # A changed rating takes the place of the one before, and does not count with it.
+    rate(app, {"The Jolly Anchor": 1.0})
+    check_folded(app, mixture, RATINGS | {"The Jolly Anchor": 1.0})
+    rate(app, {"The Jolly Anchor": 4.0})
+    check_folded(app, mixture, RATINGS)
+    other = make_app()
     assert other.table[0].value.equals(initial)
-    assert not other.success
+    assert not other.caption
+    app.toggle[0].set_value(False).run()
+    assert app.table[0].value.equals(shared)
+
+
+def check_folded(app, mixture, ratings):
+    names, row = make_row(app, ratings)
+    folded = copy.deepcopy(mixture).partial_fit(row)
+    before, after = mixture.transform(row)[0], folded.transform(row)[0]
+    j = np.abs(after - before).argmax()
+    message = app.caption[0].value
+    assert "your ratings (3)" in message
+    assert f"{names[j]}, {before[j]:.3f} to {after[j]:.3f}." in message
+    table = app.table[0].value
+    items = [names.index(name) for name in table["Item"]]
+    entries = np.zeros(len(items), dtype=int), items
+    chances = 1 - folded.cdf_entries(row, entries, np.full(len(items), 3.5))
+    np.testing.assert_allclose(table["≥ 4"], chances, rtol=1e-6)
+
+
+def test_items_that_are_likely_chosen_and_good(app, mixture):
+    rate(app, RATINGS)
+    names, row = make_row(app, RATINGS)
+    app.segmented_control[0].set_value("Likely chosen and good").run()
+    items = mixture.recommend(row, rank_by="utility", threshold=3.5)[0][0]
+    assert app.table[0].value["Item"].tolist() == [names[j] for j in items]
+    (box,) = (box for box in app.selectbox if box.label == "Covariance type")
+    box.select("diag").run()  # it does not know which items are chosen
+    assert not app.exception
+    assert not app.segmented_control
+
+
+def show_choice(box):
+    return "none" if box.value is None else box.options[box.index]
+
+
+def look_closer(app, name):
+    (box,) = (box for box in app.selectbox if box.label == "Item")
+    box.select(name).run()
+    assert not app.exception
+    return app.markdown[-1].value
+
+
+def test_reasons_and_similar_items(app, mixture):
+    (box,) = (box for box in app.selectbox if box.label == "Item")
+    assert show_choice(box) == app.table[0].value["Item"][0]
+    assert app.markdown[-1].value.startswith("Rate items, and the page says")
+    rate(app, RATINGS)
+    names, row = make_row(app, RATINGS)
+    item = names.index("The Hidden Island")
+    text = look_closer(app, "The Hidden Island")
+    (value,) = mixture.complete(row, entries=([0], [item]))
+    assert text.startswith(f"Predicted **{value:.2f}**; all users together **")
+    base, *parts = (float(x) for x in re.findall(r"\*\*([-+]?\d\.\d\d)\*\*", text)[1:])
+    assert base + sum(parts) == pytest.approx(value, abs=0.03)
+    slopes = mixture.explain(row, ([0], [item])).contributions.toarray()[0]
+    for name, rating in RATINGS.items():
+        part = slopes[names.index(name)]
+        word = "Because" if part > 0 else "Although"
+        assert f"- {word} you rated {name} {rating:g}: **{part:+.2f}**" in text
+    similar, degrees = mixture.similar_items(item, 5)
+    table = app.table[1].value
+    assert table["Similar items"].tolist() == [names[j] for j in similar]
+    np.testing.assert_allclose(table["Similarity"], degrees)
+    assert look_closer(app, "The Amber Comet") == "You rated it."
+
+
+def test_types_that_hardly_differ_are_named(app):
+    assert not app.caption
+    app.slider[0].set_value(4).run()
+    words = r"Types \d and \d differ by 0\.[0-2]\d for a typical item, less than half "
+    assert re.match(words, app.caption[0].value)
+    app.slider[0].set_value(1).run()
+    assert not app.caption
+    assert not app.get("progress")
+    assert not app.exception
 
 
 def test_download(app, monkeypatch):
@@ -175,11 +262,13 @@ def test_download(app, monkeypatch):
     app.download_button[0].click().run()
     assert not app.exception
     lines = list(csv.reader(io.StringIO(downloads[-1])))
-    assert lines[0] == ["item", "prediction", "low_80", "high_80"]
+    assert lines[0] == ["item", "chance", "prediction", "low_80", "high_80"]
     table = app.table[0].value
     assert [line[0] for line in lines[1:]] == table["Item"].tolist()
     values = np.array([line[1:] for line in lines[1:]], dtype=float)
-    np.testing.assert_allclose(values, table.iloc[:, 1:].to_numpy())
+    np.testing.assert_allclose(values[:, [0, 2, 3]], table.iloc[:, 1:].to_numpy())
+    assert (values[:, 2] <= values[:, 1]).all()
+    assert (values[:, 1] <= values[:, 3]).all()
 
 
 def upload(app, text, name="mine.csv"):
@@ -225,6 +314,94 @@ def test_upload(app, delimiter, header):
     assert [int(name.strip("*")) % 2 for name in best[:9]] == [parity] * 9
 
 
+def choose_columns(app):
+    return {
+        box.label.removeprefix("Column of "): box
+        for box in app.selectbox
+        if box.label.startswith("Column of ")
+    }
+
+
+def test_columns_are_guessed_from_names_and_can_be_changed(app):
+    lines = ["stars,when,movie title,movieId,userId,other"]
+    rng = np.random.default_rng(1)
+    for user in range(40):
+        for item in rng.choice(12, 6, replace=False):
+            stars = 5 if (user + item) % 2 else 1
+            lines.append(f'{stars},2020,"Film, {item}",{item},{user},{item % 3 + 1}')
+    upload(app, "\n".join(lines))
+    assert not app.error
+    boxes = choose_columns(app)
+    assert {label: show_choice(box) for label, box in boxes.items()} == {
+        "users": "userId",
+        "items": "movieId",
+        "ratings": "stars",
+        "titles of items": "movie title",
+    }
+    assert sorted(search(app).options) == sorted(f"Film, {j}" for j in range(12))
+    search(app).select("Film, 3").run()
+    assert app.pills[0].options == ["1", "5"]
+    boxes["titles of items"].select("none").run()
+    assert sorted(search(app).options) == sorted(map(str, range(12)))
+    choose_columns(app)["ratings"].select("other").run()
+    assert not app.error
+    search(app).select("3").run()
+    assert app.pills[0].options == ["1", "2", "3"]
+    choose_columns(app)["ratings"].select("userId").run()
+    assert get_error(app).startswith("Users, items and ratings should be in three ")
+
+
+@pytest.mark.parametrize(
+    ("first", "columns"),
+    [
+        ("movie,user,rating", ["user", "movie", "rating"]),
+        ("a,b,c", ["a", "b", "c"]),
+        ("who,book,score", ["who", "book", "score"]),
+        ("x1,y1,4", ["Column 1: x1", "Column 2: y1", "Column 3: 4"]),
+        ("title,customer,vote", ["customer", "title", "vote"]),
+    ],
+)
+def test_guessed_columns(app, first, columns):
+    lines = [f"a{i % 7},b{i % 5},{1 + i % 4}" for i in range(35)]
+    upload(app, "\n".join([first, *lines]))
+    assert not app.error
+    boxes = choose_columns(app)
+    assert [show_choice(box) for box in boxes.values()] == [*columns, "none"]
+
+
+@pytest.mark.parametrize(
+    ("ratings", "good", "threshold"),
+    [
+        ([1, 2, 3, 4, 5], "≥ 4", 3.5),
+        ([0.5, 1, 2, 3, 3.5, 4, 4.5, 5], "≥ 4", 3.75),
+        ([1, 4, 5, 6, 9, 10], "≥ 6", 5.5),
+        ([0, 1], "≥ 1", 0.5),
+        (np.linspace(-10, 10, 41), "≥ 2.5", 2.5),
+    ],
+    ids=["stars", "halves", "ten", "two", "many"],
+)
+def test_the_good_half_of_the_scale(app, ratings, good, threshold):
+    rng = np.random.default_rng(0)
+    values = rng.permutation(np.resize(ratings, 200))
+    lines = [f"u{i // 5},i{i % 5 + 5 * (i // 5 % 2)},{x}" for i, x in enumerate(values)]
+    upload(app, "\n".join(lines))
+    assert not app.error
+    table = app.table[0].value
+    assert list(table)[1] == good
+    X = np.full((40, 10), np.nan)
+    for i, x in enumerate(values):
+        X[i // 5, i % 5 + 5 * (i // 5 % 2)] = x
+    order = np.argsort([f"u{i}" for i in range(40)])
+    stored = np.where(np.isnan(X), 0, 1)[order]
+    held_out = sparse.csr_array((X[order][stored == 1], np.nonzero(stored)), (40, 10))
+    X, _ = hide_entries(held_out, random_state=0)
+    mixture = MaskedGaussianMixture(2, covariance_type="factor", random_state=0).fit(X)
+    empty = sparse.csr_array((1, 10))
+    entries = np.zeros(10, dtype=int), np.arange(10)
+    chances = 1 - mixture.cdf_entries(empty, entries, np.full(10, threshold))
+    np.testing.assert_allclose(table[good], np.sort(chances)[::-1])
+
+
 def test_bad_upload_names_the_line(app):
     lines = make_lines(",", "user,item,rating")
     for line, fault in [
@@ -240,16 +417,18 @@ def test_bad_upload_names_the_line(app):
         assert not app.table
     upload(app, "\n".join(lines))
     assert not app.error
-    assert len(app.table) == 1
+    assert len(app.table[0].value) > 0
 
 
-def make_app(**constants):
-    """The app with other constants."""
-    text = APP.read_text()
-    for name, value in constants.items():
-        text, n = re.subn(rf"^{name} = [\d_]+", f"{name} = {value}", text, flags=re.M)
-        assert n == 1
-    return AppTest.from_string(text, default_timeout=60).run()
+@pytest.fixture
+def limit(monkeypatch):
+    """Set other limits."""
+
+    def set_limits(**limits):
+        for name, value in limits.items():
+            monkeypatch.setattr(_limits, name, value)
+
+    return set_limits
 
 
 def get_error(app):
@@ -399,7 +578,7 @@ TIMES = "and this page must answer within seconds. Remove some users or rare ite
 
 
 @pytest.mark.parametrize(
-    ("constants", "content", "words"),
+    ("limits", "content", "words"),
     [
         (
             {"MAX_MB": 1},
@@ -422,12 +601,13 @@ TIMES = "and this page must answer within seconds. Remove some users or rare ite
             {"MAX_LINES": 30},
             b"a,b,1\n" + b"\n\r\n\r" * 20,
             "my.csv has more than 30 lines, the limit of this page. Remove blank lines "
-            "and some users from the file.",
+            "and some rows from the file.",
         ),
         (
             {},
             b"a,b,1\n" + b"c" * 201 + b",b,1",
-            "my.csv, line 2: the user, item or rating has more than 200 characters.",
+            "my.csv, line 2: the user, item, title or rating has more than 200 "
+            "characters.",
         ),
         (
             {},
@@ -452,8 +632,8 @@ TIMES = "and this page must answer within seconds. Remove some users or rare ite
         "UTF-8",
     ],
 )
-def test_refused_uploads(constants, content, words):
-    app = make_app(**constants)
+def test_refused_uploads(app, limits, content, words, limit):
+    limit(**limits)
     content = content or "\n".join(make_lines(",", "")).encode()
     app.radio[0].set_value("A CSV file").run()
     app.file_uploader[0].set_value(("my.csv", content, "text/csv")).run()
@@ -461,8 +641,8 @@ def test_refused_uploads(constants, content, words):
 
 
 @pytest.mark.parametrize("content", [b"a\n" * 2_000_000, b"," * 4_000_000])
-def test_refused_uploads_take_little_memory(content):
-    app = make_app(MAX_RATINGS=30)
+def test_refused_uploads_take_little_memory(app, content, limit):
+    limit(MAX_RATINGS=30)
     app.radio[0].set_value("A CSV file").run()
     app.file_uploader[0].set_value(("my.csv", content, "text/csv"))
     tracemalloc.start()
@@ -473,20 +653,18 @@ def test_refused_uploads_take_little_memory(content):
     assert peak < 8 * len(content)
 
 
-def test_uploads_within_the_limits():
+def test_uploads_within_the_limits(app, limit):
     lines = make_lines(",", "user,item,rating")  # 60 users, 21 items, 721 ratings
-    app = make_app(
-        MAX_RATINGS=721, MAX_LINES=722, MAX_USERS=61, MAX_ITEMS=21, MAX_FIELD=9
-    )
+    limit(MAX_RATINGS=721, MAX_LINES=722, MAX_USERS=61, MAX_ITEMS=21, MAX_FIELD=9)
     upload(app, "\r".join(lines))  # universal newlines
     assert not app.error
-    assert len(app.table) == 1
+    assert len(app.table[0].value) > 0
 
 
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (MemoryError(), "The server has too little memory for these ratings."),
+        (MemoryError(), "The server has too little memory for these data."),
         (
             OSError(28, "No space", "/srv/x"),
             "The server could not read or fit this file.",
@@ -518,29 +696,258 @@ def test_bad_uploads_leave_no_file_and_tell_no_path(app, monkeypatch, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_long_fit_is_stopped():
+def test_a_long_fit_is_stopped(limit):
     st.cache_resource.clear()
+    limit(MAX_SECONDS=0)
     words = "The fit was stopped after 0 seconds. Choose fewer types of users, another "
-    assert get_error(make_app(MAX_SECONDS=0)).startswith(words)
+    assert get_error(make_app()).startswith(words)
 
 
-def test_the_server_has_the_limits_of_the_app():
-    with open(APP.parent / ".streamlit" / "config.toml", "rb") as file:
-        config = tomllib.load(file)
-    limit = re.search(r"^MAX_MB = (\d+)", APP.read_text(), flags=re.M)[1]
-    assert config["server"]["maxUploadSize"] == int(limit)
-    assert config["client"]["showErrorDetails"] == "none"
+def test_the_server_has_the_limits_of_the_app(monkeypatch):
+    started = []
+    monkeypatch.setattr(
+        "streamlit.web.bootstrap.run",
+        lambda path, _, args, flags, **k: started.append((path, args, flags)),
+    )
+    monkeypatch.setattr(sys, "argv", ["app", "--server.port=8999"])
+    with pytest.raises(SystemExit) as end:
+        launcher.main()
+    assert not end.value.code
+    ((path, args, flags),) = started
+    assert Path(path) == APP
+    assert not args
+    chosen = {name: value for name, value in flags.items() if value is not None}
+    assert chosen.pop("server_maxUploadSize") == _limits.MAX_MB
+    assert chosen.pop("client_showErrorDetails") == "none"
+    assert chosen.pop("server_port") == 8999
+
+
+@pytest.mark.parametrize("name", ["streamlit", "matplotlib"])
+def test_the_command_names_the_missing_package(name):
+    code = (
+        "import runpy, sys; from importlib import util; find = util.find_spec\n"
+        f"util.find_spec = lambda name: None if name == {name!r} else find(name)\n"
+        "runpy.run_module('sklearn_gmmcf.app', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"The app needs {name}, which is not installed: "
+        'pip install "sklearn-gmmcf[app]"\n'
+    )
+
+
+def test_the_package_does_not_import_streamlit():
+    code = "import sys, sklearn_gmmcf.app; assert 'streamlit' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_other_covariances_have_no_map(app):
     (box,) = (box for box in app.selectbox if box.label == "Covariance type")
     assert "full" not in box.options  # they are slow for 100 items
     box.select("diag")
-    app.slider[0].set_value(2).run()
+    app.slider[0].set_value(3).run()
     rate(app, {"The Amber Comet": 5.0})
     assert len(app.table[0].value) == 10
-    assert len(app.get("progress")) == 2
+    assert len(app.get("progress")) == 3
     assert app.subheader[-1].value == "Items that types like"
+
+
+def run_tables():
+    code = "from sklearn_gmmcf.app import _tables; _tables.show()"
+    app = AppTest.from_string(code, default_timeout=60).run()
+    assert not app.exception
+    return app
+
+
+@pytest.fixture
+def tables():
+    return run_tables()
+
+
+@pytest.fixture
+def downloads(monkeypatch):
+    """The texts that the page offers."""
+    texts = []
+    monkeypatch.setattr(
+        st, "download_button", lambda _, data, *a, **k: texts.append(data)
+    )
+    return texts
+
+
+def upload_table(app, text, name="mine.csv"):
+    app.radio[0].set_value("A CSV file").run()
+    content = text if isinstance(text, bytes) else text.encode()
+    app.file_uploader[0].set_value((name, content, "text/csv")).run()
+    assert not app.exception
+
+
+def test_both_pages_are_offered(monkeypatch):
+    offered, navigation = [], st.navigation
+
+    def keep(pages, **options):
+        offered.append([page.title for page in pages])
+        return navigation(pages, **options)
+
+    monkeypatch.setattr(st, "navigation", keep)
+    assert not make_app().exception
+    assert offered == [["Ratings", "Tables"]]
+
+
+def test_the_made_up_table_is_completed(tables, downloads):
+    tables.run()
+    assert not tables.error
+    assert tables.multiselect[0].value == ["house"]
+    given = list(csv.reader(io.StringIO(make_houses().decode())))
+    completed = list(csv.reader(io.StringIO(downloads[-1])))
+    filled = {
+        (i, given[0][j]): completed[i][j]
+        for i, row in enumerate(given)
+        for j, cell in enumerate(row)
+        if not cell
+    }
+    for row, line in zip(given, completed, strict=True):
+        assert all(a == b or not a for a, b in zip(row, line, strict=True))
+    assert all(filled.values())
+    frame = pd.read_csv(io.BytesIO(make_houses())).drop(columns="house")
+    imputer = MixtureImputer(random_state=0).fit(frame)
+    expected = imputer.transform(frame)
+    lower, upper = imputer.predict_interval(frame, 0.9)
+    chances = imputer.complete_proba(frame)
+    shown = tables.dataframe[0].value
+    assert len(shown) == len(filled) == frame.isna().to_numpy().sum()
+    for _, (row, column, value, certainty) in shown.iterrows():
+        assert filled[row, column] == value
+        if column in chances:
+            assert value == expected[column][row - 1]
+            assert certainty == f"{chances[column][row - 1].max():.0%} likely"
+        else:
+            n = 1 if column == "area" else 0
+            texts = [f"{x[column][row - 1]:.{n}f}" for x in (expected, lower, upper)]
+            assert [value, certainty] == [texts[0], f"{texts[1]} to {texts[2]}"]
+    errors = dict(zip(frame, imputer.expected_error_, strict=True))
+    table = tables.table[0].value
+    assert table["Filled"].to_dict() == frame.isna().sum().to_dict()
+    assert table["Error"]["price"] == f"± {errors['price']:.2g}"
+    assert table["Error"]["garden"] == f"{errors['garden']:.0%} wrong"
+
+
+def test_wider_intervals_and_columns_that_mark_what_was_filled(tables, downloads):
+    narrow = tables.dataframe[0].value
+    tables.select_slider[0].set_value(0.95)
+    tables.checkbox[0].check().run()
+    wide = tables.dataframe[0].value
+    assert wide["Filled with"].equals(narrow["Filled with"])
+    ends = [
+        frame["How certain"].str.extract(r"^(\d+) to (\d+)$").dropna().astype(float)
+        for frame in (narrow, wide)
+    ]
+    widths = [(end[1] - end[0]).to_numpy() for end in ends]
+    assert (widths[1] >= widths[0]).all()
+    assert (widths[1] > widths[0])[widths[0] > 5].all()  # not of few rooms
+    frame = pd.read_csv(io.StringIO(downloads[-1]))
+    marks = frame.filter(like="missingindicator_")
+    houses = pd.read_csv(io.BytesIO(make_houses()))
+    assert (marks.sum(axis=1) == houses.isna().sum(axis=1)).all()
+    assert marks.to_numpy().sum() == len(wide)
+
+
+def make_table_lines():
+    """Cells that the download should leave as they are, beside missing ones."""
+    rng = np.random.default_rng(0)
+    lines = ["=id;day;kind;size;007"]
+    for i in range(40):
+        kind = "-big" if i % 2 else "small"
+        size = f"{(i % 2) * 50 + rng.normal():.2f}"
+        day = f"2024-{1 + i % 2 * 6:02d}-{1 + i % 28:02d}"
+        code = f"00{i % 3 + 1}"
+        lines.append(f"=1+{i};{day};{kind};{size};{code}")
+    lines[3] = "@a;;small;?;002"
+    lines[4] = '"b;c";2024-07-03;NA;50.10;003'
+    lines[5] = "d;2024-01-04; ;0.10;n/a"
+    return lines
+
+
+def test_an_uploaded_table(tables, downloads):
+    lines = make_table_lines()
+    tables.radio[0].set_value("A CSV file").run()
+    tables.text_input[0].set_value("?").run()
+    upload_table(tables, "\n".join(lines))
+    assert not tables.error
+    assert tables.multiselect[0].value == ["=id"]
+    completed = list(csv.reader(io.StringIO(downloads[-1]), delimiter=";"))
+    given = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=";"))
+    assert completed[0] == ["'=id", "day", "kind", "size", "007"]
+    assert completed[1] == ["'=1+0", *given[1][1:]]
+    assert completed[2] == ["'=1+1", given[2][1], "'-big", *given[2][3:]]
+    assert completed[4][0] == "b;c"
+    assert re.fullmatch(r"2024-\d\d-\d\d", completed[3][1])
+    assert abs(float(completed[3][3])) < 5
+    assert len(completed[3][3].partition(".")[2]) == 2
+    assert completed[4][2] == "'-big"
+    assert completed[5][2] == "small"
+    assert completed[5][4] in ("001", "002", "003")
+    for delimiter in ",;\t":
+        for cells in csv.reader(io.StringIO(downloads[-1]), delimiter=delimiter):
+            assert not any(re.match(r"[=@]", cell) for cell in cells)
+
+
+@pytest.mark.parametrize(
+    ("limits", "content", "words"),
+    [
+        ({"MAX_MB": 1}, b"a,b\n" * 300_000, "mine.csv has more than 1 MB, the limit "),
+        ({"MAX_COLUMNS": 2}, b"a,b,c\n", "mine.csv has more than 2 columns, "),
+        ({"MAX_ROWS": 2}, b"a,b\n1,2\n1,2\n,2\n", "mine.csv has more than 2 rows, "),
+        ({"MAX_CELLS": 5}, b"a,b\n1,2\n1,2\n,2\n", "mine.csv has more than 2 rows, "),
+        ({"MAX_LINES": 3}, b"a,b\n\n\n\n1,2", "mine.csv has more than 3 lines, "),
+        ({}, b"a,b\n1," + b"2" * 2000, "mine.csv, line 2 has more than 2,000 charact"),
+        ({}, b"a,b\n1,2\n1\n", "mine.csv, line 3: 1 fields, separated by ',', where "),
+        ({}, b"a,a\n1,2\n1,2\n", "mine.csv, line 1 has the name 'a' twice. Columns "),
+        ({}, b"a,\n1,2\n1,2\n", "mine.csv, line 1 has a column of no name. Columns "),
+        ({}, b"", "mine.csv should have a line of names and at least two rows, but "),
+        ({}, b"a,b\n1,2\n", "mine.csv should have a line of names and at least two "),
+        ({}, b"a\n\xe9\n", "mine.csv, line 2 is not text in UTF-8. Save the file "),
+        ({}, b"a,b\n1e200,1\n2,\n3,2\n", "Column 'a' "),
+    ],
+    ids=["MB", "columns", "rows", "cells", "lines", "line", "fields"]
+    + ["twice", "nameless", "empty", "short", "UTF-8", "huge"],
+)
+def test_refused_tables(tables, limits, content, words, limit):
+    limit(**limits)
+    upload_table(tables, content)
+    (error,) = tables.error
+    assert error.value.replace("\\", "").startswith(words)
+    assert not tables.table
+
+
+def test_tables_that_need_no_completion(tables):
+    upload_table(tables, "a,b\n1,2\n3,4\n")
+    assert tables.info[0].value.startswith("No entry is missing")
+    upload_table(tables, "a,b\nx,\ny,\n")
+    assert tables.multiselect[0].value == ["a", "b"]
+    assert tables.info[0].value.startswith("All columns stay as they are")
+    assert not tables.error
+
+
+def test_a_long_completion_is_stopped(limit):
+    st.cache_resource.clear()
+    limit(MAX_SECONDS=0)
+    (error,) = run_tables().error
+    words = "The fit was stopped after 0 seconds. Leave more columns as they are, or "
+    assert error.value.replace("\\", "").startswith(words)
+
+
+def test_faults_during_a_completion_are_for_the_operator(tables, monkeypatch, caplog):
+    def fail(*args):
+        raise OSError("/srv/secret")
+
+    monkeypatch.setattr(MixtureImputer, "fit", fail)
+    upload_table(tables, "a,b\n1,2\n3,\n5,6\n")
+    (error,) = tables.error
+    assert error.value.startswith("The server could not read or complete this file")
+    assert "/srv/secret" in caplog.text
 
 
 class Browser:
@@ -628,7 +1035,7 @@ def server(tmp_path):
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
     }
-    command = [sys.executable, "-m", "streamlit", "run", APP]
+    command = [sys.executable, "-m", "sklearn_gmmcf.app"]
     command += [f"--{name}={value}" for name, value in options.items()]
     with open(tmp_path / "log", "wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path)
@@ -653,11 +1060,12 @@ def test_in_a_browser_by_keyboard_at_phone_width(chromium, server, tmp_path):
         metrics = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": False}
         browser.call("Emulation.setDeviceMetricsOverride", **metrics)
         browser.call("Page.navigate", url=address)
-        cells = "[...document.querySelectorAll('table tbody tr')].map(r => r.innerText)"
+        rows = "document.querySelector('table')?.querySelectorAll('tbody tr') ?? []"
+        cells = f"[...({rows})].map(r => r.innerText)"
         idle = "!document.querySelector('[data-testid=stStatusWidget]')"
         before = browser.wait(f"{idle} && {cells}.length == 10 && {cells}")
         for row in before:
-            assert re.fullmatch(r"The \w+ \w+(\s+[1-5]\.\d\d){3}\s*", row), before
+            assert re.fullmatch(r"The \w+ \w+\s+\d+%(\s+[1-5]\.\d){2}\s*", row), before
         focused = "document.activeElement.getAttribute('aria-label') || ''"
         for _ in range(30):
             browser.press("Tab", 9)
@@ -666,8 +1074,9 @@ def test_in_a_browser_by_keyboard_at_phone_width(chromium, server, tmp_path):
         browser.call("Input.insertText", text="Brave For")
         browser.wait("document.querySelectorAll('[role=option]').length == 1")
         browser.press("Enter", 13)
-        pills = "document.querySelectorAll('[data-testid=stButtonGroup] button')"
-        browser.wait(f"{pills}.length == 9")
+        pills = "document.querySelector('[data-testid=stButtonGroup]')"
+        pills = f"{pills}.querySelectorAll('button')"
+        browser.wait(f"{pills}.length == 5")
         for _ in range(30):
             browser.press("Tab", 9)
             if browser.evaluate(f"[...{pills}].indexOf(document.activeElement) >= 0"):

@@ -15,11 +15,12 @@ from sklearn.exceptions import NotFittedError
 
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture, _starts
 from sklearn_gmmcf._base import UnobservedColumnsWarning
-from sklearn_gmmcf.data import _dask
+from sklearn_gmmcf.data import _dask, _in_memory
 from tests.made import clusters, mixtures, to_sparse
 
 da = pytest.importorskip("dask.array", reason="needs the extra 'dask'")
 dask = pytest.importorskip("dask")
+cloudpickle = pytest.importorskip("cloudpickle", reason="needs the extra 'dask'")
 distributed = pytest.importorskip("distributed", reason="needs the extra 'dask'")
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -291,6 +292,29 @@ def test_lazy_results_keep_the_model_that_made_them():
     )
 
 
+@pytest.mark.filterwarnings("ignore::sklearn_gmmcf.FewRowsWarning")
+@pytest.mark.parametrize("optimize", [False, True])
+@pytest.mark.parametrize("method", ["transform", "predict_proba", "complete"])
+def test_parameters_are_in_a_graph_once(method, optimize):
+    X = clusters(240, 60)
+    mixture = MaskedGaussianMixture(
+        4, covariance_type="full", random_state=0, max_iter=1
+    ).fit(X)
+    size = mixture.covariances_.nbytes
+    assert size > 100_000
+    lengths = []
+    for n_chunks in (2, 24):
+        lazy = getattr(mixture, method)(
+            da.zeros((240, 60), chunks=(240 // n_chunks, 60))
+        )
+        lazy = dask.optimize(lazy)[0] if optimize else lazy
+        tasks = dict(lazy.__dask_graph__()).values()
+        lengths.append([len(cloudpickle.dumps(task)) for task in tasks])
+        assert sum(length > size for length in lengths[-1]) == 1
+    few, many = map(sum, lengths)
+    assert (many - few) / 22 < size / 20
+
+
 def test_unusable_arrays_are_refused():
     X = clusters(240, 6)
     mixture = MaskedGaussianMixture(2, covariance_type="spherical", random_state=0)
@@ -412,6 +436,74 @@ def test_an_iteration_is_one_pass(estimator, n_passes):
         estimator.fit(X)
     assert estimator.n_iter_ == estimator.max_iter
     assert len(read) == n_passes * len(CHUNKS)
+
+
+@pytest.fixture
+def looks(one_thread, monkeypatch):
+    """Names of the checks of values, in the order in which chunks undergo them."""
+    names = []
+
+    def spy(module, name, is_check=lambda options: True):
+        function = getattr(module, name)
+
+        def look(*args, **options):
+            if is_check(options):
+                names.append(name)
+            return function(*args, **options)
+
+        monkeypatch.setattr(module, name, look)
+
+    spy(_dask, "check_numbers", lambda options: options["ensure_all_finite"])
+    spy(_dask, "check_duplicates")
+    spy(_in_memory, "check_duplicates")
+    spy(_in_memory, "is_observed")
+    return names
+
+
+@pytest.mark.parametrize("persist", [False, True])
+@pytest.mark.parametrize(
+    ("make", "checks"),
+    [
+        (np.array, ["check_numbers", "is_observed"]),
+        (to_sparse, ["check_numbers", *["check_duplicates"] * 2, "is_observed"]),
+    ],
+    ids=["dense", "csr"],
+)
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        MaskedGaussianMixture(2, covariance_type="diag", max_iter=4, tol=0),
+        KMeansMixture(2, max_iter=3),
+    ],
+    ids=["mixture", "k-means"],
+)
+def test_chunks_are_checked_once(estimator, make, checks, persist, looks):
+    X = in_dask(make(clusters(240, 6)))
+    X = X.persist() if persist else X
+    mixture = clone(estimator).set_params(random_state=0).fit(X)
+    assert looks == checks * len(CHUNKS)
+    looks.clear()
+    mixture.predict_proba(X).compute()
+    assert looks == checks * len(CHUNKS)
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("make", [np.array, to_sparse])
+@pytest.mark.parametrize(
+    ("value", "match"), [(np.inf, "infinity"), (1e150, "overflow")]
+)
+def test_bad_chunks_end_the_first_pass(value, match, make, monkeypatch):
+    works = []
+    submit = _dask._submit
+    monkeypatch.setattr(
+        _dask, "_submit", lambda *args: works.append(args[2]) or submit(*args)
+    )
+    X = clusters(240, 6)
+    X[135, 0] = value
+    mixture = MaskedGaussianMixture(2, covariance_type="diag", random_state=0)
+    with pytest.raises(ValueError, match=rf"{match}[\s\S]*begins at row 130"):
+        mixture.fit(in_dask(make(X)))
+    assert works == [_dask._chunk_totals]
 
 
 def test_weights_of_one_are_not_sent(monkeypatch):

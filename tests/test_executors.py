@@ -32,6 +32,7 @@ def many_blocks(monkeypatch):
     monkeypatch.setattr(_dense, "_BLOCK_BYTES", 8 * 6 * 20)
     monkeypatch.setattr(_dense, "LARGE_BLOCK_BYTES", 8 * 6 * 20)
     monkeypatch.setattr(_sparse, "_BLOCK_ENTRIES", 90)
+    monkeypatch.setattr(_sparse, "_BLOCK_COLUMN_ENTRIES", 0)
     monkeypatch.setattr(_model, "_COMPLETED_BYTES", 8 * 6 * 20)
 
 

@@ -61,6 +61,7 @@ def pieces(request, monkeypatch):
         monkeypatch.setattr(_factor, "_CHUNK_ENTRIES", 5 * 6)
         monkeypatch.setattr(_dense, "_BLOCK_BYTES", 1)
         monkeypatch.setattr(_sparse, "_BLOCK_ENTRIES", 30)
+        monkeypatch.setattr(_sparse, "_BLOCK_COLUMN_ENTRIES", 0)
 
 
 class TestDensity:

@@ -132,7 +132,7 @@ class TestFeaturesOfTheMask:
         f = np.clip((raw - mean) / np.sqrt(variance), -4, 4)
         f[4] = 0.0  # the row without entries
         block = next(iter(data))
-        ours = features.describe_rows(block.mask.project(features.directions), block)
+        ours = features.describe(block)
         np.testing.assert_allclose(ours.T, f, atol=1e-12)
         covariance = (f * np.array(weights)[:, None]).T @ f / sum(weights)
         np.testing.assert_allclose(features.row_covariance, covariance, atol=1e-12)
@@ -150,7 +150,7 @@ class TestFeaturesOfTheMask:
         assert np.abs(f).max() == 4
         block = next(iter(observe(row[None], columns=mixture._model.columns)))
         features = mixture._model.parameters.features
-        ours = features.describe_rows(block.mask.project(features.directions), block)
+        ours = features.describe(block)
         np.testing.assert_allclose(ours[:, 0], f, rtol=1e-9)
 
     @CONTAINERS

@@ -24,8 +24,8 @@ WAYS = {
     "of the observed": {"condition": 0.0},
     "one by one": {"sweep": 0},
     "of the observed, one by one": {"condition": 0.0, "sweep": 0},
-    "shared": {"shared": 1},
-    "of the observed, shared": {"condition": 0.0, "shared": 1},
+    "shared": {"shared": 1, "entries": 1},
+    "of the observed, shared": {"condition": 0.0, "shared": 1, "entries": 1},
     "small batches": {"batch": 1},
 }
 
@@ -38,6 +38,7 @@ def way(request, monkeypatch):
             "batch": (_conditioning, "_BATCH_BYTES"),
             "sweep": (_triangles, "_MAX_SWEEP"),
             "shared": (_patterns, "_SHARED_ROWS"),
+            "entries": (_patterns, "_SHARED_ENTRIES"),
         }[name]
         monkeypatch.setattr(module, constant, value)
 

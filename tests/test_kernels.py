@@ -20,7 +20,7 @@ from sklearn_gmmcf.covariance._triangles import (
     n_packed,
     sweep,
 )
-from sklearn_gmmcf.data._products import SparseMask
+from sklearn_gmmcf.data._products import SparseMask, Sparsity
 
 RTOL = {np.float64: 1e-12, np.float32: 1e-5}
 
@@ -43,13 +43,25 @@ def draw_mask(rng, n, d, share):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("index_dtype", [np.int32, np.int64])
 @pytest.mark.parametrize("n", [1, 7, 8, 65])
-def test_wide_products_of_masks(compiled, dtype, index_dtype, n):
+@pytest.mark.parametrize("share", [0.2, 0.6])
+def test_wide_products_of_masks(compiled, dtype, index_dtype, n, share):
+    check_wide_products(dtype, index_dtype, n, share)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("share", [0.1, 0.6])
+def test_wide_products_of_masks_without_kernels(dtype, share):
+    with _kernels.disabled():
+        check_wide_products(dtype, np.int32, 65, share)
+
+
+def check_wide_products(dtype, index_dtype, n, share):
     rng = np.random.default_rng(n)
-    csr = draw_mask(rng, n, 40, 0.4)
+    csr = draw_mask(rng, n, 40, share)
     indices, indptr = (e.astype(index_dtype) for e in (csr.indices, csr.indptr))
-    mask = SparseMask(csr.data.astype(dtype), indices, indptr, 40)
+    mask = SparseMask(csr.data.astype(dtype), Sparsity(indices, indptr, 40))
     dense = csr.toarray()
-    W, R = rng.standard_normal((33, 40)), rng.standard_normal((33, n))
+    W, R = rng.standard_normal((65, 40)), rng.standard_normal((65, n))
     for operand in (W, np.asfortranarray(W)):
         assert_allclose(mask.project(operand), operand @ dense.T, atol=30 * RTOL[dtype])
     assert_allclose(mask.collect(R), R @ dense, atol=30 * RTOL[dtype])

@@ -114,6 +114,15 @@ class TestRepresentations:
         assert_same_results(fit_all(np.asfortranarray(X)), expected)
 
 
+def test_blocks_of_any_bounds_have_masks_of_their_size():
+    X = np.full((6, 2), np.nan)
+    X[2:4] = 1.0  # in one block of two rows, and in two of three
+    data = observe(to_sparse(X), max_rows=3)
+    for block in [*data.blocks(), *data.blocks(2)]:
+        mask = block.mask.sparsity.matrix(block.mask.data)
+        np.testing.assert_array_equal(mask.data, np.ones(len(mask.indices)))
+
+
 @pytest.mark.parametrize("kind", ["dense", "csr"])
 @given(X=tables(every_column=False), keep=st.booleans())
 def test_block_products_equal_plain_sums(kind, X, keep):
@@ -152,6 +161,7 @@ def test_block_products_equal_plain_sums(kind, X, keep):
 def test_default_blocks_cover_the_rows(kind, monkeypatch):
     monkeypatch.setattr(_dense, "_BLOCK_BYTES", 8 * 4 * 20)
     monkeypatch.setattr(_sparse, "_BLOCK_ENTRIES", 40)
+    monkeypatch.setattr(_sparse, "_BLOCK_COLUMN_ENTRIES", 0)
     X = clusters(101, 4)
     data = observe(X if kind == "dense" else to_sparse(X), keep=True)
     rows = [block.rows for block in data]

@@ -110,6 +110,23 @@ class TestSameIds:
                 assert users.tolist() == expected[1].tolist(), name
                 np.testing.assert_array_equal(X.toarray(), expected[0].toarray())
 
+    def test_in_joined_frames(self):
+        parts = [
+            pd.DataFrame({"user": [name], "item": [1], "rating": [5.0]})
+            for name in ("b", "a", "c")
+        ]
+        joined = pd.concat(parts).iloc[[2, 0, 1]]
+        assert RatingsEncoder().fit(joined).users_.tolist() == ["a", "b", "c"]
+
+    @pytest.mark.skipif(pa is None, reason="pyarrow needs numpy 2")
+    def test_in_chunks(self):
+        chunks = pa.chunked_array([["b", "a"], ["b"]])
+        for users in (chunks, chunks.dictionary_encode()):
+            table = pa.table({"user": users, "item": [1, 1, 2], "rating": [1, 2, 3]})
+            X, ids = RatingsEncoder().fit_encode(table)
+            assert ids.tolist() == ["a", "b"]
+            assert X.toarray().tolist() == [[2, 0], [1, 3]]
+
     def test_halves_of_surrogate_pairs(self):
         texts = ["\ud800", "b", "\ud800", "\udc00"]
         for column in (texts, pd.Series(texts, dtype=object)):

@@ -1,6 +1,8 @@
 """The house as its source shows it: imports point one way, functions are short."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,7 +30,7 @@ FLOORS = [
     {"covariance", "_lloyd", "_silhouette"},
     {"_em", "_starts"},
     {"_model"},
-    {"_imputation"},
+    {"_imputation", "_explanation", "_similarity", "_runs"},
     {"_validation"},
     {"_base"},
     {"_mixture", "_kmeans"},
@@ -37,8 +39,10 @@ FLOORS = [
     {"_feature_tables", "_titles", "_rating_lines", "_rating_matrix", "ratings"},
     {"_table_series", "_table_columns", "tables"},
     {"_containers", "_ensemble", "imputer"},
+    {"_user_rows", "recommender"},
     {"datasets", "model_selection", "persistence", "testing"},
     {"plotting"},
+    {"app"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = sorted(ROOT.rglob("*.py"))
@@ -84,6 +88,37 @@ def test_imports_have_no_cycle():
     }:
         graph = {name: imports for name, imports in graph.items() if name not in leaves}
     assert not graph
+
+
+# Prints the modules that the package imports beyond those of scikit-learn's mixtures.
+# scikit-learn may import pandas, which is dropped, so that another import would show.
+NEW_MODULES = """
+import sys
+import sklearn.mixture
+
+optional = {"dask", "matplotlib", "numba", "pandas", "polars", "pyarrow"}
+for name in list(sys.modules):
+    if name.partition(".")[0] in optional:
+        del sys.modules[name]
+before = set(sys.modules)
+import sklearn_gmmcf
+
+print(*set(sys.modules) - before)
+"""
+
+
+def test_few_modules_are_imported_beyond_those_of_scikit_learn():
+    command = [sys.executable, "-c", NEW_MODULES]
+    new = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    new = set(new.split())
+    assert "sklearn_gmmcf.imputer" in new
+    packages = {name.partition(".")[0] for name in new}
+    assert packages - sys.stdlib_module_names == {"sklearn", "sklearn_gmmcf"}
+    parts = {tuple(name.split(".")[:2]) for name in new}
+    rooms = {
+        room for package, *rooms in parts if package == "sklearn" for room in rooms
+    }
+    assert rooms <= {"impute", "pipeline", "utils"}
 
 
 def count_docstring_lines(node):

@@ -270,6 +270,17 @@ def _eliminate_observed(
     return lengths, log_dets, residuals, covariances
 
 
+def regress(p: FullParameters, given: Array, free: Array) -> Array:
+    """Slopes (K, q, p) or (1, q, p) of free columns (q,) on given ones (p,)."""
+    systems, right = (given[:, None], free[:, None]), np.eye(len(given))
+    slopes = np.empty((len(p.covariances), len(free), len(given)))
+    for c, matrix in enumerate(p.correlations):
+        if p.conditions[c] >= _MAX_PRECISION_CONDITION:  # as completions do
+            matrix = matrix + _ROUNDING * np.eye(len(matrix))
+        slopes[c] = condition(matrix, *systems, right)[1]
+    return slopes * p.scales[:, free, None] / p.scales[:, None, given]
+
+
 def unexplained_covariance(
     parameters: FullParameters, k: int, weight: float, inverses: Array
 ) -> Array:

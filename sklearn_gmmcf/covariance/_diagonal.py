@@ -12,7 +12,7 @@ divides by observed entries.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from sklearn_gmmcf.covariance._family import (
     log_weights,
     to_responsibilities,
 )
+from sklearn_gmmcf.covariance._further_columns import widen_diagonal
 from sklearn_gmmcf.covariance._reviews import (
     Review,
     review_regularization,
@@ -160,6 +161,7 @@ class Diagonal(Elliptical[DiagonalParameters, DiagonalStatistics]):
 
     init_names = ("weights", "means", "precisions")
     conditional_is_predictive = True
+    has_column_variances: ClassVar[bool] = True
 
     reg_covar: float = 0.0
     min_variance: float = 0.0
@@ -232,8 +234,7 @@ class Diagonal(Elliptical[DiagonalParameters, DiagonalStatistics]):
     def recenter(
         self, parameters: DiagonalParameters, old: Columns, new: Columns
     ) -> DiagonalParameters:
-        moved = super().recenter(parameters, old, new)
-        return replace(moved, units=new.units)
+        return replace(super().recenter(parameters, old, new), units=new.units)
 
     def add_columns(
         self,
@@ -248,6 +249,8 @@ class Diagonal(Elliptical[DiagonalParameters, DiagonalStatistics]):
             counts=statistics.counts + entries,
             squares=statistics.squares + entries * parameters.variances,
         )
+
+    widen = widen_diagonal
 
     def log_joint(self, parameters: DiagonalParameters, block: Block) -> Array:
         log_joint = self._exponents(parameters, block)
@@ -586,6 +589,7 @@ class Spherical(Diagonal):
     """
 
     start_coordinates = "raw"
+    has_column_variances = False
 
     def add_columns(
         self,

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.covariance._entry_parts import EntryParts, explain_regressions
 from sklearn_gmmcf.covariance._family import (
     LOG_2_PI,
     Family,
@@ -129,6 +131,26 @@ class Elliptical(Family[ParametersT, StatisticsT]):
         """
         measures = self.measure(parameters, block)
         return measures, *self.conditional(parameters, block, rows, columns)
+
+    def slopes(
+        self, parameters: ParametersT, given: Array, free: Array
+    ) -> Array | None:
+        """Slopes (K, q, p) or (1, q, p) of free columns (q,) on given ones (p,).
+
+        The default is for entries that are uncorrelated given the component.
+        """
+        return None
+
+    def explain_entries(
+        self,
+        parameters: Any,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        shares: Array,
+    ) -> EntryParts:
+        slopes, means = partial(self.slopes, parameters), parameters.means
+        return explain_regressions(slopes, means, block, rows, columns, shares)
 
     @abstractmethod
     def accumulate_weighted(

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_gmmcf._typing import Array, Responsibilities
+from sklearn_gmmcf.covariance._entry_parts import EntryParts
 from sklearn_gmmcf.covariance._factor_features import learn_features, predict_mask
 from sklearn_gmmcf.covariance._factor_inference import (
     SWEEP_BYTES,
@@ -37,12 +38,15 @@ from sklearn_gmmcf.covariance._factor_inference import (
     sum_moments,
     swept_together,
 )
+from sklearn_gmmcf.covariance._factor_parts import explain_factors
+from sklearn_gmmcf.covariance._factor_similarity import column_vectors, row_vectors
 from sklearn_gmmcf.covariance._factor_start import row_noise, start_loadings
 from sklearn_gmmcf.covariance._factor_step import (
     FactorStatistics,
     Priors,
     choose_priors,
     improve_basis,
+    leave_out,
     log_prior,
     maximize_columns,
     maximize_components,
@@ -58,6 +62,7 @@ from sklearn_gmmcf.covariance._family import (
     to_responsibilities,
 )
 from sklearn_gmmcf.covariance._reviews import Review, review_covariates
+from sklearn_gmmcf.covariance._similarity import Vectors, compare
 from sklearn_gmmcf.covariance._triangles import (
     add_packed_outer,
     double_off_diagonal,
@@ -133,6 +138,7 @@ class Factor(Family[FactorParameters, FactorStatistics]):
     predicts_mask = True
     n_judged_passes = 3
     n_batch_passes = 3
+    learns_few_columns = True
     unknown_columns = "the mean of the other columns and the row's offset from it"
 
     n_factors: int = 10
@@ -159,7 +165,7 @@ class Factor(Family[FactorParameters, FactorStatistics]):
             self.n_factors,
             features,
             self.min_variance,
-            self._choose_priors(data.columns),
+            self.priors or choose_priors(int(data.columns.known.sum())),
         )
         if n_components == 1:
             return single
@@ -267,7 +273,7 @@ class Factor(Family[FactorParameters, FactorStatistics]):
     def maximize(
         self, statistics: FactorStatistics, parameters: FactorParameters
     ) -> FactorParameters:
-        priors = self._choose_priors(parameters.columns)
+        priors = self._choose_priors(parameters)
         p = maximize_columns(statistics, parameters, priors.noise, self.online)
         p = maximize_rows(statistics, p, priors)
         if len(p.weights) > 1:
@@ -275,14 +281,33 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         check_precision(p)
         return p
 
+    def take_columns(
+        self, parameters: FactorParameters, columns: Array
+    ) -> FactorParameters:
+        others = leave_out(parameters, columns, self._choose_priors(parameters))
+        return parameters.take(columns, others)
+
+    def put_columns(
+        self, parameters: FactorParameters, columns: Array, few: FactorParameters
+    ) -> FactorParameters:
+        return parameters.put(columns, few)
+
+    def widen(
+        self,
+        parameters: FactorParameters,
+        statistics: FactorStatistics,
+        columns: Columns,
+    ) -> tuple[FactorParameters, FactorStatistics]:
+        return parameters.widen(columns), statistics.widen(len(columns.known))
+
     def accelerate(
         self, statistics: FactorStatistics, parameters: FactorParameters
     ) -> FactorParameters:
-        priors = self._choose_priors(parameters.columns)
+        priors = self._choose_priors(parameters)
         return improve_basis(statistics, parameters, priors)
 
-    def _choose_priors(self, columns: Columns) -> Priors:
-        return self.priors or choose_priors(int(columns.known.sum()))
+    def _choose_priors(self, parameters: FactorParameters) -> Priors:
+        return self.priors or choose_priors(parameters.n_known)
 
     def backtrack(self, parameters: FactorParameters) -> FactorParameters | None:
         # Scales and columns, both taken from one pass, may overshoot together; columns
@@ -293,7 +318,7 @@ class Factor(Family[FactorParameters, FactorStatistics]):
         return replace(parameters, scales=scales, previous_scales=None)
 
     def log_prior(self, parameters: FactorParameters) -> float:
-        return log_prior(parameters, self._choose_priors(parameters.columns))
+        return log_prior(parameters, self._choose_priors(parameters))
 
     def review(
         self,
@@ -374,6 +399,32 @@ class Factor(Family[FactorParameters, FactorStatistics]):
                     p, j, mixed.covariances[:, i], mixed.moments[:, i], mixed.scales[i]
                 )
         return means, variances
+
+    def explain_entries(
+        self,
+        parameters: FactorParameters,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        shares: Array,
+    ) -> EntryParts:
+        return explain_factors(parameters, block, rows, columns, shares)
+
+    def column_similarities(
+        self, parameters: FactorParameters, columns: Array, known: Columns
+    ) -> Array:
+        means, squares = column_vectors(parameters)
+        asked = Vectors(means[:, columns], squares[columns])
+        return compare(asked, Vectors(means, squares))
+
+    def profile_width(self, n_columns: int) -> int:
+        return self.n_factors
+
+    def profile_rows(
+        self, parameters: FactorParameters, block: Block, columns: Columns
+    ) -> Vectors:
+        mixed = self._mix(parameters, block)
+        return row_vectors(parameters, mixed.means, mixed.covariances)
 
     def _mix(self, p: FactorParameters, block: Block) -> _MixedFactors:
         """Moments of the factors of the rows over all components."""

@@ -40,7 +40,10 @@ def change_basis(p: FactorParameters, R: Array) -> FactorParameters:
     spreads = np.empty_like(p.loading_spreads)
     first, second = lower_indices(r + 1)
     for part in chunks(spreads.shape[1], max(SWEEP_BYTES // (8 * (r + 1) ** 2), 1)):
-        covariances = extended.T @ unpack(p.loading_spreads[:, part]) @ extended
+        covariances = unpack(p.loading_spreads[:, part])
+        for _ in range(2):  # all matrices in one product, once from either side
+            covariances = np.swapaxes(covariances, 1, 2).reshape(-1, r + 1) @ extended
+            covariances = covariances.reshape(-1, r + 1, r + 1)
         spreads[:, part] = covariances[:, first, second].T
     moments = extended.T @ _loading_moments(p) @ extended
     _, log_det = np.linalg.slogdet(R)

@@ -27,8 +27,9 @@ from functools import partial
 import numpy as np
 
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.covariance._further_columns import pad_columns
 from sklearn_gmmcf.covariance._subspace import find_directions
-from sklearn_gmmcf.data import Block, Observed
+from sklearn_gmmcf.data import Block, Columns, Observed
 
 # Entries by which rows and columns are damped, and subspace iterations.
 _ROW_DAMPING = 5.0
@@ -42,7 +43,7 @@ _MIN_PREDICTION = 1e-6
 # before the test part of docs/benchmarks/ranking.py.
 _MASK_RIDGE = 10.0
 # Entries, roughly, whose values the usual threshold of liked ones is taken from.
-_MAX_THRESHOLD_ENTRIES = 2**20
+_MAX_THRESHOLD_ENTRIES = 2**14
 # A feature that varies by less than this, relative to its size, is constant.
 _MIN_SCALE = 1e-8
 # Bound on the mask's features of rows, in standard deviations.
@@ -77,17 +78,31 @@ class Features:
     def n_row_features(self) -> int:
         return len(self.row_covariance)
 
-    def describe_mask(self, projections: Array, counts: Array) -> Array:
+    def take(self, columns: Array) -> Features:
+        """The features of rows and of some columns (m,)."""
+        return replace(
+            self,
+            directions=self.directions[:, columns],
+            columns=self.columns[:, columns],
+            counts=self.counts[columns],
+        )
+
+    def project_mask(self, block: Block) -> Array:
+        """Products of a block's mask with the directions, (q, n)."""
+        # What rounding tells apart would be scaled to variance 1.
+        return block.mask.project(self.directions, in_double=True)
+
+    def describe_mask(self, block: Block) -> Array:
         """The mask's features of rows before they are scaled, (q + 1, n)."""
-        damped = projections / np.sqrt(counts + _ROW_DAMPING)
+        counts = block.counts
+        damped = self.project_mask(block) / np.sqrt(counts + _ROW_DAMPING)
         return np.vstack([damped, np.log1p(counts)])
 
-    def describe_rows(self, projections: Array, block: Block) -> Array:
-        """Features (n_f, n) of rows, from products of the mask with W (q, n)."""
+    def describe(self, block: Block) -> Array:
+        """Features of rows, (n_f, n)."""
         if not len(self.centers):
             return block.covariates
-        counts = block.counts
-        raw = self.describe_mask(projections, counts)
+        counts, raw = block.counts, self.describe_mask(block)
         features = (raw - self.centers[:, None]) * self.inverse_scales[:, None]
         # Rows unlike the fitted ones, such as new rows that miss more, do not go beyond
         # what these have taught.
@@ -105,7 +120,7 @@ def predict_mask(features: Features, block: Block) -> Array:
     W = features.directions
     if not len(W):  # nothing is missing
         return np.ones(block.shape)
-    fitted = features.mask_regression @ _project_mask(features, block)
+    fitted = features.mask_regression @ features.project_mask(block)
     predicted = fitted.T @ (W * (features.counts + _COLUMN_DAMPING))
     predicted[block.counts == 0] = features.counts
     return np.maximum(predicted, _MIN_PREDICTION, out=predicted)
@@ -134,20 +149,40 @@ def learn_features(data: Observed, mask_rank: int | str) -> Features:
         # Without missing entries the mask tells nothing.
         together, n_mask = together[n_mask:], 0
         mask_features = _no_mask_features(counts)
-    # The mask of a column without observations is predicted by its known features.
-    described = np.vstack([np.ones(len(known)), together])
-    slopes = _regress((described * known) @ described.T, n_mask)[1]
-    unknown = columns.modeled & ~known
-    together[:n_mask, unknown] = slopes @ together[n_mask:, unknown]
+    _predict_mask(together, n_mask, known, columns.modeled & ~known)
     features = replace(
         mask_features,
         row_regression=np.zeros((n_mask, len(columns.covariates))),
         columns=together,
-        threshold=_find_threshold(data, counts.sum()),
+        threshold=_learn_threshold(data, counts.sum()),
     )
     moments = data.total(partial(_sum_moments, features))
     covariance, slopes = _regress(moments, n_mask)
     return replace(features, row_regression=slopes, row_covariance=covariance)
+
+
+def widen_features(features: Features, columns: Columns) -> Features:
+    """Features of further columns, the last of these, which no row observes."""
+    before, d = features.columns.shape[1], len(columns.known)
+    together = pad_columns(features.columns, d)
+    if columns.features is not None:
+        n_mask = len(together) - len(columns.features)
+        described = _standardize(columns.features, columns.known, columns.modeled)
+        together[n_mask:, before:] = described[:, before:]
+        _predict_mask(together, n_mask, columns.known, np.arange(d) >= before)
+    return replace(
+        features,
+        directions=pad_columns(features.directions, d),
+        columns=together,
+        counts=pad_columns(features.counts, d),
+    )
+
+
+def _predict_mask(features: Array, n_mask: int, known: Array, unknown: Array) -> None:
+    """Predict the first features, of the mask, of unknown columns by the others."""
+    described = np.vstack([np.ones(len(known)), features])
+    slopes = _regress((described * known) @ described.T, n_mask)[1]
+    features[:n_mask, unknown] = slopes @ features[n_mask:, unknown]
 
 
 def _regress(moments: Array, n: int) -> tuple[Array, Array]:
@@ -203,7 +238,7 @@ def _regress_mask(features: Features, data: Observed) -> Array:
 
 def _sum_projections(features: Features, block: Block) -> Array:
     """Sums of the products of a block's projected masks, (q, q)."""
-    projections = _project_mask(features, block)
+    projections = features.project_mask(block)
     return (projections * block.weights) @ projections.T
 
 
@@ -222,18 +257,22 @@ def _no_mask_features(counts: Array) -> Features:
     )
 
 
-def _find_threshold(data: Observed, n_entries: float) -> float:
-    """The highest value that half of the entries reach, less half a step.
-
-    The step is the distance to the next lower value. Of many entries every so manyth
-    row is looked at.
-    """
+def _learn_threshold(data: Observed, n_entries: float) -> float:
+    """`find_threshold` of the entries; of many, every so manyth row is looked at."""
     step = max(int(n_entries / _MAX_THRESHOLD_ENTRIES), 1)
     rows = np.arange(0, data.shape[0], step)
     found = [(v, rows[i]) for _, v, i in data.column_values(rows)]
     values, of_rows = (np.concatenate(each) for each in zip(*found, strict=True))
+    return find_threshold(values, data.weights[of_rows])
+
+
+def find_threshold(values: Array, weights: Array) -> float:
+    """The highest value that half of the weight reaches, less half a step.
+
+    The step is the distance to the next lower value.
+    """
     order = np.argsort(-values, kind="stable")
-    reached = np.cumsum(data.weights[of_rows][order])
+    reached = np.cumsum(weights[order])
     median = values[order[np.searchsorted(reached, reached[-1] / 2)]]
     lower = values[values < median]
     return float((median + lower.max()) / 2 if lower.size else median)
@@ -275,7 +314,7 @@ def _covary_mask(W: Array, block: Block) -> Array:
 def _sum_powers(features: Features, centers: Array, block: Block) -> Array:
     """Weights, sums and squares of the mask's features of rows, (3, q + 1)."""
     weights = block.weights * (block.counts > 0)
-    gaps = features.describe_mask(_project_mask(features, block), block.counts)
+    gaps = features.describe_mask(block)
     gaps -= centers[:, None]
     return np.stack(
         [np.full(len(gaps), weights.sum()), gaps @ weights, gaps**2 @ weights]
@@ -284,14 +323,9 @@ def _sum_powers(features: Features, centers: Array, block: Block) -> Array:
 
 def _sum_moments(features: Features, block: Block) -> Array:
     """Sums of the products of [1; f] over rows with entries, (n_f + 1, n_f + 1)."""
-    described = features.describe_rows(_project_mask(features, block), block)
+    described = features.describe(block)
     extended = np.vstack([np.ones(len(block.weights)), described])
     return (extended * (block.weights * (block.counts > 0))) @ extended.T
-
-
-def _project_mask(features: Features, block: Block) -> Array:
-    # What rounding tells apart would be scaled to variance 1.
-    return block.mask.project(features.directions, in_double=True)
 
 
 def solve_slopes(

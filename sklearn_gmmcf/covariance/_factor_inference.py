@@ -23,23 +23,25 @@ and columns n_g.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, partial
+from typing import Any, Self
 
 import numpy as np
 
 from sklearn_gmmcf import _kernels
 from sklearn_gmmcf._typing import Array
-from sklearn_gmmcf.covariance._factor_features import Features
+from sklearn_gmmcf.covariance._factor_features import Features, widen_features
 from sklearn_gmmcf.covariance._family import (
     LOG_2_PI,
     check_in_range,
     chunks,
     log_weights,
 )
+from sklearn_gmmcf.covariance._further_columns import pad_columns
 from sklearn_gmmcf.covariance._triangles import (
     add_packed_outer,
+    diagonal_indices,
     multiplicities,
     n_packed,
     pack,
@@ -55,6 +57,8 @@ from sklearn_gmmcf.data import Block, Columns
 _TAIL_NOISE, _MAX_TAIL_NOISE = 0.02, 0.05
 # Systems that are swept together should stay in the cache.
 SWEEP_BYTES = 2**22
+# Rows that are so few that their systems under all components are swept together.
+_FEW_ROWS = 64
 # Precision of the noise in units of the factors' precision, where digits end.
 _MAX_RATIO = 1 / float(np.finfo(np.float64).eps)
 
@@ -64,6 +68,17 @@ def find_floor(columns: Columns, min_noise: float, min_variance: float) -> Array
     tails = np.minimum(_TAIL_NOISE * (columns.tails - 1), _MAX_TAIL_NOISE)
     relative = np.maximum(min_noise, tails)
     return np.maximum(min_variance, relative * columns.wide_units**2)
+
+
+@dataclass(frozen=True, eq=False)
+class OtherColumns:
+    """What a model of some columns must know of those that are left out."""
+
+    n_known: int  # of all columns
+    pooled_noise: float  # of all columns
+    min_scale: float  # of all columns
+    evidence: Array  # (r, r), of the columns left out
+    log_prior: float  # of these, and of what depends on all columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +106,33 @@ class FactorParameters:
     column_slope_precisions: Array  # (n_g,), lambda, relative to prior_precision
     # Scales before the last step, to which `backtrack` returns.
     previous_scales: Array | None = None
+    others: OtherColumns | None = None  # columns left out of this model
 
     @cached_property
     def floor(self) -> Array:
         """Floor under the noise of each column, (d,)."""
         return find_floor(self.columns, self.min_noise, self.min_variance)
+
+    def widen(self, columns: Columns) -> Self:
+        """The model with further columns, whose loadings are as their priors say."""
+        before, d = len(self.noise), len(columns.known)
+        new = slice(before, d)
+        wide = replace(
+            self,
+            loadings=pad_columns(self.loadings, d),
+            loading_spreads=pad_columns(self.loading_spreads, d),
+            loading_log_dets=pad_columns(self.loading_log_dets, d),
+            noise=pad_columns(self.noise, d),
+            columns=columns,
+            features=widen_features(self.features, columns),
+        )
+        variances = 1 / wide.column_precisions[:, new]
+        wide.loadings[:, new] = wide.column_priors[:, new]
+        wide.loading_spreads[diagonal_indices(len(variances)), new] = variances
+        wide.loading_log_dets[new] = np.log(variances).sum(axis=0)
+        pooled = self.pooled_noise * columns.wide_units[new] ** 2
+        wide.noise[new] = np.maximum(pooled, wide.floor[new])
+        return wide
 
     @property
     def n_factors(self) -> int:
@@ -103,14 +140,12 @@ class FactorParameters:
 
     @cached_property
     def mask_weights(self) -> Array:
-        """Weights of a block's mask: A, shifts of b and e, log of noise, features."""
+        """Weights of a block's mask: A, shifts of b and e, log of noise."""
         n_pairs = n_packed(self.n_factors)
         moments = self.loading_spreads.copy()
         moments[:n_pairs] += packed_outer(self.loadings[:-1])
         log_noise = LOG_2_PI + np.log(self.noise)
-        return _for_products(
-            np.vstack([moments / self.noise, log_noise, self.features.directions])
-        )
+        return _for_products(np.vstack([moments / self.noise, log_noise]))
 
     @cached_property
     def value_weights(self) -> Array:
@@ -162,6 +197,15 @@ class FactorParameters:
         return features @ features.T
 
     @cached_property
+    def log_column_slopes(self) -> float:
+        """Divergence of the posterior of the slopes C from their prior, negated."""
+        strengths = self.column_slope_precisions
+        value = self.prior_precision @ self.column_slopes**2 @ strengths
+        _, log_det = np.linalg.slogdet(self.column_feature_moments + np.diag(strengths))
+        value += len(self.loadings) * (log_det - np.log(strengths).sum())
+        return -0.5 * float(value)
+
+    @cached_property
     def column_precisions(self) -> Array:
         """Prior precisions of the loadings, (r + 1, d)."""
         return self.prior_precision[:, None] / self.columns.wide_units**2
@@ -173,9 +217,82 @@ class FactorParameters:
         return self.noise[known] / self.columns.wide_units[known] ** 2
 
     @property
+    def n_known(self) -> int:
+        """Number of known columns, those left out among them."""
+        return self.others.n_known if self.others else int(self.columns.known.sum())
+
+    @property
     def pooled_noise(self) -> float:
         """Relative noise that columns are pulled to: the pool of the highest prior."""
+        if self.others:
+            return self.others.pooled_noise
         return float(1 / np.mean(1 / self.relative_noise))
+
+    @property
+    def min_scale(self) -> float:
+        """Floor under the noise scales of components, by the floor of the noise.
+
+        It is the floor of the pooled noise, below which the evidence of rows about
+        their factors exceeds the precision of numbers.
+        """
+        if self.others:
+            return self.others.min_scale
+        known = self.columns.known
+        floor = np.min(self.floor[known] / self.columns.wide_units[known] ** 2)
+        return float(floor / self.pooled_noise)
+
+    @cached_property
+    def evidence(self) -> Array:
+        """Evidence about the factors of a row that observes all columns, (r, r)."""
+        spreads = (self.loading_spreads[: n_packed(self.n_factors)] / self.noise).sum(
+            axis=1
+        )
+        evidence = unpack(spreads[:, None])[0]
+        evidence += (self.loadings[:-1] / self.noise) @ self.loadings[:-1].T
+        return evidence if self.others is None else evidence + self.others.evidence
+
+    @cached_property
+    def prior_distances(self) -> Array:
+        """Expected squared distances of the loadings from their priors, (d,).
+
+        In units of the priors' standard deviations; 0 of unknown columns.
+        """
+        variances = self.loading_spreads[diagonal_indices(len(self.loadings))]
+        squares = variances + (self.loadings - self.column_priors) ** 2
+        distances = self.prior_precision @ squares / self.columns.wide_units**2
+        return np.where(self.columns.known, distances, 0.0)
+
+    def take(self, columns: Array, others: OtherColumns | None = None) -> Self:
+        """The model of some columns (m,)."""
+        return replace(
+            self,
+            loadings=self.loadings[:, columns],
+            loading_spreads=self.loading_spreads[:, columns],
+            loading_log_dets=self.loading_log_dets[columns],
+            noise=self.noise[columns],
+            columns=self.columns.take(columns),
+            features=self.features.take(columns),
+            others=others,
+        )
+
+    def put(self, columns: Array, few: Self) -> Self:
+        """The model of all columns with these parameters of some (m,)."""
+        names = "loadings", "loading_spreads", "loading_log_dets", "noise"
+        values = {name: getattr(self, name).copy() for name in names}
+        for name, value in values.items():
+            value[..., columns] = getattr(few, name)
+        whole = replace(
+            few, **values, columns=self.columns, features=self.features, others=None
+        )
+        distances = self.prior_distances.copy()
+        distances[columns] = few.prior_distances
+        # What is known of the columns left out need not be summed up again.
+        vars(whole).update(
+            evidence=few.evidence,
+            prior_distances=distances,
+            log_column_slopes=self.log_column_slopes,
+        )
+        return whole
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(getattr(self, f.name) for f in fields(self))
@@ -221,12 +338,9 @@ class Posterior:
 
 def check_precision(p: FactorParameters) -> None:
     """Refuse parameters under which factors of rows would be rounding errors."""
-    spreads = (p.loading_spreads[: n_packed(p.n_factors)] / p.noise).sum(axis=1)
-    evidence = unpack(spreads[:, None])[0]
-    evidence += (p.loadings[:-1] / p.noise) @ p.loadings[:-1].T
-    check_in_range(evidence)
+    check_in_range(p.evidence)
     moments = p.covariances + p.factor_means[:, :, None] * p.factor_means[:, None]
-    ratio = np.max(np.einsum("kij,ij->k", moments, evidence) / p.scales)
+    ratio = np.max(np.einsum("kij,ij->k", moments, p.evidence) / p.scales)
     if not ratio < _MAX_RATIO:
         raise ValueError(
             f"The factors have {ratio:.1g} times the square of the noise, more than "
@@ -236,20 +350,21 @@ def check_precision(p: FactorParameters) -> None:
 
 
 def collect_evidence(p: FactorParameters, block: Block) -> Evidence:
-    """Sum up a block's entries, in two products."""
+    """Sum up a block's entries, in two wide products."""
     r = p.n_factors
     n_pairs = n_packed(r)
     # Where noise is small, squares over it exceed what single precision can sum.
     by_mask = block.mask.project(p.mask_weights, in_double=True)
     # Squares of residuals need all digits: x^2 - 2 x a + a^2 would cancel.
     residuals, squares = block.centered_at(p.loadings[-1])
-    first = n_pairs + r + 2
-    features = p.features.describe_rows(by_mask[first:], block)
+    features = block.remember(
+        "features", p.features, partial(p.features.describe, block)
+    )
     return Evidence(
         precisions=by_mask[:n_pairs],
         shifts=residuals.project(p.value_weights) - by_mask[n_pairs : n_pairs + r],
         squares=squares.project(1 / p.noise[None])[0] + by_mask[n_pairs + r],
-        log_noise=by_mask[first - 1],
+        log_noise=by_mask[-1],
         counts=block.counts,
         features=features,
         prior_means=p.row_slopes @ features,
@@ -264,8 +379,9 @@ def infer(p: FactorParameters, evidence: Evidence, rows: slice) -> Posterior:
     counts = evidence.counts[rows]
     solved = np.empty((n_components, n_pairs + r + 1, len(counts)))
     log_joint = np.empty((n_components, len(counts)))
+    log_dets = _solve_factors(p, evidence, rows, solved)
     for k, system in enumerate(solved):
-        log_joint[k] = _solve_factors(p, k, evidence, rows, system)
+        log_joint[k] = log_dets[k]
         # What is left of the quadratic form are squares, which only rounding makes
         # negative.
         log_joint[k] += np.maximum(system[-1], 0.0)
@@ -278,47 +394,67 @@ def infer(p: FactorParameters, evidence: Evidence, rows: slice) -> Posterior:
 
 
 def _solve_factors(
-    p: FactorParameters, k: int, evidence: Evidence, rows: slice, solved: Array
+    p: FactorParameters, evidence: Evidence, rows: slice, solved: Array
 ) -> Array:
     """Covariances and means of the factors of some rows, and quadratic forms.
 
-    They are written into `solved` (Q + r + 1, n).
+    They are written into `solved` (K, Q + r + 1, n).
 
     Returns
     -------
-    log_dets : ndarray of shape (n,)
+    log_dets : ndarray of shape (K, n)
         Log-determinants of the inverse covariances.
     """
-    r, n_pairs = p.n_factors, n_packed(p.n_factors)
-    scale, precision = p.scales[k], p.precisions[k]
-    kernels = _kernels.load(solved.size * r)
+    r = p.n_factors
+    n_components, length, n = solved.shape
+    kernels = _kernels.load(solved[0].size * r)
+    log_dets = np.empty((n_components, n))
     if kernels is not None:
-        log_dets = np.empty(solved.shape[1])
-        kernels.infer_factors(
-            evidence.precisions,
-            evidence.shifts,
-            evidence.squares,
-            evidence.prior_means,
-            rows.start,
-            scale,
-            precision,
-            p.factor_means[k],
-            solved,
-            log_dets,
-        )
+        for k, system in enumerate(solved):
+            kernels.infer_factors(
+                evidence.precisions,
+                evidence.shifts,
+                evidence.squares,
+                evidence.prior_means,
+                rows.start,
+                p.scales[k],
+                p.precisions[k],
+                p.factor_means[k],
+                system,
+                log_dets[k],
+            )
         return log_dets
+    if n > _FEW_ROWS:
+        for k, system in enumerate(solved):
+            _set_up(p, k, evidence, rows, system)
+            log_dets[k] = sweep(system, r)
+    else:
+        # Calls cost more than the work, so that components are swept together.
+        together = np.empty((length, n_components, n))
+        for k in range(n_components):
+            _set_up(p, k, evidence, rows, together[:, k])
+        log_dets = sweep(together.reshape(length, -1), r).reshape(log_dets.shape)
+        solved[:] = np.swapaxes(together, 0, 1)
+    covariances = solved[:, : n_packed(r)]
+    np.negative(covariances, out=covariances)
+    return log_dets
+
+
+def _set_up(
+    p: FactorParameters, k: int, evidence: Evidence, rows: slice, system: Array
+) -> None:
+    """Write the systems of a component, whose sweep gives its factors."""
+    n_pairs = n_packed(p.n_factors)
+    scale, precision = p.scales[k], p.precisions[k]
     means = p.factor_means[k][:, None] + evidence.prior_means[:, rows]
     pulls = precision @ means
-    np.divide(evidence.precisions[:, rows], scale, out=solved[:n_pairs])
-    solved[:n_pairs] += pack(precision)[:, None]
-    np.divide(evidence.shifts[:, rows], scale, out=solved[n_pairs:-1])
-    solved[n_pairs:-1] += pulls
+    np.divide(evidence.precisions[:, rows], scale, out=system[:n_pairs])
+    system[:n_pairs] += pack(precision)[:, None]
+    np.divide(evidence.shifts[:, rows], scale, out=system[n_pairs:-1])
+    system[n_pairs:-1] += pulls
     # The border's corner loses the quadratic form of the factors' means.
-    solved[-1] = evidence.squares[rows] / scale
-    solved[-1] += np.einsum("qn,qn->n", means, pulls)
-    log_dets = sweep(solved, r)
-    np.negative(solved[:n_pairs], out=solved[:n_pairs])
-    return log_dets
+    system[-1] = evidence.squares[rows] / scale
+    system[-1] += np.einsum("qn,qn->n", means, pulls)
 
 
 def sum_moments(

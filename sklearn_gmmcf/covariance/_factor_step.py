@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
+from sklearn_gmmcf import _kernels
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance._factor_basis import change_basis, find_basis
 from sklearn_gmmcf.covariance._factor_features import learn_strengths, solve_slopes
-from sklearn_gmmcf.covariance._factor_inference import SWEEP_BYTES, FactorParameters
+from sklearn_gmmcf.covariance._factor_inference import (
+    SWEEP_BYTES,
+    FactorParameters,
+    OtherColumns,
+)
 from sklearn_gmmcf.covariance._family import (
+    BY_COLUMN,
     NEGLIGIBLE,
     Statistics,
     check_in_range,
     chunks,
 )
+from sklearn_gmmcf.covariance._further_columns import pad_columns
 from sklearn_gmmcf.covariance._triangles import (
     diagonal_indices,
     lift_eigenvalues,
@@ -79,14 +87,21 @@ class FactorStatistics(Statistics):
     feature_factors: Array  # (K, r, 1 + n_f), of R z h^T with h = (1, f)
     feature_moments: Array  # (K, 1 + n_f, 1 + n_f), of R h h^T
     factor_moments: Array  # (K, Q), of R z z^T
-    column_weights: Array  # (d,), of weights over the mask
-    column_squares: Array  # (d,), of c x^2
-    column_factors: Array  # (r + 1, d), of c x (z, 1)
-    column_moments: Array  # (Q + r + 1, d), of c (z, 1) (z, 1)^T over the mask
+    column_weights: Array = field(metadata=BY_COLUMN)  # (d,), of weights over the mask
+    column_squares: Array = field(metadata=BY_COLUMN)  # (d,), of c x^2
+    column_factors: Array = field(metadata=BY_COLUMN)  # (r + 1, d), of c x (z, 1)
+    # (Q + r + 1, d), of c (z, 1) (z, 1)^T over the mask
+    column_moments: Array = field(metadata=BY_COLUMN)
 
     @property
     def size(self) -> float:
         return float(self.column_weights.sum())
+
+    def widen(self, d: int) -> FactorStatistics:
+        """The same with further columns (d,) without observations."""
+        names = self._by_column()
+        sums: dict[str, Any] = {n: pad_columns(getattr(self, n), d) for n in names}
+        return replace(self, **sums)
 
 
 def choose_priors(n_columns: int) -> Priors:
@@ -107,8 +122,9 @@ def maximize_columns(
 
     The noise of a column is pulled to the pooled noise by `strength` entries.
     """
-    known, units = p.columns.known, p.columns.wide_units
-    for _ in range(_COLUMN_STEPS):
+    units = p.columns.wide_units
+    # Of some columns only the noise goes along with the loadings.
+    for _ in range(_COLUMN_STEPS if p.others is None else 1):
         loadings, spreads, log_dets, residuals = _solve_columns(statistics, p)
         pooled = strength * p.pooled_noise * units**2
         counts = np.maximum(statistics.column_weights + strength, NEGLIGIBLE)
@@ -120,18 +136,25 @@ def maximize_columns(
             loading_log_dets=log_dets,
             noise=noise,
         )
-        unexplained = p.relative_loadings - p.column_slopes @ p.features.columns
-        prior_mean = np.zeros(len(loadings))
-        prior_mean[[0, -1]] = unexplained[:, known][[0, -1]].mean(axis=1)
-        p = _maximize_column_slopes(replace(p, prior_mean=prior_mean))
-        squares = _prior_variances(p).sum(axis=1)
-        squares += p.column_slopes**2 @ p.column_slope_precisions
-        precision = known.sum() / squares
-        if online:
-            limit = _MAX_ONLINE_PRECISION / p.pooled_noise
-            precision = np.minimum(precision, limit)
-        p = replace(p, prior_precision=precision)
+        if p.others is None:
+            p = _maximize_column_prior(p, online)
     return p
+
+
+def _maximize_column_prior(p: FactorParameters, online: bool) -> FactorParameters:
+    """Prior of the loadings, from all of them."""
+    known = p.columns.known
+    unexplained = p.relative_loadings - p.column_slopes @ p.features.columns
+    prior_mean = np.zeros(len(p.loadings))
+    prior_mean[[0, -1]] = unexplained[:, known][[0, -1]].mean(axis=1)
+    p = _maximize_column_slopes(replace(p, prior_mean=prior_mean))
+    squares = _prior_variances(p).sum(axis=1)
+    squares += p.column_slopes**2 @ p.column_slope_precisions
+    precision = known.sum() / squares
+    if online:
+        limit = _MAX_ONLINE_PRECISION / p.pooled_noise
+        precision = np.minimum(precision, limit)
+    return replace(p, prior_precision=precision)
 
 
 def _maximize_column_slopes(p: FactorParameters) -> FactorParameters:
@@ -157,27 +180,57 @@ def _solve_columns(
     """Posterior of the loadings, and residuals (d,) under it."""
     q, d = p.loadings.shape
     n_pairs = n_packed(q)
-    bordered = np.empty((n_pairs + q + 1, d))
+    solved = np.empty((n_pairs + q + 1, d))
     log_dets, residuals = np.empty((2, d))
-    for part in chunks(d, max(SWEEP_BYTES // (8 * len(bordered)), 1)):
-        noise, factors = p.noise[part], statistics.column_factors[:, part]
-        precision = p.column_precisions[:, part]
-        solved = np.empty((len(bordered), len(noise)))
-        np.divide(statistics.column_moments[:, part], noise, out=solved[:n_pairs])
-        solved[diagonal_indices(q)] += precision
-        np.divide(factors, noise, out=solved[n_pairs:-1])
-        solved[n_pairs:-1] += precision * p.column_priors[:, part]
-        solved[-1] = 0.0
-        log_dets[part] = -sweep(solved, q)
-        np.negative(solved[:n_pairs], out=solved[:n_pairs])
-        loadings = solved[n_pairs:-1]
+    for part in chunks(d, max(SWEEP_BYTES // (8 * len(solved)), 1)):
+        log_dets[part] = _solve_systems(statistics, p, part, solved[:, part])
+        loadings = solved[n_pairs:-1, part]
         # E[a^T S a] for the statistics S = noise (V^-1 - diag(precision)).
-        squares = solved[diagonal_indices(q)] + loadings**2
-        explained = -solved[-1] - np.sum(precision * squares, axis=0) + q
-        residuals[part] = statistics.column_squares[part] + noise * explained
+        squares = solved[diagonal_indices(q), part] + loadings**2
+        explained = q - np.sum(p.column_precisions[:, part] * squares, axis=0)
+        explained -= solved[-1, part]
+        residuals[part] = statistics.column_squares[part] + p.noise[part] * explained
+        factors = statistics.column_factors[:, part]
         residuals[part] -= 2 * np.einsum("qd,qd->d", loadings, factors)
-        bordered[:, part] = solved
-    return bordered[n_pairs:-1], bordered[:n_pairs], log_dets, residuals
+    return solved[n_pairs:-1], solved[:n_pairs], log_dets, residuals
+
+
+def _solve_systems(
+    statistics: FactorStatistics, p: FactorParameters, part: slice, solved: Array
+) -> Array:
+    """Posterior covariances and means of the loadings of some columns.
+
+    They and quadratic forms are written into `solved` (Q + q + 1, n).
+
+    Returns
+    -------
+    log_dets : ndarray of shape (n,)
+        Log-determinants of the covariances.
+    """
+    q, noise = len(p.loadings), p.noise[part]
+    n_pairs = n_packed(q)
+    factors = statistics.column_factors[:, part]
+    moments = statistics.column_moments[:, part]
+    precision = p.column_precisions[:, part]
+    pulls = precision * p.column_priors[:, part]
+    kernels = _kernels.load(len(noise) * q**3)
+    if kernels is not None:
+        log_dets = np.empty(len(noise))
+        kernels.solve_loadings(
+            moments, factors, noise, precision, pulls, solved, log_dets
+        )
+        return -log_dets
+    # Contiguous, as it is worked on many times.
+    bordered = np.empty(solved.shape)
+    np.divide(moments, noise, out=bordered[:n_pairs])
+    bordered[diagonal_indices(q)] += precision
+    np.divide(factors, noise, out=bordered[n_pairs:-1])
+    bordered[n_pairs:-1] += pulls
+    bordered[-1] = 0.0
+    log_dets = -sweep(bordered, q)
+    np.negative(bordered[:n_pairs], out=solved[:n_pairs])
+    solved[n_pairs:] = bordered[n_pairs:]
+    return log_dets
 
 
 def maximize_rows(
@@ -190,13 +243,16 @@ def maximize_rows(
     moments = statistics.feature_moments[:, 1:, 1:]
     means, slopes, strengths = p.factor_means, p.row_slopes, p.row_slope_precisions
     several = len(p.weights) > 1
-    for _ in range(_ROW_STEPS if len(strengths) else 1):
-        if len(strengths):
+    learns_slopes = len(strengths) > 0 and p.others is None
+    for _ in range(_ROW_STEPS if learns_slopes else 1):
+        if learns_slopes:
             gaps = crossed - means[:, :, None] * sums[:, None]
             slopes = solve_slopes(p.precisions, gaps, moments, strengths, slopes)
         if several:
             means = first - sums @ slopes.T
             means /= (statistics.sizes + priors.mean)[:, None]
+    if not learns_slopes:
+        return replace(p, factor_means=means)
     variances = _slope_variances(statistics, p)
     squares = (slopes**2 + variances).sum(axis=0)
     return replace(
@@ -225,14 +281,10 @@ def maximize_components(
     covariances = lift_eigenvalues(covariances, floors[:, None])
     scales = statistics.residuals + priors.scale
     scales /= statistics.entries + priors.scale
-    # The floor holds for a component's share of the pooled noise, too: below it the
-    # evidence of rows about their factors exceeds the precision of numbers.
-    known = p.columns.known
-    floor = np.min(p.floor[known] / p.columns.wide_units[known] ** 2) / p.pooled_noise
     return replace(
         p,
         weights=(sizes + priors.weight) / (sizes + priors.weight).sum(),
-        scales=np.clip(scales, max(1 / _MAX_SCALE, floor), _MAX_SCALE),
+        scales=np.clip(scales, max(1 / _MAX_SCALE, p.min_scale), _MAX_SCALE),
         covariances=covariances,
         previous_scales=p.scales,
     )
@@ -290,18 +342,25 @@ def _slope_penalty(statistics: FactorStatistics, p: FactorParameters) -> float:
     return 0.5 * float(np.sum(squares * np.diagonal(p.precisions, axis1=1, axis2=2)))
 
 
+def leave_out(p: FactorParameters, columns: Array, priors: Priors) -> OtherColumns:
+    """What a model of some columns (m,) must know of the others."""
+    kept = p.take(columns)
+    log_priors = _log_column_priors(p, priors)
+    return OtherColumns(
+        n_known=p.n_known,
+        pooled_noise=p.pooled_noise,
+        min_scale=p.min_scale,
+        evidence=p.evidence - kept.evidence,
+        log_prior=float(log_priors.sum() - log_priors[columns].sum())
+        + p.log_column_slopes,
+    )
+
+
 def log_prior(p: FactorParameters, priors: Priors) -> float:
     """The objective's terms beside the rows' log-densities."""
-    known = p.columns.known
-    ratios = p.pooled_noise / p.relative_noise
-    value = 0.5 * priors.noise * np.sum(np.log(ratios) - ratios + 1)
-    log_dets = p.loading_log_dets - 2 * len(p.loadings) * np.log(p.columns.wide_units)
-    value -= 0.5 * float(
-        np.sum(p.prior_precision @ _prior_variances(p))
-        - known.sum() * (len(p.loadings) + np.log(p.prior_precision).sum())
-        - log_dets[known].sum()
-    )
-    value += _log_slope_priors(p)
+    value = _log_column_priors(p, priors).sum()
+    value += p.others.log_prior if p.others else p.log_column_slopes
+    value += _log_row_slopes(p)
     if len(p.weights) == 1:
         return float(value)
     value += priors.weight * np.sum(np.log(len(p.weights) * p.weights))
@@ -313,15 +372,21 @@ def log_prior(p: FactorParameters, priors: Priors) -> float:
     return float(value - 0.5 * priors.mean * lengths)
 
 
-def _log_slope_priors(p: FactorParameters) -> float:
-    """Divergences of the slopes' posteriors from their priors, negated."""
+def _log_column_priors(p: FactorParameters, priors: Priors) -> Array:
+    """Log-priors of the noise and the loadings of each column, 0 if unknown, (d,)."""
+    squared_units = p.columns.wide_units**2
+    ratios = p.pooled_noise * squared_units / p.noise
+    values = 0.5 * priors.noise * (np.log(ratios) - ratios + 1)
+    log_dets = p.loading_log_dets - len(p.loadings) * np.log(squared_units)
+    values += 0.5 * (len(p.loadings) + np.log(p.prior_precision).sum() + log_dets)
+    return np.where(p.columns.known, values - 0.5 * p.prior_distances, 0.0)
+
+
+def _log_row_slopes(p: FactorParameters) -> float:
+    """Divergence of the posterior of the slopes B from their prior, negated."""
     strengths, variances = p.row_slope_precisions, p.row_slope_variances
     ratios = strengths * variances
     value = np.sum(strengths * p.row_slopes**2 + ratios - 1 - np.log(ratios))
-    strengths = p.column_slope_precisions
-    value += p.prior_precision @ p.column_slopes**2 @ strengths
-    _, log_det = np.linalg.slogdet(p.column_feature_moments + np.diag(strengths))
-    value += len(p.loadings) * (log_det - np.log(strengths).sum())
     return -0.5 * float(value)
 
 

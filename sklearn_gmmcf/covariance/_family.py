@@ -14,6 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
@@ -21,13 +22,25 @@ from scipy.special import logsumexp, ndtr
 
 from sklearn_gmmcf._typing import Array, Responsibilities
 from sklearn_gmmcf._warnings import DataWarning
+from sklearn_gmmcf.covariance._entry_parts import EntryParts, probe_entries
+from sklearn_gmmcf.covariance._similarity import (
+    Vectors,
+    correlate_columns,
+    empty_moments,
+    profile_completions,
+)
 from sklearn_gmmcf.data import Block, Blocks, Columns, Observed
 
 # Sums of responsibilities at or below this are treated as zero.
 NEGLIGIBLE = 1e-290
 # Metadata of a field of statistics that is the same for all blocks, and not added.
 SHARED = {"shared": True}
+# Metadata of a field of statistics whose last axis are the columns.
+BY_COLUMN = {"by_column": True}
 
+# A difference this small relative to its terms is a rounding error: a column without
+# rows has no mean.
+_ROUNDING = 2.0**-40
 LOG_2_PI = float(np.log(2 * np.pi))
 # Below any log-density that can be told from others.
 _MIN_LOG_DENSITY = -1e290
@@ -37,10 +50,13 @@ _MIN_LOG_DENSITY = -1e290
 class Statistics:
     """Sums over rows: ``a + b`` are the statistics of the rows of both.
 
+    So ``a + b - b`` are those of a, to rounding.
     A family derives its own frozen dataclass from this one, with a field for each sum.
     Sums may be statistics themselves.
     A field declared ``field(metadata=SHARED)`` is the same for all blocks, such as the
-    point that moments are taken about.
+    point that moments are taken about. A field with a sum for each column, along its
+    last axis, is declared ``field(metadata=BY_COLUMN)`` for families that learn few
+    columns at a time.
 
     Parameters
     ----------
@@ -61,8 +77,32 @@ class Statistics:
     def __add__(self, other: Self) -> Self:
         return self._combine(lambda name: getattr(self, name) + getattr(other, name))
 
+    def __iadd__(self, other: Self) -> Self:
+        """The sum, in the arrays of these statistics."""
+
+        def add(name: str) -> Any:
+            value = getattr(self, name)
+            value += getattr(other, name)
+            return value
+
+        return self._combine(add)
+
+    def __sub__(self, other: Self) -> Self:
+        """The statistics without rows that they hold; rounding errors become 0."""
+
+        def subtract(name: str) -> Any:
+            value, taken = getattr(self, name), getattr(other, name)
+            if isinstance(value, Statistics):
+                return value - taken
+            rest = value - taken
+            return rest * (np.abs(rest) > _ROUNDING * np.abs(value))
+
+        return self._combine(subtract)
+
     def scaled(self, factor: float) -> Self:
         """The statistics of the same rows at this many times their weights."""
+        if factor == 1:
+            return self
 
         def scale(name: str) -> Any:
             value = getattr(self, name)
@@ -75,6 +115,22 @@ class Statistics:
     def aligned(self, other: Self) -> Self:
         """The same statistics with the shared fields of others, to add them up."""
         return self
+
+    def take_columns(self, columns: Array) -> Self:
+        """The same, of fields with a sum for each column only those of some (m,)."""
+        sums = {name: getattr(self, name)[..., columns] for name in self._by_column()}
+        return replace(self, **sums)
+
+    def put_columns(self, columns: Array, few: Self) -> Self:
+        """The same with sums of some columns (m,), and with all sums over rows."""
+        sums = {name: getattr(self, name).copy() for name in self._by_column()}
+        for name, values in sums.items():
+            values[..., columns] = getattr(few, name)
+        return replace(few, **sums)
+
+    @classmethod
+    def _by_column(cls) -> list[str]:
+        return [f.name for f in fields(cls) if "by_column" in f.metadata]
 
     def _combine(self, value: Callable[[str], Any]) -> Self:
         sums = {
@@ -161,6 +217,10 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
     n_judged_passes: ClassVar[int] = 1
     #: E- and M-steps that `partial_fit` makes with a batch, the sums before it kept.
     n_batch_passes: ClassVar[int] = 1
+    #: Whether `partial_fit` may leave columns that a batch does not observe for later;
+    #: then the family has `take_columns` and `put_columns`, and its statistics name the
+    #: fields with a sum for each column.
+    learns_few_columns: ClassVar[bool] = False
     #: Whether it learns from covariates and from features of columns.
     takes_features: ClassVar[bool] = False
     # Whether `propensities` tell which entries a row would observe.
@@ -284,6 +344,29 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
         """
         return statistics
 
+    def take_columns(self, parameters: ParametersT, columns: Array) -> ParametersT:
+        """The model of some columns (m,), to learn from rows that observe no others.
+
+        `maximize` leaves alone what it shares with the columns left out; `log_prior`
+        is that of all columns.
+        """
+        raise NotImplementedError(f"{type(self).__name__} learns all columns at once.")
+
+    def put_columns(
+        self, parameters: ParametersT, columns: Array, few: ParametersT
+    ) -> ParametersT:
+        """The model of all columns, some of which (m,) have learned apart."""
+        raise NotImplementedError(f"{type(self).__name__} learns all columns at once.")
+
+    def widen(
+        self, parameters: ParametersT, statistics: StatisticsT, columns: Columns
+    ) -> tuple[ParametersT, StatisticsT]:
+        """The model and its sums as if it had had further columns, never observed.
+
+        ``columns`` are all columns, the new ones last.
+        """
+        raise NotImplementedError(f"{type(self).__name__} takes no further columns.")
+
     def accelerate(
         self, statistics: StatisticsT, parameters: ParametersT
     ) -> ParametersT:
@@ -371,6 +454,71 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
             return mean, None
         spread = variances + (means - mean) ** 2
         return mean, np.einsum("km,km->m", shares, spread)
+
+    def explain_entries(
+        self,
+        parameters: ParametersT,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        shares: Array,
+    ) -> EntryParts:
+        """Completions of missing entries as sums over the observed entries.
+
+        The default asks `conditional` about rows made for the purpose, as many as a row
+        observes entries. It is for families that learn from no features.
+
+        Parameters
+        ----------
+        rows, columns : ndarray of shape (m,)
+            The entries, rows counted from the first of the block.
+        shares : ndarray of shape (K, n)
+            Responsibilities of the rows.
+        """
+        if self.takes_features:
+            raise NotImplementedError(
+                f"{type(self).__name__} does not explain its completions."
+            )
+
+        def conditional(block: Block, rows: Array, columns: Array) -> Array:
+            return self.conditional(parameters, block, rows, columns)[0]
+
+        return probe_entries(
+            conditional, block, rows, columns, shares, self.needs_patterns
+        )
+
+    def column_similarities(
+        self, parameters: ParametersT, columns: Array, known: Columns
+    ) -> Array:
+        """Similarities (p, d) of some columns (p,) with all columns.
+
+        The default are correlations over rows of all components, by `covariance`.
+        """
+        return correlate_columns(
+            partial(self.conditional, parameters),
+            partial(self.covariance, parameters),
+            parameters.weights,
+            columns,
+            len(known.known),
+            self.needs_patterns,
+        )
+
+    def profile_width(self, n_columns: int) -> int:
+        """Length of the vectors of `profile_rows`."""
+        return n_columns
+
+    def profile_rows(
+        self, parameters: ParametersT, block: Block, columns: Columns
+    ) -> Vectors:
+        """Rows as vectors, whose inner products tell how similar they are.
+
+        The default takes completed rows about the mean of the mixture.
+        """
+        completed = self.complete_rows(parameters, block, with_variance=True)
+        moments = partial(self.conditional, parameters)
+        means, _ = empty_moments(moments, block.shape[1], self.needs_patterns)
+        centers = parameters.weights @ means
+        return profile_completions(completed, block, centers, columns)
 
     def log_density_entries(
         self,

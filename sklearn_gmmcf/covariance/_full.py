@@ -29,6 +29,7 @@ from sklearn_gmmcf.covariance._conditioning import (
     iterate_batches,
     measure_batch,
     missing_variances,
+    regress,
     scatter_inverses,
     unexplained_covariance,
 )
@@ -56,6 +57,7 @@ from sklearn_gmmcf.covariance._family import (
     check_in_range,
     check_shape,
 )
+from sklearn_gmmcf.covariance._further_columns import widen_full
 from sklearn_gmmcf.covariance._reviews import (
     Review,
     review_pairs,
@@ -179,6 +181,8 @@ class Full(Elliptical[FullParameters, FullStatistics]):
                     f"precisions_init should be positive definite; {k} is not."
                 )
 
+    widen = widen_full
+
     def log_joint(self, parameters: FullParameters, block: Block) -> Array:
         measures = self.measure(parameters, block)
         return GaussianLaw(parameters.weights).log_joint(measures)
@@ -203,9 +207,8 @@ class Full(Elliptical[FullParameters, FullStatistics]):
         solved_weights = np.zeros(n_components)
         solved_inverses = np.zeros((n_components, d, d))
         for batch, conditionals in iterate_batches(parameters, block):
-            shares, weighted = posterior.ask(
-                batch.rows, measure_batch(batch, conditionals)
-            )
+            measures = measure_batch(batch, conditionals)
+            shares, weighted = posterior.ask(batch.rows, measures)
             for k, conditional in enumerate(conditionals):
                 residuals = conditional.residuals
                 shifts[k] += residuals @ weighted[k]
@@ -348,6 +351,9 @@ class Full(Elliptical[FullParameters, FullStatistics]):
                     )
                     variances[k, chosen] = spread[here]
         return measures, means, variances
+
+    def slopes(self, parameters: FullParameters, given: Array, free: Array) -> Array:
+        return regress(parameters, given, free)
 
     def draw(
         self,

@@ -22,6 +22,7 @@ from scipy.special import digamma, gammaln, logsumexp, stdtr
 
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance._elliptical import Elliptical, Law, Measures, Posterior
+from sklearn_gmmcf.covariance._entry_parts import EntryParts
 from sklearn_gmmcf.covariance._family import (
     NEGLIGIBLE,
     Family,
@@ -279,6 +280,16 @@ class Student(Family[StudentParameters, StudentStatistics]):
         log_density = floor_log_density(log_joint.copy())
         factors[log_density - log_density.max(axis=0) < _NO_SHARE] = 1.0
         return log_joint, means, scales * factors[:, rows]
+
+    def explain_entries(
+        self,
+        parameters: StudentParameters,
+        block: Block,
+        rows: Array,
+        columns: Array,
+        shares: Array,
+    ) -> EntryParts:
+        return self.base.explain_entries(parameters.base, block, rows, columns, shares)
 
     def log_density_entries(
         self,

@@ -213,6 +213,10 @@ class Systems:
 
     def scatter(self, triangles: Array, weights: Array) -> Array:
         """Weighted sum of the systems' lower triangles (., P), as a (d, d) matrix."""
+        if self.is_shared:
+            total, columns = np.zeros((self.d, self.d)), self.columns[:, 0]
+            total[columns[:, None], columns] = unpack(triangles * weights.sum())[0]
+            return total
         kernels = _kernels.load(self.d * len(self.columns) * triangles.shape[1])
         if kernels is not None:
             total = np.zeros((self.d, self.d))

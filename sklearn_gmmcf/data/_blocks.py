@@ -80,6 +80,13 @@ class Block(ABC):
         """The rows grouped by their missing entries."""
 
     @abstractmethod
+    def remember(self, name: str, owner: Any, make: Callable[[], Any]) -> Any:
+        """Something of the block that never changes, or not before its owner does.
+
+        It is made in each pass, or once where the data are kept for many.
+        """
+
+    @abstractmethod
     def row_keys(self, by_value: Array, by_mask: Array) -> Array:
         """Sums (n,) over the observed columns of by_value * values + by_mask.
 
@@ -180,6 +187,14 @@ class Blocks(ABC):
     def take(self, rows: Array, weights: Array) -> Observed:
         """Some rows (m,), ascending, with weights (m,) of their own, in memory."""
 
+    @abstractmethod
+    def select(self, columns: Array) -> Blocks:
+        """Some columns (m,), in ascending order, with the covariates among them."""
+
+    def observed_columns(self) -> Array:
+        """Indices of the columns that some row observes."""
+        return np.flatnonzero(self.total(_count_entries))
+
     def row_groups(self) -> tuple[Array, Array]:
         """Equal rows share a group; groups are numbered in an order of their content.
 
@@ -206,3 +221,8 @@ class Blocks(ABC):
         keys = np.concatenate(list(self.map(lambda block: block.row_keys(*directions))))
         _, first, groups = np.unique(keys, return_index=True, return_inverse=True)
         return groups, first
+
+
+def _count_entries(block: Block) -> Array:
+    """Number of observed entries of each column, (d,)."""
+    return block.mask.collect(np.ones((1, len(block.weights))))[0]

@@ -5,7 +5,7 @@ Covariates are columns that describe the row: they are read, but not modeled.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -39,6 +39,9 @@ class Columns:
     covariates: Array = field(default_factory=no_covariates)  # (p,), their indices
     # (q, d), what the user knows of the columns, NaN where missing
     features: Array | None = None
+    # Center and unit of a column that no row observes.
+    empty_center: float = 0.0
+    empty_unit: float = 1.0
 
     @property
     def wide_units(self) -> Array:
@@ -54,6 +57,36 @@ class Columns:
         modeled = np.ones(len(self.known), dtype=bool)
         modeled[self.covariates] = False
         return modeled
+
+    def take(self, chosen: Array) -> Columns:
+        """Some of the columns (m,), in ascending order, the covariates among them."""
+        return replace(
+            self,
+            center=self.center[chosen],
+            known=self.known[chosen],
+            variances=self.variances[chosen],
+            units=self.units[chosen],
+            tails=self.tails[chosen],
+            covariates=np.searchsorted(chosen, self.covariates),
+            features=None if self.features is None else self.features[:, chosen],
+        )
+
+    def widen(self, n_new: int, features: Array | None) -> Columns:
+        """The columns and new ones after them, with these features (q, n_new)."""
+        known_features = self.features
+        if known_features is not None:
+            if features is None:
+                features = np.full((len(known_features), n_new), np.nan)
+            known_features = np.hstack([known_features, features])
+        return replace(
+            self,
+            center=np.append(self.center, np.full(n_new, self.empty_center)),
+            known=np.append(self.known, np.zeros(n_new, dtype=bool)),
+            variances=np.append(self.variances, np.zeros(n_new)),
+            units=np.append(self.units, np.full(n_new, self.empty_unit)),
+            tails=np.append(self.tails, np.ones(n_new)),
+            features=known_features,
+        )
 
     def standardize(self, values: Array, observed: Array) -> Array:
         """Covariates (p, n) with mean 0 and variance 1, from raw values (n, p).
@@ -145,7 +178,9 @@ def learn_columns(
     variances = np.divide(squares, counts, out=np.zeros_like(counts), where=found)
     overall = np.average(totals.means, weights=modeled) if known.any() else 0.0
     center = np.where(found, totals.means, overall)
-    units = learn_units(modeled, squares)
+    # The last one is the unit of a column without entries.
+    units = learn_units(np.append(modeled, 0.0), np.append(squares, 0.0))
+    units, empty = units[:-1], (float(overall), float(units[-1]))
     tails = _learn_tails(modeled, squares, totals.fourths)
     if earlier is not None:
         kept = earlier.known if anchored else earlier.known & ~known
@@ -162,7 +197,9 @@ def learn_columns(
             )
         )
         known = known | earlier.known
-    return Columns(center, known, variances, units, tails, covariates, features)
+        if anchored:
+            empty = earlier.empty_center, earlier.empty_unit
+    return Columns(center, known, variances, units, tails, covariates, features, *empty)
 
 
 def _learn_tails(counts: Array, squares: Array, fourths: Array) -> Array:

@@ -2,6 +2,9 @@
 
 A pass sends one function to all chunks and brings back its results, or their sum, added
 as a tree. Scheduling, retries and transport are Dask's.
+
+The first pass of a fit checks the chunks; its later passes read the same values, and
+trust them. A question to a fitted mixture checks the chunks that it reads.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from sklearn_gmmcf.data._columns import (
 )
 from sklearn_gmmcf.data._in_memory import observe
 from sklearn_gmmcf.data._observed import Observed
-from sklearn_gmmcf.data._reading import check_numbers
+from sklearn_gmmcf.data._reading import CHECK_OPTIONS, check_numbers
 from sklearn_gmmcf.data._rule import (
     check_duplicates,
     raise_nothing_observed,
@@ -127,7 +130,7 @@ def observe_chunks(
     if not anchored and not columns.known.any():
         raise_nothing_observed((n, d), missing_values)
     observed = np.concatenate([total.observed for total in totals])
-    reader = replace(reader, columns=columns)
+    reader = replace(reader, columns=columns, trusted=True)
     return Chunks(chunks, reader, observed, executor, totals[0].is_sparse)
 
 
@@ -252,6 +255,13 @@ class Chunks(Blocks):
         other._reader = replace(self._reader, block_options=options)
         return other
 
+    def select(self, columns: Array) -> Chunks:
+        other = copy(self)
+        other._reader = replace(self._reader, selected=columns)
+        other.columns = self.columns.take(columns)
+        other.shape = self.shape[0], len(columns)
+        return other
+
     def sample(self, n_rows: int, rng: np.random.RandomState) -> Observed:
         """Some rows that observe something; all rows if there are no more than these.
 
@@ -310,12 +320,15 @@ class _ChunkReader:
     columns: Columns
     block_options: dict[str, Any]
     config: dict[str, Any]  # scikit-learn's, where the data are sent from
+    selected: Array | None = None  # the columns that are wanted; None: all
+    trusted: bool = False  # whether an earlier pass has checked the chunks
 
-    def check(self, block: Any) -> Any:
-        checked = check_numbers(block, accept_sparse="csr")
-        if sparse.issparse(block):
-            check_duplicates(block, checked)  # which check_array adds up
-        return checked.astype(self.dtype, copy=False)
+    def open(self, block: Any) -> Any:
+        finite = False if self.trusted else CHECK_OPTIONS["ensure_all_finite"]
+        numbers = check_numbers(block, accept_sparse="csr", ensure_all_finite=finite)
+        if sparse.issparse(block) and not self.trusted:
+            check_duplicates(block, numbers)  # which check_array adds up
+        return numbers.astype(self.dtype, copy=False)
 
     def observe(
         self,
@@ -325,15 +338,17 @@ class _ChunkReader:
         keep: bool = False,
         executor: Executor = map,
     ) -> Observed:
-        return observe(
+        data = observe(
             rows,
             missing_values=self.missing_values,
             columns=self.columns,
+            trusted=self.trusted,
             weights=weights,
             keep=keep,
             executor=executor,
             **self.block_options,
         )
+        return data if self.selected is None else data.select(self.selected)
 
 
 @dataclass(frozen=True, eq=False)
@@ -349,7 +364,7 @@ def _chunk_totals(data: Observed) -> _ChunkTotals:
     return _ChunkTotals(
         columns=data.column_totals(),
         observed=np.concatenate(list(data.map(lambda block: block.counts > 0))),
-        is_sparse=sparse.issparse(data.raw),
+        is_sparse=data.is_sparse,
     )
 
 
@@ -381,7 +396,7 @@ def _at_entries(
 
 
 def _take_rows(data: Observed, wanted: Array) -> Any:
-    return data.raw[wanted]
+    return data.raw_rows(np.flatnonzero(wanted))
 
 
 def _submit(
@@ -420,7 +435,7 @@ def _run_task(
                 f"A block of X has the shape {block.shape}, but the chunks of X say "
                 f"{shape}. Build X with the shapes that its blocks have."
             )
-        return work(reader.observe(reader.check(block), weights), *parts)
+        return work(reader.observe(reader.open(block), weights), *parts)
 
 
 @contextmanager

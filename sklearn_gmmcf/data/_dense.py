@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -111,6 +111,14 @@ class DenseObserved(Observed):
             self.raw[rows], observed, **self._options(weights=weights, keep=True)
         )
 
+    def select(self, columns: Array) -> DenseObserved:
+        observed = None if self.observed is None else self.observed[:, columns]
+        options = self._options(columns=self.columns.take(columns))
+        return DenseObserved(self.raw[:, columns], observed, **options)
+
+    def raw_rows(self, rows: Array) -> Array:
+        return self.raw[rows]
+
     def gather(
         self, rows: Array, columns: Array | slice = slice(None)
     ) -> tuple[Array, Array]:
@@ -138,6 +146,18 @@ class DenseObserved(Observed):
         if self.given is None:
             return values, np.ones(len(values), dtype=bool)
         return values, self.given[rows, columns]
+
+
+class SelectedRows:
+    """Some rows (m,) of an array in a file, taken where they are read."""
+
+    def __init__(self, raw: Array, rows: Array) -> None:
+        self.raw, self.rows = raw, rows
+        self.shape, self.dtype = (len(rows), raw.shape[1]), raw.dtype
+
+    def __getitem__(self, index: Any) -> Array:
+        rows, *columns = index if isinstance(index, tuple) else (index,)
+        return self.raw[(self.rows[rows], *columns)]
 
 
 class _Clipped:
@@ -206,6 +226,9 @@ class _DenseBlock(Block):
         if observed is None:
             observed = np.ones(self.shape, dtype=bool)
         return self._values, observed
+
+    def remember(self, name: str, owner: Any, make: Callable[[], Any]) -> Any:
+        return self._data.remember(self.rows, name, owner, make)
 
     def patterns(self) -> list[Pattern]:
         return self._data.patterns_at(self.rows, self.dense()[1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,17 +11,20 @@ from scipy import sparse
 
 from sklearn_gmmcf._typing import Array, Executor
 from sklearn_gmmcf.data._columns import Columns, no_covariates
-from sklearn_gmmcf.data._dense import DenseObserved
+from sklearn_gmmcf.data._dense import DenseObserved, SelectedRows
 from sklearn_gmmcf.data._observed import Observed
 from sklearn_gmmcf.data._rule import (
     LazyMask,
+    Rule,
     any_and_all_observed,
     check_duplicates,
+    differ,
     is_mapped,
     is_observed,
     raise_nothing_observed,
 )
-from sklearn_gmmcf.data._sparse import SparseObserved, filter_entries
+from sklearn_gmmcf.data._sparse import SparseObserved
+from sklearn_gmmcf.data._stored import StoredEntries, filter_entries
 
 
 def observe(
@@ -37,6 +42,7 @@ def observe(
     needs_patterns: bool = False,
     max_rows: int | None = None,
     executor: Executor = map,
+    trusted: bool = False,
 ) -> Observed:
     """Decide which entries of validated data are observed.
 
@@ -51,6 +57,8 @@ def observe(
     columns, earlier, anchored, covariates, features, weights, keep, needs_patterns, \
             max_rows, executor
         See `Observed`. Rows of weight 0 are left out.
+    trusted : bool
+        Whether these values have been checked before, and need no other look.
 
     Raises
     ------
@@ -62,43 +70,67 @@ def observe(
     if is_sparse:
         if not X.has_sorted_indices:
             X = X.sorted_indices()
-        check_duplicates(given, X)
+        if not trusted:
+            check_duplicates(given, X)
+    mapped = is_mapped(X.data if is_sparse else X)
+    rows = None
     if weights is not None and not weights.all():
-        X, weights = X[weights > 0], weights[weights > 0]
-    values = X.data if is_sparse else X
-    mapped = is_mapped(values)
-    observed, some, every = _find_observed(values, missing_values, mapped)
+        rows = np.flatnonzero(weights)
+        weights = weights[rows]
+    read = _read_sparse if is_sparse else _read_dense
+    rule = differ if trusted else is_observed
+    make, some = read(X, rows, missing_values, mapped, rule)
+    shape = X.shape if rows is None else (len(rows), X.shape[1])
     if columns is None and not anchored and not some:
-        raise_nothing_observed(X.shape, missing_values)
-    options: dict[str, Any] = {
-        "columns": columns,
-        "earlier": earlier,
-        "anchored": anchored,
-        "covariates": no_covariates() if covariates is None else covariates,
-        "features": features,
-        "weights": weights,
-        "keep": keep and not mapped,
-        "needs_patterns": needs_patterns,
-        "max_rows": max_rows,
-        "executor": executor,
-    }
-    if is_sparse:
-        if not every:
-            X = filter_entries(X, observed[:])
-        data: Observed = SparseObserved(X, **options)
-    else:
-        data = DenseObserved(X, None if every else observed, **options)
+        raise_nothing_observed(shape, missing_values)
+    data = make(
+        columns=columns,
+        earlier=earlier,
+        anchored=anchored,
+        covariates=no_covariates() if covariates is None else covariates,
+        features=features,
+        weights=weights,
+        keep=keep and not mapped,
+        needs_patterns=needs_patterns,
+        max_rows=max_rows,
+        executor=executor,
+    )
     if columns is None and not anchored and not data.columns.known.any():
-        raise_nothing_observed(X.shape, missing_values)  # but covariates
+        raise_nothing_observed(shape, missing_values)  # but covariates
     return data
 
 
-def _find_observed(
-    values: Array, missing_values: float, mapped: bool
-) -> tuple[Any, bool, bool]:
-    """Which values are observed, and whether some and all of them are."""
+def _read_sparse(
+    X: sparse.csr_array,
+    rows: Array | None,
+    missing_values: float,
+    mapped: bool,
+    rule: Rule,
+) -> tuple[Callable[..., Observed], bool]:
+    """What makes the data of some rows, and whether any entry is observed."""
     if mapped:
-        mask = LazyMask(values, missing_values)
-        return mask, *any_and_all_observed(values, missing_values)
-    observed = is_observed(values, missing_values)
-    return observed, bool(observed.any()), bool(observed.all())
+        stored = StoredEntries.everything(X)
+        stored = stored if rows is None else stored.in_rows(rows)
+        stored = stored.observed(missing_values, rule)
+    else:
+        X = X if rows is None else X[rows]
+        observed = rule(X.data, missing_values)
+        stored = StoredEntries.everything(filter_entries(X, observed))
+    return partial(SparseObserved, stored), stored.nnz > 0
+
+
+def _read_dense(
+    X: Array, rows: Array | None, missing_values: float, mapped: bool, rule: Rule
+) -> tuple[Callable[..., Observed], bool]:
+    """The same for an array."""
+    raw: Any = X
+    observed: Array | LazyMask
+    if mapped:
+        raw = X if rows is None else SelectedRows(X, rows)
+        observed = LazyMask(raw, missing_values)
+        some, every = any_and_all_observed(raw, missing_values, rule)
+    else:
+        raw = X if rows is None else X[rows]
+        observed = rule(raw, missing_values)
+        some, every = bool(observed.any()), bool(observed.all())
+    return partial(DenseObserved, raw, None if every else observed), some

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from itertools import pairwise
-from operator import add
+from operator import iadd
 from typing import Any, Self
 
 import numpy as np
@@ -34,7 +34,7 @@ class Observed(Blocks):
 
     Parameters
     ----------
-    raw : ndarray or csr_array of shape (n, d)
+    raw : ndarray or StoredEntries of shape (n, d)
         The user's data; never written to.
     columns : Columns or None
         None learns them from the data.
@@ -83,7 +83,8 @@ class Observed(Blocks):
             else columns
         )
         self._drop_unknown_columns()
-        self._patterns: dict[int, list[Pattern]] = {}  # by first row, of kept data
+        # Of kept data, by the bounds of a block and a name: whose, and what.
+        self._remembered: dict[tuple[int, int, str], tuple[Any, Any]] = {}
         # Centered values, counts and squared norms.
         self.kept: tuple[Array, Array, Array] | None = None
         self._covariates: Array | None = None
@@ -125,10 +126,9 @@ class Observed(Blocks):
 
     def total(self, function: Callable[..., Any], *row_arrays: Array) -> Any:
         def work(slab: list[slice]) -> Any:
-            results = (self._apply(function, rows, row_arrays) for rows in slab)
-            return reduce(add, results)
+            return add_up(self._apply(function, rows, row_arrays) for rows in slab)
 
-        return reduce(add, self.executor(work, self._slabs()))
+        return add_up(self.executor(work, self._slabs()))
 
     def row_arrays(
         self,
@@ -172,7 +172,7 @@ class Observed(Blocks):
     def in_blocks(self, needs_patterns: bool, max_rows: int | None) -> Self:
         other = copy(self)
         other.needs_patterns, other.max_rows = needs_patterns, max_rows
-        other._patterns = {}
+        other._remembered = {}
         return other
 
     def sample(self, n_rows: int, rng: np.random.RandomState) -> Observed:
@@ -240,13 +240,23 @@ class Observed(Blocks):
         return columns.standardize(*self.read_columns(rows, columns.covariates))
 
     def patterns_at(self, rows: slice, observed: Array) -> list[Pattern]:
-        """The patterns of a block's rows, found once where the data are kept."""
-        if rows.start not in self._patterns:
-            groups = group_rows(observed)
-            if self.kept is None:
-                return groups
-            self._patterns[rows.start] = groups
-        return self._patterns[rows.start]
+        """The patterns of a block's rows."""
+        return self.remember(rows, "patterns", None, partial(group_rows, observed))
+
+    def remember(
+        self, rows: slice, name: str, owner: Any, make: Callable[[], Any]
+    ) -> Any:
+        """Something of a block that never changes: made once, where data are kept.
+
+        For another owner it is made anew, and the former one is forgotten.
+        """
+        if self.kept is None:
+            return make()
+        key = rows.start, rows.stop, name
+        remembered = self._remembered.get(key)
+        if remembered is None or remembered[0] is not owner:
+            remembered = self._remembered[key] = owner, make()
+        return remembered[1]
 
     @abstractmethod
     def _slices(self, max_rows: int | None = None) -> Iterator[slice]:
@@ -257,7 +267,7 @@ class Observed(Blocks):
 
     def column_totals(self) -> ColumnTotals:
         """Totals of each column's observed entries."""
-        return reduce(add, (self._totals(rows) for rows in self._slices()))
+        return add_up(self._totals(rows) for rows in self._slices())
 
     @abstractmethod
     def _totals(self, rows: slice) -> ColumnTotals:
@@ -290,6 +300,10 @@ class Observed(Blocks):
         } | changes
 
     @abstractmethod
+    def raw_rows(self, rows: Array) -> Any:
+        """Raw values of some rows (m,), as an array or CSR."""
+
+    @abstractmethod
     def gather(
         self, rows: Array, columns: Array | slice = slice(None)
     ) -> tuple[Array, Array]:
@@ -303,6 +317,9 @@ class Observed(Blocks):
         """
 
     @abstractmethod
+    def select(self, columns: Array) -> Observed: ...
+
+    @abstractmethod
     def clipped(self, lower: Array, upper: Array) -> Observed:
         """The data with observed values moved into ranges of their columns (d,)."""
 
@@ -312,6 +329,16 @@ class Observed(Blocks):
 
         Covariates are returned as they are, missing ones too.
         """
+
+
+def add_up(terms: Iterable[Any]) -> Any:
+    """Their sum, in this order; the terms themselves do not change."""
+    terms = iter(terms)
+    first = next(terms)
+    second = next(terms, None)
+    if second is None:
+        return first
+    return reduce(iadd, terms, first + second)
 
 
 def allocate(shape: tuple[int, ...], dtype: Any) -> Array:

@@ -8,8 +8,9 @@ import numpy as np
 
 from sklearn_gmmcf._typing import Array
 
-# From this many rows on, a pattern is worth a matrix product of its own.
-_SHARED_ROWS = 100
+# From this many rows on, a pattern is worth a matrix product of its own; small systems
+# are worked on so fast that it takes this many missing or observed entries, too.
+_SHARED_ROWS, _SHARED_ENTRIES = 100, 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,11 @@ def group_rows(observed: Array) -> list[Pattern]:
     _, first, inverse, sizes = np.unique(
         keys, return_index=True, return_inverse=True, return_counts=True
     )
-    shared = (sizes >= _SHARED_ROWS) | observed[first].all(axis=1)
+    n_observed = observed[first].sum(axis=1)
+    n_missing = observed.shape[1] - n_observed
+    entries = sizes * np.minimum(n_observed, n_missing)
+    shared = (sizes >= _SHARED_ROWS) & (entries >= _SHARED_ENTRIES)
+    shared |= n_missing == 0
     groups = []
     for pattern in np.flatnonzero(shared):
         rows = np.flatnonzero(inverse == pattern)

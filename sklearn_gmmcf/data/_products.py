@@ -11,6 +11,8 @@ return double precision.
 
 from __future__ import annotations
 
+from copy import copy
+from functools import cached_property
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -22,6 +24,10 @@ from sklearn_gmmcf._typing import Array
 
 # Narrower products of sparse masks are as fast in scipy.
 _MIN_WIDTH = 16
+# Products at least as wide are faster by BLAS where at least this share of a block is
+# observed, without and with kernels.
+_DENSE_WIDTH = 64
+_DENSE_SHARES = 0.2, 0.35
 
 
 class Matrix(Protocol):
@@ -48,29 +54,54 @@ class Dense:
         return _rescale(R @ self.array, scale)
 
 
-class Sparse:
-    """Rows in compressed storage (data, indices, indptr)."""
+class Sparsity:
+    """Where the stored entries of some rows are, for matrices of several values."""
 
-    def __init__(self, data: Array, indices: Array, indptr: Array, d: int) -> None:
-        shape = (len(indptr) - 1, d)
-        self.array = compressed(sparse.csr_array, shape, data, indices, indptr)
-        self.transpose = compressed(
-            sparse.csc_array, shape[::-1], data, indices, indptr
+    def __init__(self, indices: Array, indptr: Array, d: int) -> None:
+        self.indices, self.indptr = indices, indptr
+        self.shape = len(indptr) - 1, d
+
+    @cached_property
+    def _by_rows(self) -> sparse.csr_array:
+        nothing = np.empty(0)
+        return compressed(
+            sparse.csr_array, self.shape, nothing, self.indices, self.indptr
         )
+
+    @cached_property
+    def _by_columns(self) -> sparse.csc_array:
+        nothing, shape = np.empty(0), self.shape[::-1]
+        return compressed(sparse.csc_array, shape, nothing, self.indices, self.indptr)
+
+    def matrix(self, data: Array) -> sparse.csr_array:
+        """The matrix with these entries, (n, d)."""
+        return _with_data(self._by_rows, data)
+
+    def transpose(self, data: Array) -> sparse.csc_array:
+        """Its transpose, (d, n)."""
+        return _with_data(self._by_columns, data)
+
+
+class Sparse:
+    """Rows in compressed storage: values, and where they are."""
+
+    def __init__(self, data: Array, sparsity: Sparsity) -> None:
+        self.data, self.sparsity = data, sparsity
 
     # scipy multiplies fastest by C-ordered (d, K) and (n, K); all else here is (K, n).
     def project(self, W: Array, *, in_double: bool = False) -> Array:
-        W, scale = _to_range(W, np.dtype(np.float64) if in_double else self.array.dtype)
-        product = (self.array @ np.asarray(W.T, order="C")).T
+        W, scale = _to_range(W, np.dtype(np.float64) if in_double else self.data.dtype)
+        product = (self.sparsity.matrix(self.data) @ np.asarray(W.T, order="C")).T
         return np.ascontiguousarray(_rescale(product, scale))
 
     def collect(self, R: Array) -> Array:
-        R, scale = _to_range(R, self.array.dtype)
-        return _rescale((self.transpose @ np.ascontiguousarray(R.T)).T, scale)
+        R, scale = _to_range(R, self.data.dtype)
+        product = self.sparsity.transpose(self.data) @ np.ascontiguousarray(R.T)
+        return _rescale(product.T, scale)
 
     def row_sums(self) -> Array:
         """Sum of each row, (n,)."""
-        return self.array @ np.ones(self.array.shape[1])
+        return self.sparsity.matrix(self.data) @ np.ones(self.sparsity.shape[1])
 
 
 class SparseMask(Sparse):
@@ -78,27 +109,39 @@ class SparseMask(Sparse):
 
     def project(self, W: Array, *, in_double: bool = False) -> Array:
         kernels = self._load_kernels(len(W))
+        if self._is_dense(len(W), kernels):
+            return self._as_dense().project(W, in_double=in_double)
         if kernels is None:
             return super().project(W, in_double=in_double)
-        W, scale = _to_range(W, np.dtype(np.float64) if in_double else self.array.dtype)
-        product = np.empty((len(W), self.array.shape[0]), dtype=W.dtype)
-        array, B = self.array, np.ascontiguousarray(W.T)
-        kernels.project_mask(array.indices, array.indptr, B, product)
+        W, scale = _to_range(W, np.dtype(np.float64) if in_double else self.data.dtype)
+        where, B = self.sparsity, np.ascontiguousarray(W.T)
+        product = np.empty((len(W), where.shape[0]), dtype=W.dtype)
+        kernels.project_mask(where.indices, where.indptr, B, product)
         return _rescale(product, scale)
 
     def collect(self, R: Array) -> Array:
         kernels = self._load_kernels(len(R))
+        if self._is_dense(len(R), kernels):
+            return self._as_dense().collect(R)
         if kernels is None:
             return super().collect(R)
-        R, scale = _to_range(R, self.array.dtype)
-        array, B = self.array, np.ascontiguousarray(R.T)
-        product = np.empty((array.shape[1], len(R)), dtype=R.dtype)
-        kernels.collect_mask(array.indices, array.indptr, B, product)
+        R, scale = _to_range(R, self.data.dtype)
+        where, B = self.sparsity, np.ascontiguousarray(R.T)
+        product = np.empty((where.shape[1], len(R)), dtype=R.dtype)
+        kernels.collect_mask(where.indices, where.indptr, B, product)
         return _rescale(product.T, scale)
 
     def _load_kernels(self, width: int) -> ModuleType | None:
-        n_operations = width * len(self.array.indices)
+        n_operations = width * len(self.sparsity.indices)
         return _kernels.load(n_operations) if width >= _MIN_WIDTH else None
+
+    def _is_dense(self, width: int, kernels: ModuleType | None) -> bool:
+        n, d = self.sparsity.shape
+        share = _DENSE_SHARES[kernels is not None]
+        return width >= _DENSE_WIDTH and len(self.data) >= share * n * d
+
+    def _as_dense(self) -> Dense:
+        return Dense(self.sparsity.matrix(self.data).toarray())
 
 
 class AllOnes:
@@ -120,6 +163,13 @@ def compressed(
     """Compressed storage on these very arrays: the constructor copies short views."""
     array = kind(shape, dtype=data.dtype)
     array.data, array.indices, array.indptr = data, indices, indptr
+    return array
+
+
+def _with_data(template: Any, data: Array) -> Any:
+    """The same with other values; a constructor takes twenty times as long."""
+    array = copy(template)
+    array.data = data
     return array
 
 

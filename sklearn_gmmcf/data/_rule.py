@@ -6,15 +6,19 @@ here, once, for the validated data of a fit or of a question to a fitted mixture
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import numpy as np
 from scipy import sparse
 
 from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf.data._blocks import limit_to_working_memory
 
 # Beyond these a square divided by a small variance would overflow.
 _MAX_VALUE = {"f": 1e12, "d": 1e100}
+# `is_observed`, or `differ` for values that it has checked before.
+Rule = Callable[[Array, float], Array]
 # Bytes of values in a file that are looked at together.
 _READ_BYTES = 2**24
 
@@ -27,7 +31,7 @@ def is_observed(values: Array, missing_values: float) -> Array:
             "entries in one way only: replace NaN by that value, or pass "
             "missing_values=np.nan."
         )
-    observed = _differ(values, missing_values)
+    observed = differ(values, missing_values)
     limit = _MAX_VALUE[values.dtype.char]
     # Reductions under a mask are slow, and only a marker can be the largest of all.
     largest = _max_magnitude(values, True)
@@ -40,6 +44,14 @@ def is_observed(values: Array, missing_values: float) -> Array:
             + (", or pass them as float64." if values.dtype.char == "f" else ".")
         )
     return observed
+
+
+def differ(values: Array, missing_values: float) -> Array:
+    """Which values are not the one that marks missing entries."""
+    if np.isnan(missing_values):
+        return ~np.isnan(values)
+    with np.errstate(over="ignore"):  # of a number that float32 does not hold
+        return values != float(missing_values)
 
 
 class LazyMask:
@@ -60,7 +72,7 @@ class LazyMask:
             each if isinstance(each, bool) else each[columns]
             for each in (self.known, self.given)
         )
-        return (_differ(self.raw[index], self.missing_values) & known) | given
+        return (differ(self.raw[index], self.missing_values) & known) | given
 
     def __and__(self, known: Array) -> LazyMask:
         return LazyMask(self.raw, self.missing_values, known, self.given)
@@ -69,12 +81,15 @@ class LazyMask:
         return LazyMask(self.raw, self.missing_values, self.known, given)
 
 
-def any_and_all_observed(values: Array, missing_values: float) -> tuple[bool, bool]:
+def any_and_all_observed(
+    values: Array, missing_values: float, rule: Rule
+) -> tuple[bool, bool]:
     """Whether any and whether all values in a file are observed, read in pieces."""
     some, every = False, True
-    step = max(_READ_BYTES // (8 * (values.size // len(values) or 1)), 1)
-    for start in range(0, len(values), step):
-        observed = is_observed(values[start : start + step], missing_values)
+    n_bytes = limit_to_working_memory(_READ_BYTES)
+    step = max(n_bytes // (8 * values.shape[1]), 1)
+    for start in range(0, values.shape[0], step):
+        observed = rule(values[start : start + step], missing_values)
         some = some or bool(observed.any())
         every = every and bool(observed.all())
     return some, every
@@ -114,13 +129,6 @@ def raise_nothing_observed(shape: tuple[int, int], missing_values: float) -> NoR
         f"X has no observed entry: all of its {shape[0]} x {shape[1]} entries are "
         f"missing (missing_values={missing_values!r}, or not stored)."
     )
-
-
-def _differ(values: Array, missing_values: float) -> Array:
-    if np.isnan(missing_values):
-        return ~np.isnan(values)
-    with np.errstate(over="ignore"):  # of a number that float32 does not hold
-        return values != float(missing_values)
 
 
 def _max_magnitude(values: Array, where: Any) -> float:

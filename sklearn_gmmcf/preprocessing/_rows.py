@@ -27,7 +27,7 @@ from sklearn_gmmcf.data import (
 )
 from sklearn_gmmcf.data._dask import is_dask
 from sklearn_gmmcf.data._rule import raise_nothing_observed
-from sklearn_gmmcf.data._sparse import filter_entries
+from sklearn_gmmcf.data._stored import filter_entries
 
 # Bytes of dense rows, in double precision, that are worked on together.
 _BATCH_BYTES = 2**24

@@ -1,0 +1,872 @@
+"""From a table of ratings to lists that people like, with reasons."""
+
+from __future__ import annotations
+
+import warnings
+from copy import copy
+from numbers import Integral, Real
+from typing import Any, Self
+
+import joblib
+import narwhals.stable.v2 as nw
+import numpy as np
+from scipy import sparse
+from scipy.special import ndtr, ndtri
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_gmmcf._frames import open_frame
+from sklearn_gmmcf._ids import Ids, check_ids
+from sklearn_gmmcf._mixture import MaskedGaussianMixture
+from sklearn_gmmcf._rating_lines import LineReader, check_rating_range
+from sklearn_gmmcf._sklearn import Interval, PackageEstimator, StrOptions, fit_context
+from sklearn_gmmcf._typing import Array
+from sklearn_gmmcf._user_rows import UserRows, overwrite
+from sklearn_gmmcf._warnings import UnobservedColumnsWarning
+from sklearn_gmmcf.covariance._factor_features import find_threshold
+from sklearn_gmmcf.ratings import RatingsEncoder
+
+__all__ = ["MixtureRecommender"]
+
+
+class MixtureRecommender(PackageEstimator, BaseEstimator):
+    """Recommend items to users, from a table of their ratings.
+
+    The table goes through a :class:`~sklearn_gmmcf.ratings.RatingsEncoder` to a
+    :class:`~sklearn_gmmcf.MaskedGaussianMixture` with latent factors; all results come
+    back as tables with the ids of users and items. Lists hold items that the user would
+    both choose and like; see `recommend`.
+
+    Parameters
+    ----------
+    n_components : int, default=4
+        Number of types of users.
+
+    n_factors : int, default=20
+        Number of latent factors.
+
+    user, item, rating : str, default='user', 'item' and 'rating'
+        Names of the columns of frames. Other columns are ignored.
+
+    time : str or None, default=None
+        Name of a column of frames that tells when a rating was given. Of several
+        ratings of one item by one user the latest counts; without it the last in the
+        table.
+
+    rating_range : tuple (low, high) or None, default=None
+        The scale of the ratings. Predictions are clipped to it. None takes the lowest
+        and the highest rating of the table.
+
+    out_of_range : {'raise', 'missing', 'clip'}, default='raise'
+        Treatment of ratings outside `rating_range`: see
+        :class:`~sklearn_gmmcf.ratings.RatingsEncoder`.
+
+    user_features, item_features : frame or None, default=None
+        Features of users and items. Items of `item_features` without ratings can be
+        recommended, too.
+
+    item_titles : dict, pandas Series, frame or None, default=None
+        Titles of items, which tables of results have as a column.
+
+    max_iter : int, default=100
+        Number of EM iterations, at most.
+
+    tol : float, default=1e-3
+        See :class:`~sklearn_gmmcf.MaskedGaussianMixture`.
+
+    n_jobs : int or None, default=None
+        Number of threads. Results do not depend on it.
+
+    Attributes
+    ----------
+    mixture_ : MaskedGaussianMixture
+        The mixture of the matrix of users by items.
+
+    users_ : ndarray of shape (n_users,)
+        Ids of the users whose ratings are held.
+
+    items_ : ndarray of shape (n_items,)
+        Ids of the items, sorted.
+
+    rating_range_ : tuple (low, high)
+        The scale of the ratings.
+
+    threshold_ : float
+        Ratings above it are liked: the highest rating that half of the ratings reach,
+        less half the step to the next lower one.
+
+    mean_rating_ : float
+        Mean of the ratings of the fit: the prediction for an unknown item.
+
+    See Also
+    --------
+    sklearn_gmmcf.MaskedGaussianMixture : The same on a sparse matrix.
+    sklearn_gmmcf.model_selection.recommendation_scorer : Measure lists.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_gmmcf import MixtureRecommender
+    >>> table = pd.DataFrame(
+    ...     [("ann", "Alien", 5), ("ann", "Brazil", 4), ("bob", "Alien", 2),
+    ...      ("bob", "Clue", 4), ("cyd", "Alien", 5), ("cyd", "Clue", 1)],
+    ...     columns=["user", "item", "rating"],
+    ... )
+    >>> recommender = MixtureRecommender(n_components=1, n_factors=2).fit(table)
+    >>> recommender.recommend(["cyd"])[["user", "item"]]
+      user    item
+    0  cyd  Brazil
+    >>> recommender.update((["bob"], ["Brazil"], [1])).forget("ann").users_
+    array(['bob', 'cyd'], dtype='<U3')
+    """
+
+    _parameter_constraints: dict[str, Any] = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_factors": [Interval(Integral, 1, None, closed="left")],
+        "user": [str],
+        "item": [str],
+        "rating": [str],
+        "time": [str, None],
+        "rating_range": [tuple, list, None],
+        "out_of_range": [StrOptions({"raise", "missing", "clip"})],
+        "user_features": "no_validation",
+        "item_features": "no_validation",
+        "item_titles": "no_validation",
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "n_jobs": [Integral, None],
+    }
+
+    mixture_: MaskedGaussianMixture
+
+    def __init__(
+        self,
+        n_components: int = 4,
+        *,
+        n_factors: int = 20,
+        user: str = "user",
+        item: str = "item",
+        rating: str = "rating",
+        time: str | None = None,
+        rating_range: tuple[float, float] | None = None,
+        out_of_range: str = "raise",
+        user_features: Any = None,
+        item_features: Any = None,
+        item_titles: Any = None,
+        max_iter: int = 100,
+        tol: float = 1e-3,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.n_factors = n_factors
+        self.user = user
+        self.item = item
+        self.rating = rating
+        self.time = time
+        self.rating_range = rating_range
+        self.out_of_range = out_of_range
+        self.user_features = user_features
+        self.item_features = item_features
+        self.item_titles = item_titles
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_jobs = n_jobs
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, ratings: Any, y: Any = None) -> Self:
+        """Learn from a table of ratings.
+
+        Parameters
+        ----------
+        ratings : frame or tuple of three array-likes
+            The table: users, items and ratings, one rating in a line. A pandas, polars
+            or pyarrow frame, or three arrays.
+        y : Ignored
+            Present for API consistency by convention.
+
+        Returns
+        -------
+        self : object
+            The fitted recommender.
+
+        Raises
+        ------
+        ValueError
+            If the table or a parameter cannot be used.
+        """
+        encoder = RatingsEncoder(
+            user=self.user,
+            item=self.item,
+            rating=self.rating,
+            duplicates="last",
+            rating_range=self.rating_range,
+            out_of_range=self.out_of_range,
+            user_features=self.user_features,
+            item_features=self.item_features,
+            item_titles=self.item_titles,
+        )
+        X, users = encoder.fit_encode(self._in_time(ratings))
+        self._backend = None
+        if nw.dependencies.is_into_dataframe(ratings):
+            frame = nw.from_native(ratings, eager_only=True)
+            self._backend = frame.implementation.value
+        values = X.data[np.isin(X.indices, encoder.covariates_, invert=True)]
+        mixture = MaskedGaussianMixture(
+            self.n_components,
+            covariance_type="factor",
+            n_factors=self.n_factors,
+            covariates=encoder.covariates_ if len(encoder.covariates_) else None,
+            column_features=encoder.column_features_,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            random_state=0,  # for the types of users; all else starts from the data
+            n_jobs=self.n_jobs,
+        )
+        self._fit_mixture(mixture, X)
+        self.items_ = encoder.items_
+        in_range = values.min(), values.max()
+        if self.rating_range is not None:
+            in_range = check_rating_range(self.rating_range)
+        self.rating_range_ = float(in_range[0]), float(in_range[1])
+        self.threshold_ = find_threshold(values, np.ones(len(values)))
+        self.mean_rating_ = float(values.mean())
+        self._std = float(values.std())
+        self._encoder = encoder
+        self._hold(UserRows(users, X))
+        # Columns of the encoder in those of the mixture, where new items come last.
+        self._columns = np.arange(X.shape[1])
+        return self
+
+    def recommend(
+        self,
+        users: Any = None,
+        n_items: int = 10,
+        *,
+        ratings: Any = None,
+        rank_by: Any = "utility",
+        items: Any = None,
+        exclude: Any = None,
+        exclude_observed: bool = True,
+        threshold: float | None = None,
+    ) -> Any:
+        """List the best items for each user.
+
+        Parameters
+        ----------
+        users : array-like of ids or None, default=None
+            The users; unknown ones get a list, too. None is all users, or, with
+            `ratings`, the users of that table.
+        n_items : int, default=10
+            Number of items for each user.
+        ratings : frame, tuple of three array-likes or None, default=None
+            Ratings that are not learned, such as those of a visitor: they count in
+            place of the ratings that are held of these users.
+        rank_by : {'utility', 'value', 'lower', 'upper'} or callable, default='utility'
+            See :meth:`sklearn_gmmcf.MaskedGaussianMixture.recommend`. 'utility' is how
+            likely the user is to choose the item, times the probability that the user
+            likes it.
+        items, exclude : array-like of ids or None, default=None
+            The only items that may be listed, and items that may not be.
+        exclude_observed : bool, default=True
+            Leave out items that the user has rated.
+        threshold : float or None, default=None
+            Ratings of at least this number are liked. None is `threshold_`.
+
+        Returns
+        -------
+        table : frame or tuple of ndarrays
+            A line for each item of each user, best first: user, item, title if there
+            are titles, expected rating, its standard deviation "std", and "chance", the
+            probability that the user likes the item. Of the kind of the table of `fit`.
+
+        Raises
+        ------
+        ValueError
+            If an id of `items` or `exclude` is unknown, or an argument cannot be used.
+        """
+        X, ids = self._open_rows(users, ratings)
+        threshold = self._check_threshold(threshold)
+        columns, values, std = self.mixture_.recommend(
+            X,
+            n_items,
+            rank_by=rank_by,
+            threshold=threshold,
+            items=None if items is None else self._find_columns(items, "items"),
+            exclude=None if exclude is None else self._find_columns(exclude, "exclude"),
+            exclude_observed=exclude_observed,
+            return_std=True,
+        )
+        found = columns >= 0
+        places = np.where(found, np.argsort(self._columns)[columns], -1)
+        table = self._encoder.decode(ids, places, self._clip(values), std)
+        chances = _find_chances(values, std, threshold)[found]
+        if self._backend is None:
+            return *table, chances
+        new = nw.new_series("chance", chances, backend=self._backend)
+        return nw.from_native(table).with_columns(new).to_native()
+
+    def predict(
+        self, pairs: Any, *, ratings: Any = None, return_std: bool = False
+    ) -> Any:
+        """Predict ratings.
+
+        Parameters
+        ----------
+        pairs : frame or tuple of array-likes
+            Users and items: the first two of a tuple, or columns of a frame.
+        ratings : frame, tuple of three array-likes or None, default=None
+            Ratings that are not learned, as in `recommend`.
+        return_std : bool, default=False
+            Return standard deviations too.
+
+        Returns
+        -------
+        ratings : ndarray of shape (n,)
+            Expected ratings, clipped to `rating_range_`. Ratings that are held are
+            returned as they are. Of an unknown user, the mean of the item; of an
+            unknown item, the mean of all ratings.
+        std : ndarray of shape (n,)
+            Standard deviations; 0 for ratings that are held. Only if ``return_std``.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf import MixtureRecommender
+        >>> ratings = ["ann", "ann", "bob"], ["Alien", "Brazil", "Alien"], [5, 4, 2]
+        >>> recommender = MixtureRecommender(1, n_factors=1).fit(ratings)
+        >>> recommender.predict((["ann", "bob"], ["Alien", "Alien"]))
+        array([5., 2.])
+        """
+        values, std = self._predict(pairs, ratings)
+        return (self._clip(values), std) if return_std else self._clip(values)
+
+    def predict_interval(
+        self, pairs: Any, coverage: float = 0.9, *, ratings: Any = None
+    ) -> tuple[Array, Array]:
+        """Predict intervals that hold the ratings with a given probability.
+
+        The predictive distribution is normal, and what lies beyond the ends of
+        `rating_range_` is a rating at the end. So an interval that reaches an end
+        leaves out nothing there, and may leave out more at its other end.
+
+        Parameters
+        ----------
+        pairs : frame or tuple of array-likes
+            Users and items, as in `predict`.
+        coverage : float, default=0.9
+            The probability.
+        ratings : frame, tuple of three array-likes or None, default=None
+            Ratings that are not learned, as in `recommend`.
+
+        Returns
+        -------
+        lower, upper : ndarray of shape (n,)
+            Ends of the intervals.
+        """
+        if not (isinstance(coverage, Real) and 0 < float(coverage) < 1):
+            raise ValueError(
+                f"coverage should be a number between 0 and 1, but got {coverage!r}."
+            )
+        values, std = self._predict(pairs, ratings)
+        low, high = self.rating_range_
+        left_out = 1 - float(coverage)
+        width = -ndtri(left_out / 2) * std
+        one_sided = -ndtri(left_out) * std
+        at_low, at_high = values - width <= low, values + width >= high
+        lower = np.where(at_high, values - one_sided, values - width)
+        upper = np.where(at_low, values + one_sided, values + width)
+        return self._clip(lower), self._clip(upper)
+
+    def predict_chance(
+        self, pairs: Any, threshold: float | None = None, *, ratings: Any = None
+    ) -> Array:
+        """Predict the probability that a rating is at least `threshold`.
+
+        Parameters
+        ----------
+        pairs : frame or tuple of array-likes
+            Users and items, as in `predict`.
+        threshold : float or None, default=None
+            None is `threshold_`.
+        ratings : frame, tuple of three array-likes or None, default=None
+            Ratings that are not learned, as in `recommend`.
+
+        Returns
+        -------
+        chances : ndarray of shape (n,)
+            The probabilities; 0 or 1 for ratings that are held.
+        """
+        threshold = self._check_threshold(threshold)
+        return _find_chances(*self._predict(pairs, ratings), threshold)
+
+    def score(self, ratings: Any, y: Any = None) -> float:
+        """Compute the negated root mean squared error of predictions.
+
+        Parameters
+        ----------
+        ratings : frame or tuple of three array-likes
+            Ratings that were not learned; those that are held are predicted exactly.
+        y : Ignored
+            Present for API consistency by convention.
+
+        Returns
+        -------
+        score : float
+            In the units of the ratings; higher is better.
+        """
+        predicted = self.predict(ratings)
+        true = self._read_column(ratings, 2, self.rating)
+        true = np.asarray(true, dtype=np.float64)
+        return -float(np.sqrt(np.mean((predicted - true) ** 2)))
+
+    def explain(
+        self, user: Any, item: Any, n_reasons: int | None = None, *, ratings: Any = None
+    ) -> Any:
+        """Explain an expected rating as a sum of parts.
+
+        Parameters
+        ----------
+        user, item : id
+            The user, and an item that the user has not rated.
+        n_reasons : int or None, default=None
+            Number of rated items that are listed, those with the largest contributions;
+            the others are added up in one line. None lists all.
+        ratings : frame, tuple of three array-likes or None, default=None
+            Ratings of the user that are not learned, as in `recommend`.
+
+        Returns
+        -------
+        table : frame or tuple of ndarrays
+            A line for each part. The contributions add up to the expected rating,
+            before it is clipped.
+
+            - "part": 'base' (the mean of the item), 'components' (what the ratings tell
+              of the type of user), 'mask' (which items the user rated), 'covariate',
+              'observed' (a rating) or 'others';
+            - "source": the title, or id, of the item that was rated, or the name of the
+              feature; empty for other parts;
+            - "rating": the rating; NaN for other parts;
+            - "contribution": in units of ratings.
+
+        Raises
+        ------
+        ValueError
+            If the item is unknown, or the user has rated it.
+        """
+        X, _ = self._open_rows([user], ratings)
+        column = self._find_columns([item], "item")
+        explanation = self.mixture_.explain(X, ([0], column))
+        listed = explanation.to_dict(n_reasons, feature_names=np.arange(X.shape[1]))
+        names, places = self._name_columns(), listed["source"]
+        rated = listed["part"] == "observed"
+        values = np.full(len(rated), np.nan)
+        values[rated] = X[[0]][:, places[rated].astype(np.intp)].toarray()[0]
+        sources = ["" if place is None else names[place] for place in places]
+        return self._make_table(
+            part=listed["part"],
+            source=np.array(sources, dtype=object),
+            rating=values,
+            contribution=listed["contribution"],
+        )
+
+    def similar_items(self, item: Any, n_items: int = 10) -> Any:
+        """List the items that are most similar to an item.
+
+        Parameters
+        ----------
+        item : id
+            The item.
+        n_items : int, default=10
+            Number of items.
+
+        Returns
+        -------
+        table : frame or tuple of ndarrays
+            Item, title if there are titles, and "similarity" from -1 to 1, the most
+            similar first; see
+            :meth:`sklearn_gmmcf.MaskedGaussianMixture.similar_items`.
+        """
+        column = self._find_columns([item], "item")
+        columns, similarities = self.mixture_.similar_items(column, n_items)
+        found = columns[0] >= 0
+        places = np.argsort(self._columns)[columns[0][found]]
+        table = {self.item: self._encoder.items_[places]}
+        if self._encoder.item_titles_ is not None:
+            table["title"] = self._encoder.item_titles_[places]
+        return self._make_table(**table, similarity=similarities[0][found])
+
+    def similar_users(self, user: Any, n_users: int = 10) -> Any:
+        """List the users that are most similar to a user.
+
+        Parameters
+        ----------
+        user : id
+            A user whose ratings are held.
+        n_users : int, default=10
+            Number of users.
+
+        Returns
+        -------
+        table : frame or tuple of ndarrays
+            User, and "similarity" from -1 to 1, the most similar first; see
+            :meth:`sklearn_gmmcf.MaskedGaussianMixture.similar_rows`.
+        """
+        held = self._get_held("compare users")
+        row = held.find(self._check_known([user]))[0]
+        others = held.without(held.users[row])
+        rows, similarities = self.mixture_.similar_rows(
+            held.ratings[row], n_users, candidates=others.ratings
+        )
+        found = rows[0] >= 0
+        users = {self.user: others.users[rows[0][found]]}
+        return self._make_table(**users, similarity=similarities[0][found])
+
+    def update(self, ratings: Any) -> Self:
+        """Learn new and changed ratings, of known and of new users and items.
+
+        A user's former row is taken out of the sums over users, and the new one is
+        added, exactly: twenty updates count as one with the last row. Items that were
+        unknown get columns. Directions of the mask, and the parameters under which rows
+        are summed up, stay those of the last fit; `refit` renews them. Until then new
+        items are hardly listed by 'utility', as nobody has been seen to choose them.
+
+        Parameters
+        ----------
+        ratings : frame or tuple of three array-likes
+            The ratings; others that are held of these users stay.
+
+        Returns
+        -------
+        self : object
+            The updated recommender.
+
+        Raises
+        ------
+        ValueError
+            If the table cannot be used, or no ratings are held; the recommender is then
+            unchanged.
+        """
+        table = self._in_time(ratings)
+        changed = copy(self)
+        changed._add_items(self._find_new_items(table))
+        held = changed._get_held("be updated")
+        X, users = changed._encode(table)
+        rows, known = held.find(users)
+        old = held.ratings[rows[known]]
+        order = np.argsort(~known, kind="stable")  # known users first
+        X, users = X[order], users[order]
+        n_known = len(rows[known])
+        X = sparse.vstack([overwrite(old, X[:n_known]), X[n_known:]], format="csr")
+        X = sparse.csr_array(X)
+        changed.mixture_ = copy(changed.mixture_).partial_fit(X, replaces=old)
+        by_id = np.argsort(users)
+        changed._hold(held.put(users[by_id], X[by_id]))
+        self.__dict__.update(changed.__dict__)
+        return self
+
+    def forget(self, users: Any) -> Self:
+        """Forget users: their ratings, and what was learned from them, exactly.
+
+        Parameters
+        ----------
+        users : id or array-like of ids
+            Users whose ratings are held.
+
+        Returns
+        -------
+        self : object
+            The recommender as if it had never learned these users, but that directions
+            of the mask stay those of the last fit.
+
+        Raises
+        ------
+        ValueError
+            If a user is unknown, or no ratings are held.
+        """
+        held = self._get_held("forget")
+        ids = self._check_known(np.atleast_1d(np.asarray(users)))
+        rows = held.ratings[held.find(ids)[0]]
+        nothing = held.ratings[:0]
+        self.mixture_ = copy(self.mixture_).partial_fit(nothing, replaces=rows)
+        self._hold(held.without(ids))
+        return self
+
+    def refit(self) -> Self:
+        """Fit anew to all ratings that are held.
+
+        Returns
+        -------
+        self : object
+            The fitted recommender.
+
+        Raises
+        ------
+        ValueError
+            If no ratings are held.
+        """
+        held = self._get_held("fit anew")
+        self._fit_mixture(copy(self.mixture_), held.ratings)
+        return self
+
+    def _fit_mixture(self, mixture: MaskedGaussianMixture, X: Any) -> None:
+        with warnings.catch_warnings():
+            # Items without ratings come with their features.
+            warnings.simplefilter("ignore", UnobservedColumnsWarning)
+            self.mixture_ = mixture.fit(X)
+
+    def save(self, path: Any, *, updatable: bool = False) -> None:
+        """Save the recommender in a file, without the ratings.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file, by joblib: load it only from sources that you trust.
+        updatable : bool, default=False
+            Save the ratings and the sums over users too, so that the loaded recommender
+            knows its users, and can `update`, `forget` and `refit`.
+
+        See Also
+        --------
+        load : Load it.
+        """
+        check_is_fitted(self)
+        saved = copy(self)
+        if not updatable:
+            saved.mixture_ = self.mixture_.without_sums()
+            saved._held, saved.users_ = None, self.users_[:0]
+            saved._encoder = copy(self._encoder)
+            saved._encoder.users_ = saved.users_
+        joblib.dump(saved, path, compress=3)
+
+    @classmethod
+    def load(cls, path: Any) -> MixtureRecommender:
+        """Load a recommender from a file.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Returns
+        -------
+        recommender : MixtureRecommender
+            The recommender that was saved.
+        """
+        loaded = joblib.load(path)
+        if not isinstance(loaded, cls):
+            raise ValueError(
+                f"{path} holds a {type(loaded).__name__}, not a {cls.__name__}."
+            )
+        return loaded
+
+    def _make_reader(self) -> LineReader:
+        in_range = None
+        if self.rating_range is not None:
+            in_range = check_rating_range(self.rating_range)
+        return LineReader(
+            self.user, self.item, self.rating, in_range, self.out_of_range
+        )
+
+    def _in_time(self, ratings: Any) -> Any:
+        """The table in the order of time, if that has a column."""
+        if self.time is None:
+            return ratings
+        if not nw.dependencies.is_into_dataframe(ratings):
+            raise ValueError(
+                f"time={self.time!r} needs a frame, but ratings are of type "
+                f"{type(ratings).__name__}."
+            )
+        for _ in self._make_reader().read(ratings):
+            pass  # errors name lines of the table as it came
+        frame = open_frame(ratings, "The table")
+        if self.time not in frame.columns:
+            raise ValueError(
+                f"The table has no column {self.time!r} for the time, but "
+                f"{list(frame.columns)}."
+            )
+        times = frame.get_column(self.time)
+        if times.is_null().any():
+            line = int(np.argmax(times.is_null().to_numpy()))
+            raise ValueError(
+                f"The time in line {line} (from 0) of the table is missing. Fill it, "
+                "or drop the line."
+            )
+        return frame[np.argsort(times.to_numpy(), kind="stable"), :].to_native()
+
+    def _find_new_items(self, ratings: Any) -> Array:
+        """Ids of items without a column, sorted."""
+        items = Ids("items", self._encoder.items_)
+        for lines in self._make_reader().read(ratings):
+            items.add(lines.items.ids)
+        return items.sorted[~Ids("items", self.items_).find(items.sorted)[1]]
+
+    def _add_items(self, items: Array) -> None:
+        """Append columns for items."""
+        if not items.size:
+            return
+        encoder, before = copy(self._encoder), self.items_
+        n_columns = len(self._columns)
+        features = encoder.add_items(items)
+        columns = np.empty(n_columns + len(items), dtype=np.intp)
+        all_items = Ids("items", encoder.items_)
+        columns[all_items.find(before)[0]] = self._columns[: len(before)]
+        columns[all_items.find(items)[0]] = n_columns + np.arange(len(items))
+        columns[len(encoder.items_) :] = self._columns[len(before) :]
+        self.mixture_ = copy(self.mixture_)
+        if features is not None:
+            before_features = self.mixture_.column_features
+            together = np.vstack([before_features, features])
+            self.mixture_.set_params(column_features=together)
+        self.mixture_.add_columns(len(items), features)
+        self._encoder, self._columns, self.items_ = encoder, columns, encoder.items_
+        self._hold(self._get_held("be updated").widen(len(columns)))
+
+    def _hold(self, held: UserRows) -> None:
+        self._held: UserRows | None = held
+        self.users_ = held.users
+
+    def _get_held(self, purpose: str) -> UserRows:
+        check_is_fitted(self)
+        if self._held is None:
+            raise ValueError(
+                f"This recommender cannot {purpose}: it holds no ratings, as it was "
+                "saved without updatable=True. Pass ratings where a method takes them, "
+                "or load one that was saved with updatable=True."
+            )
+        return self._held
+
+    def _encode(self, ratings: Any, users: Any = None) -> tuple[Any, Array]:
+        """Rows in the columns of the mixture, and their users."""
+        X, ids = self._encoder.encode(ratings, users=users)
+        indices = self._columns[X.indices].astype(X.indices.dtype)
+        X = sparse.csr_array((X.data, indices, X.indptr), shape=X.shape)
+        X.sort_indices()
+        return X, ids
+
+    def _open_rows(self, users: Any, ratings: Any) -> tuple[Any, Array]:
+        """Rows of users, in the columns of the mixture, and their ids."""
+        check_is_fitted(self)
+        if ratings is not None:
+            X, found = self._encode(self._in_time(ratings), users)
+            if users is None:
+                return X, found
+            ids = self._check_users(users)
+            return X[Ids("users", found).find(ids)[0]], ids
+        held = self._get_held("list its users")
+        if users is None:
+            return held.ratings, held.users
+        ids = self._check_users(users)
+        rows, known = held.find(ids)
+        if known.all():
+            return held.ratings[rows], ids
+        new, others = self._encode(None, ids[~known])
+        rows[~known] = len(held.users) + Ids("users", others).find(ids[~known])[0]
+        together = sparse.csr_array(sparse.vstack([held.ratings, new], format="csr"))
+        return together[rows], ids
+
+    def _check_users(self, users: Any) -> Array:
+        return check_ids("users", users, "line {} (from 0) of users".format)
+
+    def _check_known(self, users: Any) -> Array:
+        ids = self._check_users(users)
+        known = self._get_held("look up users").find(ids)[1]
+        if not known.all():
+            raise ValueError(f"User {ids[~known][0]!s} has no ratings here.")
+        return ids
+
+    def _find_columns(self, items: Any, name: str) -> Array:
+        """Columns of the mixture of known items."""
+        check_is_fitted(self)
+        ids = check_ids(name, items, f"line {{}} (from 0) of {name}".format)
+        places, known = Ids("items", self._encoder.items_).find(ids)
+        if not known.all():
+            raise ValueError(
+                f"Item {ids[~known][0]!s} of {name} is unknown. `update` learns items "
+                "with their first ratings."
+            )
+        return self._columns[places]
+
+    def _read_column(self, table: Any, position: int, name: str) -> Any:
+        """A column of a table: users (0), items (1) or ratings (2)."""
+        if not nw.dependencies.is_into_dataframe(table):
+            if not isinstance(table, tuple) or len(table) <= position:
+                raise ValueError(
+                    "The table should be a frame or a tuple of arrays (users, items, "
+                    f"...), but got {type(table).__name__}."
+                )
+            return table[position]
+        frame = open_frame(table, "The table")
+        if name not in frame.columns:
+            raise ValueError(
+                f"The table has no column {name!r}, but {list(frame.columns)}."
+            )
+        return frame.get_column(name)
+
+    def _predict(self, pairs: Any, ratings: Any = None) -> tuple[Array, Array]:
+        """Expected ratings, not clipped, and standard deviations, (n,)."""
+        check_is_fitted(self)
+        users, items = (
+            check_ids(
+                name, self._read_column(pairs, i, column), f"{name}, line {{}}".format
+            )
+            for i, (name, column) in enumerate(
+                (("users", self.user), ("items", self.item))
+            )
+        )
+        if len(users) != len(items):
+            raise ValueError(
+                "Users and items should be equally long, but got "
+                f"{len(users)} and {len(items)}."
+            )
+        places, known = Ids("items", self._encoder.items_).find(items)
+        values, std = np.full((2, len(users)), [[self.mean_rating_], [self._std]])
+        if known.any():
+            each, rows = np.unique(users[known], return_inverse=True)
+            X, _ = self._open_rows(each, ratings)
+            entries = rows, self._columns[places[known]]
+            values[known], std[known] = self.mixture_.complete(
+                X, entries=entries, return_std=True
+            )
+        return values, std
+
+    def _clip(self, values: Array) -> Array:
+        low, high = self.rating_range_
+        return np.clip(values, low, high)
+
+    def _check_threshold(self, threshold: Any) -> float:
+        check_is_fitted(self)
+        if threshold is None:
+            return self.threshold_
+        if not (isinstance(threshold, Real) and np.isfinite(float(threshold))):
+            raise ValueError(
+                f"threshold should be a finite number or None, but got {threshold!r}."
+            )
+        return float(threshold)
+
+    def _name_columns(self) -> Array:
+        """Titles, or ids, of the columns of the mixture, and names of features."""
+        encoder = self._encoder
+        names = encoder.items_.astype(object)
+        if encoder.item_titles_ is not None:
+            titled = encoder.item_titles_ != ""
+            names[titled] = encoder.item_titles_[titled]
+        listed = [str(name) for name in (*names, *encoder.user_feature_names_)]
+        ordered = np.empty(len(listed), dtype=object)
+        ordered[self._columns] = listed
+        return ordered
+
+    def _make_table(self, **columns: Array) -> Any:
+        """A table of the kind of the table of `fit`."""
+        if self._backend is None:
+            return tuple(columns.values())
+        listed = {
+            name: values.tolist() if values.dtype == object else values
+            for name, values in columns.items()
+        }
+        return nw.from_dict(listed, backend=self._backend).to_native()
+
+
+def _find_chances(values: Array, std: Array, threshold: float) -> Array:
+    """Probabilities that ratings are at least the threshold."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        chances = ndtr((values - threshold) / std)
+    return np.where(std > 0, chances, np.where(values >= threshold, 1.0, 0.0))
