@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_gmmcf import MaskedGaussianMixture, baselines
+from sklearn_gmmcf import MaskedGaussianMixture, MixtureRecommender, baselines
 from sklearn_gmmcf.baselines import (
     DampedMeanRecommender,
     PopularityRecommender,
@@ -495,3 +495,22 @@ class TestScorerErrors:
         for estimator in (SimpleImputer(), make_pipeline(SimpleImputer(), PCA())):
             with pytest.raises(ValueError, match="has no recommend"):
                 recommendation_scorer()(estimator.fit(X), X)
+
+    @pytest.mark.parametrize("metric", [["ndcg"], {"ndcg": 1}, None])
+    def test_metrics(self, metric):
+        with pytest.raises(ValueError, match="metric should be one of"):
+            recommendation_scorer(metric)
+
+    @pytest.mark.parametrize("data", ["table", "matrix"])
+    def test_recommenders_of_tables(self, data):
+        X = unique_ratings() if data == "table" else np.abs(rated())
+        message = "MixtureRecommender recommends from tables .* RatingsEncoder"
+        with pytest.raises(ValueError, match=message):
+            recommendation_scorer()(MixtureRecommender(), X)
+
+    @pytest.mark.parametrize("recommender", RECOMMENDERS)
+    def test_rank_by_of_baselines(self, recommender):
+        X = np.abs(rated()) + 1
+        recommender = clone(recommender).fit(X)
+        with pytest.raises(ValueError, match="Recommender has no rank_by, but .*'low"):
+            recommendation_scorer(rank_by="lower")(recommender, X)
