@@ -512,5 +512,5 @@ class TestScorerErrors:
     def test_rank_by_of_baselines(self, recommender):
         X = np.abs(rated()) + 1
         recommender = clone(recommender).fit(X)
-        with pytest.raises(ValueError, match="Recommender has no rank_by, but .*'low"):
+        with pytest.raises(ValueError, match="has no rank_by, but recommendation"):
             recommendation_scorer(rank_by="lower")(recommender, X)
