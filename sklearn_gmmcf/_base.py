@@ -543,7 +543,7 @@ class BaseObservedMixture(
             - 'lower': the prediction less `z` standard deviations, to be careful.
             - 'upper': the prediction plus `z` standard deviations, to explore.
             - 'utility': how likely the row is to have the entry observed, times the
-              probability that its value is `threshold` or more. For ratings, which
+              probability that its value is at least `threshold`. For ratings, which
               users give to items that they chose, it predicts choices best. Only with
               ``covariance_type="factor"``, whose `mask_rank` is not 0.
             - callable: a function of (values, std) that returns scores, all three
@@ -552,10 +552,11 @@ class BaseObservedMixture(
         z : float, default=1.0
             Number of standard deviations of 'lower' and 'upper'.
         threshold : float, default=None
-            Values from this number on are liked, for 'utility'. None takes the highest
-            value that half of the entries observed in fit reach, less half the step to
-            the next lower value: 3.75 for half-star ratings of which half are 4 or
-            more.
+            Values of at least this number are liked, for 'utility'. None takes the
+            highest value that half of the entries observed in fit reach, less half the
+            step to the next lower value: 3.75 for half-star ratings of which half are 4
+            or more. Where no value is lower, half the step to the next higher value is
+            added: 3 for the ratings 1, 1, 1 and 5. It does not concern other rankings.
         items : array-like or sparse matrix, default=None
             The candidates: indices of columns, or a boolean mask of shape
             (n_features,), for all rows; or a boolean matrix of shape (n_samples,

@@ -171,6 +171,26 @@ def usual_threshold(X, weights=None):
     return (max(reached) + max(lower)) / 2
 
 
+@pytest.mark.parametrize(
+    ("values", "weights", "expected"),
+    [
+        ([1, 1, 1, 5], [1, 1, 1, 1], 3.0),
+        ([5, 1, 2, 1, 1], [1, 1, 1, 1, 1], 1.5),
+        ([1, 5], [1, 1], 3.0),
+        ([1, 5], [3, 2], 3.0),
+        ([1, 1, 4, 4], [1, 1, 1, 1], 2.5),
+        ([4, 4, 4], [1, 2, 3], 4.0),
+        ([4], [1], 4.0),
+    ],
+)
+def test_threshold_parts_the_values(values, weights, expected):
+    values, weights = np.array(values, float), np.array(weights, float)
+    threshold = _factor_features.find_threshold(values, weights)
+    assert threshold == expected
+    assert (values >= threshold).any()
+    assert len(set(values)) == 1 or (values < threshold).any()
+
+
 class TestUtility:
     @pytest.mark.parametrize("make", [np.array, to_sparse])
     def test_usual_threshold(self, make, monkeypatch):
