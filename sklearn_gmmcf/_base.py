@@ -517,7 +517,7 @@ class BaseObservedMixture(
         n_items: int = 10,
         *,
         rank_by: str | Callable[[Array, Array], Any] = "value",
-        z: float = 1.0,
+        z: float | None = None,
         threshold: float | None = None,
         items: Any = None,
         exclude: Any = None,
@@ -549,8 +549,9 @@ class BaseObservedMixture(
             - callable: a function of (values, std) that returns scores, all three
               ndarrays of shape (m, n_features) for the rows of a block; minus infinity
               leaves an entry out.
-        z : float, default=1.0
-            Number of standard deviations of 'lower' and 'upper'.
+        z : float, default=None
+            Number of standard deviations of 'lower' and 'upper', which alone take it.
+            None is 1.
         threshold : float, default=None
             Values of at least this number are liked, for 'utility'. None takes the
             highest value that half of the entries observed in fit reach, less half the
@@ -585,8 +586,9 @@ class BaseObservedMixture(
         ------
         ValueError
             If ``n_items`` is less than 1, `rank_by`, `z` or `threshold` is none of the
-            above, `items` or `exclude` do not fit X, or 'utility' is asked of a mixture
-            that does not model which entries are observed.
+            above, `z` is given with another ranking than 'lower' and 'upper', `items`
+            or `exclude` do not fit X, or 'utility' is asked of a mixture that does not
+            model which entries are observed.
 
         See Also
         --------

@@ -107,8 +107,7 @@ def make_ranking(
             f"rank_by should be one of {list(_SCORES)} or a function of (values, std), "
             f"but got {rank_by!r}."
         )
-    if not (isinstance(z, Real) and 0 < float(z) < np.inf):
-        raise ValueError(f"z should be a finite number above 0, but got {z!r}.")
+    z = _check_z(z, rank_by)
     if threshold is not None and not (
         isinstance(threshold, Real) and np.isfinite(float(threshold))
     ):
@@ -129,13 +128,27 @@ def make_ranking(
     ranking = Ranking(
         n_items=int(n_items),
         rank_by=rank_by,
-        z=float(z),
+        z=z,
         threshold=None if threshold is None else float(threshold),
         exclude_observed=exclude_observed,
         left_out=left_out,
         has_candidates=tuple(has_candidates),
     )
     return ranking, choices
+
+
+def _check_z(z: Any, rank_by: Any) -> float:
+    """A number of standard deviations, which only bounds have; by default it is 1."""
+    if z is None:
+        return 1.0
+    if not (isinstance(z, Real) and 0 < float(z) < np.inf):
+        raise ValueError(f"z should be a finite number above 0 or None, but got {z!r}.")
+    if callable(rank_by) or rank_by not in ("lower", "upper"):
+        raise ValueError(
+            f"rank_by='lower' and 'upper' use z, but got z={z!r} with "
+            f"rank_by={rank_by!r}. Pass one of them, or leave z out."
+        )
+    return float(z)
 
 
 def _check_choice(name: str, choice: Any, shape: tuple[int, int]) -> Any:

@@ -441,6 +441,11 @@ class TestErrors:
         with pytest.raises(ValueError, match="z should be a finite number above 0"):
             factor.recommend(ratings(), rank_by="lower", z=z)
 
+    @pytest.mark.parametrize("rank_by", ["value", "utility", np.subtract])
+    def test_z_that_is_not_used(self, factor, rank_by):
+        with pytest.raises(ValueError, match=r"'lower' and 'upper' use z, but got z=1"):
+            factor.recommend(ratings(), rank_by=rank_by, z=1.0)
+
     @pytest.mark.parametrize("threshold", [np.inf, np.nan, "4"])
     def test_threshold(self, factor, threshold):
         with pytest.raises(ValueError, match="threshold should be a finite number or"):
