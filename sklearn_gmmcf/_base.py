@@ -559,10 +559,10 @@ class BaseObservedMixture(
             or more. Where no value is lower, half the step to the next higher value is
             added: 3 for the ratings 1, 1, 1 and 5. It does not concern other rankings.
         items : array-like or sparse matrix, default=None
-            The candidates: indices of columns, or a boolean mask of shape
-            (n_features,), for all rows; or a boolean matrix of shape (n_samples,
-            n_features) with the candidates of each row, of which a sparse one may store
-            any numbers but 0. None takes all columns.
+            The candidates: indices of columns, their names if X had names in fit, or a
+            boolean mask of shape (n_features,), for all rows; or a boolean matrix of
+            shape (n_samples, n_features) with the candidates of each row, of which a
+            sparse one may store any numbers but 0. None takes all columns.
         exclude : array-like or sparse matrix, default=None
             Columns to leave out, given as `items` are.
         exclude_observed : bool, default=True
@@ -631,6 +631,7 @@ class BaseObservedMixture(
             items=items,
             exclude=exclude,
             exclude_observed=exclude_observed,
+            names=getattr(self, "feature_names_in_", None),
         )
         numbers = RowArray((n_items,), data.dtype)
         return data.row_arrays(

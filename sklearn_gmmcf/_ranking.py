@@ -92,8 +92,11 @@ def make_ranking(
     items: Any,
     exclude: Any,
     exclude_observed: bool,
+    names: Array | None,
 ) -> tuple[Ranking, list[sparse.csr_array]]:
     """Check what users ask for, for the rows of a matrix of this shape.
+
+    `items` and `exclude` may list `names` of the columns (d,), if they have some.
 
     Returns
     -------
@@ -119,7 +122,7 @@ def make_ranking(
     for name, choice in (("items", items), ("exclude", exclude)):
         if choice is None:
             continue
-        chosen = _check_choice(name, choice, shape)
+        chosen = _check_choice(name, choice, shape, names)
         if sparse.issparse(chosen):
             choices.append(chosen)
             has_candidates.append(name == "items")
@@ -151,20 +154,25 @@ def _check_z(z: Any, rank_by: Any) -> float:
     return float(z)
 
 
-def _check_choice(name: str, choice: Any, shape: tuple[int, int]) -> Any:
+def _check_choice(
+    name: str, choice: Any, shape: tuple[int, int], names: Array | None
+) -> Any:
     """A choice of columns: a mask (d,) for all rows, or a CSR (n, d) by row."""
     if sparse.issparse(choice):
         by_row = sparse.csr_array(choice, copy=True)
     else:
         choice = np.asarray(choice)
+        if names is not None and choice.ndim == 1 and _are_texts(choice):
+            return _mark_names(name, choice, names)
         if choice.ndim == 1 and (choice.dtype.kind in "iu" or not choice.size):
             return _mark_columns(name, choice.astype(np.intp), shape[1])
+        or_names = "" if names is None else " or their names"
         if choice.dtype != bool or choice.shape not in (shape, shape[1:]):
             raise ValueError(
-                f"{name} should be indices of columns, a boolean mask of shape "
-                f"{shape[1:]}, or a boolean or sparse matrix of shape {shape} with the "
-                f"columns of each row, but got the shape {choice.shape} of "
-                f"{choice.dtype}."
+                f"{name} should be indices of columns{or_names}, a boolean mask of "
+                f"shape {shape[1:]}, or a boolean or sparse matrix of shape {shape} "
+                "with the columns of each row, but got the shape "
+                f"{choice.shape} of {choice.dtype}."
             )
         if choice.ndim == 1:
             return choice
@@ -174,6 +182,22 @@ def _check_choice(name: str, choice: Any, shape: tuple[int, int]) -> Any:
             f"{name} should have the shape of X, {shape}, but got {by_row.shape}."
         )
     return by_row
+
+
+def _are_texts(choice: Array) -> bool:
+    return choice.size > 0 and all(isinstance(each, str) for each in choice)
+
+
+def _mark_names(name: str, listed: Array, names: Array) -> Array:
+    columns = {each: j for j, each in enumerate(names)}
+    mask = np.zeros(len(names), dtype=bool)
+    for each in listed.tolist():
+        if each not in columns:
+            raise ValueError(
+                f"{name} should be indices or names of columns of X, but got {each!r}."
+            )
+        mask[columns[each]] = True
+    return mask
 
 
 def _mark_columns(name: str, columns: Array, n_columns: int) -> Array:

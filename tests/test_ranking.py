@@ -392,6 +392,24 @@ def test_candidates(factor, pieces, which):
             check(found, expected)
 
 
+@pytest.mark.parametrize(
+    "make", [list, np.array, lambda names: np.array(names, object), pd.Index]
+)
+def test_names_of_candidates(factor, make):
+    X = ratings()
+    frame = pd.DataFrame(X, columns=list("abcdefghi"))
+    named = fit_factor(frame)
+    for name in ("items", "exclude"):
+        found = named.recommend(frame, 9, **{name: make(["h", "b", "e"])})
+        check(found, named.recommend(frame, 9, **{name: [1, 4, 7]}))
+        with pytest.raises(ValueError, match=f"{name} should be .* names of.*got 'z'"):
+            named.recommend(frame, **{name: make(["h", "z"])})
+        with pytest.raises(ValueError, match=f"{name} should be indices of columns, "):
+            factor.recommend(X, **{name: make(["h"])})
+        with pytest.raises(ValueError, match=f"{name} should be indices .*or their na"):
+            named.recommend(frame, **{name: "h"})
+
+
 def test_candidates_are_not_changed(factor):
     X = ratings()
     matrix = sparse.csr_array(np.ones(X.shape))
