@@ -517,7 +517,7 @@ class BaseObservedMixture(
         n_items: int = 10,
         *,
         rank_by: str | Callable[[Array, Array], Any] = "value",
-        z: float = 1.0,
+        z: float | None = None,
         threshold: float | None = None,
         items: Any = None,
         exclude: Any = None,
@@ -543,24 +543,26 @@ class BaseObservedMixture(
             - 'lower': the prediction less `z` standard deviations, to be careful.
             - 'upper': the prediction plus `z` standard deviations, to explore.
             - 'utility': how likely the row is to have the entry observed, times the
-              probability that its value is `threshold` or more. For ratings, which
+              probability that its value is at least `threshold`. For ratings, which
               users give to items that they chose, it predicts choices best. Only with
               ``covariance_type="factor"``, whose `mask_rank` is not 0.
             - callable: a function of (values, std) that returns scores, all three
               ndarrays of shape (m, n_features) for the rows of a block; minus infinity
               leaves an entry out.
-        z : float, default=1.0
-            Number of standard deviations of 'lower' and 'upper'.
+        z : float, default=None
+            Number of standard deviations of 'lower' and 'upper', which alone take it.
+            None is 1.
         threshold : float, default=None
-            Values from this number on are liked, for 'utility'. None takes the highest
-            value that half of the entries observed in fit reach, less half the step to
-            the next lower value: 3.75 for half-star ratings of which half are 4 or
-            more.
+            Values of at least this number are liked, for 'utility'. None takes the
+            highest value that half of the entries observed in fit reach, less half the
+            step to the next lower value: 3.75 for half-star ratings of which half are 4
+            or more. Where no value is lower, half the step to the next higher value is
+            added: 3 for the ratings 1, 1, 1 and 5. It does not concern other rankings.
         items : array-like or sparse matrix, default=None
-            The candidates: indices of columns, or a boolean mask of shape
-            (n_features,), for all rows; or a boolean matrix of shape (n_samples,
-            n_features) with the candidates of each row, of which a sparse one may store
-            any numbers but 0. None takes all columns.
+            The candidates: indices of columns, their names if X had names in fit, or a
+            boolean mask of shape (n_features,), for all rows; or a boolean matrix of
+            shape (n_samples, n_features) with the candidates of each row, of which a
+            sparse one may store any numbers but 0. None takes all columns.
         exclude : array-like or sparse matrix, default=None
             Columns to leave out, given as `items` are.
         exclude_observed : bool, default=True
@@ -584,8 +586,9 @@ class BaseObservedMixture(
         ------
         ValueError
             If ``n_items`` is less than 1, `rank_by`, `z` or `threshold` is none of the
-            above, `items` or `exclude` do not fit X, or 'utility' is asked of a mixture
-            that does not model which entries are observed.
+            above, `z` is given with another ranking than 'lower' and 'upper', `items`
+            or `exclude` do not fit X, or 'utility' is asked of a mixture that does not
+            model which entries are observed.
 
         See Also
         --------
@@ -628,6 +631,7 @@ class BaseObservedMixture(
             items=items,
             exclude=exclude,
             exclude_observed=exclude_observed,
+            names=getattr(self, "feature_names_in_", None),
         )
         numbers = RowArray((n_items,), data.dtype)
         return data.row_arrays(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,7 @@ class Explanation:
         n_columns : int, default=None
             Number of observed entries and covariates that are listed for an entry, at
             most, the ones with the largest absolute contributions; the others are added
-            up in one line. None lists all.
+            up in one line, with 0 all of them. None lists all.
         feature_names : array-like of shape (n_features,), default=None
             Names of the columns, such as titles; None takes `feature_names`.
 
@@ -111,6 +112,12 @@ class Explanation:
               'others';
             - ``source``: name of the observed column, None for other parts;
             - ``contribution``: in the units of the data.
+
+        Raises
+        ------
+        ValueError
+            If ``n_columns`` is negative or no integer, or `feature_names` does not have
+            a name for each column.
 
         Examples
         --------
@@ -129,12 +136,11 @@ class Explanation:
         observed 6.0
         others 0.4
         """
+        _check_n_columns(n_columns)
+        names = self._check_names(feature_names)
         lines: list[tuple[Any, ...]] = []
         by_column = sparse.csr_array(self.contributions + self.covariates)
         is_covariate = np.isin(by_column.indices, self.covariates.indices)
-        names = self.feature_names
-        if feature_names is not None:
-            names = np.asarray(feature_names)
         for i, entry in enumerate(
             zip(self.rows.tolist(), names[self.columns].tolist(), strict=True)
         ):
@@ -163,6 +169,27 @@ class Explanation:
             name: np.array(values, dtype=dtype)
             for (name, dtype), values in zip(dtypes.items(), listed, strict=True)
         }
+
+    def _check_names(self, feature_names: Any) -> Array:
+        """Names of all columns, (n_features,)."""
+        if feature_names is None:
+            return self.feature_names
+        names = np.asarray(feature_names)
+        if names.shape != self.feature_names.shape:
+            raise ValueError(
+                "feature_names should have a name for each of the "
+                f"{len(self.feature_names)} columns, but got the shape {names.shape}."
+            )
+        return names
+
+
+def _check_n_columns(n_columns: Any) -> None:
+    is_integer = isinstance(n_columns, Integral) and not isinstance(n_columns, bool)
+    if n_columns is not None and not (is_integer and n_columns >= 0):
+        raise ValueError(
+            "n_columns should be an integer of at least 0 or None, but got "
+            f"{n_columns!r}."
+        )
 
 
 def explain(

@@ -92,8 +92,11 @@ def make_ranking(
     items: Any,
     exclude: Any,
     exclude_observed: bool,
+    names: Array | None,
 ) -> tuple[Ranking, list[sparse.csr_array]]:
     """Check what users ask for, for the rows of a matrix of this shape.
+
+    `items` and `exclude` may list `names` of the columns (d,), if they have some.
 
     Returns
     -------
@@ -107,8 +110,7 @@ def make_ranking(
             f"rank_by should be one of {list(_SCORES)} or a function of (values, std), "
             f"but got {rank_by!r}."
         )
-    if not (isinstance(z, Real) and 0 < float(z) < np.inf):
-        raise ValueError(f"z should be a finite number above 0, but got {z!r}.")
+    z = _check_z(z, rank_by)
     if threshold is not None and not (
         isinstance(threshold, Real) and np.isfinite(float(threshold))
     ):
@@ -120,7 +122,7 @@ def make_ranking(
     for name, choice in (("items", items), ("exclude", exclude)):
         if choice is None:
             continue
-        chosen = _check_choice(name, choice, shape)
+        chosen = _check_choice(name, choice, shape, names)
         if sparse.issparse(chosen):
             choices.append(chosen)
             has_candidates.append(name == "items")
@@ -129,7 +131,7 @@ def make_ranking(
     ranking = Ranking(
         n_items=int(n_items),
         rank_by=rank_by,
-        z=float(z),
+        z=z,
         threshold=None if threshold is None else float(threshold),
         exclude_observed=exclude_observed,
         left_out=left_out,
@@ -138,20 +140,39 @@ def make_ranking(
     return ranking, choices
 
 
-def _check_choice(name: str, choice: Any, shape: tuple[int, int]) -> Any:
+def _check_z(z: Any, rank_by: Any) -> float:
+    """A number of standard deviations, which only bounds have; by default it is 1."""
+    if z is None:
+        return 1.0
+    if not (isinstance(z, Real) and 0 < float(z) < np.inf):
+        raise ValueError(f"z should be a finite number above 0 or None, but got {z!r}.")
+    if callable(rank_by) or rank_by not in ("lower", "upper"):
+        raise ValueError(
+            f"rank_by='lower' and 'upper' use z, but got z={z!r} with "
+            f"rank_by={rank_by!r}. Pass one of them, or leave z out."
+        )
+    return float(z)
+
+
+def _check_choice(
+    name: str, choice: Any, shape: tuple[int, int], names: Array | None
+) -> Any:
     """A choice of columns: a mask (d,) for all rows, or a CSR (n, d) by row."""
     if sparse.issparse(choice):
         by_row = sparse.csr_array(choice, copy=True)
     else:
         choice = np.asarray(choice)
+        if names is not None and choice.ndim == 1 and _are_texts(choice):
+            return _mark_names(name, choice, names)
         if choice.ndim == 1 and (choice.dtype.kind in "iu" or not choice.size):
             return _mark_columns(name, choice.astype(np.intp), shape[1])
+        or_names = "" if names is None else " or their names"
         if choice.dtype != bool or choice.shape not in (shape, shape[1:]):
             raise ValueError(
-                f"{name} should be indices of columns, a boolean mask of shape "
-                f"{shape[1:]}, or a boolean or sparse matrix of shape {shape} with the "
-                f"columns of each row, but got the shape {choice.shape} of "
-                f"{choice.dtype}."
+                f"{name} should be indices of columns{or_names}, a boolean mask of "
+                f"shape {shape[1:]}, or a boolean or sparse matrix of shape {shape} "
+                "with the columns of each row, but got the shape "
+                f"{choice.shape} of {choice.dtype}."
             )
         if choice.ndim == 1:
             return choice
@@ -161,6 +182,22 @@ def _check_choice(name: str, choice: Any, shape: tuple[int, int]) -> Any:
             f"{name} should have the shape of X, {shape}, but got {by_row.shape}."
         )
     return by_row
+
+
+def _are_texts(choice: Array) -> bool:
+    return choice.size > 0 and all(isinstance(each, str) for each in choice)
+
+
+def _mark_names(name: str, listed: Array, names: Array) -> Array:
+    columns = {each: j for j, each in enumerate(names)}
+    mask = np.zeros(len(names), dtype=bool)
+    for each in listed.tolist():
+        if each not in columns:
+            raise ValueError(
+                f"{name} should be indices or names of columns of X, but got {each!r}."
+            )
+        mask[columns[each]] = True
+    return mask
 
 
 def _mark_columns(name: str, columns: Array, n_columns: int) -> Array:

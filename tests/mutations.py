@@ -652,7 +652,7 @@ MUTATIONS = {
         ("block.restore(std, value=0.0)", "pass", "family: check_observed_entries"),
         ("values[missing] - self.columns.center[j]", "values[missing]",
          "model_selection: TestScoreEntries"),
-        ("block.restore(ranked, value=-np.inf)", "block.restore(ranked, value=0.0)",
+        ("block.restore(scores, value=-np.inf)", "block.restore(scores, value=0.0)",
          "recommend: sort_of"),
         ("rows[inside] - block.rows.start, columns[inside]",
          "rows[inside], columns[inside]", "family: check_draws"),
@@ -661,6 +661,10 @@ MUTATIONS = {
     "_ranking.py": [
         ("room = n - (array[surplus] > nth[surplus])",
          "room = n - 0 * (array[surplus] > 0)", "recommend: largest"),
+        ("np.where(std > 0, ndtr(margins), values >= self.threshold)", "ndtr(-margins)",
+         "ranking: product"),
+        ("~chosen if has_candidates else chosen", "chosen", "ranking: test_candidates"),
+        ("1 if self.rank_by == \"upper\" else -1", "1", "ranking: bounds"),
     ],
     "metrics.py": [
         ("np.log2(np.arange(lists.k) + 2)", "np.log2(np.arange(lists.k) + 3)",
@@ -671,7 +675,8 @@ MUTATIONS = {
          "metrics: coverage"),
     ],
     "baselines.py": [
-        ("counts + self.damping", "counts + 1", "splits: test_baselines"),
+        ("_divide(sums, counts + self.damping)", "_divide(sums, counts + 1)",
+         "splits: test_baselines"),
         ("block.counts + self.damping", "block.counts + 1", "splits: test_baselines"),
         ("(self._seed, row)", "(self._seed, 0)", "splits: random_items"),
     ],

@@ -34,7 +34,7 @@ from streamlit.testing.v1 import AppTest  # noqa: E402
 
 from sklearn_gmmcf import app as package  # noqa: E402
 from sklearn_gmmcf.app import __main__ as launcher  # noqa: E402
-from sklearn_gmmcf.app import _limits  # noqa: E402
+from sklearn_gmmcf.app import _limits, _ratings  # noqa: E402
 from sklearn_gmmcf.app._table_data import make_houses  # noqa: E402
 
 APP = Path(package.__file__).with_name("_main.py")
@@ -236,6 +236,26 @@ def test_reasons_and_similar_items(app, mixture):
     assert table["Similar items"].tolist() == [names[j] for j in similar]
     np.testing.assert_allclose(table["Similarity"], degrees)
     assert look_closer(app, "The Amber Comet") == "You rated it."
+
+
+def test_equal_reasons_count_once():
+    """Half of the ratings are listed, and all of them have the same weight."""
+    n = 2 * _ratings.N_REASONS
+    part = sparse.csr_array(np.array([[0.25, -0.25] * _ratings.N_REASONS + [0]]))
+    parts = Bunch(
+        prediction=np.array([3.0]),
+        base=np.array([3.0]),
+        contributions=part,
+        components=np.zeros(1),
+        mask=np.zeros(1),
+    )
+    mixture = Bunch(explain=lambda row, entries: parts)
+    names = np.array([f"Film {j}" for j in range(n + 1)])
+    row = sparse.csr_array(np.array([[4.0] * n + [0]]))
+    text = _ratings.describe_reasons(mixture, Bunch(names=names), row, n)
+    assert text.count("you rated") == _ratings.N_REASONS
+    numbers = [float(x) for x in re.findall(r"\*\*([-+]\d\.\d\d)\*\*", text)]
+    assert sum(numbers) == part.sum() == 0
 
 
 def test_types_that_hardly_differ_are_named(app):

@@ -422,6 +422,30 @@ def test_to_dict_takes_other_names():
         assert title == (None if index is None else titles[index])
 
 
+def explain_one():
+    X = correlated(40, 5, seed=7)
+    return fit(X).explain(X, tuple(each[:1] for each in missing_entries(X)))
+
+
+def test_to_dict_may_list_no_columns():
+    explanation = explain_one()
+    table = explanation.to_dict(np.int64(0))
+    assert table["part"].tolist() == ["base", "components", "mask", "others"]
+    assert_allclose(table["contribution"].sum(), explanation.prediction[0])
+
+
+@pytest.mark.parametrize("n_columns", [-1, 1.0, "1", True])
+def test_to_dict_refuses_other_numbers_of_columns(n_columns):
+    with pytest.raises(ValueError, match="n_columns should be an integer of at least"):
+        explain_one().to_dict(n_columns)
+
+
+@pytest.mark.parametrize("names", [["a"], list("abcdef"), "abcde", [list("abcde")]])
+def test_to_dict_refuses_other_numbers_of_names(names):
+    with pytest.raises(ValueError, match="name for each of the 5 columns, but got"):
+        explain_one().to_dict(feature_names=names)
+
+
 def test_k_means_explains_by_its_clusters():
     X = correlated(60, 5, seed=7)
     mixture = KMeansMixture(3, random_state=0).fit(X)

@@ -171,6 +171,26 @@ def usual_threshold(X, weights=None):
     return (max(reached) + max(lower)) / 2
 
 
+@pytest.mark.parametrize(
+    ("values", "weights", "expected"),
+    [
+        ([1, 1, 1, 5], [1, 1, 1, 1], 3.0),
+        ([5, 1, 2, 1, 1], [1, 1, 1, 1, 1], 1.5),
+        ([1, 5], [1, 1], 3.0),
+        ([1, 5], [3, 2], 3.0),
+        ([1, 1, 4, 4], [1, 1, 1, 1], 2.5),
+        ([4, 4, 4], [1, 2, 3], 4.0),
+        ([4], [1], 4.0),
+    ],
+)
+def test_threshold_parts_the_values(values, weights, expected):
+    values, weights = np.array(values, float), np.array(weights, float)
+    threshold = _factor_features.find_threshold(values, weights)
+    assert threshold == expected
+    assert (values >= threshold).any()
+    assert len(set(values)) == 1 or (values < threshold).any()
+
+
 class TestUtility:
     @pytest.mark.parametrize("make", [np.array, to_sparse])
     def test_usual_threshold(self, make, monkeypatch):
@@ -372,6 +392,24 @@ def test_candidates(factor, pieces, which):
             check(found, expected)
 
 
+@pytest.mark.parametrize(
+    "make", [list, np.array, lambda names: np.array(names, object), pd.Index]
+)
+def test_names_of_candidates(factor, make):
+    X = ratings()
+    frame = pd.DataFrame(X, columns=list("abcdefghi"))
+    named = fit_factor(frame)
+    for name in ("items", "exclude"):
+        found = named.recommend(frame, 9, **{name: make(["h", "b", "e"])})
+        check(found, named.recommend(frame, 9, **{name: [1, 4, 7]}))
+        with pytest.raises(ValueError, match=f"{name} should be .* names of.*got 'z'"):
+            named.recommend(frame, **{name: make(["h", "z"])})
+        with pytest.raises(ValueError, match=f"{name} should be indices of columns, "):
+            factor.recommend(X, **{name: make(["h"])})
+        with pytest.raises(ValueError, match=f"{name} should be indices .*or their na"):
+            named.recommend(frame, **{name: "h"})
+
+
 def test_candidates_are_not_changed(factor):
     X = ratings()
     matrix = sparse.csr_array(np.ones(X.shape))
@@ -420,6 +458,11 @@ class TestErrors:
     def test_z(self, factor, z):
         with pytest.raises(ValueError, match="z should be a finite number above 0"):
             factor.recommend(ratings(), rank_by="lower", z=z)
+
+    @pytest.mark.parametrize("rank_by", ["value", "utility", np.subtract])
+    def test_z_that_is_not_used(self, factor, rank_by):
+        with pytest.raises(ValueError, match=r"'lower' and 'upper' use z, but got z=1"):
+            factor.recommend(ratings(), rank_by=rank_by, z=1.0)
 
     @pytest.mark.parametrize("threshold", [np.inf, np.nan, "4"])
     def test_threshold(self, factor, threshold):

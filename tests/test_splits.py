@@ -1,5 +1,7 @@
 """Splits of ratings, recommenders to compare with, and the scorer of lists."""
 
+from datetime import date
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -16,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_gmmcf import MaskedGaussianMixture, baselines
+from sklearn_gmmcf import MaskedGaussianMixture, MixtureRecommender, baselines
 from sklearn_gmmcf.baselines import (
     DampedMeanRecommender,
     PopularityRecommender,
@@ -157,16 +159,16 @@ def list_converters():
     return [pl.DataFrame, lambda table: pa.table(dict(table))]
 
 
-@pytest.mark.parametrize(
-    "split",
-    [
-        lambda ratings, time: split_by_time(ratings, time),
-        lambda ratings, time: split_by_time(ratings, time, per_user=False),
-        lambda ratings, time: leave_last_out(ratings, time),
-        lambda ratings, time: split_per_user(ratings, random_state=0),
-        lambda ratings, time: split_items(ratings, random_state=0),
-    ],
-)
+SPLITS = [
+    lambda ratings, time: split_by_time(ratings, time),
+    lambda ratings, time: split_by_time(ratings, time, per_user=False),
+    lambda ratings, time: leave_last_out(ratings, time),
+    lambda ratings, time: split_per_user(ratings, random_state=0),
+    lambda ratings, time: split_items(ratings, random_state=0),
+]
+
+
+@pytest.mark.parametrize("split", SPLITS)
 def test_containers(split):
     """A matrix is split as the table of its entries by rows and columns."""
     frame = unique_ratings().sort_values(["user", "item"]).reset_index(drop=True)
@@ -197,6 +199,51 @@ def test_containers(split):
             found = np.full(ratings.shape, np.nan)
             found[coo.row, coo.col] = coo.data
             np.testing.assert_array_equal(found, part)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("make", [np.asarray, list, pd.Series, pl.Series])
+@pytest.mark.parametrize("dated", [False, True])
+def test_tuples_are_tables(split, make, dated):
+    frame = tables()
+    names = ["user", "item", "rating"]
+    arrays = tuple(make(frame[name].to_numpy()) for name in names)
+    time = frame["time"].to_numpy()
+    if dated:
+        time = np.datetime64("2001-01-01") + time.astype("m8[D]")
+    for ours, expected in zip(split(arrays, time), split(frame, "time"), strict=True):
+        assert isinstance(ours, tuple)
+        assert len(ours) == 3
+        for array, name in zip(ours, names, strict=True):
+            assert isinstance(array, np.ndarray)
+            np.testing.assert_array_equal(array, expected[name].to_numpy())
+
+
+@pytest.mark.parametrize("name", [int, np.int64])
+def test_integers_as_names(name):
+    frame = tables()
+    numbered = frame.set_axis(range(4), axis=1)
+    for found, expected in [
+        (split_per_user(numbered, user=name(1), random_state=0), split_per_user),
+        (split_items(numbered, item=name(0), random_state=0), split_items),
+    ]:
+        lines = expected(frame, random_state=0)[1].index
+        assert list(found[1].index) == list(lines)
+    found = split_by_time(numbered, name(3), user=name(1))[1]
+    assert list(found.index) == list(split_by_time(frame)[1].index)
+
+
+@pytest.mark.parametrize("per_user", [False, True])
+def test_matrices_of_dates(per_user):
+    ratings, times = to_matrices(unique_ratings())
+    days = np.where(np.isnan(times), 0, times).astype("m8[D]")
+    dates = np.datetime64("2001-01-01") + days
+    dates[np.isnan(times)] = np.datetime64("NaT")
+    expected = split_by_time(ratings, times, per_user=per_user)
+    for when in (dates, days, pd.DataFrame(dates.astype("M8[ns]"))):
+        found = split_by_time(ratings, when, per_user=per_user)
+        for ours, theirs in zip(found, expected, strict=True):
+            assert (ours != theirs).nnz == 0
 
 
 def test_dates_and_names():
@@ -254,6 +301,29 @@ class TestSplitErrors:
         for time in ("time", times[:, :3], times[0]):
             with pytest.raises(ValueError, match="matrix of the same shape"):
                 leave_last_out(ratings, time)
+
+    def test_missing_dates_and_other_times_of_a_matrix(self):
+        ratings, times = to_matrices(unique_ratings())
+        dates = np.where(times == 3, np.nan, times).astype("M8[D]")
+        with pytest.raises(ValueError, match="has no time"):
+            leave_last_out(ratings, dates)
+        day = date(2001, 1, 1)
+        for wrong in (np.full(times.shape, day), np.full(times.shape, "2001-01-01")):
+            with pytest.raises(ValueError, match="times should be numbers or dates of"):
+                leave_last_out(ratings, wrong)
+
+    def test_tuples(self):
+        table = (["ann", "bob"], [1, 2], [3.0, 4.0])
+        with pytest.raises(ValueError, match=r"three arrays .* but got 2\. Pass"):
+            split_per_user(table[:2])
+        for wrong in (table[2][:1], [table[2]] * 2):
+            with pytest.raises(ValueError, match="should be 1d and equally long"):
+                split_per_user((*table[:2], wrong))
+        for time in ("time", [1.0], np.ones((2, 1))):
+            with pytest.raises(ValueError, match=r"array of the shape \(2,\), but got"):
+                split_by_time(table, time)
+        with pytest.raises(ValueError, match="An id of users is missing"):
+            split_per_user((["ann", None], *table[1:]))
 
     def test_texts_are_no_times(self):
         with pytest.raises(ValueError, match="'user' should be numbers or dates"):
@@ -495,3 +565,22 @@ class TestScorerErrors:
         for estimator in (SimpleImputer(), make_pipeline(SimpleImputer(), PCA())):
             with pytest.raises(ValueError, match="has no recommend"):
                 recommendation_scorer()(estimator.fit(X), X)
+
+    @pytest.mark.parametrize("metric", [["ndcg"], {"ndcg": 1}, None])
+    def test_metrics(self, metric):
+        with pytest.raises(ValueError, match="metric should be one of"):
+            recommendation_scorer(metric)
+
+    @pytest.mark.parametrize("data", ["table", "matrix"])
+    def test_recommenders_of_tables(self, data):
+        X = unique_ratings() if data == "table" else np.abs(rated())
+        message = "MixtureRecommender recommends from tables .* RatingsEncoder"
+        with pytest.raises(ValueError, match=message):
+            recommendation_scorer()(MixtureRecommender(), X)
+
+    @pytest.mark.parametrize("recommender", RECOMMENDERS)
+    def test_rank_by_of_baselines(self, recommender):
+        X = np.abs(rated()) + 1
+        recommender = clone(recommender).fit(X)
+        with pytest.raises(ValueError, match="has no rank_by, but recommendation"):
+            recommendation_scorer(rank_by="lower")(recommender, X)

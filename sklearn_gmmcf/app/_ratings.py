@@ -321,14 +321,14 @@ def describe_reasons(
         f"**{parts.base[0]:.2f}**.\n"
     ]
     by_item = parts.contributions.toarray()[0]
-    for j in np.argsort(-abs(by_item), kind="stable")[:N_REASONS]:
+    order = np.argsort(-abs(by_item), kind="stable")
+    for j in order[:N_REASONS]:
         if by_item[j]:
             word = "Because" if by_item[j] > 0 else "Although"
             name, rating = escape(ratings.names[j]), row[[0], [j]][0]
             lines.append(f"- {word} you rated {name} {rating:g}: **{by_item[j]:+.2f}**")
-    known = abs(by_item).argsort()[::-1][N_REASONS:]
     for words, value in [
-        ("The rest of your ratings", by_item[known].sum()),
+        ("The rest of your ratings", by_item[order[N_REASONS:]].sum()),
         ("Your type of user", parts.components.sum()),
         ("Which items you rated", parts.mask[0]),
     ]:

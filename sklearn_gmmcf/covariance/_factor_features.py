@@ -72,7 +72,7 @@ class Features:
     row_covariance: Array  # (n_f, n_f), of the features of rows, covariates last
     columns: Array  # (n_g, d), features of columns
     counts: Array  # (d,), entries of the columns in the fit, weighted
-    threshold: float  # half of the entries are above it, in units of the data
+    threshold: float  # entries of at least this are liked, in units of the data
 
     @property
     def n_row_features(self) -> int:
@@ -270,13 +270,17 @@ def _learn_threshold(data: Observed) -> float:
 def find_threshold(values: Array, weights: Array) -> float:
     """The highest value that half of the weight reaches, less half a step.
 
-    The step is the distance to the next lower value.
+    The step is the distance to the next lower value. Where this highest value is the
+    lowest of all, every entry would reach it: half the step to the next higher value is
+    added instead. If all values are equal, it is this value.
     """
     order = np.argsort(-values, kind="stable")
     reached = np.cumsum(weights[order])
     median = values[order[np.searchsorted(reached, reached[-1] / 2)]]
-    lower = values[values < median]
-    return float((median + lower.max()) / 2 if lower.size else median)
+    lower, higher = values[values < median], values[values > median]
+    if lower.size:
+        return float((median + lower.max()) / 2)
+    return float((median + higher.min()) / 2 if higher.size else median)
 
 
 def _standardize(features: Array, known: Array, described: Array) -> Array:

@@ -244,10 +244,13 @@ def _hide_in_frame(X: Any, rows: Array, columns: Array, missing_values: float) -
     return frame.with_columns(*changed).to_native()
 
 
-def gather(Z: Any, rows: Array, columns: Array) -> Array:
-    """Values of a matrix at some entries; NaN where a sparse one stores none."""
+def gather(Z: Any, rows: Array, columns: Array, name: str = "Z") -> Array:
+    """Values of a matrix at some entries; NaN where a sparse one stores none.
+
+    Errors call it by `name`.
+    """
     if not sparse.issparse(Z):
-        return check_numbers(Z, name="Z")[rows, columns]
+        return check_numbers(Z, name=name)[rows, columns]
     coo = Z.tocoo()
     if not coo.nnz:
         return np.full(len(rows), np.nan)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._validation import check_count
 from sklearn_gmmcf.data._entries import Entries, build, gather, hide, list_entries
 from sklearn_gmmcf.model_selection._splits import check_size, find_last
+from sklearn_gmmcf.recommender import MixtureRecommender
 
 _METRICS: dict[str, Callable[..., float]] = {
     "ndcg": metrics.ndcg_at_k,
@@ -70,7 +72,8 @@ def recommendation_scorer(
         grades, as `metric` describes them. It does not concern a callable.
 
     rank_by : str or callable, default=None
-        The `rank_by` of the estimator's `recommend`. None is its default.
+        The `rank_by` of the estimator's `recommend`. None is its default, and all that
+        recommenders of :mod:`sklearn_gmmcf.baselines` know.
 
     random_state : int, RandomState instance or None, default=0
         Seeds the draw of the hidden entries.
@@ -86,9 +89,9 @@ def recommendation_scorer(
     ------
     ValueError
         If `metric`, `k` or `fraction` is none of the above. The scorer itself raises it
-        if the estimator does not recommend, if no hidden entry is relevant, or if the
-        steps before the last change which entries of a row are higher than others, as
-        scalers of columns do.
+        if the estimator does not recommend from a matrix or has no such `rank_by`, if
+        no hidden entry is relevant, or if the steps before the last change which
+        entries of a row are higher than others, as scalers of columns do.
 
     See Also
     --------
@@ -113,7 +116,8 @@ def recommendation_scorer(
     >>> print(f"{cross_val_score(mixture, X, scoring=scorer).mean():.2f}")
     0.45
     """
-    if not callable(metric) and metric not in _METRICS:
+    named = isinstance(metric, str) and metric in _METRICS
+    if not named and not callable(metric):
         raise ValueError(
             f"metric should be one of {list(_METRICS)} or a function of (items, "
             f"relevance), but got {metric!r}."
@@ -134,12 +138,7 @@ class _RecommendationScorer:
 
     def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
         *before, last = steps = get_steps(estimator)
-        if not hasattr(last, "recommend"):
-            raise ValueError(
-                f"{type(last).__name__} has no recommend. Take a mixture of this "
-                "package, a recommender of sklearn_gmmcf.baselines, or a Pipeline that "
-                "ends in one."
-            )
+        _check_recommends(last, self.rank_by)
         X_hidden, hidden = self._hide(steps, X)
         Z_hidden = apply_steps(before, X_hidden) if before else X_hidden
         if before:
@@ -158,6 +157,31 @@ class _RecommendationScorer:
         order = check_random_state(self.random_state).permutation(len(entries.rows))
         hidden = entries.take(find_last(entries.rows, order, self.fraction))
         return hide(X, hidden.rows, hidden.columns, missing_values), hidden
+
+
+def _check_recommends(estimator: Any, rank_by: Any) -> None:
+    """Refuse estimators whose lists the scorer cannot ask for."""
+    name = type(estimator).__name__
+    takes = (
+        "Take a mixture of this package, a recommender of sklearn_gmmcf.baselines, or "
+        "a Pipeline that ends in one."
+    )
+    if not hasattr(estimator, "recommend"):
+        raise ValueError(f"{name} has no recommend. {takes}")
+    if isinstance(estimator, MixtureRecommender):
+        raise ValueError(
+            f"{name} recommends from tables of ratings, but recommendation_scorer "
+            f"hides entries of a matrix. {takes} RatingsEncoder makes a matrix of a "
+            "table."
+        )
+    options = signature(estimator.recommend).parameters.values()
+    if rank_by is not None and not any(
+        each.name == "rank_by" or each.kind is Parameter.VAR_KEYWORD for each in options
+    ):
+        raise ValueError(
+            f"{name} has no rank_by, but recommendation_scorer got rank_by={rank_by!r}."
+            " Make a scorer without it."
+        )
 
 
 def _check_order(X: Any, Z: Any, missing_values: float) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from dataclasses import dataclass
+from datetime import date
 from numbers import Real
 from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
+from scipy import sparse
 from sklearn.utils import check_random_state
 
 from sklearn_gmmcf._frames import open_frame
@@ -40,34 +43,36 @@ def split_by_time(
 
     Parameters
     ----------
-    ratings : {frame, array-like, sparse matrix}
+    ratings : {frame, tuple of three array-likes, array-like, sparse matrix}
         A table with a line for each rating (a pandas, polars or pyarrow frame with a
-        column `user`), or a matrix of shape (n_samples, n_features) with missing
-        entries, a row for each user. A frame is a table.
+        column `user`, or a tuple (users, items, ratings) of shape (m,) each), or a
+        matrix of shape (n_samples, n_features) with missing entries, a row for each
+        user. A frame is a table, and so is a tuple.
 
-    time : str or {array-like, sparse matrix}, default='time'
-        Name of the column of times: numbers or dates. For a matrix, the matrix of the
-        same shape that holds the time of each observed entry.
+    time : {str, int, array-like, sparse matrix}, default='time'
+        Name of the column of times: numbers or dates. For a tuple, an array of shape
+        (m,); for a matrix, the matrix of the same shape that holds the time of each
+        observed entry.
 
     test_size : float, default=0.2
         Share of the ratings of each user, or of all ratings, in the test part, rounded
-        up. Each user keeps one rating in the training part.
+        up. With `per_user` each user keeps one rating in the training part.
 
     per_user : bool, default=True
         Split the ratings of each user. False splits all ratings at one moment; ratings
         of the same time stay together.
 
-    user : str, default='user'
-        Name of the column of users of a table.
+    user : str or int, default='user'
+        Name of the column of users of a frame.
 
     missing_values : float, default=np.nan
         The value that marks a missing entry of a matrix.
 
     Returns
     -------
-    train, test : frames or csr_arrays
-        Of a table the lines of each part, in their order. Of a matrix two CSR matrices
-        of its shape.
+    train, test : frames, tuples of ndarrays or csr_arrays
+        Of a table the lines of each part, in their order: two frames, or two tuples
+        (users, items, ratings). Of a matrix two CSR matrices of its shape.
 
     Raises
     ------
@@ -126,30 +131,32 @@ def leave_last_out(
 
     Parameters
     ----------
-    ratings : {frame, array-like, sparse matrix}
+    ratings : {frame, tuple of three array-likes, array-like, sparse matrix}
         A table with a line for each rating (a pandas, polars or pyarrow frame with a
-        column `user`), or a matrix of shape (n_samples, n_features) with missing
-        entries, a row for each user. A frame is a table.
+        column `user`, or a tuple (users, items, ratings) of shape (m,) each), or a
+        matrix of shape (n_samples, n_features) with missing entries, a row for each
+        user. A frame is a table, and so is a tuple.
 
-    time : str or {array-like, sparse matrix}, default='time'
-        Name of the column of times: numbers or dates. For a matrix, the matrix of the
-        same shape that holds the time of each observed entry.
+    time : {str, int, array-like, sparse matrix}, default='time'
+        Name of the column of times: numbers or dates. For a tuple, an array of shape
+        (m,); for a matrix, the matrix of the same shape that holds the time of each
+        observed entry.
 
     n_last : int, default=1
         Number of ratings of each user in the test part. Each user keeps one rating in
         the training part.
 
-    user : str, default='user'
-        Name of the column of users of a table.
+    user : str or int, default='user'
+        Name of the column of users of a frame.
 
     missing_values : float, default=np.nan
         The value that marks a missing entry of a matrix.
 
     Returns
     -------
-    train, test : frames or csr_arrays
-        Of a table the lines of each part, in their order. Of a matrix two CSR matrices
-        of its shape.
+    train, test : frames, tuples of ndarrays or csr_arrays
+        Of a table the lines of each part, in their order: two frames, or two tuples
+        (users, items, ratings). Of a matrix two CSR matrices of its shape.
 
     Raises
     ------
@@ -190,17 +197,18 @@ def split_per_user(
 
     Parameters
     ----------
-    ratings : {frame, array-like, sparse matrix}
+    ratings : {frame, tuple of three array-likes, array-like, sparse matrix}
         A table with a line for each rating (a pandas, polars or pyarrow frame with a
-        column `user`), or a matrix of shape (n_samples, n_features) with missing
-        entries, a row for each user. A frame is a table.
+        column `user`, or a tuple (users, items, ratings) of shape (m,) each), or a
+        matrix of shape (n_samples, n_features) with missing entries, a row for each
+        user. A frame is a table, and so is a tuple.
 
     test_size : float, default=0.2
         Share of the ratings of each user in the test part, rounded up. Each user keeps
         one rating in the training part.
 
-    user : str, default='user'
-        Name of the column of users of a table.
+    user : str or int, default='user'
+        Name of the column of users of a frame.
 
     missing_values : float, default=np.nan
         The value that marks a missing entry of a matrix.
@@ -210,9 +218,9 @@ def split_per_user(
 
     Returns
     -------
-    train, test : frames or csr_arrays
-        Of a table the lines of each part, in their order. Of a matrix two CSR matrices
-        of its shape.
+    train, test : frames, tuples of ndarrays or csr_arrays
+        Of a table the lines of each part, in their order: two frames, or two tuples
+        (users, items, ratings). Of a matrix two CSR matrices of its shape.
 
     Raises
     ------
@@ -254,17 +262,18 @@ def split_items(
 
     Parameters
     ----------
-    ratings : {frame, array-like, sparse matrix}
+    ratings : {frame, tuple of three array-likes, array-like, sparse matrix}
         A table with a line for each rating (a pandas, polars or pyarrow frame with a
-        column `item`), or a matrix of shape (n_samples, n_features) with missing
-        entries, a column for each item. A frame is a table.
+        column `item`, or a tuple (users, items, ratings) of shape (m,) each), or a
+        matrix of shape (n_samples, n_features) with missing entries, a column for each
+        item. A frame is a table, and so is a tuple.
 
     test_size : float, default=0.2
         Share of the items in the test part, rounded up. Items without ratings do not
         count.
 
-    item : str, default='item'
-        Name of the column of items of a table.
+    item : str or int, default='item'
+        Name of the column of items of a frame.
 
     missing_values : float, default=np.nan
         The value that marks a missing entry of a matrix.
@@ -274,9 +283,9 @@ def split_items(
 
     Returns
     -------
-    train, test : frames or csr_arrays
-        Of a table the lines of each part, in their order. Of a matrix two CSR matrices
-        of its shape.
+    train, test : frames, tuples of ndarrays or csr_arrays
+        Of a table the lines of each part, in their order: two frames, or two tuples
+        (users, items, ratings). Of a matrix two CSR matrices of its shape.
 
     Raises
     ------
@@ -366,11 +375,44 @@ class _Table(_Lines):
 
     def _column(self, role: str, name: Any) -> Any:
         names = self.frame.columns
-        if not isinstance(name, str) or name not in names:
+        if not isinstance(name, Hashable) or name not in names:
             raise ValueError(
                 f"The table has no column {name!r} but {names}. Name it: {role}=..."
             )
         return open_series(self.frame.get_column(name))
+
+
+@dataclass(frozen=True, eq=False)
+class _Arrays(_Lines):
+    arrays: tuple[Any, Any, Any]  # users, items and ratings as they came, (m,) each
+
+    def __post_init__(self) -> None:
+        shapes = [np.shape(each) for each in self.arrays]
+        if len(shapes[0]) != 1 or len(set(shapes)) > 1:
+            raise ValueError(
+                "Users, items and ratings should be 1d and equally long, but got the "
+                f"shapes {', '.join(map(str, shapes))}. Pass a matrix as an array."
+            )
+
+    def users(self, name: Any) -> Array:
+        return encode_ids("users", self.arrays[0], name_table_line).codes
+
+    def items(self, name: Any) -> Array:
+        return encode_ids("items", self.arrays[1], name_table_line).codes
+
+    def times(self, time: Any) -> Array:
+        n = len(self.arrays[0])
+        if isinstance(time, str) or np.shape(time) != (n,):
+            found = repr(time) if isinstance(time, str) else f"shape {np.shape(time)}"
+            raise ValueError(
+                "The time of the lines of a tuple should be an array of the shape "
+                f"{(n,)}, but got {found}."
+            )
+        lines = np.arange(n)
+        return _rank_entries(np.asarray(time)[:, None], lines, np.zeros_like(lines))
+
+    def take(self, mask: Array) -> Any:
+        return tuple(np.asarray(each)[mask] for each in self.arrays)
 
 
 @dataclass(frozen=True, eq=False)
@@ -390,9 +432,7 @@ class _Matrix(_Lines):
                 "The time of the entries of a matrix should be a matrix of the same "
                 f"shape {self.entries.shape}, but got {found}."
             )
-        times = gather(time, self.entries.rows, self.entries.columns)
-        _check_present(~np.isnan(times))
-        return _rank(times)
+        return _rank_entries(time, self.entries.rows, self.entries.columns)
 
     def take(self, mask: Array) -> Any:
         return build(self.entries.take(mask), missing_values=None)
@@ -401,7 +441,39 @@ class _Matrix(_Lines):
 def _open(ratings: Any, missing_values: float) -> _Lines:
     if nw.dependencies.is_into_dataframe(ratings):
         return _Table(open_frame(ratings, "The table"))
+    if isinstance(ratings, tuple):
+        if len(ratings) != 3:
+            raise ValueError(
+                "A tuple of ratings should be a table of three arrays (users, items, "
+                f"ratings), but got {len(ratings)}. Pass a matrix as an array."
+            )
+        return _Arrays(ratings)
     return _Matrix(list_entries(ratings, missing_values, name="ratings"))
+
+
+def _rank_entries(time: Any, rows: Array, columns: Array) -> Array:
+    """Ranks of the times at some entries of a matrix, (m,)."""
+    if not sparse.issparse(time):
+        dates = np.asarray(time)
+        if dates.dtype.kind in "mM":
+            dates = dates[rows, columns]
+            _check_present(~np.isnat(dates))
+            return _rank(dates)
+        if dates.dtype.kind in "OUS":
+            _check_numbers(dates[rows, columns])
+    times = gather(time, rows, columns, name="time")
+    _check_present(~np.isnan(times))
+    return _rank(times)
+
+
+def _check_numbers(times: Array) -> None:
+    """Refuse objects that are dates, and texts."""
+    for each in times.tolist():
+        if isinstance(each, (date, str, bytes)):
+            raise ValueError(
+                f"The times should be numbers or dates of numpy, but got {each!r}. "
+                "Convert dates by np.asarray(times, dtype='datetime64[s]')."
+            )
 
 
 def _rank(times: Array) -> Array:
