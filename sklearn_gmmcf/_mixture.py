@@ -788,7 +788,11 @@ class MaskedGaussianMixture(BaseObservedMixture):
         of the E-step stay, `fit` should be called once in a while.
 
         Sums are about the center of each column, which stays where the first batch that
-        shows the column put it; there `mean_precision_prior` pulls means.
+        shows the column put it; there `mean_precision_prior` pulls means. In calls that
+        exchange rows exactly, a column that was not observed in `fit` is centered at
+        the mean of all entries of `fit`, so that it does not matter which row shows the
+        column first; with 'diag' one entry more is assumed there. The unit of such a
+        column is the unit of the other columns, as in `fit` if it has no entry.
 
         The first batch decides which components online EM can find, and with 'factor'
         the directions of the mask. Let it be large, or `n_init` be more than one
@@ -858,7 +862,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
             raise ValueError(_CANNOT_REPLACE)
         added = removed = None
         if self._has_rows(X):
-            added = self._open_batch(X, sample_weight)
+            added = self._open_batch(X, sample_weight, anchored="all")
             reference, sums, columns = _meet_columns(
                 family, running.reference, running.statistics, columns, added.columns
             )

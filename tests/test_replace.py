@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn_gmmcf import MaskedGaussianMixture
 from sklearn_gmmcf.covariance._family import Statistics
 from sklearn_gmmcf.data import observe
+from sklearn_gmmcf.datasets import make_ratings
 from tests.factors import IGNORED_WARNINGS, from_library
 from tests.made import TYPES, correlated, mixtures, to_sparse
 
@@ -266,6 +267,60 @@ def test_new_columns_come_with_rows(covariance_type):
     assert_same_sums(found, other)
     assert_same_mixture(found, other, X)
     assert found._model.columns.known.all()
+
+
+@pytest.mark.parametrize("n_entries", [1, 2])
+@pytest.mark.parametrize("exact", [False, True])
+def test_few_entries_of_a_new_column_are_learned_as_by_fit(n_entries, exact):
+    X = make_ratings(
+        600, 60, n_types=2, n_factors=2, density=0.3, random_state=0
+    ).data.tocoo()
+    shown = np.full(X.shape, np.nan)
+    shown[X.row, X.col] = X.data
+    j = int(np.nanmean(shown, axis=0).argmax())
+    hidden = shown.copy()
+    hidden[:, j] = np.nan
+    rows = np.flatnonzero(~np.isnan(shown[:, j]))[:n_entries]
+    some = hidden.copy()
+    some[rows, j] = shown[rows, j]
+    expected, found = (
+        MaskedGaussianMixture(
+            2, covariance_type="factor", n_factors=3, random_state=0
+        ).fit(table)
+        for table in (some, hidden)
+    )
+    found.partial_fit(some[rows], replaces=hidden[rows] if exact else None)
+    for ours, theirs, tolerance in zip(
+        found.complete(hidden, return_std=True),
+        expected.complete(hidden, return_std=True),
+        (0.3, 0.1),
+        strict=True,
+    ):
+        assert ours[:, j].mean() == pytest.approx(theirs[:, j].mean(), abs=tolerance)
+
+
+@EVERY_TYPE
+@pytest.mark.parametrize("storage", [np.array, to_sparse])
+def test_which_rows_show_a_new_column_first_does_not_matter(covariance_type, storage):
+    X = correlated(80, 5)
+    X[:, 4] = 3 * X[:, 4] + 5
+    first = X.copy()
+    first[:, 4] = np.nan
+    mixture = make(covariance_type, max_iter=5).fit(storage(first))
+    results = []
+    for batches in (
+        np.split(np.arange(80), [80]),
+        np.split(np.arange(80), 8),
+        np.arange(80)[::-1, None],
+    ):
+        found = pickle.loads(pickle.dumps(mixture))
+        for rows in batches:
+            if len(rows):
+                found.partial_fit(storage(X[rows]), replaces=storage(first[rows]))
+        results.append(found)
+    for other in results[1:]:
+        assert_same_sums(other, results[0])
+        assert_same_mixture(other, results[0], X)
 
 
 def test_a_warm_start_goes_on():
