@@ -528,6 +528,8 @@ MUTATIONS = {
         ("accepted, reference = statistics, parameters", "accepted = statistics",
          "replace: equal_sums"),
         ("statistics.aligned(sums) - sums", "statistics", "replace: equal_sums"),
+        ("if least < -(tolerance", "if least < -10 * (tolerance + 1",
+         "replace: not_learned"),
         ("statistics=statistics, is_exact=True", "statistics=statistics",
          "replace: go_on_exactly"),
         ("self.statistics.aligned(batch).scaled(", "self.statistics.scaled(",
