@@ -1318,11 +1318,15 @@ class BaseObservedMixture(
         return listed + (", ..." if len(columns) > 10 else "")
 
     def _open_batch(
-        self, X: Any, sample_weight: Any, columns: Columns | None = None
+        self,
+        X: Any,
+        sample_weight: Any,
+        columns: Columns | None = None,
+        anchored: str = "known",
     ) -> Blocks:
         """Validate X in partial_fit after the first batch; it may bring new columns.
 
-        It brings none where ``columns`` are given.
+        It brings none where ``columns`` are given; see `learn_columns`.
         """
         # A batch is read once, so it needs no centered copy.
         return open_data(
@@ -1333,7 +1337,7 @@ class BaseObservedMixture(
             missing_values=self.missing_values,
             columns=columns,
             earlier=self._model.columns,
-            anchored=True,
+            anchored=anchored,
             executor=threads(self.n_jobs),
             **self._model.block_options,
         )

@@ -18,6 +18,10 @@ from sklearn_gmmcf.data import Blocks
 _FORGETTING = 0.8
 # Share of the rows that an M-step of all columns waits for, at most.
 _MAX_WAITING_ROWS = 0.25
+# Counts and sums of squares below 0 by more than these shares, of all rows and of the
+# rows taken out, are no rounding errors, in single precision either.
+_ROUNDING = 1e-6
+_ROUNDING_REMOVED = 1e-4
 
 
 class StartHistory(NamedTuple):
@@ -161,6 +165,15 @@ def exchange_rows(
             "No row is left: `replaces` takes out as many rows as the mixture has "
             "learned from. It should hold rows of X in fit or partial_fit."
         )
+    if removed is not None:
+        least = statistics.find_least(removed.columns.units)
+        tolerance = _ROUNDING * running.statistics.weight
+        if least < -(tolerance + _ROUNDING_REMOVED * sums.weight):
+            raise ValueError(
+                "`replaces` holds rows that were not learned: without them, counts or "
+                "sums of squares would be negative. Pass rows as they were in fit or "
+                "partial_fit, with the weights that they had as `replaced_weight`."
+            )
     objective = statistics.log_likelihood + family.log_prior(reference)
     parameters = family.maximize(statistics, reference)
     kept = replace(running, statistics=statistics, is_exact=True)

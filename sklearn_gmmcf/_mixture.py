@@ -57,12 +57,6 @@ _OPTIONS = {
 }
 # Starts that n_init="auto" tries.
 _N_TRIALS = 2
-_CANNOT_REPLACE = (
-    "partial_fit can take rows out only of sums that were never discounted, and that "
-    "were made under the parameters of one fit. Call fit with all rows, and pass "
-    "replaces in the first call of partial_fit after it; where all rows of X are new, "
-    "replaces=X[:0], which are none."
-)
 
 
 class MaskedGaussianMixture(BaseObservedMixture):
@@ -770,8 +764,9 @@ class MaskedGaussianMixture(BaseObservedMixture):
         Raises
         ------
         ValueError
-            If X or a parameter cannot be used, or rows can no longer be taken out; the
-            mixture is then unchanged.
+            If X or a parameter cannot be used, or rows of `replaces` can no longer be
+            taken out, or were never learned (as far as sums show that: they would be
+            negative); the mixture is then unchanged.
 
         Notes
         -----
@@ -788,7 +783,11 @@ class MaskedGaussianMixture(BaseObservedMixture):
         of the E-step stay, `fit` should be called once in a while.
 
         Sums are about the center of each column, which stays where the first batch that
-        shows the column put it; there `mean_precision_prior` pulls means.
+        shows the column put it; there `mean_precision_prior` pulls means. In calls that
+        exchange rows exactly, a column that was not observed in `fit` is centered at
+        the mean of all entries of `fit`, so that it does not matter which row shows the
+        column first; with 'diag' one entry more is assumed there. The unit of such a
+        column is the unit of the other columns, as in `fit` if it has no entry.
 
         The first batch decides which components online EM can find, and with 'factor'
         the directions of the mask. Let it be large, or `n_init` be more than one
@@ -821,9 +820,17 @@ class MaskedGaussianMixture(BaseObservedMixture):
         >>> mixture.partial_fit([[1.0, 6.0]]).transform([[1.0, np.nan]]).round(1)
         array([[1. , 3.3]])
         """
+        if replaces is None and replaced_weight is not None:
+            raise ValueError(
+                "replaced_weight has weights of the rows of replaces, but replaces is "
+                "None. Pass these rows, or leave replaced_weight out."
+            )
         if not hasattr(self, "_model"):
             if replaces is not None:
-                raise ValueError(_CANNOT_REPLACE)
+                raise ValueError(
+                    "replaces has rows to take out, but none was learned yet. Call fit "
+                    "with all rows first."
+                )
             return self._fit(X, sample_weight, n_batches=1)
         family = self._make_family(self._continued_type())
         self._check_continued(family, "partial_fit", "fit anew")
@@ -853,25 +860,57 @@ class MaskedGaussianMixture(BaseObservedMixture):
         replaced_weight: Any,
     ) -> MaskedGaussianMixture:
         """Add the rows of X and take others out, where that is exact."""
-        running, columns = self._running, self._model.columns
-        if running is None or running.reference is None:
-            raise ValueError(_CANNOT_REPLACE)
+        running, columns = self._get_sums("replaces"), self._model.columns
+        if running.n_batches is not None:
+            raise ValueError(
+                "replaces needs sums over the rows of a fit, but this mixture learned "
+                "from batches alone, whose sums are discounted. Call fit with all rows "
+                "first."
+            )
+        if running.reference is None:
+            raise ValueError(
+                "replaces needs sums under the parameters of one fit, but partial_fit "
+                "was called without replaces after fit, and summed up its rows under "
+                "others. Call fit with all rows, and pass replaces in the first call "
+                "of partial_fit after it; where all rows of X are new, replaces=X[:0], "
+                "which are none."
+            )
         added = removed = None
-        if self._has_rows(X):
-            added = self._open_batch(X, sample_weight)
+        if self._has_rows("X", X, "sample_weight", sample_weight):
+            added = self._open_batch(X, sample_weight, anchored="all")
             reference, sums, columns = _meet_columns(
                 family, running.reference, running.statistics, columns, added.columns
             )
             running = replace(running, reference=reference, statistics=sums)
-        if replaces is not None and self._has_rows(replaces):
+        if replaces is not None and self._has_rows(
+            "replaces", replaces, "replaced_weight", replaced_weight
+        ):
             removed = self._open_batch(replaces, replaced_weight, columns)
         batch = exchange_rows(family, running, added, removed)
         return self._set_batch(family, batch, columns)
 
-    def _has_rows(self, X: Any) -> bool:
-        """Whether X has any; if not, validate it all the same."""
+    def _get_sums(self, purpose: str) -> RunningStatistics:
+        """The sums over rows that the fit left."""
+        if self._running is not None:
+            return self._running
+        if self.n_iter_ == 0:
+            raise ValueError(
+                f"{purpose} needs sums over rows, but fit made no iteration (max_iter="
+                "0). Increase max_iter, and fit anew."
+            )
+        raise ValueError(
+            f"{purpose} needs sums over rows, which without_sums left out of this "
+            "copy. Use the mixture that was copied, or fit anew."
+        )
+
+    def _has_rows(self, name: str, X: Any, weights_name: str, weights: Any) -> bool:
+        """Whether X has any; if not, validate it and its weights all the same."""
         if count_rows(X):
             return True
+        if np.ndim(weights) > 0 and len(weights):
+            raise ValueError(
+                f"{weights_name} has {len(weights)} weights, but {name} has no rows."
+            )
         validate_numbers(
             self, X, reset=False, accept_sparse="csr", ensure_min_samples=0
         )
@@ -915,11 +954,9 @@ class MaskedGaussianMixture(BaseObservedMixture):
         array([[2., 3., 7.]])
         """
         check_is_fitted(self)
-        model, running = self._model, self._running
+        model, running = self._model, self._get_sums("add_columns")
         if hasattr(self, "feature_names_in_"):
             raise ValueError("Columns that have names cannot be appended to.")
-        if running is None:
-            raise ValueError("There are no sums over rows. Increase max_iter.")
         features = None if column_features is None else column_features.T
         columns = model.columns.widen(n_new, features)
         family, sums = model.family, running.statistics

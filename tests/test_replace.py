@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn_gmmcf import MaskedGaussianMixture
 from sklearn_gmmcf.covariance._family import Statistics
 from sklearn_gmmcf.data import observe
+from sklearn_gmmcf.datasets import make_ratings
 from tests.factors import IGNORED_WARNINGS, from_library
 from tests.made import TYPES, correlated, mixtures, to_sparse
 
@@ -212,13 +213,16 @@ def test_calls_without_replaces_go_on_exactly(covariance_type):
 def test_refusals(covariance_type):
     X = correlated(80, 5)
     mixture = make(covariance_type)
-    with pytest.raises(ValueError, match=r"Call fit"):
-        mixture.partial_fit(X, replaces=X[:0])
-    never_fitted = clone(mixture).partial_fit(X[:60])
     other_parameters = clone(mixture).fit(X[:60]).partial_fit(X[60:])
-    for each in (never_fitted, other_parameters):
+    for each, match in (
+        (clone(mixture), r"none was learned yet.*Call fit"),
+        (clone(mixture).partial_fit(X[:60]), r"batches alone.*discounted.*Call fit"),
+        (other_parameters, r"without replaces after fit.*Call fit"),
+        (clone(mixture).set_params(max_iter=0).fit(X), r"max_iter=0.*Increase"),
+        (clone(mixture).fit(X).without_sums(), r"without_sums.*fit anew"),
+    ):
         before = vars(each).copy()
-        with pytest.raises(ValueError, match=r"never discounted.*Call fit"):
+        with pytest.raises(ValueError, match=match):
             each.partial_fit(X[:0], replaces=X[60:61])
         assert vars(each) == before
     each = other_parameters.fit(X)
@@ -232,7 +236,40 @@ def test_refusals(covariance_type):
         with pytest.raises(ValueError, match=match):
             each.partial_fit(new, replaces=old)
         assert vars(each) == before
+    for options, match in (
+        ({"sample_weight": [1.0, 2.0], "replaces": X[:1]}, "2 weights, but X has no"),
+        ({"replaces": X[:0], "replaced_weight": [1.0]}, "1 weights, but replaces has"),
+        ({"replaced_weight": [1.0]}, "but replaces is None"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            each.partial_fit(X[:0], **options)
+        assert vars(each) == before
     each.partial_fit(X[:1], replaces=X[:1])
+
+
+@WITH_STUDENT
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_rows_that_were_not_learned_are_refused(covariance_type, dtype):
+    X = correlated(80, 5, missing=0.0).astype(dtype)
+    X[1:, 4] = np.nan
+    mixture = make(covariance_type, max_iter=5).fit(X)
+    other = X[1:2].copy()
+    other[0, 0] = 100.0
+    more = X[2:4].copy()
+    more[:, 4] = X[0, 4]
+    before = vars(mixture).copy()
+    never_learned = [(more, None), (X[0:1], [3.0])]
+    if covariance_type != "student":  # outliers weigh little there
+        never_learned.append((other, None))
+    for rows, weights in never_learned:
+        with pytest.raises(ValueError, match=r"rows that were not learned.*weights"):
+            mixture.partial_fit(X[5:6], replaces=rows, replaced_weight=weights)
+        assert vars(mixture) == before
+    # Rows that were learned can all be taken out, but for the last.
+    order = np.random.default_rng(0).permutation(80)
+    for row in order[:-1]:
+        mixture.partial_fit(X[:0], replaces=X[[row]])
+    assert mixture._running.statistics.weight == pytest.approx(1)
 
 
 def test_column_whose_rows_are_forgotten():
@@ -266,6 +303,60 @@ def test_new_columns_come_with_rows(covariance_type):
     assert_same_sums(found, other)
     assert_same_mixture(found, other, X)
     assert found._model.columns.known.all()
+
+
+@pytest.mark.parametrize("n_entries", [1, 2])
+@pytest.mark.parametrize("exact", [False, True])
+def test_few_entries_of_a_new_column_are_learned_as_by_fit(n_entries, exact):
+    X = make_ratings(
+        600, 60, n_types=2, n_factors=2, density=0.3, random_state=0
+    ).data.tocoo()
+    shown = np.full(X.shape, np.nan)
+    shown[X.row, X.col] = X.data
+    j = int(np.nanmean(shown, axis=0).argmax())
+    hidden = shown.copy()
+    hidden[:, j] = np.nan
+    rows = np.flatnonzero(~np.isnan(shown[:, j]))[:n_entries]
+    some = hidden.copy()
+    some[rows, j] = shown[rows, j]
+    expected, found = (
+        MaskedGaussianMixture(
+            2, covariance_type="factor", n_factors=3, random_state=0
+        ).fit(table)
+        for table in (some, hidden)
+    )
+    found.partial_fit(some[rows], replaces=hidden[rows] if exact else None)
+    for ours, theirs, tolerance in zip(
+        found.complete(hidden, return_std=True),
+        expected.complete(hidden, return_std=True),
+        (0.3, 0.1),
+        strict=True,
+    ):
+        assert ours[:, j].mean() == pytest.approx(theirs[:, j].mean(), abs=tolerance)
+
+
+@EVERY_TYPE
+@pytest.mark.parametrize("storage", [np.array, to_sparse])
+def test_which_rows_show_a_new_column_first_does_not_matter(covariance_type, storage):
+    X = correlated(80, 5)
+    X[:, 4] = 3 * X[:, 4] + 5
+    first = X.copy()
+    first[:, 4] = np.nan
+    mixture = make(covariance_type, max_iter=5).fit(storage(first))
+    results = []
+    for batches in (
+        np.split(np.arange(80), [80]),
+        np.split(np.arange(80), 8),
+        np.arange(80)[::-1, None],
+    ):
+        found = pickle.loads(pickle.dumps(mixture))
+        for rows in batches:
+            if len(rows):
+                found.partial_fit(storage(X[rows]), replaces=storage(first[rows]))
+        results.append(found)
+    for other in results[1:]:
+        assert_same_sums(other, results[0])
+        assert_same_mixture(other, results[0], X)
 
 
 def test_a_warm_start_goes_on():
@@ -360,7 +451,9 @@ def test_columns_that_cannot_be_appended():
     with pytest.raises(ValueError, match="names"):
         mixture.add_columns(1)
     mixture = make("diag", max_iter=0).fit(X)
-    with pytest.raises(ValueError, match="no sums"):
+    with pytest.raises(ValueError, match=r"add_columns.*max_iter=0"):
         mixture.add_columns(1)
+    with pytest.raises(ValueError, match=r"add_columns.*without_sums"):
+        make("diag").fit(X).without_sums().add_columns(1)
     with pytest.raises(NotImplementedError, match="Student takes no further columns"):
         make("student").fit(X).add_columns(1)

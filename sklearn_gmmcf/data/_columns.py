@@ -147,7 +147,7 @@ def find_spreads(counts: Array, squares: Array) -> Array:
 def learn_columns(
     totals: ColumnTotals,
     earlier: Columns | None,
-    anchored: bool,
+    anchored: str | None,
     covariates: Array,
     features: Array | None,
 ) -> Columns:
@@ -160,8 +160,11 @@ def learn_columns(
     earlier : Columns or None
         The columns of a fit that is continued: they stand in for columns that the data
         do not observe.
-    anchored : bool
-        Columns known earlier stay as they are, so that statistics about them add up.
+    anchored : {None, 'known', 'all'}
+        'known': columns known earlier stay as they are, so that statistics about them
+        add up; others have the unit of a column without entries, as few entries tell
+        none. 'all': others have its center, too, so that it does not matter which rows
+        are the first to show them.
     covariates, features
         See `Columns`; ``earlier`` brings its own.
     """
@@ -187,13 +190,14 @@ def learn_columns(
         if anchored:
             kept = kept | ~known
         kept[covariates] = True
+        placed = kept | (anchored == "all")
         center, variances, units, tails = (
-            np.where(kept, before, now)
-            for before, now in (
-                (earlier.center, center),
-                (earlier.variances, variances),
-                (earlier.units, units),
-                (earlier.tails, tails),
+            np.where(stays, before, now)
+            for stays, before, now in (
+                (placed, earlier.center, center),
+                (kept, earlier.variances, variances),
+                (kept | bool(anchored), earlier.units, units),
+                (placed, earlier.tails, tails),
             )
         )
         known = known | earlier.known

@@ -88,7 +88,7 @@ def observe_chunks(
     missing_values: float,
     columns: Columns | None = None,
     earlier: Columns | None = None,
-    anchored: bool = False,
+    anchored: str | None = None,
     covariates: Array | None = None,
     features: Array | None = None,
     weights: Array | None = None,

@@ -34,7 +34,7 @@ def observe(
     missing_values: float = np.nan,
     columns: Columns | None = None,
     earlier: Columns | None = None,
-    anchored: bool = False,
+    anchored: str | None = None,
     covariates: Array | None = None,
     features: Array | None = None,
     weights: Array | None = None,

@@ -61,7 +61,7 @@ class Observed(Blocks):
         raw: Any,
         columns: Columns | None,
         earlier: Columns | None,
-        anchored: bool,
+        anchored: str | None,
         covariates: Array,
         features: Array | None,
         weights: Array | None,
@@ -289,7 +289,7 @@ class Observed(Blocks):
         return {
             "columns": self.columns,
             "earlier": None,
-            "anchored": False,
+            "anchored": None,
             "covariates": self.columns.covariates,
             "features": self.columns.features,
             "weights": self.weights,
