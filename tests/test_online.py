@@ -305,6 +305,7 @@ def test_few_columns_in_dask(storage):
     )
 
 
+@pytest.mark.slow
 def test_streams_of_few_columns_end_where_others_end(monkeypatch):
     data = make_ratings(
         600, 150, n_types=2, n_factors=2, density=0.1, random_state=0
