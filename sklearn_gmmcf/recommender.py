@@ -96,7 +96,8 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
 
     threshold_ : float
         Ratings of at least this number are liked: the highest rating that half of the
-        ratings reach, less half the step to the next lower one.
+        ratings reach, less half the step to the next lower one; if it is the lowest,
+        plus half the step to the next higher one.
 
     mean_rating_ : float
         Mean of the ratings of the fit: the prediction for an unknown item.
@@ -807,12 +808,7 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         columns[all_items.find(before)[0]] = self._columns[: len(before)]
         columns[all_items.find(items)[0]] = n_columns + np.arange(len(items))
         columns[len(encoder.items_) :] = self._columns[len(before) :]
-        self.mixture_ = copy(self.mixture_)
-        if features is not None:
-            before_features = self.mixture_.column_features
-            together = np.vstack([before_features, features])
-            self.mixture_.set_params(column_features=together)
-        self.mixture_.add_columns(len(items), features)
+        self.mixture_ = copy(self.mixture_).add_columns(len(items), features)
         self._encoder, self._columns, self.items_ = encoder, columns, encoder.items_
         self._hold(self._get_held("be updated").widen(len(columns)))
 
