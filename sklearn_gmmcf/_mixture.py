@@ -31,7 +31,7 @@ from sklearn_gmmcf._runs import Runs, find_best
 from sklearn_gmmcf._sklearn import Interval, StrOptions, count_rows, fit_context
 from sklearn_gmmcf._starts import Starter, extend_labels, sample_rows, start_rows
 from sklearn_gmmcf._typing import Array
-from sklearn_gmmcf._validation import validate_numbers
+from sklearn_gmmcf._validation import check_count, validate_numbers
 from sklearn_gmmcf._warnings import warn_user
 from sklearn_gmmcf.covariance import (
     FAMILIES,
@@ -44,6 +44,7 @@ from sklearn_gmmcf.covariance._choice import choose_family
 from sklearn_gmmcf.covariance._elliptical import Elliptical
 from sklearn_gmmcf.covariance._family import check_shape
 from sklearn_gmmcf.data import Blocks, Columns, Observed, RowArray
+from sklearn_gmmcf.data._column_features import check_column_features
 
 # Parameters of the estimator that are options of families.
 _OPTIONS = {
@@ -918,7 +919,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     @restore_on_failure
     def add_columns(
-        self, n_new: int, column_features: Array | None = None
+        self, n_columns: int, column_features: Any = None
     ) -> MaskedGaussianMixture:
         """Append columns, as if the data had had them, empty, from the first fit on.
 
@@ -926,11 +927,12 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
         Parameters
         ----------
-        n_new : int
+        n_columns : int
             How many.
-        column_features : ndarray of shape (n_new, n_column_features), default=None
-            Their features, NaN where missing; None is all missing. Append them to the
-            parameter `column_features`, too.
+        column_features : {array-like, sparse matrix} of shape \
+                (n_columns, n_column_features), default=None
+            Their features, NaN where missing; None is all missing. The parameter
+            `column_features` becomes an array of the features of all columns.
 
         Returns
         -------
@@ -940,7 +942,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
         Raises
         ------
         ValueError
-            If the columns have names, or no E-step was made.
+            If a parameter cannot be used, the columns have names, or the mixture has no
+            sums over rows.
         NotImplementedError
             If the family takes no further columns.
 
@@ -954,11 +957,12 @@ class MaskedGaussianMixture(BaseObservedMixture):
         array([[2., 3., 7.]])
         """
         check_is_fitted(self)
+        check_count("n_columns", n_columns)
         model, running = self._model, self._get_sums("add_columns")
         if hasattr(self, "feature_names_in_"):
             raise ValueError("Columns that have names cannot be appended to.")
-        features = None if column_features is None else column_features.T
-        columns = model.columns.widen(n_new, features)
+        features = self._check_new_features(column_features, n_columns)
+        columns = model.columns.widen(n_columns, features)
         family, sums = model.family, running.statistics
         parameters, wide = family.widen(model.parameters, sums, columns)
         reference = None
@@ -966,8 +970,31 @@ class MaskedGaussianMixture(BaseObservedMixture):
             reference, wide = family.widen(running.reference, sums, columns)
         self._set_model(Model(family, parameters, columns))
         self._running = replace(running, statistics=wide, reference=reference)
-        self.n_features_in_ += n_new
+        self.n_features_in_ += int(n_columns)
+        if columns.features is not None:
+            self.column_features = columns.features.T.copy()
         return self
+
+    def _check_new_features(self, column_features: Any, n_columns: int) -> Array | None:
+        """Features of further columns (q, n_columns), as many as in the fit."""
+        if column_features is None:
+            return None
+        known = self._model.columns.features
+        if known is None:
+            raise ValueError(
+                "column_features are given for new columns, but this mixture was "
+                "fitted without column_features. Leave them out, or fit anew with "
+                "features of all columns."
+            )
+        features = check_column_features(
+            column_features, None, n_columns, "new columns"
+        )
+        if features is not None and len(features) != len(known):
+            raise ValueError(
+                f"column_features should have the {len(known)} features of the fit, "
+                f"but got the shape {features.T.shape}. Pass NaN for missing features."
+            )
+        return features
 
     def without_sums(self) -> MaskedGaussianMixture:
         """Copy the mixture without the sums over rows, for a smaller file.
