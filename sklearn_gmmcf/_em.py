@@ -11,6 +11,7 @@ import numpy as np
 
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.covariance import Family
+from sklearn_gmmcf.covariance._least_sums import find_least
 from sklearn_gmmcf.data import Blocks
 
 # The exponent of stepwise EM: from 0.5, which forgets the most, to 1 (Liang and Klein
@@ -166,7 +167,7 @@ def exchange_rows(
             "learned from. It should hold rows of X in fit or partial_fit."
         )
     if removed is not None:
-        least = statistics.find_least(removed.columns.units)
+        least = find_least(statistics, removed.columns.units)
         tolerance = _ROUNDING * running.statistics.weight
         if least < -(tolerance + _ROUNDING_REMOVED * sums.weight):
             raise ValueError(

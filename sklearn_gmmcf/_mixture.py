@@ -15,6 +15,13 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_gmmcf._base import BaseObservedMixture, restore_on_failure
+from sklearn_gmmcf._continuation import (
+    check_exact,
+    check_new_features,
+    check_no_weights,
+    check_sums,
+    meet_columns,
+)
 from sklearn_gmmcf._em import (
     BatchResult,
     EMResult,
@@ -31,7 +38,7 @@ from sklearn_gmmcf._runs import Runs, find_best
 from sklearn_gmmcf._sklearn import Interval, StrOptions, count_rows, fit_context
 from sklearn_gmmcf._starts import Starter, extend_labels, sample_rows, start_rows
 from sklearn_gmmcf._typing import Array
-from sklearn_gmmcf._validation import validate_numbers
+from sklearn_gmmcf._validation import check_count, validate_numbers
 from sklearn_gmmcf._warnings import warn_user
 from sklearn_gmmcf.covariance import (
     FAMILIES,
@@ -843,7 +850,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
             family = family.for_partial_fit()
         model = self._model
         sums = None if running is None else running.statistics
-        parameters, sums, columns = _meet_columns(
+        parameters, sums, columns = meet_columns(
             family, model.parameters, sums, model.columns, data.columns
         )
         if running is not None:
@@ -860,25 +867,13 @@ class MaskedGaussianMixture(BaseObservedMixture):
         replaced_weight: Any,
     ) -> MaskedGaussianMixture:
         """Add the rows of X and take others out, where that is exact."""
-        running, columns = self._get_sums("replaces"), self._model.columns
-        if running.n_batches is not None:
-            raise ValueError(
-                "replaces needs sums over the rows of a fit, but this mixture learned "
-                "from batches alone, whose sums are discounted. Call fit with all rows "
-                "first."
-            )
-        if running.reference is None:
-            raise ValueError(
-                "replaces needs sums under the parameters of one fit, but partial_fit "
-                "was called without replaces after fit, and summed up its rows under "
-                "others. Call fit with all rows, and pass replaces in the first call "
-                "of partial_fit after it; where all rows of X are new, replaces=X[:0], "
-                "which are none."
-            )
+        running = check_sums(self._running, self.n_iter_, "replaces")
+        columns = self._model.columns
+        check_exact(running)
         added = removed = None
         if self._has_rows("X", X, "sample_weight", sample_weight):
             added = self._open_batch(X, sample_weight, anchored="all")
-            reference, sums, columns = _meet_columns(
+            reference, sums, columns = meet_columns(
                 family, running.reference, running.statistics, columns, added.columns
             )
             running = replace(running, reference=reference, statistics=sums)
@@ -889,28 +884,11 @@ class MaskedGaussianMixture(BaseObservedMixture):
         batch = exchange_rows(family, running, added, removed)
         return self._set_batch(family, batch, columns)
 
-    def _get_sums(self, purpose: str) -> RunningStatistics:
-        """The sums over rows that the fit left."""
-        if self._running is not None:
-            return self._running
-        if self.n_iter_ == 0:
-            raise ValueError(
-                f"{purpose} needs sums over rows, but fit made no iteration (max_iter="
-                "0). Increase max_iter, and fit anew."
-            )
-        raise ValueError(
-            f"{purpose} needs sums over rows, which without_sums left out of this "
-            "copy. Use the mixture that was copied, or fit anew."
-        )
-
     def _has_rows(self, name: str, X: Any, weights_name: str, weights: Any) -> bool:
         """Whether X has any; if not, validate it and its weights all the same."""
         if count_rows(X):
             return True
-        if np.ndim(weights) > 0 and len(weights):
-            raise ValueError(
-                f"{weights_name} has {len(weights)} weights, but {name} has no rows."
-            )
+        check_no_weights(weights, weights_name, name)
         validate_numbers(
             self, X, reset=False, accept_sparse="csr", ensure_min_samples=0
         )
@@ -918,7 +896,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     @restore_on_failure
     def add_columns(
-        self, n_new: int, column_features: Array | None = None
+        self, n_columns: int, column_features: Any = None
     ) -> MaskedGaussianMixture:
         """Append columns, as if the data had had them, empty, from the first fit on.
 
@@ -926,11 +904,12 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
         Parameters
         ----------
-        n_new : int
+        n_columns : int
             How many.
-        column_features : ndarray of shape (n_new, n_column_features), default=None
-            Their features, NaN where missing; None is all missing. Append them to the
-            parameter `column_features`, too.
+        column_features : {array-like, sparse matrix} of shape \
+                (n_columns, n_column_features), default=None
+            Their features, NaN where missing; None is all missing. The parameter
+            `column_features` becomes an array of the features of all columns.
 
         Returns
         -------
@@ -940,7 +919,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
         Raises
         ------
         ValueError
-            If the columns have names, or no E-step was made.
+            If a parameter cannot be used, the columns have names, or the mixture has no
+            sums over rows.
         NotImplementedError
             If the family takes no further columns.
 
@@ -954,11 +934,13 @@ class MaskedGaussianMixture(BaseObservedMixture):
         array([[2., 3., 7.]])
         """
         check_is_fitted(self)
-        model, running = self._model, self._get_sums("add_columns")
+        check_count("n_columns", n_columns)
+        model = self._model
+        running = check_sums(self._running, self.n_iter_, "add_columns")
         if hasattr(self, "feature_names_in_"):
             raise ValueError("Columns that have names cannot be appended to.")
-        features = None if column_features is None else column_features.T
-        columns = model.columns.widen(n_new, features)
+        features = check_new_features(column_features, n_columns, model.columns)
+        columns = model.columns.widen(n_columns, features)
         family, sums = model.family, running.statistics
         parameters, wide = family.widen(model.parameters, sums, columns)
         reference = None
@@ -966,7 +948,9 @@ class MaskedGaussianMixture(BaseObservedMixture):
             reference, wide = family.widen(running.reference, sums, columns)
         self._set_model(Model(family, parameters, columns))
         self._running = replace(running, statistics=wide, reference=reference)
-        self.n_features_in_ += n_new
+        self.n_features_in_ += int(n_columns)
+        if columns.features is not None:
+            self.column_features = columns.features.T.copy()
         return self
 
     def without_sums(self) -> MaskedGaussianMixture:
@@ -1211,19 +1195,6 @@ class MaskedGaussianMixture(BaseObservedMixture):
         if init.precisions is not None:
             family.check_precisions(init.precisions, self.n_components, n_columns)
         return init
-
-
-def _meet_columns(
-    family: Family[Any, Any], parameters: Any, sums: Any, old: Columns, new: Columns
-) -> tuple[Any, Any, Columns]:
-    """Parameters and sums before rows that may observe columns for the first time."""
-    new_columns = new.known & ~old.known
-    if not new_columns.any():
-        return parameters, sums, old
-    parameters = family.recenter(parameters, old, new)
-    if sums is not None:
-        sums = family.add_columns(sums, parameters, new_columns)
-    return parameters, sums, new
 
 
 def _start(

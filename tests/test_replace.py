@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn.base import clone
 
 from sklearn_gmmcf import MaskedGaussianMixture
@@ -433,6 +434,23 @@ def test_appended_columns_with_features():
     assert np.isnan(missing._model.columns.features[:, 6]).all()
 
 
+@pytest.mark.parametrize("storage", [np.array, np.ndarray.tolist, sparse.csr_array])
+def test_features_of_appended_columns_join_the_parameter(storage):
+    rng = np.random.default_rng(0)
+    X, G = correlated(80, 6), rng.standard_normal((8, 2))
+    found = make("factor", column_features=storage(G[:6]), max_iter=5).fit(X)
+    other = pickle.loads(pickle.dumps(found)).set_params(column_features=G)
+    new = correlated(10, 8, seed=1)
+    for each in (found, other):
+        each.add_columns(2, storage(G[6:])).partial_fit(new)
+        np.testing.assert_array_equal(each.column_features, G)
+    assert_same_mixture(found, other, new)
+    found.add_columns(1).partial_fit(hide_columns(new, 1))
+    expected = np.vstack([G, [[np.nan, np.nan]]])
+    np.testing.assert_array_equal(found.column_features, expected)
+    clone(found).fit(hide_columns(new, 1))
+
+
 def test_log_dets_and_spreads_of_appended_columns():
     X = correlated(80, 5)
     parameters = make("factor").fit(X).add_columns(2)._model.parameters
@@ -443,6 +461,32 @@ def test_log_dets_and_spreads_of_appended_columns():
         assert parameters.loading_log_dets[j] == pytest.approx(
             -np.linalg.slogdet(precision)[1]
         )
+
+
+@pytest.mark.parametrize("n_columns", [0, -1, 1.0, True, None])
+def test_numbers_of_columns_that_are_refused(n_columns):
+    mixture = make("diag").fit(correlated(80, 5))
+    with pytest.raises(ValueError, match=r"n_columns should be an integer of at least"):
+        mixture.add_columns(n_columns)
+
+
+def test_features_that_cannot_be_appended():
+    X, G = correlated(80, 5), np.arange(10.0).reshape(5, 2)
+    mixture = make("factor", column_features=G, max_iter=5).fit(X)
+    before = vars(mixture).copy()
+    for features, match in (
+        (G[:1], r"each of the 2 new columns, but got the shape \(1, 2\)"),
+        ([1.0, 2.0], r"2 new columns, but got the shape \(2,\)"),
+        (G[:2, :1], r"the 2 features of the fit, but got the shape \(2, 1\)"),
+        ([["a", "b"], ["c", "d"]], "table of numbers"),
+        ([[0.0, np.inf], [0.0, 0.0]], "finite"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            mixture.add_columns(2, features)
+        assert vars(mixture) == before
+    for covariance_type in ("diag", "factor"):
+        with pytest.raises(ValueError, match="was fitted without column_features"):
+            make(covariance_type, max_iter=5).fit(X).add_columns(2, G[:2])
 
 
 def test_columns_that_cannot_be_appended():

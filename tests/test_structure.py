@@ -30,7 +30,7 @@ FLOORS = [
     {"covariance", "_lloyd", "_silhouette"},
     {"_em", "_starts"},
     {"_model"},
-    {"_imputation", "_explanation", "_similarity", "_runs"},
+    {"_imputation", "_explanation", "_similarity", "_runs", "_continuation"},
     {"_validation"},
     {"_base"},
     {"_mixture", "_kmeans"},

@@ -72,12 +72,6 @@ class DiagonalStatistics(Statistics):
             origin=other.origin,
         )
 
-    def find_least(self, units: Array) -> float:
-        by_column = self.squares.shape == self.sums.shape
-        scale = units**2 if by_column else np.sum(units**2)
-        parts = self.sizes, self.counts, self.squares / scale
-        return float(min(part.min() for part in parts))
-
 
 @dataclass(frozen=True, eq=False)
 class DiagonalParameters:

@@ -97,11 +97,6 @@ class FactorStatistics(Statistics):
     def size(self) -> float:
         return float(self.column_weights.sum())
 
-    def find_least(self, units: Array) -> float:
-        squares = self.column_squares / units**2
-        parts = self.sizes, self.entries, self.column_weights, squares
-        return float(min(part.min() for part in parts))
-
     def widen(self, d: int) -> FactorStatistics:
         """The same with further columns (d,) without observations."""
         names = self._by_column()

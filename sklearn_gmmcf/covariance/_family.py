@@ -116,13 +116,6 @@ class Statistics:
         """The same statistics with the shared fields of others, to add them up."""
         return self
 
-    def find_least(self, units: Array) -> float:
-        """The least count, or sum of squares in units of the columns (d,).
-
-        It is below 0 only where rows were subtracted that had not been added.
-        """
-        return self.weight
-
     def take_columns(self, columns: Array) -> Self:
         """The same, of fields with a sum for each column only those of some (m,)."""
         sums = {name: getattr(self, name)[..., columns] for name in self._by_column()}

@@ -91,10 +91,6 @@ class FullStatistics(Statistics):
         moments = self.moments - _outer(moves, self.shifts) - _outer(shifts, moves)
         return replace(self, shifts=shifts, moments=moments, origin=other.origin)
 
-    def find_least(self, units: Array) -> float:
-        squares = np.diagonal(self.moments, axis1=1, axis2=2) / units**2
-        return float(min(part.min() for part in (self.sizes, self.counts, squares)))
-
 
 @dataclass(frozen=True)
 class Full(Elliptical[FullParameters, FullStatistics]):

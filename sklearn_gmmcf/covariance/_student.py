@@ -122,10 +122,6 @@ class StudentStatistics(Statistics):
     def aligned(self, other: StudentStatistics) -> StudentStatistics:
         return replace(self, moments=self.moments.aligned(other.moments))
 
-    def find_least(self, units: Array) -> float:
-        least = self.moments.find_least(units)
-        return float(min(least, self.sizes.min(), self.counts.min()))
-
 
 @dataclass(frozen=True)
 class Student(Family[StudentParameters, StudentStatistics]):

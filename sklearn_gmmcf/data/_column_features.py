@@ -76,9 +76,12 @@ def _find_column(column: Any, names: Array | None, n_columns: int) -> int:
 
 
 def check_column_features(
-    features: Any, names: Array | None, n_columns: int
+    features: Any,
+    names: Array | None,
+    n_columns: int,
+    columns: str = "columns of X, covariates included",
 ) -> Array | None:
-    """Features of columns (q, d), NaN where missing.
+    """Features of columns (q, d), NaN where missing; an error names the `columns`.
 
     A frame with an index of names is put in the order of the columns of X. In a sparse
     matrix a feature that is not stored is 0.
@@ -101,8 +104,8 @@ def check_column_features(
         table = _to_array(features)
     if table.ndim != 2 or len(table) != n_columns:
         raise ValueError(
-            f"column_features should have one row for each of the {n_columns} columns "
-            f"of X, covariates included, but got the shape {table.shape}."
+            f"column_features should have one row for each of the {n_columns} "
+            f"{columns}, but got the shape {table.shape}."
         )
     infinite = np.argwhere(np.isinf(table))
     if infinite.size:
