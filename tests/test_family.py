@@ -146,6 +146,7 @@ class Half(Diagonal):
     covariance = Family.covariance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", [Wide(), Shifted()])
 def test_a_broken_contract_is_named(family):
     with pytest.raises(AssertionError) as info:

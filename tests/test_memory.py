@@ -184,6 +184,7 @@ def read_everything(data, fill):
     return [np.where(np.equal(part, fill), np.nan, part) for part in found]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fill", [np.nan, -99.0])
 @pytest.mark.parametrize("kind", ["dense", "csr"])
 @given(X=tables(every_column=False), given_data=st.data())

@@ -63,7 +63,7 @@ def loop(metric, items, grades, k, threshold=None):
     return values
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(lists_and_grades(), st.sampled_from([None, 1.0, 3.0]))
 def test_ranked_lists_against_loops(drawn, threshold):
     items, grades, k = drawn
@@ -126,7 +126,7 @@ def test_rows_without_relevant_items_are_left_out():
         assert metric(items, grades, 2) == values[0]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(lists_and_grades())
 def test_coverage_and_novelty_against_loops(drawn):
     items, X, k = drawn
