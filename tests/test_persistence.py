@@ -292,7 +292,8 @@ def list_estimators():
     names = [
         ".".join(["sklearn_gmmcf", *path.relative_to(ROOT).with_suffix("").parts])
         for path in ROOT.rglob("*.py")
-        if path.name != "_compiled.py"  # which needs numba
+        # These need numba and streamlit.
+        if path.name != "_compiled.py" and path.parent != ROOT / "app"
     ]
     classes = {
         value

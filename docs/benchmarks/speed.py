@@ -191,7 +191,8 @@ def loop(share, d, n_patterns=None, n=10_000, K=3):
                 factor = cho_factor(S[np.ix_(o, o)])
                 across = S[np.ix_(o, ~o)]
                 across.T @ cho_solve(factor, row[o] - mean[o])
-                S[np.ix_(~o, ~o)] - across.T @ cho_solve(factor, across)
+                if not o.all():  # older scipy refuses no columns at all
+                    S[np.ix_(~o, ~o)] - across.T @ cho_solve(factor, across)
 
     ours, theirs = paired(
         partial(iteration, partial(fit_ours, X, start), short=1, long=4),
