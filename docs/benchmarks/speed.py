@@ -187,6 +187,8 @@ def loop(share, d, n_patterns=None, n=10_000, K=3):
     def by_row(rows=300):
         for row in X[:rows]:
             o = ~np.isnan(row)
+            if not o.any():
+                continue
             for mean, S in zip(means, covariances, strict=True):
                 factor = cho_factor(S[np.ix_(o, o)])
                 across = S[np.ix_(o, ~o)]
