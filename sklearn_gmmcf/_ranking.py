@@ -111,12 +111,6 @@ def make_ranking(
             f"but got {rank_by!r}."
         )
     z = _check_z(z, rank_by)
-    if threshold is not None and not (
-        isinstance(threshold, Real) and np.isfinite(float(threshold))
-    ):
-        raise ValueError(
-            f"threshold should be a finite number or None, but got {threshold!r}."
-        )
     left_out = np.zeros(shape[1], dtype=bool)
     choices, has_candidates = [], []
     for name, choice in (("items", items), ("exclude", exclude)):
@@ -132,7 +126,7 @@ def make_ranking(
         n_items=int(n_items),
         rank_by=rank_by,
         z=z,
-        threshold=None if threshold is None else float(threshold),
+        threshold=None if threshold is None else check_threshold(threshold),
         exclude_observed=exclude_observed,
         left_out=left_out,
         has_candidates=tuple(has_candidates),
@@ -152,6 +146,15 @@ def _check_z(z: Any, rank_by: Any) -> float:
             f"rank_by={rank_by!r}. Pass one of them, or leave z out."
         )
     return float(z)
+
+
+def check_threshold(threshold: Any) -> float:
+    """A threshold as a float, if it is a finite number."""
+    if not (isinstance(threshold, Real) and np.isfinite(float(threshold))):
+        raise ValueError(
+            f"threshold should be a finite number or None, but got {threshold!r}."
+        )
+    return float(threshold)
 
 
 def _check_choice(

@@ -18,7 +18,12 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_gmmcf._frames import list_columns, open_frame
 from sklearn_gmmcf._ids import Ids, check_ids
 from sklearn_gmmcf._mixture import MaskedGaussianMixture
-from sklearn_gmmcf._rating_lines import LineReader, check_rating_range
+from sklearn_gmmcf._ranking import check_threshold
+from sklearn_gmmcf._rating_lines import (
+    LineReader,
+    RatingLines,
+    check_rating_range,
+)
 from sklearn_gmmcf._sklearn import Interval, PackageEstimator, StrOptions, fit_context
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._user_rows import UserRows, overwrite
@@ -198,7 +203,8 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         ValueError
             If the table or a parameter cannot be used.
         """
-        self._check_names()
+        for name in (self.user, self.item, self.rating):
+            _check_name(name, "ratings")
         if callable(ratings):
             raise ValueError("ratings should be a frame or a tuple of three arrays.")
         encoder = RatingsEncoder(
@@ -231,20 +237,8 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         self._learn_scale()
         return self
 
-    def _check_names(self) -> None:
-        for name in (self.user, self.item, self.rating):
-            if name in _RESERVED:
-                raise ValueError(
-                    f"{name!r} is the name of a column of tables of results. Rename "
-                    "the column of ratings."
-                )
-
     def _check_can_learn(self, X: Any, users: Array, encoder: RatingsEncoder) -> None:
-        if encoder.item_title_name_ in _RESERVED:
-            raise ValueError(
-                f"{encoder.item_title_name_!r} is the name of a column of tables of "
-                "results. Rename the column of titles."
-            )
+        _check_name(encoder.item_title_name_, "titles")
         n_needed = max(self.n_components, 2)
         if len(users) < n_needed:
             raise ValueError(
@@ -338,8 +332,8 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
             return_std=True,
         )
         found = columns >= 0
-        places = np.where(found, np.argsort(self._columns)[columns], -1)
-        table = self._encoder.decode(ids, places, self._clip(values), std)
+        indices = np.where(found, np.argsort(self._columns)[columns], -1)
+        table = self._encoder.decode(ids, indices, self._clip(values), std)
         chances = _find_chances(values, std, threshold)[found]
         if self._backend is None:
             return *table, chances
@@ -502,11 +496,11 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
             )
         explanation = self.mixture_.explain(X, ([0], column))
         listed = explanation.to_dict(n_reasons, feature_names=np.arange(X.shape[1]))
-        names, places = self._name_columns(), listed["source"]
+        names, columns = self._name_columns(), listed["source"]
         rated = listed["part"] == "observed"
         values = np.full(len(rated), np.nan)
-        values[rated] = X[[0]][:, places[rated].astype(np.intp)].toarray()[0]
-        sources = ["" if place is None else names[place] for place in places]
+        values[rated] = X[[0]][:, columns[rated].astype(np.intp)].toarray()[0]
+        sources = ["" if j is None else names[j] for j in columns]
         return self._make_table(
             {
                 "part": listed["part"],
@@ -536,10 +530,10 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         column = self._find_columns([item], "item")
         columns, similarities = self.mixture_.similar_items(column, n_items)
         found = columns[0] >= 0
-        places = np.argsort(self._columns)[columns[0][found]]
-        table: dict[Any, Array] = {self.item: self._encoder.items_[places]}
+        indices = np.argsort(self._columns)[columns[0][found]]
+        table: dict[Any, Array] = {self.item: self._encoder.items_[indices]}
         if self._encoder.item_titles_ is not None:
-            table[self._encoder.item_title_name_] = self._encoder.item_titles_[places]
+            table[self._encoder.item_title_name_] = self._encoder.item_titles_[indices]
         return self._make_table(table | {"similarity": similarities[0][found]})
 
     def similar_users(self, user: Any, n_users: int = 10) -> Any:
@@ -613,7 +607,8 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         self._get_held("be updated")
         table = self._in_time(ratings)
         changed = copy(self)
-        changed._add_items(self._find_new_items(table), item_features, item_titles)
+        lines = list(self._make_reader().read(table))
+        changed._add_items(self._find_new_items(lines), item_features, item_titles)
         held = changed._get_held("be updated")
         X, users = changed._encode(table, None, user_features)
         rows, known = held.find(users)
@@ -627,9 +622,8 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         by_id = np.argsort(users)
         changed._hold(held.put(users[by_id], X[by_id]))
         if self.rating_range is None:
-            values = [lines.ratings for lines in self._make_reader().read(table)]
-            low, high = self.rating_range_
-            together = np.concatenate([[low, high], *values])
+            values = [each.ratings for each in lines]
+            together = np.concatenate([self.rating_range_, *values])
             changed.rating_range_ = float(together.min()), float(together.max())
         self.__dict__.update(changed.__dict__)
         return self
@@ -787,11 +781,11 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
             )
         return frame[np.argsort(values, kind="stable"), :].to_native()
 
-    def _find_new_items(self, ratings: Any) -> Array:
+    def _find_new_items(self, lines: list[RatingLines]) -> Array:
         """Ids of items without a column, sorted."""
         items = Ids("items", self._encoder.items_)
-        for lines in self._make_reader().read(ratings):
-            items.add(lines.items.ids)
+        for each in lines:
+            items.add(each.items.ids)
         return items.sorted[~Ids("items", self.items_).find(items.sorted)[1]]
 
     def _add_items(self, items: Array, item_features: Any, item_titles: Any) -> None:
@@ -854,14 +848,15 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         held = self._get_held("know its users")
         if users is None:
             return held.ratings, held.users
-        ids = self._check_users(users)
+        ids = _check_ids("users", users)
         rows, known = held.find(ids)
         if known.all():
             return held.ratings[rows], ids
-        new, others = self._encode(None, ids[~known])
-        rows[~known] = len(held.users) + Ids("users", others).find(ids[~known])[0]
-        together = sparse.csr_array(sparse.vstack([held.ratings, new], format="csr"))
-        return together[rows], ids
+        new = UserRows(*reversed(self._encode(None, ids[~known])))
+        parts = held.ratings[rows[known]], new.ratings[new.find(ids[~known])[0]]
+        order = np.argsort(~known, kind="stable")
+        together = sparse.csr_array(sparse.vstack(parts, format="csr"))
+        return together[np.argsort(order)], ids
 
     def _open_visitors(
         self, users: Any, ratings: Any, user_features: Any
@@ -871,7 +866,7 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         X, ids = self._encode(table, None, user_features, unknown_items="ignore")
         if users is None:
             return X, ids
-        users = self._check_users(users)
+        users = _check_ids("users", users)
         others = np.unique(users[~Ids("users", ids).find(users)[1]])
         visitors = UserRows(ids, X)
         if others.size and self._held is None:
@@ -880,11 +875,8 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
             visitors = visitors.put(others, self._open_rows(others, None)[0])
         return visitors.ratings[visitors.find(users)[0]], users
 
-    def _check_users(self, users: Any) -> Array:
-        return check_ids("users", users, "line {} (from 0) of users".format)
-
     def _check_known(self, users: Any) -> Array:
-        ids = self._check_users(users)
+        ids = _check_ids("users", users)
         known = self._get_held("look up users").find(ids)[1]
         if not known.all():
             raise ValueError(f"User {ids[~known][0]!s} has no ratings here.")
@@ -893,17 +885,17 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
     def _find_columns(self, items: Any, name: str) -> Array:
         """Columns of the mixture of known items."""
         check_is_fitted(self)
-        ids = check_ids(name, items, f"line {{}} (from 0) of {name}".format)
-        places, known = Ids("items", self._encoder.items_).find(ids)
+        ids = _check_ids(name, items)
+        indices, known = Ids("items", self._encoder.items_).find(ids)
         if not known.all():
             raise ValueError(
                 f"Item {ids[~known][0]!s} is unknown. `update` learns items with their "
                 "first ratings."
             )
-        return self._columns[places]
+        return self._columns[indices]
 
     def _read_column(self, table: Any, position: int, name: str) -> Any:
-        """A column of a table: users (0), items (1) or ratings (2)."""
+        """A column of a table of pairs: users (0) or items (1)."""
         if not nw.dependencies.is_into_dataframe(table):
             if not isinstance(table, tuple) or len(table) <= position:
                 raise ValueError(
@@ -921,25 +913,19 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
     def _predict(self, pairs: Any, ratings: Any = None) -> tuple[Array, Array]:
         """Expected ratings, not clipped, and standard deviations, (n,)."""
         check_is_fitted(self)
-        users, items = (
-            check_ids(
-                name, self._read_column(pairs, i, column), f"{name}, line {{}}".format
-            )
-            for i, (name, column) in enumerate(
-                (("users", self.user), ("items", self.item))
-            )
-        )
+        users = _check_ids("users", self._read_column(pairs, 0, self.user))
+        items = _check_ids("items", self._read_column(pairs, 1, self.item))
         if len(users) != len(items):
             raise ValueError(
                 "Users and items should be equally long, but got "
                 f"{len(users)} and {len(items)}."
             )
-        places, known = Ids("items", self._encoder.items_).find(items)
+        indices, known = Ids("items", self._encoder.items_).find(items)
         values, std = np.full((2, len(users)), [[self.mean_rating_], [self._std]])
         if known.any():
             each, rows = np.unique(users[known], return_inverse=True)
             X, _ = self._open_rows(each, ratings)
-            entries = rows, self._columns[places[known]]
+            entries = rows, self._columns[indices[known]]
             values[known], std[known] = self.mixture_.complete(
                 X, entries=entries, return_std=True
             )
@@ -953,11 +939,7 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         check_is_fitted(self)
         if threshold is None:
             return self.threshold_
-        if not (isinstance(threshold, Real) and np.isfinite(float(threshold))):
-            raise ValueError(
-                f"threshold should be a finite number or None, but got {threshold!r}."
-            )
-        return float(threshold)
+        return check_threshold(threshold)
 
     def _name_columns(self) -> Array:
         """Titles, or ids, of the columns of the mixture, and names of features."""
@@ -980,6 +962,18 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
             for name, values in columns.items()
         }
         return nw.from_dict(listed, backend=self._backend).to_native()
+
+
+def _check_ids(name: str, ids: Any) -> Array:
+    return check_ids(name, ids, f"line {{}} (from 0) of {name}".format)
+
+
+def _check_name(name: Any, content: str) -> None:
+    if name in _RESERVED:
+        raise ValueError(
+            f"{name!r} is the name of a column of tables of results. Rename the column "
+            f"of {content}."
+        )
 
 
 def _find_chances(values: Array, std: Array, threshold: float) -> Array:
