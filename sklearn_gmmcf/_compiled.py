@@ -196,6 +196,27 @@ def eliminate(triangles: Array, n_pivots: int, q: int, log_dets: Array) -> None:
 
 
 @_compile
+def _fill_identity(A: Array, q: int) -> None:
+    """Identities in all lanes, for those that have no system of their own."""
+    A[:] = 0.0
+    for i in range(q):
+        A[i * (i + 1) // 2 + i] = 1.0
+
+
+@_compile
+def _store_solution(
+    A: Array, n_pairs: int, start: int, width: int, solved: Array
+) -> None:
+    """Write inverses, which a sweep negates, and what is below them."""
+    for row in range(n_pairs):
+        for t in range(width):
+            solved[row, start + t] = -A[row, t]
+    for row in range(n_pairs, len(A)):
+        for t in range(width):
+            solved[row, start + t] = A[row, t]
+
+
+@_compile
 def _assemble_factors(
     evidence: Array,
     shifts: Array,
@@ -255,8 +276,7 @@ def infer_factors(
     for start in range(0, m, _LANES):
         width = min(_LANES, m - start)
         if width < _LANES:
-            for i in range(r):
-                A[i * (i + 1) // 2 + i] = 1.0
+            _fill_identity(A, r)
         rows = first + start, first + start + width
         _assemble_factors(
             evidence,
@@ -274,12 +294,7 @@ def infer_factors(
         _sweep_lanes(A, r, added, column, scaled)
         for t in range(width):
             log_dets[start + t] = added[t]
-        for row in range(n_pairs):
-            for t in range(width):
-                solved[row, start + t] = -A[row, t]
-        for row in range(n_pairs, n_pairs + r + 1):
-            for t in range(width):
-                solved[row, start + t] = A[row, t]
+        _store_solution(A, n_pairs, start, width, solved)
 
 
 @_compile
@@ -340,9 +355,7 @@ def solve_loadings(
     for start in range(0, d, _LANES):
         width = min(_LANES, d - start)
         if width < _LANES:
-            A[:] = 0.0
-            for i in range(q):
-                A[i * (i + 1) // 2 + i] = 1.0
+            _fill_identity(A, q)
         for t in range(width):
             inverse[t] = 1.0 / noise[start + t]
         for row in range(n_pairs):
@@ -356,12 +369,7 @@ def solve_loadings(
         A[n_pairs + q] = 0.0
         added[:] = 0.0
         _sweep_lanes(A, q, added, column, scaled)
-        for row in range(n_pairs):
-            for t in range(width):
-                solved[row, start + t] = -A[row, t]
-        for row in range(n_pairs, n_pairs + q + 1):
-            for t in range(width):
-                solved[row, start + t] = A[row, t]
+        _store_solution(A, n_pairs, start, width, solved)
         for t in range(width):
             log_dets[start + t] = added[t]
 
@@ -385,9 +393,7 @@ def invert_systems(
     for start in range(0, n, _LANES):
         width = min(_LANES, n - start)
         if width < _LANES:
-            A[:] = 0.0
-            for i in range(q):
-                A[i * (i + 1) // 2 + i] = 1.0
+            _fill_identity(A, q)
         for i in range(q):
             for c in range(i + 1):
                 target = A[i * (i + 1) // 2 + c]
