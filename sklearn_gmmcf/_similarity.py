@@ -102,7 +102,7 @@ def _parts(n: int, width: int) -> Any:
 
 
 def _write_largest(compared: Array, found: Array, similarities: Array) -> None:
-    """Write the places and values of the largest numbers of each row, in order."""
+    """Write the indices and values of the largest numbers of each row, in order."""
     n_found = min(found.shape[1], compared.shape[1])
     best = np.argsort(-compared, axis=1, kind="stable")[:, :n_found]
     values = np.take_along_axis(compared, best, axis=1)

@@ -203,3 +203,12 @@ def with_model(p, X):
     columns = mixture._model.columns
     mixture._set_model(Model(mixture._model.family, to_library(p, columns), columns))
     return mixture
+
+
+def fit_briefly(X, n_components=1, covariance_type="full", **params):
+    """A mixture after few iterations, of any family."""
+    options = {"random_state": 0, "max_iter": 5, "covariance_precision_prior": 2.0}
+    options |= {"n_factors": 2, "min_variance": 1e-3}
+    return MaskedGaussianMixture(
+        n_components, covariance_type=covariance_type, **options | params
+    ).fit(X)

@@ -20,6 +20,7 @@ from tests.factors import (
     IGNORED_WARNINGS,
     drawn_parameters,
     factor,
+    fit_briefly,
     from_library,
     ratings,
     sweep_together,
@@ -34,14 +35,6 @@ pytestmark = [
 ]
 ELLIPTICAL = [name for name in TYPES if name != "factor"]
 COMPONENTS = pytest.mark.parametrize("n_components", [1, 4])
-
-
-def fit(X, n_components=1, covariance_type="full", **params):
-    options = {"random_state": 0, "max_iter": 5, "covariance_precision_prior": 2.0}
-    options |= {"n_factors": 2, "min_variance": 1e-3}
-    return MaskedGaussianMixture(
-        n_components, covariance_type=covariance_type, **options | params
-    ).fit(X)
 
 
 def missing_entries(X, mixture=None):
@@ -89,7 +82,7 @@ def assert_adds_up(mixture, X, given):
 def test_parts_add_up(covariance_type, params, store, n_components):
     X = correlated(60, 6, seed=3)
     X[5] = np.nan
-    mixture = fit(store(X), n_components, covariance_type, **params)
+    mixture = fit_briefly(store(X), n_components, covariance_type, **params)
     explanation = assert_adds_up(mixture, X, store(X))
     assert explanation.components.shape == (len(explanation.rows), n_components)
     if n_components == 1:
@@ -139,7 +132,7 @@ def test_parts_of_elliptical_components(covariance_type, degrees, n_components):
     """By the regression on the observed entries, S_mo S_oo^-1 (x_o - mu_o)."""
     X = correlated(40, 5, seed=1)
     X[5] = np.nan
-    mixture = fit(X, n_components, covariance_type, degrees_of_freedom=degrees)
+    mixture = fit_briefly(X, n_components, covariance_type, degrees_of_freedom=degrees)
     rows, columns = missing_entries(X)
     explanation = mixture.explain(X, (rows, columns))
     weights, means = mixture.weights_, mixture.means_
@@ -231,7 +224,7 @@ def test_parts_of_certain_factors():
 def test_entries_contribute_as_completions_change(covariance_type):
     """One component: a change of an entry changes its contribution alone."""
     X = correlated(40, 5, seed=2)
-    mixture = fit(X, 1, covariance_type)
+    mixture = fit_briefly(X, 1, covariance_type)
     rows, columns = missing_entries(X)
     before = mixture.explain(X, (rows, columns)).contributions.toarray()
     moved = X.copy()
@@ -258,7 +251,7 @@ def test_entries_contribute_as_completions_change(covariance_type):
 def test_probing_finds_the_parts_of_any_linear_family(family):
     X = correlated(40, 5, seed=4)
     X[3] = np.nan
-    mixture = fit(X, 2, family)
+    mixture = fit_briefly(X, 2, family)
     model = mixture._model
     block = next(iter(observe(X, columns=model.columns, **model.block_options)))
     shares = mixture.predict_proba(X).T
@@ -302,13 +295,13 @@ class Silent(Factor):
 def test_families_that_explain_nothing(family, message):
     X = correlated(40, 5, seed=4)
     with pytest.raises(NotImplementedError, match=message):
-        fit(X, 1, family).explain(X, missing_entries(X))
+        fit_briefly(X, 1, family).explain(X, missing_entries(X))
 
 
 def test_wrong_entries():
     X = correlated(40, 5, missing=0.3)
     X[7, 2] = 1.0
-    mixture = fit(X, 1, "factor", covariates=[4])
+    mixture = fit_briefly(X, 1, "factor", covariates=[4])
     with pytest.raises(ValueError, match="Row 7, column 2 of X is observed"):
         mixture.explain(X, ([7], [2]))
     with pytest.raises(ValueError, match="Column 4 is one of the covariates"):
@@ -321,7 +314,7 @@ def test_wrong_entries():
 
 def test_no_entries():
     X = correlated(40, 5)
-    explanation = fit(X, 2, "factor", covariates=[4]).explain(X, ([], []))
+    explanation = fit_briefly(X, 2, "factor", covariates=[4]).explain(X, ([], []))
     assert explanation.prediction.shape == (0,)
     assert explanation.components.shape == (0, 2)
     assert explanation.contributions.shape == explanation.covariates.shape == (0, 5)
@@ -339,7 +332,7 @@ def assert_same(found, expected, atol=1e-12):
 @pytest.mark.parametrize("covariance_type", ["full", "factor"])
 def test_order_and_blocks_change_nothing(covariance_type, monkeypatch):
     X = correlated(60, 5, seed=5)
-    mixture = fit(X, 2, covariance_type)
+    mixture = fit_briefly(X, 2, covariance_type)
     rows, columns = missing_entries(X)
     expected = mixture.explain(X, (rows, columns))
     asked = np.random.default_rng(0).integers(len(rows), size=50)
@@ -358,14 +351,14 @@ def test_order_and_blocks_change_nothing(covariance_type, monkeypatch):
 def test_containers():
     da = pytest.importorskip("dask.array")
     X = correlated(60, 5, seed=6)
-    mixture = fit(X, 2, "factor", covariates=[1])
+    mixture = fit_briefly(X, 2, "factor", covariates=[1])
     entries = missing_entries(X, mixture)
     expected = mixture.explain(X, entries)
     assert_same(mixture.explain(da.from_array(X, chunks=(17, 5)), entries), expected)
     single = X.astype(np.float32)
     assert_same(mixture.explain(single, entries), expected, atol=1e-4)
     frame = pd.DataFrame(X, columns=list("abcde"))
-    named = fit(frame, 2, "factor", covariates=["b"])
+    named = fit_briefly(frame, 2, "factor", covariates=["b"])
     explanation = named.explain(frame, entries)
     assert_same(explanation, expected)
     assert explanation.feature_names.tolist() == list("abcde")
@@ -413,7 +406,7 @@ def test_to_dict():
 
 def test_to_dict_takes_other_names():
     X = correlated(40, 5, seed=7)
-    mixture = fit(X)
+    mixture = fit_briefly(X)
     explanation = mixture.explain(X, tuple(each[:1] for each in missing_entries(X)))
     titles = ["one", "two", "three", "four", "five"]
     table, plain = explanation.to_dict(feature_names=titles), explanation.to_dict()
@@ -424,7 +417,7 @@ def test_to_dict_takes_other_names():
 
 def explain_one():
     X = correlated(40, 5, seed=7)
-    return fit(X).explain(X, tuple(each[:1] for each in missing_entries(X)))
+    return fit_briefly(X).explain(X, tuple(each[:1] for each in missing_entries(X)))
 
 
 def test_to_dict_may_list_no_columns():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
+from sklearn_gmmcf import KMeansMixture
 from sklearn_gmmcf.covariance import Diagonal
 from sklearn_gmmcf.datasets import load_movielens
 from tests import oracles
@@ -18,6 +18,7 @@ from tests.factors import (
     IGNORED_WARNINGS,
     drawn_parameters,
     factor,
+    fit_briefly,
     from_library,
     ratings,
     with_model,
@@ -33,16 +34,8 @@ ELLIPTICAL = [name for name in TYPES if name != "factor"]
 COMPONENTS = pytest.mark.parametrize("n_components", [1, 3])
 
 
-def fit(X, n_components=1, covariance_type="full", **params):
-    options = {"random_state": 0, "max_iter": 5, "covariance_precision_prior": 2.0}
-    options |= {"n_factors": 2, "min_variance": 1e-3}
-    return MaskedGaussianMixture(
-        n_components, covariance_type=covariance_type, **options | params
-    ).fit(X)
-
-
 def assert_found(found, values, expected, excluded):
-    """Places and values are those of the largest expected numbers of each row."""
+    """Indices and values are those of the largest expected numbers of each row."""
     for i, row in enumerate(expected):
         row = np.where(excluded[i], -np.inf, row)
         n_left = min(found.shape[1], int((~excluded[i]).sum()))
@@ -85,7 +78,7 @@ def test_rows_by_factors(n_components):
 def test_columns_by_correlations(covariance_type, n_components):
     """The law of total covariance, of rows drawn from the mixture."""
     X = correlated(100, 5, seed=1)
-    mixture = fit(X, n_components, covariance_type)
+    mixture = fit_briefly(X, n_components, covariance_type)
     items, similarities = mixture.similar_items(np.arange(5), 4)
     drawn, _ = mixture.sample(100_000)
     covariances = np.cov(drawn.T)
@@ -99,7 +92,7 @@ def test_columns_by_correlations(covariance_type, n_components):
 
 def test_many_columns_in_parts(monkeypatch):
     X = correlated(100, 8, seed=1)
-    mixture = fit(X, 2)
+    mixture = fit_briefly(X, 2)
     expected = mixture.similar_items(np.arange(8), 7)
     monkeypatch.setattr("sklearn_gmmcf.covariance._similarity._N_COLUMNS", 3)
     monkeypatch.setattr("sklearn_gmmcf._similarity._BYTES", 8 * 8 * 5)
@@ -116,7 +109,7 @@ def test_many_columns_in_parts(monkeypatch):
 def test_rows_by_completions(covariance_type, n_components):
     X = correlated(30, 5, seed=2)
     X[4] = np.nan
-    mixture = fit(X, n_components, covariance_type)
+    mixture = fit_briefly(X, n_components, covariance_type)
     completed, std = mixture.complete(X, return_std=True)
     units = mixture._model.columns.units
     gaps = (completed - mixture.weights_ @ mixture.means_) / units
@@ -167,8 +160,8 @@ def test_columns_of_which_little_is_known():
     wider = np.hstack([X[:, :24], copies])
     mixture = factor(1, 4, mask_rank=0, max_iter=30).fit(wider)
     items, similarities = mixture.similar_items(3, 26)
-    of_copy = [similarities[items == 24 + copy][0] for copy in range(3)]
-    assert of_copy[0] > of_copy[1] > of_copy[2] > 0
+    with_copies = [similarities[items == 24 + copy][0] for copy in range(3)]
+    assert with_copies[0] > with_copies[1] > with_copies[2] > 0
     assert items[0] == 24
 
 
@@ -207,10 +200,10 @@ def test_which_columns():
 def test_no_such_column(columns):
     X = ratings(40, 8)
     with pytest.raises(ValueError, match="columns should be integers from 0 to 7, but"):
-        fit(X).similar_items(columns)
+        fit_briefly(X).similar_items(columns)
     frame = pd.DataFrame(X, columns=list("abcdefgh"))
     with pytest.raises(ValueError, match="or the names of the columns of X, but got"):
-        fit(frame).similar_items(columns)
+        fit_briefly(frame).similar_items(columns)
 
 
 @dataclass(frozen=True)
@@ -221,7 +214,7 @@ class Unmeasured(Diagonal):
 
 def test_other_errors():
     X = correlated(40, 5)
-    mixture = fit(X, 1, "factor", covariates=[4])
+    mixture = fit_briefly(X, 1, "factor", covariates=[4])
     with pytest.raises(ValueError, match="Column 4 is one of the covariates"):
         mixture.similar_items([0, 4])
     with pytest.raises(ValueError, match="n_items should be an integer of at least 1"):
@@ -229,15 +222,15 @@ def test_other_errors():
     with pytest.raises(ValueError, match="n_rows should be an integer of at least 1"):
         mixture.similar_rows(X, 0)
     with pytest.raises(ValueError, match="degrees of freedom"):
-        fit(X, 1, degrees_of_freedom=1.5).similar_items(0)
+        fit_briefly(X, 1, degrees_of_freedom=1.5).similar_items(0)
     with pytest.raises(NotImplementedError, match="Unmeasured has no covariance"):
-        fit(X, 1, Unmeasured(min_variance=1e-3)).similar_items(0)
+        fit_briefly(X, 1, Unmeasured(min_variance=1e-3)).similar_items(0)
 
 
 def test_rows_without_a_variance_are_similar_to_none():
     X = correlated(40, 5)
     X[3], X[4, 1:] = np.nan, np.nan
-    mixture = fit(X, 1, degrees_of_freedom=0.5)
+    mixture = fit_briefly(X, 1, degrees_of_freedom=0.5)
     _, similarities = mixture.similar_rows(X, 3)
     assert (similarities[3:5] == 0).all()
     assert np.isfinite(similarities).all()
@@ -247,7 +240,7 @@ def test_containers_of_rows():
     da = pytest.importorskip("dask.array")
     X = ratings(60, 8)
     for covariance_type in ("factor", "diag"):
-        mixture = fit(X, 2, covariance_type)
+        mixture = fit_briefly(X, 2, covariance_type)
         rows, similarities = mixture.similar_rows(X[:20], 5, candidates=X)
         lazy = da.from_array(X, chunks=(17, 8))
         found = mixture.similar_rows(lazy[:20], 5, candidates=lazy)
