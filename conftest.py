@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """For tests and for doctests of the package and of the pages."""
 
 import sys

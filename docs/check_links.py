@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Check that the target of every internal link and image of a built site exists.
 
     python docs/check_links.py docs/_build/html

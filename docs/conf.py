@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Configuration of the documentation.
 
 Everything builds without a network. With SKLEARN_GMMCF_INTERSPHINX set to 1, names of

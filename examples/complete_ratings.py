@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Complete ratings by types of users in a shared space of tastes, and recommend.
 
     python examples/complete_ratings.py [ratings.csv]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """
 Why an error of 0.48 means 0.96
 ===============================

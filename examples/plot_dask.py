@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """
 Rows that do not fit in memory: Dask
 ====================================

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """
 Imputers compared, alone and in a Pipeline
 ==========================================

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """
 Multiple imputation: a regression whose intervals tell the truth
 ================================================================

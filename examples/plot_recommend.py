@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """
 From ratings to recommendations, with their uncertainty
 =======================================================

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Gaussian mixtures that are fitted on data with missing entries and fill them."""
 
 from sklearn_gmmcf._explanation import Explanation

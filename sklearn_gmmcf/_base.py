@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The face that both estimators share: docstrings, the door, one call each."""
 
 from __future__ import annotations

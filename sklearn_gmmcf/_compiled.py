@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Kernels in numba: wide products of masks, and batches of small systems.
 
 Import this module through `_kernels.load` only. Each function computes the same as the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Completed tables, arrays or frames of any library, as the imputer returns them."""
 
 from __future__ import annotations

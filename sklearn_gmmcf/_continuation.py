@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Fits that go on: whether they can, and columns that come with new rows."""
 
 from __future__ import annotations

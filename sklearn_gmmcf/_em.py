@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The EM loop. It knows no family, no storage and no estimator."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 r"""Members of an imputer: their predictions, weights, and the calibration of both.
 
 All values are standardized: columns of mean 0 and variance 1. A member is a mixture, or

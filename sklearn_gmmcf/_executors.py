@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Where tasks over blocks are worked on: here, or on threads."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Completions as sums of parts: a base, and the share of everything that is known."""
 
 from __future__ import annotations

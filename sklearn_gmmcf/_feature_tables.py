@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Tables of features of users or items: frames to numbers, aligned by id."""
 
 from __future__ import annotations

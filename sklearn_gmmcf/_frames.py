@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Frames of any library, through narwhals: names that differ, columns as floats."""
 
 from __future__ import annotations

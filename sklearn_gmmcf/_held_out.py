@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Hold out entries, through Pipelines too.
 
 Entries are hidden in the matrix that enters a Pipeline. Predictions and true values of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Ids of users and items: one kind, none missing, sorted."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 r"""Multiple imputation: models drawn from their posterior, and donors of entries.
 
 Data augmentation (Tanner and Wong 1987; Schafer 1997) draws missing entries and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Which kernels are used: those of numba, where it is installed, or numpy and scipy."""
 
 from __future__ import annotations

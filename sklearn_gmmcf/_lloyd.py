@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Lloyd's iterations on data with missing entries, which have no distance.
 
 Pure functions on centered data; centers are (K, d).

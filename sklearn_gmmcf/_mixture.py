@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """MaskedGaussianMixture: parameters, docstring, fit."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Every question to a fitted mixture, as functions of a model and blocks of rows.
 
 A question runs wherever the data lie: ``data.map(model.log_density)`` works here, on

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Progress of a fit: messages, and the callbacks of scikit-learn."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Lists of the best columns of each row: scores, candidates, and the best of these."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Lines of ratings: what tables and files become for `RatingsEncoder`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The sparse matrix of users by items: pure functions over lines of ratings."""
 
 from __future__ import annotations

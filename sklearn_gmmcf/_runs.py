@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Runs of EM from several starts, of which the best is kept."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Silhouettes of rows with missing entries."""
 
 from __future__ import annotations

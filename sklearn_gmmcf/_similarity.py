@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The most similar columns and rows, by a fitted mixture."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The only home of imports from private scikit-learn modules."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Where EM and Lloyd's iterations begin, on data with missing entries.
 
 Rows are drawn by inverse CDF over groups of equal rows in an order of their content

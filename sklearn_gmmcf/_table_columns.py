@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Codes of the columns of a table: the kinds of column, each to numbers and back."""
 
 from __future__ import annotations

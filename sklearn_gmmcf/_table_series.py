@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Tables of any library: their columns as plain arrays, and plain arrays as columns."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Empty frames as plain values, so that skops stores encoders of frames, too."""
 
 from __future__ import annotations

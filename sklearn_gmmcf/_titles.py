@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Titles of items: dictionaries, series and frames to texts, aligned by id."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The types that several rooms share."""
 
 from collections.abc import Callable, Iterable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The ratings of users, as rows of a sparse matrix that change with updates."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The door: what users pass is checked here, and becomes blocks of rows.
 
 Completed matrices leave through it as frames, where users ask for frames.

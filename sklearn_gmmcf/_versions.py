@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The version of the package, and of the package that saved an estimator."""
 
 from __future__ import annotations
@@ -6,7 +7,7 @@ from typing import Any
 
 from sklearn_gmmcf._warnings import InconsistentVersionWarning, warn_user
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _VERSION_KEY = "_sklearn_gmmcf_version"
 

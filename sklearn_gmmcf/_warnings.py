@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Warnings, one class for each reason: most are of what data cannot tell."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Simple recommenders, which a mixture has to beat.
 
 They have `fit` and `recommend` as the mixtures have, so that scorers measure them on

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """MixtureImputer: a table in, a complete table out."""
 
 from __future__ import annotations

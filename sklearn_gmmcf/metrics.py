@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """How good are lists of recommended items: metrics for ranked lists.
 
 All functions take lists of items as `recommend` returns them, and the relevance of the

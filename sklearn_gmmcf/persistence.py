@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Types that skops may trust, to load saved estimators of this package.
 
 `TRUSTED_TYPES` lists the classes of which fitted estimators of this package consist,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Tables of (user, item, rating), and the sparse matrix of users by items."""
 
 from __future__ import annotations

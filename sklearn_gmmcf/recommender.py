@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """From a table of ratings to lists that people like, with reasons."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """TableEncoder: a table of any kinds of column, and the numeric matrix of it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Contracts of a family of covariances, for families written outside the package."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Tables with missing entries drawn by hypothesis: a mask first, then values."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Models of 'factor' as the oracles have them, and as the library does."""
 
 from types import SimpleNamespace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Data made from a seed, and estimators to fit to them."""
 
 import warnings

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A weekly check of the tests: does one of them fail when a line of the code is wrong?
 
     python tests/mutations.py             # all mutations

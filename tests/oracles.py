@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Plain loops that say what the library should compute, sharing no code with it.
 
 X is dense, NaN where an entry is missing; weights are (K,), means and variances (K, d).

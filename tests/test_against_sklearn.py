@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Complete data, from the same start: scikit-learn's results, step by step."""
 
 import warnings

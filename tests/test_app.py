@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The app that recommends, without a browser and in one."""
 
 import copy

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The machinery of docs/benchmarks: hidden entries, results, resumption, tables."""
 
 import importlib

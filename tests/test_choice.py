@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """covariance_type='auto', and options that a family has no use for."""
 
 import pickle

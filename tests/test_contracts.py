@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Contracts of a line or two that the other tests leave open."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The figures of MITx 6.86x, to the last digit that is published or known."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Covariates of rows and features of columns, through all that takes a table."""
 
 import pickle

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Dask arrays: the same numbers as in memory, wherever the chunks lie."""
 
 import os

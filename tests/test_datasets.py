@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """make_ratings: the ratings follow the model that their docstring states."""
 
 import numpy as np

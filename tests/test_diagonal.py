@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Spherical and diagonal mixtures on data with missing entries, against plain loops."""
 
 import warnings

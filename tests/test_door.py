@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Every form of a table means one thing, or is refused by the name of a column.
 
 ``python -m tests.test_door`` writes the table of the guide anew.

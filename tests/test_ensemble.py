@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Members of an imputer: predictions, weights, held-out entries, calibration."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """scikit-learn's own checks of estimators, those generated and those only callable."""
 
 import pytest

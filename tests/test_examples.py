@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The examples run, and print the expected numbers."""
 
 import gzip

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Threads over blocks: the same numbers for any n_jobs."""
 
 import linecache

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Completions as sums of parts: exact, and each part what it is said to be."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Units, extreme scales and weights, and rows far away: finite or refused."""
 
 import re

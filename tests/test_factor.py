@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Types of rows in a shared space of latent factors, against plain loops."""
 
 import pickle

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """'factor' on data of any scale, nearly without entries, without noise, of low rank."""
 
 from functools import cache

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The contracts of a family, for all families; and families as objects."""
 
 import warnings

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Features that inform the priors of 'factor', against plain loops."""
 
 from dataclasses import replace

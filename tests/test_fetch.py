@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """MovieLens: folders, and archives from a local server."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Single precision: the same numbers, near 0 and far from it."""
 
 import numpy as np

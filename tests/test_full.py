@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Full and tied mixtures on data with missing entries, against plain loops."""
 
 import tracemalloc

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Hostile inputs of docs/benchmarks/hostile.py: answers or refusals, no defects."""
 
 import importlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Nearly collinear columns, against elimination in decimal numbers of 60 digits."""
 
 import decimal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Multiple imputation: parameters from their posterior, and donors."""
 
 import warnings

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """MixtureImputer: tables of any kind in, complete tables out."""
 
 import pickle

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Compiled kernels give the numbers of numpy and scipy, and nothing depends on them."""
 
 import subprocess

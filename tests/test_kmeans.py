@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """K-means on data with missing entries, and the mixture that it hands back."""
 
 import pickle

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Data in files and scikit-learn's bound on working memory."""
 
 import tempfile

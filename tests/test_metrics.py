@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Metrics of ranked lists, against scikit-learn's and plain loops."""
 
 import numpy as np

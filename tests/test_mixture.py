@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """MaskedGaussianMixture as its users meet it: starts, restarts, completion, trouble."""
 
 import pickle

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Hidden entries: their draw, their scores, folds of rows and of entries."""
 
 import pickle

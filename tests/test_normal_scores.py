@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """NormalScoreTransformer: columns by their ranks, and back."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Which entries are observed, and the products that blocks compute."""
 
 from itertools import pairwise

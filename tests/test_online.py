@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Batches that observe few columns: what they cost, what they leave for later."""
 
 import pickle

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Stepwise EM: batches of rows update a mixture."""
 
 from itertools import pairwise

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Saved estimators: their version in pickles, and what skops stores and trusts."""
 
 import copy

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The estimators as steps: before and after other steps, and within searches."""
 
 import pickle

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Displays: the artists show the values that the mixtures return."""
 
 import ast

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Displays of tables: counts and shares of any container are those of plain loops."""
 
 from collections import Counter

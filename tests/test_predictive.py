@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Spherical and diag: predictions carry the uncertainty of means and variances."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """RowNormalizer, compared with plain loops; and Pipelines that begin with it."""
 
 import pickle

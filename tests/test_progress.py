@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Messages, callbacks of scikit-learn, and interrupted fits."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What lists rank by, and their candidates, against plain loops."""
 
 from functools import partial

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """load_ratings_csv: every line of a file is read right, or refused with its number."""
 
 import bz2

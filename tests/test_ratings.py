@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Tables of ratings in and out, against plain dictionaries."""
 
 import pickle

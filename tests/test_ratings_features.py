@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Features of users and items, against pandas, scikit-learn and plain loops."""
 
 import pickle

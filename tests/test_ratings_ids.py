@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Ids of ratings: one kind, whatever column or file they come from."""
 
 import datetime

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The highest predictions of each row, against sorts of the completed matrix."""
 
 import tracemalloc

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """MixtureRecommender: tables in, lists with reasons out, exact updates."""
 
 import pickle

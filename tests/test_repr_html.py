@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The HTML representation in notebooks: links to our pages, short attributes."""
 
 import re

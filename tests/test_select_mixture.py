@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """One search over covariance types and numbers of components, against plain loops."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Similar columns and rows: the stated measure, and who is found by it."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Splits of ratings, recommenders to compare with, and the scorer of lists."""
 
 from datetime import date

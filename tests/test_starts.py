@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Starts that survive: coordinates, short runs, and starts from labels."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The house as its source shows it: imports point one way, functions are short."""
 
 import ast
@@ -161,3 +162,15 @@ def test_private_modules_of_scikit_learn_have_one_home():
             ):
                 names = [*node.module.split("."), *(a.name for a in node.names)]
                 assert not any(name.startswith("_") for name in names), path
+
+
+def test_files_name_their_license():
+    root = ROOT.parent
+    folders = "sklearn_gmmcf", "tests", "examples", "docs/benchmarks", "docs/_ext"
+    files = [path for folder in folders for path in (root / folder).rglob("*.py")]
+    assert files
+    for path in files:
+        text = path.read_text()
+        assert not text or text.startswith(
+            "# SPDX-License-Identifier: BSD-3-Clause\n"
+        ), path

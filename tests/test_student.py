@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Multivariate t components: densities, steps, draws against scipy, plain loops."""
 
 import pickle

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """TableEncoder: tables of any kinds of column to matrices, and back as they were."""
 
 import copy

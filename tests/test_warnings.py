@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Warnings of what the data cannot tell: once, with columns and a way out."""
 
 import warnings

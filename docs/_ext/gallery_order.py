@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Order of the gallery: introduction, ratings, tables, large data."""
 
 from sphinx_gallery.sorting import FileNameSortKey

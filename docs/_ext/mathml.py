@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Write formulas as MathML, which browsers draw without an external script."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Cells of a benchmark: one process each, resumable, with time limits.
 
 A cell is a mapping that holds all settings on which its result depends. The command

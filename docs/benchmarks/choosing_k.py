@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Choosing K: how often the true number of components is found.
 
     pip install -e ".[benchmarks]"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Defaults on tables: ours beside the defaults of other imputers.
 
     pip install .

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The 'factor' family: accuracy on three sets of ratings and on tables, and its cost.
 
     python docs/benchmarks/factors.py FOLDER [SECTION ...]

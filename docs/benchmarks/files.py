@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Files of ratings: load_ratings_csv beside pandas.read_csv and pandas.factorize.
 
     pip install -e ".[benchmarks]" && python docs/benchmarks/files.py

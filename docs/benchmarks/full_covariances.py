@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Full covariances with missing entries: the errors and intervals of completions.
 
     pip install -e ".[benchmarks]"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Hostile inputs, drawn from a seed, and a tally of what becomes of them.
 
     python docs/benchmarks/hostile.py N SEED

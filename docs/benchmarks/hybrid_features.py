@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """How much features of the rows help to complete ratings.
 
     python docs/benchmarks/hybrid_features.py FOLDER

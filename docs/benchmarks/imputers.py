@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The imputers that tables.py compares: each has fit_transform, for arrays or frames.
 
 The functions and classes here stand for one imputer each; settings are their arguments.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Intervals of MixtureImputer: how often 90 % intervals hold the hidden values.
 
     pip install .

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Compiled kernels: an EM iteration with them and with numpy and scipy, in one process.
 
     pip install -e ".[benchmarks,fast]"

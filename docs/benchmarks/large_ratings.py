@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Generated ratings with the shape of MovieLens 25M and of the Netflix prize.
 
 The popularity of items and the activity of users are heavy-tailed, as in these sets,

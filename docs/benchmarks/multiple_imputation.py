@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Multiple imputation: coverage of pooled intervals, compared with other libraries.
 
     pip install -e ".[benchmarks]"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Lists of ten films, measured on later ratings, compared with other libraries.
 
     pip install -e ".[benchmarks]" implicit lenskit

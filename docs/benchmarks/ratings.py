@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Ratings: errors on held-out entries, time and memory, compared with other libraries.
 
     pip install -e ".[benchmarks]"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Gross errors: how much they cost Gaussian and t components.
 
     pip install -e .

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Scale: many ratings, two threads, single precision, online EM, and growth.
 
     pip install -e ".[benchmarks,fast]"

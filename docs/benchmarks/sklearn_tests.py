@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """scikit-learn's tests of GaussianMixture, run with MaskedGaussianMixture in its place.
 
     python docs/benchmarks/sklearn_tests.py

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Speed of EM, as ratios of times that are measured in turn in one process.
 
     pip install -e ".[benchmarks]"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Starts: what the default finds, and what it costs.
 
     python docs/benchmarks/starts.py

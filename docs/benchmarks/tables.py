@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Tables: errors on hidden entries, and time, of our imputers and of others.
 
     pip install -e ".[benchmarks]"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Ratios of times that are measured in turn, in one process on one thread.
 
 The time of an iteration is the difference between a longer and a shorter fit from the

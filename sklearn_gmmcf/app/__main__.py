@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Start the app: further arguments are flags of ``streamlit run``."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Uploaded text within the limits of the app, and text to download."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Fits that visitors wait for: a bar that moves, and an end."""
 
 from __future__ import annotations

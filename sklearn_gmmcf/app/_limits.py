@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What visitors may ask for: uploads within these limits are fitted in seconds."""
 
 from __future__ import annotations

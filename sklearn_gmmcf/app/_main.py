@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What streamlit runs for each visit and each change: the pages of the app."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What visitors read: texts without Markdown and formulas, and words for errors."""
 
 from __future__ import annotations

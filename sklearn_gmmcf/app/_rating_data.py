@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Ratings that the app offers or a visitor uploads, and mixtures fitted to them."""
 
 from __future__ import annotations

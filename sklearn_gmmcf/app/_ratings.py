@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The page of ratings: recommendations, their uncertainty, and the visitor's type."""
 
 from __future__ import annotations

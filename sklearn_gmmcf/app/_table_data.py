@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Tables that the app makes or a visitor uploads, and their completions."""
 
 from __future__ import annotations

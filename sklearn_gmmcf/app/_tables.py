@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The page of tables: missing entries, their completions, and how certain these are."""
 
 from __future__ import annotations

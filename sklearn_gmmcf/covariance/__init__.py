@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Families of covariances: the classes behind ``covariance_type``, and their base.
 
 The names 'spherical', 'diag', 'tied', 'full' and 'factor' are shorthands for

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The family that suits the shape of the data: ``covariance_type='auto'``."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 r"""Conditional Gaussians of missing entries, for many rows at once.
 
 With :math:`o` and :math:`m` the observed and missing columns of a row,

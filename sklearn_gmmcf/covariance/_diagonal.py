@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 r"""Spherical and diagonal covariances.
 
 With :math:`O_i` the observed columns of row :math:`i`,

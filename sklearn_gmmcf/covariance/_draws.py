@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Draws of rows and of parameters, for full covariances.
 
 Parameters are drawn from a normal inverse Wishart distribution.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Elliptical components: the distance of a row decides its density and its weight.
 
 A component whose density depends on the squared Mahalanobis distance alone is a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 r"""Completions as sums over the observed entries of their rows.
 
 Given the component, the conditional mean of a missing entry is linear in the observed

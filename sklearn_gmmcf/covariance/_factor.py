@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 r"""Common factors: components of rows in one shared space of latent factors.
 
 With :math:`\tilde z = (z, 1)`, r factors, and features f of rows and g of columns (see

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 r"""A better basis of the factors, which saves most passes of EM.
 
 For an invertible R the factors :math:`R z` with the loadings :math:`R^{-T} a` explain

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 r"""Features of rows and columns that inform the priors of factors and loadings.
 
 Which entries are observed says much about rows and columns. With M the mask, n its row

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 r"""Latent factors of rows, given their observed entries and the parameters.
 
 With :math:`\tilde z = (z, 1)`, E over the posteriors of loadings and slopes, w the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 r"""Completions of common factors as sums over the observed entries.
 
 With :math:`\mu_{ik} = \nu_k + b f_i` the prior mean of the factors of a row, their

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 r"""Similarity of columns by their loadings, and of rows by their factors.
 
 A column differs from the average one, whose relative loadings are the prior mean m, by

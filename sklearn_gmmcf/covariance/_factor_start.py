@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The start of 'factor': loadings from singular vectors, components by noise level."""
 
 from __future__ import annotations

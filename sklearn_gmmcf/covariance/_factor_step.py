@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The M-step of 'factor', its statistics and the priors that its objective holds."""
 
 from __future__ import annotations

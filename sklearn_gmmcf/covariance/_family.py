@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The face of a family of covariances, and the mixing of conditional moments.
 
 A family is a frozen set of options; its methods are pure functions of parameters and

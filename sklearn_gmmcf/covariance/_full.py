@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 r"""Full and tied covariances.
 
 The M-step needs the conditional covariances of missing entries beside their conditional

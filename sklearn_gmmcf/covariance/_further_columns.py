@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Models and their sums with further columns, as if these had never been observed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Whether sums could be sums over rows: counts and squares are not negative."""
 
 from __future__ import annotations

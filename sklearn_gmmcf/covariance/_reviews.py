@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Reasons to distrust a fit: what its data cannot tell."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 r"""Variances of few entries: their prior, and the uncertainty that they leave.
 
 With :math:`\lambda` the `covariance_precision_prior`, R the residual sums and N the

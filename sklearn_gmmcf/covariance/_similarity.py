@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 r"""Similarity of columns and of rows, as far as they are known.
 
 Of vectors u, v, independent of each other and known by a mean and a covariance each,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 r"""Multivariate t components: outlying rows weigh less.
 
 With :math:`p_i` observed entries and :math:`m_{ik}` the squared Mahalanobis distance of

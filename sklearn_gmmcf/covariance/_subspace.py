@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Leading singular vectors of damped matrices, by subspace iterations."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Packed symmetric matrices, and many small systems at once.
 
 Symmetric matrices (q, q) are their lower triangles by rows, with the matrices of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A matrix with missing entries, wherever it lies.
 
 After the rule of `_rule` has been applied at the door, no other room asks again which

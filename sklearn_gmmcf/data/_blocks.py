@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The faces of data: a block of rows, and all blocks, wherever they lie.
 
 Everything is laid out with components first: weights ``W`` are (K, d),

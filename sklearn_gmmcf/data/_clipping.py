@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Data whose outlying values are moved to a fence, for starts that bear outliers."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Checks of the columns that describe the row, and of known features of columns."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Centers and units of the columns, learned from their observed entries.
 
 Covariates are columns that describe the row: they are read, but not modeled.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Data in chunks of rows that Dask keeps: each chunk is worked on where it lies.
 
 A pass sends one function to all chunks and brings back its results, or their sum, added

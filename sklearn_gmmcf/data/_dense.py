@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Dense data in blocks of rows."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The observed entries of a user's matrix, as triples, and the matrix without some.
 
 The matrix is as the user gave it: dense, a frame, or sparse in any format.

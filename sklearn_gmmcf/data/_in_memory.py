@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The door of data in memory or in a file."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Data in memory or in a file, read in blocks of rows."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Rows grouped by their missing entries, for computations within each row."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Matrices of a block, dense or sparse, known by the two products that EM needs.
 
 Weights ``W`` are (K, d), responsibilities ``R`` are (K, n)::

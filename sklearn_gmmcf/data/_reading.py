@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Numbers of any table: frames, lists and arrays of any dtype, sparse matrices.
 
 Each form of a table means one thing, or is refused by the name of a column: numbers and

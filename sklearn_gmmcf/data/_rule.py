@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The rule of missing entries, and the data that are refused.
 
 An entry is *observed* if it is stored and is not ``missing_values``. That is decided

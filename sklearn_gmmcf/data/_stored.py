@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Stored entries of CSR data, read by rows.
 
 Of data in memory, entries that do not count have been dropped. Of data in files, they

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Which entries are missing from any table: arrays, frames with text, sparse matrices.
 
 Nothing is computed from the values, so that they may be text, categories and dates.

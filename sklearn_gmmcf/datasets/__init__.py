@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Data: ratings whose truth is known, MovieLens, and ratings in files."""
 
 from sklearn_gmmcf.datasets._csv import load_ratings_csv

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """load_ratings_csv: users, items and ratings in a file of lines."""
 
 from __future__ import annotations

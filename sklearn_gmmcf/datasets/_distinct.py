@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Distinct values of a column of text, and their codes, by a hash table in numpy."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """load_movielens and fetch_movielens: MovieLens ratings of movies."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Lines of ratings in a file: a plain reader in numpy, and a general one.
 
 Both give the same lines. A block of lines that the plain reader cannot read goes to the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Records of delimited text: fields, quotes, and the end of a record."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """make_ratings: ratings whose truth is known."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Files of text as blocks of whole lines, in UTF-8, whatever the file is."""
 
 from __future__ import annotations

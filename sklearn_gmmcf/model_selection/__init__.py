@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """How well are hidden entries predicted: scorers, folds of entries, criteria.
 
 Two questions are answered here. *How well are new rows completed?* scikit-learn's own

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """cross_validate_entries: folds of the entries of a matrix."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """hide_entries and to_entries: the observed entries of a matrix."""
 
 from __future__ import annotations

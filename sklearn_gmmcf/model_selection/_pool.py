@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Rubin's rules: estimates from multiply imputed tables become one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Candidates race: the ones that cannot win any more leave early.
 
 Candidates that are judged on the fitted rows race over passes of EM, candidates that

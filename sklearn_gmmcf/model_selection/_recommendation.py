@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """recommendation_scorer: lists of items, measured on hidden entries."""
 
 from __future__ import annotations

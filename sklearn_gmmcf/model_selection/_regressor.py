@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """EntryRegressor: completion of a matrix as a regression of its entries."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Scorers: completions of hidden entries, and the criteria BIC, AIC and ICL."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """all_rows and one_standard_error: the split and the choice of a search."""
 
 from __future__ import annotations

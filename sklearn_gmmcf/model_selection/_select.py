@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """select_mixture: one search over covariance types and numbers of components."""
 
 from __future__ import annotations

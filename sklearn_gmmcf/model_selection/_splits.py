@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Splits of ratings into a training and a test part, of matrices and of tables."""
 
 from __future__ import annotations

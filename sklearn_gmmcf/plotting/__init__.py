@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Displays of fitted mixtures, in scikit-learn's convention.
 
 Each class has constructors ``from_...`` that compute the data of the display, keep them

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """CalibrationDisplay: do intervals contain the truth as often as they should?"""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Shared by all displays: late import of matplotlib, styles, Pipelines, names."""
 
 from __future__ import annotations

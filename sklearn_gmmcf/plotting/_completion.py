@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """CompletionDisplay: a matrix, its completion, and the standard deviations."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """ConvergenceDisplay: the objective of each start."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """ImputationDisplay: observed and imputed values of each column."""
 
 from __future__ import annotations

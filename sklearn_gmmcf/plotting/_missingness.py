@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """MissingnessDisplay: how much of each column is missing, and which together."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """MixtureDisplay: rows in two columns, and components as ellipses."""
 
 from __future__ import annotations

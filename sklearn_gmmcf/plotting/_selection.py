@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """ModelSelectionDisplay: a criterion or a score over the number of components."""
 
 from __future__ import annotations

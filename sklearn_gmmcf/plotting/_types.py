@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """TypesDisplay: items that types of users like, their noise, a map of the factors."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Transformers that keep missing entries missing, for steps before a mixture."""
 
 from sklearn_gmmcf.preprocessing._rows import RowNormalizer

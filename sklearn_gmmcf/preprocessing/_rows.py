@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """RowNormalizer: rows of a table with missing entries, centered and scaled.
 
 Ratings are in units of their users: some users rate high, some use the whole scale.

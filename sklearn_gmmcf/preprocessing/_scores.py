@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """NormalScoreTransformer: columns of any distribution, made normal by their ranks."""
 
 from __future__ import annotations
