@@ -144,11 +144,14 @@ def test_functions_are_short(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=name_module)
 def test_modules_are_short(path):
-    """Without the docstrings, which make up half of the estimators and displays."""
+    """Without the docstrings, which make up half of the estimators and displays.
+
+    Nor does the line with the license count.
+    """
     text = path.read_text()
     documented = ast.FunctionDef, ast.ClassDef, ast.Module
     nodes = [n for n in ast.walk(ast.parse(text)) if isinstance(n, documented)]
-    n_lines = len(text.splitlines()) - sum(map(count_docstring_lines, nodes))
+    n_lines = len(text.splitlines()) - 1 - sum(map(count_docstring_lines, nodes))
     assert n_lines <= MAX_MODULE_LINES
 
 
