@@ -28,8 +28,15 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "mathml",
+    "unreleased",
 ]
-exclude_patterns = ["_build", "benchmarks", "gallery/**/*.ipynb", "gallery/*.py"]
+exclude_patterns = [
+    "_build",
+    "benchmarks",
+    "changes",
+    "gallery/**/*.ipynb",
+    "gallery/*.py",
+]
 templates_path = ["_templates"]
 default_role = "literal"
 nitpicky = True
@@ -75,7 +82,8 @@ html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_show_sourcelink = False
 html_copy_source = False
-_ALONE = "index getting_started coming_from benchmarks mathematics developing changelog"
+_ALONE = "index getting_started coming_from benchmarks mathematics"
+_ALONE += " developing policy changelog"
 html_sidebars = {page: [] for page in _ALONE.split()}
 html_theme_options = {
     "logo": {"text": "sklearn-gmmcf"},

@@ -276,7 +276,7 @@ def coverage(items: Any, n_columns: int, k: int | None = 10) -> float:
         Column indices, best first, as `recommend` returns them; -1 is no item.
 
     n_columns : int
-        Number of columns of the matrix: the size of the catalogue.
+        Number of columns of the matrix: the size of the catalog.
 
     k : int or None, default=10
         Length of the lists that are looked at. None looks at all of `items`.

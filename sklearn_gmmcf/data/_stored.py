@@ -169,7 +169,7 @@ class StoredEntries:
         return limited.astype(self.dtype, copy=False)
 
     def _count(self, rule: Callable[[Array, Array], Array]) -> Array:
-        """How many entries of each row (n,) fulfil a rule of columns and values."""
+        """How many entries of each row (n,) fulfill a rule of columns and values."""
         counts = [np.empty(0, dtype=np.intp)]
         n = self.shape[0]
         for start in range(0, n, _PIECE_ROWS):
