@@ -168,11 +168,12 @@ def test_private_modules_of_scikit_learn_have_one_home():
 
 
 def test_files_name_their_license():
-    root = ROOT.parent
-    folders = "sklearn_gmmcf", "tests", "examples", "docs/benchmarks", "docs/_ext"
+    # The package may be installed elsewhere.
+    root = Path(__file__).parents[1]
+    folders = "tests", "examples", "docs/benchmarks", "docs/_ext", ".ci"
     files = [path for folder in folders for path in (root / folder).rglob("*.py")]
     assert files
-    for path in files:
+    for path in [*MODULES, *files]:
         text = path.read_text()
         assert not text or text.startswith(
             "# SPDX-License-Identifier: BSD-3-Clause\n"
