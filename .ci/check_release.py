@@ -13,7 +13,7 @@ from pathlib import Path
 
 def find_obstacles(root, tag):
     """Yield a sentence for each reason not to release the tree as `tag`."""
-    source = (root / "sklearn_gmmcf/_versions.py").read_text()
+    source = (root / "sklearn_gmmcf/_versions.py").read_text("utf-8")
     version = re.search(r'^__version__ = "(.+)"$', source, re.MULTILINE)[1]
     if tag != f"v{version}":
         yield f"The tag is {tag}, but the version in _versions.py is {version}."
@@ -22,7 +22,7 @@ def find_obstacles(root, tag):
     for fragment in sorted((root / "docs/changes").glob("*.rst")):
         yield f"docs/changes/{fragment.name} is not in the changelog: see towncrier."
     titles = re.findall(
-        r"^(\S+).*\n-+$", (root / "docs/changelog.rst").read_text(), re.MULTILINE
+        r"^(\S+).*\n-+$", (root / "docs/changelog.rst").read_text("utf-8"), re.MULTILINE
     )
     if version not in titles:
         yield f"docs/changelog.rst has no section {version}."

@@ -14,7 +14,7 @@ import sklearn_gmmcf
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(sklearn_gmmcf.__file__).parent
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 METADATA = PROJECT["project"]
 TYPES = {each["directory"] for each in PROJECT["tool"]["towncrier"]["type"]}
 TOP = {
@@ -43,7 +43,7 @@ def find(path):
 
 
 def read_yaml(path):
-    return pytest.importorskip("yaml").safe_load(find(path).read_text())
+    return pytest.importorskip("yaml").safe_load(find(path).read_text("utf-8"))
 
 
 def load(path):
@@ -68,7 +68,7 @@ def test_top_level():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_have_targets(page):
-    links = re.findall(r"\]\(([^)]+)\)", page.read_text())
+    links = re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8"))
     local = [link.partition("#")[0] for link in links if "://" not in link]
     assert [link for link in local if not (ROOT / link).exists()] == []
 
@@ -76,7 +76,7 @@ def test_links_have_targets(page):
 def test_license():
     assert METADATA["license"] == "BSD-3-Clause"
     assert [ROOT / path for path in METADATA["license-files"]] == [ROOT / "LICENSE"]
-    assert (ROOT / "LICENSE").read_text().startswith("BSD 3-Clause License\n")
+    assert (ROOT / "LICENSE").read_text("utf-8").startswith("BSD 3-Clause License\n")
 
 
 def test_citation():
@@ -136,7 +136,7 @@ def test_fragments():
         if path.name == "README.md":
             continue
         assert name.fullmatch(path.name), path.name
-        lines = path.read_text().splitlines()
+        lines = path.read_text("utf-8").splitlines()
         # towncrier makes an item of a list of each fragment.
         assert lines, path.name
         assert re.match(r"[\w:`]", lines[0]), path.name
@@ -228,7 +228,7 @@ def test_release_without_a_file(release, path, new, message):
 
 def test_patch_release_needs_no_benchmarks(release):
     for path in ("sklearn_gmmcf/_versions.py", "docs/changelog.rst"):
-        text = (release / path).read_text()
+        text = (release / path).read_text("utf-8")
         (release / path).write_text(text.replace("1.2.0", "1.2.1"))
     assert list_obstacles(release, "v1.2.1") == []
 
@@ -265,7 +265,7 @@ def test_issue_forms(path):
 
 
 def test_bug_report_asks_for_versions():
-    text = find(".github/ISSUE_TEMPLATE/bug_report.yml").read_text()
+    text = find(".github/ISSUE_TEMPLATE/bug_report.yml").read_text("utf-8")
     assert "sklearn_gmmcf.show_config(); sklearn.show_versions()" in text
 
 
@@ -288,7 +288,7 @@ def test_linters_have_one_version():
 
 
 def test_developers_page_names_all_modules():
-    page = (ROOT / "docs/developing.rst").read_text()
+    page = (ROOT / "docs/developing.rst").read_text("utf-8")
     named = set(re.findall(r"``(\w+(?:\.py|/))``", page))
     modules = {path.name for path in PACKAGE.glob("*.py")}
     packages = {f"{path.parent.name}/" for path in PACKAGE.glob("*/__init__.py")}
