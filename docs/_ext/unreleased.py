@@ -8,8 +8,6 @@ shows them under the titles that towncrier's configuration in pyproject.toml giv
 import tomllib
 from pathlib import Path
 
-from sphinx.util.docutils import SphinxDirective
-
 ROOT = Path(__file__).parents[2]
 CHANGES = ROOT / "docs/changes"
 
@@ -35,18 +33,19 @@ def make_section(folder, types):
     return [title, "-" * len(title), "", *lines] if lines else []
 
 
-class Unreleased(SphinxDirective):
-    """Insert the section of the changes that are not released."""
-
-    def run(self):
-        self.env.note_dependency(str(CHANGES))
-        for path in CHANGES.glob("*.rst"):
-            self.env.note_dependency(str(path))
-        lines = make_section(CHANGES, read_types())
-        self.state_machine.insert_input(lines, str(CHANGES))
-        return []
-
-
 def setup(app):
+    # Tests of the functions above need no Sphinx.
+    from sphinx.util.docutils import SphinxDirective
+
+    class Unreleased(SphinxDirective):
+        """Insert the section of the changes that are not released."""
+
+        def run(self):
+            for path in [CHANGES, *CHANGES.glob("*.rst")]:
+                self.env.note_dependency(str(path))
+            lines = make_section(CHANGES, read_types())
+            self.state_machine.insert_input(lines, str(CHANGES))
+            return []
+
     app.add_directive("unreleased", Unreleased)
     return {"parallel_read_safe": True}
