@@ -86,8 +86,8 @@ _COMPLETE_OPTIONS = [
     _option(
         "--intervals",
         metavar="FILE",
-        help="write the lower and the upper end of an interval for each number and date "
-        "that was filled",
+        help="write the lower and the upper end of an interval for each number and "
+        "date that was filled",
     ),
     _option(
         "--coverage",
@@ -109,8 +109,8 @@ _COMPLETE_OPTIONS = [
         action="append",
         default=[],
         metavar="TEXT",
-        help="a text that marks missing cells, besides empty ones, NA, NaN, null and the "
-        "others that pandas knows; may be repeated",
+        help="a text that marks missing cells, besides empty ones, NA, NaN, null and "
+        "the others that pandas knows; may be repeated",
     ),
     _option(
         "--ignore",
@@ -138,8 +138,8 @@ _COMPLETE_OPTIONS = [
         type=_read_seed,
         default=0,
         metavar="N",
-        help="seed of the fit and of draws (default: %(default)s); the same seed gives the "
-        "same table",
+        help="seed of the fit and of draws (default: %(default)s); the same seed gives "
+        "the same table",
     ),
 ]
 _RECOMMEND_OPTIONS = [
@@ -165,16 +165,16 @@ _RECOMMEND_OPTIONS = [
         type=_read_count,
         default=0,
         metavar="N",
-        help="name the N ratings that contribute most to each expected rating, and what "
-        "they add",
+        help="name the N ratings that contribute most to each expected rating, and "
+        "what they add",
     ),
     _option(
         "--rank-by",
         choices=["utility", "value", "lower", "upper"],
         default="utility",
-        help="the best items are those that the user would choose and like (utility, the "
-        "default), or those with the highest expected rating (value), less or plus "
-        "its standard deviation (lower, upper)",
+        help="the best items are those that the user would choose and like (utility, "
+        "the default), or those with the highest expected rating (value), less or "
+        "plus its standard deviation (lower, upper)",
     ),
     _option(
         "--out",
@@ -186,8 +186,8 @@ _RECOMMEND_OPTIONS = [
         type=_read_columns,
         default=(0, 1, 2),
         metavar="USER,ITEM,RATING",
-        help="names of the columns in the first line, or their numbers from 0 (default: "
-        "the first three)",
+        help="names of the columns in the first line, or their numbers from 0 "
+        "(default: the first three)",
     ),
     _option("--no-header", action="store_true", help="the first line is a rating"),
     _option(
@@ -205,14 +205,14 @@ _RECOMMEND_OPTIONS = [
     _option(
         "--save",
         metavar="FILE",
-        help="save the recommender and its ratings, so that --model can answer without a "
-        "fit",
+        help="save the recommender and its ratings, so that --model can answer without "
+        "a fit",
     ),
     _option(
         "--model",
         metavar="FILE",
-        help="a recommender that --save wrote, in the place of RATINGS. It can run code: "
-        "take it only from sources that you trust",
+        help="a recommender that --save wrote, in the place of RATINGS. It can run "
+        "code: take it only from sources that you trust",
     ),
 ]
 _COMMON_OPTIONS = [
@@ -220,8 +220,8 @@ _COMMON_OPTIONS = [
         "--sep",
         type=_read_separator,
         metavar="TEXT",
-        help="what separates fields (default: , ; | or tab, which is most frequent in the "
-        "first line)",
+        help="what separates fields (default: , ; | or tab, which is most frequent in "
+        "the first line)",
     ),
     _option(
         "--encoding",
