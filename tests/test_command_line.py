@@ -22,8 +22,7 @@ from sklearn_gmmcf._command_line import _complete, main
 from sklearn_gmmcf._command_line._columns import MISSING, read_column
 from sklearn_gmmcf._command_line._csv import parse
 
-ROOT = Path(sklearn_gmmcf.__file__).parents[1]
-GUIDE = ROOT / "docs" / "guide"
+GUIDE = Path(__file__).parents[1] / "docs" / "guide"
 
 
 def make_table(n=80):
