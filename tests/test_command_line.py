@@ -415,7 +415,7 @@ def test_columns_that_are_not_filled_are_reported(tmp_path, monkeypatch, capsys)
     command = ["complete", str(tmp_path / "in.csv"), "--out", str(tmp_path / "o.csv")]
     assert main([*command, "--ignore", "key"]) == 0
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].endswith("o.csv: 1 cells filled, 64 left missing.")
+    assert lines[0].endswith("o.csv: 1 cell filled, 64 left missing.")
     assert lines[3:] == [
         "x            1  0",
         "note         0  2 left missing: text of which none repeats",
@@ -601,7 +601,7 @@ def test_standard_streams_and_exit_codes(tmp_path):
     found = run_module("complete", "-", "--out", "-", input=content)
     assert found.returncode == 0
     assert found.stdout == content.replace(b"3,", b"3,6")
-    assert b"standard output: 1 cells filled." in found.stderr
+    assert b"standard output: 1 cell filled." in found.stderr
     assert b"\x1b" not in found.stderr  # no progress without a terminal
     found = run_module("complete", "-", "--out", "-", input=b"a,b\n1\n")
     assert (found.returncode, found.stdout) == (1, b"")

@@ -207,7 +207,7 @@ def _describe(
             n_left += n_missing
             rows.append([column.name, "0", f"{n_missing} left missing: {obstacle}"])
     where = "standard output" if out == STREAM else out
-    total = f"{where}: {n_filled} cells filled"
+    total = f"{where}: {n_filled} cell{'s' * (n_filled != 1)} filled"
     total += f", {n_left} left missing." if n_left else "."
     if not rows:
         return total
@@ -216,6 +216,8 @@ def _describe(
 
 
 def _format_error(column: Column, error: Any) -> str:
+    if np.isnan(error):  # of too few rows to hold one out
+        return "unknown"
     if column.kind == "text":
         return f"{100 * error:.0f} % wrong"
     return f"{error:.3g} days" if column.kind == "date" else f"{error:.3g}"
