@@ -642,6 +642,7 @@ def list_commands(page):
             yield command, output
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("head") is None, reason="needs a shell")
 def test_commands_of_the_guide_print_what_it_shows(tmp_path):
     for name in ("flats.csv", "films.csv"):
