@@ -7,6 +7,7 @@ other projects become links to their documentation.
 
 import os
 import sys
+import tomllib
 from pathlib import Path
 
 import matplotlib
@@ -56,8 +57,9 @@ autosummary_generate = True
 autodoc_typehints = "none"
 toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
-copybutton_prompt_text = r">>> |\.\.\. "
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+copybutton_line_continuation_character = "\\"
 
 matplotlib.use("agg")
 sphinx_gallery_conf = {
@@ -85,6 +87,9 @@ html_copy_source = False
 _ALONE = "index getting_started coming_from benchmarks mathematics"
 _ALONE += " developing policy changelog"
 html_sidebars = {page: [] for page in _ALONE.split()}
+with (Path(__file__).parents[1] / "pyproject.toml").open("rb") as _file:
+    _addresses = tomllib.load(_file)["project"].get("urls", {})
+html_baseurl = _addresses.get("Documentation", "")
 html_theme_options = {
     "logo": {"text": "sklearn-gmmcf"},
     "navbar_align": "left",
@@ -94,3 +99,40 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": ["theme-version"],
 }
+
+
+def _list_pages():
+    for path in Path(__file__).parent.rglob("*.rst"):
+        page = path.relative_to(Path(__file__).parent).with_suffix("")
+        if page.parts[0] not in (
+            "_build",
+            "_templates",
+            "api",
+            "benchmarks",
+            "gallery",
+        ):
+            yield page.as_posix()
+
+
+if "Repository" in _addresses:
+    _repository = _addresses["Repository"].rstrip("/")
+    html_theme_options |= {
+        "icon_links": [
+            {
+                "name": "Repository",
+                "url": _repository,
+                "icon": "fa-brands fa-git-alt",
+            }
+        ],
+        "use_edit_page_button": True,
+        "secondary_sidebar_items": {
+            # These pages are generated, and have no source to edit.
+            "api/*": ["page-toc"],
+            "gallery/*": ["page-toc"],
+            **{page: ["page-toc", "edit-this-page"] for page in _list_pages()},
+        },
+    }
+    html_context = {
+        "edit_page_url_template": f"{_repository}/edit/main/docs/{{{{ file_name }}}}",
+        "edit_page_provider_name": "the repository",
+    }

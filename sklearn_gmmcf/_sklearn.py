@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The only home of imports from private scikit-learn modules."""
 
+from functools import cache
+from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
 from sklearn import get_config
@@ -22,18 +24,41 @@ from sklearn.utils.validation import _num_samples as count_rows
 
 from sklearn_gmmcf._versions import VersionedState
 
-_DOCUMENTATION = "https://sklearn-gmmcf.readthedocs.io/en/stable/"
-
 
 class PackageEstimator(VersionedState):
     """What all estimators of this package share.
 
     Their saved state has the version of the package, and their HTML representation in
-    notebooks links to our pages of the API.
+    notebooks links to our pages of the API, if the installed package has their address.
     """
 
     _doc_link_module = "sklearn_gmmcf"
-    _doc_link_template = _DOCUMENTATION + "api/{estimator_module}.{estimator_name}.html"
+
+    @property
+    def _doc_link_template(self) -> str:
+        return (
+            f"{find_documentation()}/api/{{estimator_module}}.{{estimator_name}}.html"
+        )
+
+    def _get_doc_link(self) -> str:
+        if find_documentation() is None:
+            return ""
+        link: str = super()._get_doc_link()  # type: ignore[misc]
+        return link
+
+
+@cache
+def find_documentation() -> str | None:
+    """The address of the documentation in the metadata of the installed package."""
+    try:
+        addresses = metadata("sklearn-gmmcf").get_all("Project-URL", [])
+    except PackageNotFoundError:  # the package is imported from its source
+        return None
+    for each in addresses:
+        label, _, address = each.partition(",")
+        if label == "Documentation":
+            return str(address.strip().rstrip("/"))
+    return None
 
 
 def get_output_container(method: str, estimator: Any) -> str:

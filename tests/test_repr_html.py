@@ -3,6 +3,8 @@
 
 import re
 import tracemalloc
+from email.message import Message
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
@@ -11,15 +13,47 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_html_repr
 
+import sklearn_gmmcf._sklearn
 from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
+from sklearn_gmmcf._sklearn import find_documentation
 from sklearn_gmmcf.model_selection import EntryRegressor
 from sklearn_gmmcf.preprocessing import RowNormalizer
 from sklearn_gmmcf.ratings import RatingsEncoder
 from tests.made import TYPES, clusters
 
-PAGES = "https://sklearn-gmmcf.readthedocs.io/en/stable/api/sklearn_gmmcf."
+SITE = "https://docs.example.org/stable"
+PAGES = f"{SITE}/api/sklearn_gmmcf."
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def install(monkeypatch, *headers):
+    """Metadata of the package, as if it were installed with them; None: not at all."""
+    package = Message()
+    for header in headers:
+        package["Project-URL"] = header
+
+    def find(name):
+        assert name == "sklearn-gmmcf"
+        if headers == (None,):
+            raise PackageNotFoundError(name)
+        return package
+
+    monkeypatch.setattr(sklearn_gmmcf._sklearn, "metadata", find)
+    find_documentation.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def forget_address():
+    yield
+    find_documentation.cache_clear()
+
+
+@pytest.fixture
+def with_site(monkeypatch):
+    install(
+        monkeypatch, "Issues, https://issues.example.org", f"Documentation, {SITE}/"
+    )
 
 
 def fitted(kind, X):
@@ -55,7 +89,7 @@ def read_rows(html):
         ),
     ],
 )
-def test_links_to_our_pages(estimator, page):
+def test_links_to_our_pages(with_site, estimator, page):
     link = f'href="{PAGES}{page}.html"'
     assert link in estimator_html_repr(estimator)
     if not isinstance(estimator, (RatingsEncoder, EntryRegressor)):
@@ -63,8 +97,20 @@ def test_links_to_our_pages(estimator, page):
         assert link in estimator_html_repr(pipe)
 
 
+@pytest.mark.parametrize(
+    "headers", [[None], [], ["Issues, https://issues.example.org"]]
+)
+def test_no_links_without_an_address_of_the_documentation(monkeypatch, headers):
+    install(monkeypatch, *headers)
+    estimator = MaskedGaussianMixture().fit(clusters(50, 3))
+    for each in (estimator, make_pipeline(estimator)):
+        links = set(re.findall('href="(.*?)"', estimator_html_repr(each)))
+        assert not {link for link in links if "scikit-learn.org" not in link}
+    assert 'href="' not in estimator_html_repr(estimator)
+
+
 @pytest.mark.parametrize("kind", ["kmeans", *TYPES])
-def test_fitted_attributes_are_short_and_explained(kind):
+def test_fitted_attributes_are_short_and_explained(with_site, kind):
     X = clusters(300, 30, missing=0.1)
     estimator = fitted(kind, X)
     rows = read_rows(estimator_html_repr(estimator))

@@ -43,7 +43,8 @@ FLOORS = [
     {"_user_rows", "recommender"},
     {"datasets", "model_selection", "persistence", "testing"},
     {"plotting"},
-    {"app"},
+    {"app", "_command_line"},
+    {"__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = sorted(ROOT.rglob("*.py"))
