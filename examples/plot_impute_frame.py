@@ -158,7 +158,7 @@ print(f"right in {right.mean():.0%}")
 # Imputed values of glucose are lower than the observed ones, as they should be: blood
 # was drawn from older patients. They also vary less, since each is a mean: draws
 # (``sample_completions``) vary as observed values do, and are right for statistics of
-# the completed table (:doc:`/guide/multiple_imputation`).
+# the completed table (:doc:`/guide/uncertainty`).
 
 columns = ["age", "glucose", "hba1c", "visits", "ward", "smokes"]
 ImputationDisplay.from_tables(table, completed, columns=columns)

@@ -600,7 +600,7 @@ class BaseObservedMixture(
         -----
         In 'utility', how likely an entry is observed is predicted from the mask of the
         row alone, by the leading singular vectors of the mask of fit
-        (:doc:`/guide/recommending`). The probability is the one of a normal
+        (:doc:`/guide/ratings_matrix`). The probability is the one of a normal
         distribution with the mean and the standard deviation of the prediction.
 
         Examples

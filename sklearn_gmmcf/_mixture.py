@@ -165,9 +165,9 @@ class MaskedGaussianMixture(BaseObservedMixture):
         Number of starts, of which the best fit is kept: each runs until it converges,
         as in scikit-learn. 'auto' compares two starts after 3 iterations ('full': 10)
         and goes on with the better one alone, at about the cost of one start; a start
-        that fails gives way to the other. 'factor' makes one start, which does not
-        depend on `random_state`; so do labels, or weights, means and precisions that
-        are all given.
+        that fails gives way to the other. One start is made from labels, from weights,
+        means and precisions that are all given, and with 'factor', whose start depends
+        on `random_state` only with several components.
 
     init_params : {'kmeans', 'whitened', 'k-means++', 'random', 'random_from_data'}, default='kmeans'
         First responsibilities: clusters of k-means on the observed entries; the nearest

@@ -3,7 +3,7 @@
 
 `TRUSTED_TYPES` lists the classes of which fitted estimators of this package consist,
 beyond the classes that skops trusts by itself. Pass it as ``trusted`` to
-``skops.io.load``; see :doc:`/guide/persistence`.
+``skops.io.load``; see :doc:`/guide/serve`.
 """
 
 TRUSTED_TYPES = [
