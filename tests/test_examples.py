@@ -67,7 +67,7 @@ def test_complete_ratings_of_movielens(data_file):
 
 @pytest.mark.slow
 def test_impute_table():
-    printed = run("plot_impute_table.py")
+    printed = run("tables/plot_impute_table.py")
     rmse = {
         name.strip(): float(value)
         for name, value in re.findall(
@@ -82,7 +82,7 @@ def test_impute_table():
 
 @pytest.mark.slow
 def test_impute_frame():
-    printed = run("plot_impute_frame.py")
+    printed = run("tables/plot_impute_frame.py")
     assert "entries missing: 0\nobserved entries unchanged: True\n" in printed
     pattern = r"^ *([\w ]+): +([\d.]+) +([\d.]+) +[\d.]+(?: +([\d.]+)  (\d+)%)?$"
     rows = {name: row for name, *row in re.findall(pattern, printed, re.MULTILINE)}
@@ -102,7 +102,7 @@ def test_impute_frame():
 
 @pytest.mark.slow
 def test_survey():
-    printed = run("plot_survey.py")
+    printed = run("tables/plot_survey.py")
     pattern = r"^ *(.*): (\d+)% exactly, (\d+)% within one$"
     right = {
         name: (int(exact), int(near))
@@ -120,7 +120,7 @@ def test_survey():
 
 @pytest.mark.slow
 def test_sensors():
-    printed = run("plot_sensors.py")
+    printed = run("tables/plot_sensors.py")
     pattern = r"(gaps|outages): RMSE ([\d.]+), 90 % intervals contain (\d+)%"
     found = [
         (float(rmse), int(inside)) for _, rmse, inside in re.findall(pattern, printed)
@@ -136,7 +136,7 @@ def test_sensors():
 
 @pytest.mark.slow
 def test_row_normalization():
-    printed = run("plot_row_normalization.py")
+    printed = run("ratings/plot_row_normalization.py")
     pattern = r"^ *(\w+): spherical ([\d. ]+), 'factor' ([\d.]+), .*types ([\d.]+)$"
     found = {
         name: ([float(error) for error in errors.split()], float(factor), float(types))
@@ -152,11 +152,11 @@ def test_row_normalization():
 
 @pytest.mark.slow
 def test_multiple_imputation():
-    printed = run("plot_multiple_imputation.py")
+    printed = run("tables/plot_multiple_imputation.py")
     found = {
         name: (float(bias), int(covered))
         for name, bias, covered in re.findall(
-            r"^ *(.*): bias ([-+.\d]+), (\d+) of 100", printed, re.MULTILINE
+            r"^ *(.*): bias ([-+.\d]+), (\d+)% contain the truth", printed, re.MULTILINE
         )
     }
     assert found["completed once"][1] < 50
@@ -166,7 +166,7 @@ def test_multiple_imputation():
 
 @pytest.mark.slow
 def test_stream_ratings():
-    printed = run("plot_stream_ratings.py")
+    printed = run("scale/plot_stream_ratings.py")
     new, later = (
         [float(x) for x in re.findall(rf"{label} ([\d.]+)$", printed, re.MULTILINE)]
         for label in ("RMSE of others", "RMSE")

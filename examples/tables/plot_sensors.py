@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
-Sensors with gaps and outages
-=============================
+Sensors with gaps and outages: how do I use the time?
+=====================================================
 
 Four sensors measure the temperature every hour. Single values are lost, and sometimes
 all sensors fail together. Mixtures know rows, and no time: nothing predicts an hour
@@ -12,7 +12,7 @@ time into the row.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.dates import ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from scipy.signal import lfilter
 
 from sklearn_gmmcf import MixtureImputer
@@ -92,10 +92,13 @@ for kind, entries in [("gaps", gap), ("outages", outage)]:
 middle = np.flatnonzero(outage.all(axis=1))[4]
 shown = slice(max(middle - 18, 0), middle + 18)
 figure, axes = plt.subplots(
-    2, 1, figsize=(8, 5), sharex=True, sharey=True, layout="constrained"
+    2, 1, figsize=(5, 6), sharex=True, sharey=True, layout="constrained"
 )
-names = ["sensors alone", "1 and 3 hours around"]
-for name, ax in zip(names, axes, strict=True):
+titles = {
+    "sensors alone": "Sensors alone: an outage is a guess",
+    "1 and 3 hours around": "With lags and leads: it follows its neighbors",
+}
+for name, ax in zip(titles, axes, strict=True):
     completed, lower, upper = (each["south"][shown] for each in found[name])
     missing = table["south"][shown].isna()
     error = np.abs([lower - completed, upper - completed])[:, missing]
@@ -108,11 +111,18 @@ for name, ax in zip(names, axes, strict=True):
         fmt="o",
         ms=4,
         capsize=2,
-        color="tab:orange",
-        label="completed, 90 % intervals",
+        color="#D55E00",
+        label="completed, with 90 % interval",
     )
-    ax.set(title=name, ylabel="south (°C)")
-figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
-locator = axes[1].xaxis.get_major_locator()
+    ax.set(title=titles[name], ylabel="south (°C)")
+axes[1].legend(loc="lower right", fontsize="small")
+locator = AutoDateLocator(maxticks=5)
+axes[1].xaxis.set_major_locator(locator)
 axes[1].xaxis.set_major_formatter(ConciseDateFormatter(locator))
 plt.show()
+
+# %%
+# See also
+# --------
+#
+# :doc:`/guide/imputing`; :doc:`/gallery/tables/plot_uncertainty`.

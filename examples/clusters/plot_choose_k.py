@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
-How many types of users are there?
-==================================
+How many components? BIC and held-out entries
+=============================================
 
 In the ratings of 500 users of four types, 70 % of the entries are missing. Is it
 possible to tell that there are four types? Two criteria answer: a score of held-out
@@ -18,7 +18,7 @@ from sklearn_gmmcf.model_selection import (
     one_standard_error,
     select_mixture,
 )
-from sklearn_gmmcf.plotting import ModelSelectionDisplay
+from sklearn_gmmcf.plotting import ModelSelectionDisplay, TypesDisplay
 
 X = make_ratings(n_types=4, n_factors=0, density=0.3, random_state=0).data
 sizes = list(range(1, 9))
@@ -45,16 +45,18 @@ selected = select_mixture(
     X, n_components=sizes, covariance_type=["spherical", "diag"], random_state=0
 )
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+figure, axes = plt.subplots(2, 1, figsize=(5, 7), layout="constrained")
 ModelSelectionDisplay.from_selection(selected, ax=axes[0])
 ModelSelectionDisplay.from_cv_results(
     search.cv_results_,
     best_index=search.best_index_,
     statistic="best",
-    score_name="minus log-density of hidden entries",
+    score_name="minus log-density",
     negate_score=True,
     ax=axes[1],
 )
+axes[1].set_xlabel("number of components K (score of held-out entries)")
+figure.suptitle("BIC and held-out entries find four types")
 plt.show()
 
 # %%
@@ -68,3 +70,19 @@ best = search.cv_results_["params"][int(search.cv_results_["mean_test_score"].ar
 print(f"lowest BIC: K={selected.best_params_['n_components']}")
 print(f"best held-out score: K={best['n_components']}")
 print(f"within one standard error: K={search.best_params_['n_components']}")
+
+# %%
+# Who are the four types? The items that each one likes more than the others do:
+
+figure, ax = plt.subplots(figsize=(5, 4.6), layout="constrained")
+TypesDisplay.from_estimator(
+    selected.best_estimator_, n_items=3, unit="stars", show="items", ax=ax
+)
+figure.suptitle("Each type likes other items")
+plt.show()
+
+# %%
+# See also
+# --------
+#
+# :doc:`/guide/choosing`; :doc:`/gallery/clusters/plot_clusters`.
