@@ -165,6 +165,83 @@ def test_multiple_imputation():
 
 
 @pytest.mark.slow
+def test_digits():
+    printed = run("tables/plot_digits.py")
+    *others, ours = errors(printed.replace(" on the hidden pixels", "")).values()
+    assert len(others) == 2
+    assert ours < 0.95 * min(others)
+    assert 88 < float(re.search(r"intervals contain ([\d.]+)%", printed)[1]) < 93
+
+
+@pytest.mark.slow
+def test_uncertainty():
+    printed = run("tables/plot_uncertainty.py")
+    plain, calibrated = map(int, re.findall(r"90 % intervals contain (\d+)%", printed))
+    assert plain < 70
+    assert 85 <= calibrated <= 95
+
+
+@pytest.mark.slow
+def test_recommend():
+    printed = run("ratings/plot_recommend.py")
+    found = re.findall(r"(\d+)% of the liked films found", printed)
+    ours, by_rating, popularity, chance = map(int, found)
+    assert ours > max(by_rating, popularity) + 5
+    assert min(by_rating, popularity) > chance + 5
+    error, deviation = re.search(
+        r"ratings ([\d.]+), of the mean ([\d.]+)", printed
+    ).groups()
+    assert float(error) < 0.75 * float(deviation)
+
+
+@pytest.mark.slow
+def test_features_of_both_sides():
+    printed = run("ratings/plot_features.py")
+    found = {
+        (name, side): np.array(values.split(), dtype=float)
+        for name, side, values in re.findall(
+            r"^([\w ]+), (users|items): ([\d. ]+)$", printed, re.MULTILINE
+        )
+    }
+    for side, gain in [("users", 0.92), ("items", 0.93)]:
+        ratio = found["with features", side] / found["ratings alone", side]
+        assert ratio[0] < gain
+        assert (ratio < 1).all()
+
+
+@pytest.mark.slow
+def test_clusters():
+    printed = run("clusters/plot_clusters.py")
+    found = re.findall(r"^ *[-\w, ]+: ([\d. ]+)$", printed, re.MULTILINE)
+    ours, *others = (np.array(values.split(), dtype=float) for values in found)
+    assert len(others) == 3
+    assert all((ours >= other).all() for other in others)
+    assert ours[3] > 2 * others[1][3]
+    mixture, k_means = re.findall(r"BIC (\d+), RMSE ([\d.]+)", printed)
+    assert int(mixture[0]) < int(k_means[0])
+    assert float(mixture[1]) < float(k_means[1])
+
+
+@pytest.mark.slow
+def test_outliers():
+    printed = run("clusters/plot_outliers.py")
+    gaussian, t = (
+        tuple(map(float, pair))
+        for pair in re.findall(
+            r"RMSE ([\d.]+), mean standard deviation ([\d.]+)", printed
+        )
+    )
+    assert t[0] < 0.7 * gaussian[0]
+    assert 0.9 < t[1] / t[0] < 1.2 < gaussian[1] / gaussian[0]
+    found, wrong, false = map(
+        int,
+        re.search(r"(\d+) of (\d+) wrong rows flagged, and (\d+)", printed).groups(),
+    )
+    assert found == wrong
+    assert false <= 5
+
+
+@pytest.mark.slow
 def test_stream_ratings():
     printed = run("scale/plot_stream_ratings.py")
     new, later = (

@@ -45,26 +45,32 @@ selected = select_mixture(
     X, n_components=sizes, covariance_type=["spherical", "diag"], random_state=0
 )
 
-figure, axes = plt.subplots(2, 1, figsize=(5, 7), layout="constrained")
-ModelSelectionDisplay.from_selection(selected, ax=axes[0])
+figure, ax = plt.subplots(figsize=(5, 3.8), layout="constrained")
+ModelSelectionDisplay.from_selection(selected, ax=ax)
+figure.suptitle("BIC finds four types")
+plt.show()
+
+# %%
+
+figure, ax = plt.subplots(figsize=(5, 3.8), layout="constrained")
 ModelSelectionDisplay.from_cv_results(
     search.cv_results_,
     best_index=search.best_index_,
     statistic="best",
-    score_name="minus log-density",
+    score_name="minus log-density (nats)",
     negate_score=True,
-    ax=axes[1],
+    ax=ax,
 )
-axes[1].set_xlabel("number of components K (score of held-out entries)")
-figure.suptitle("BIC and held-out entries find four types")
+figure.suptitle("Held-out entries find four types, too")
 plt.show()
 
 # %%
-# Lower is better in both panels. Bands show the range over three seeds, the star marks
-# the choice, hollow circles are runs that left early. BIC rises steeply after four. The
-# held-out curve does not: a few components too many hardly harm a prediction, so on
-# other data its lowest point may be at five or seven. ``one_standard_error`` takes the
-# smallest number of components whose score is within one standard error of the best.
+# Lower is better in both pictures. Bands show the range over three seeds, the star
+# marks the choice, hollow circles are runs that left early. BIC rises steeply after
+# four. The held-out curve does not: a few components too many hardly harm a prediction,
+# so on other data its lowest point may be at five or seven. ``one_standard_error``
+# takes the smallest number of components whose score is within one standard error of
+# the best.
 
 best = search.cv_results_["params"][int(search.cv_results_["mean_test_score"].argmax())]
 print(f"lowest BIC: K={selected.best_params_['n_components']}")
@@ -76,7 +82,12 @@ print(f"within one standard error: K={search.best_params_['n_components']}")
 
 figure, ax = plt.subplots(figsize=(5, 4.6), layout="constrained")
 TypesDisplay.from_estimator(
-    selected.best_estimator_, n_items=3, unit="stars", show="items", ax=ax
+    selected.best_estimator_,
+    feature_names=[f"item {j}" for j in range(X.shape[1])],
+    n_items=3,
+    unit="stars",
+    show="items",
+    ax=ax,
 )
 figure.suptitle("Each type likes other items")
 plt.show()

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
-Gross errors in a table: degrees_of_freedom
-===========================================
+What if some rows have gross errors? degrees_of_freedom
+=======================================================
 
 A sensor that slips, a decimal point at the wrong place: a few rows are far from all
 others. Gaussian components stretch to reach them, and completions and clusters suffer.
 With ``degrees_of_freedom`` components are multivariate t distributions, and outlying
-rows count little. Which rows those are, the fit tells as well.
+rows count little. The fit also tells which rows are outlying.
 """
 
 import matplotlib.pyplot as plt
@@ -49,17 +49,20 @@ for name, mixture in mixtures.items():
 # have large errors and large standard deviations. The t components are the two
 # clusters. (``degrees_of_freedom="auto"`` learns a number for each component.)
 
-figure, axes = plt.subplots(
-    2, 1, figsize=(5, 7.5), sharex=True, sharey=True, layout="constrained"
-)
-titles = {
-    "Gaussian": "Gaussian components chase gross errors",
-    "t": "t components stay with the clusters",
-}
-for ax, (name, title) in zip(axes, titles.items(), strict=True):
+
+def draw(name, title):
+    """Draw the first two columns and the components."""
+    _, ax = plt.subplots(figsize=(5, 3.8), layout="constrained")
     MixtureDisplay.from_estimator(mixtures[name], X, ax=ax, name=title)
-axes[0].set(xlim=(-15, 20), ylim=(-15, 15))
-plt.show()
+    ax.set(xlim=(-15, 20), ylim=(-15, 15))
+    plt.show()
+
+
+draw("Gaussian", "Gaussian components chase gross errors")
+
+# %%
+
+draw("t", "t components stay with the clusters")
 
 # %%
 # Which rows are wrong?

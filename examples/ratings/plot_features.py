@@ -100,25 +100,35 @@ for name, recommender in recommenders.items():
 
 alone, both = (errors[name][0] for name in errors)
 worth = np.interp(-both[0], -alone, n_given)
-figure, (users_ax, items_ax) = plt.subplots(2, figsize=(5, 7), layout="constrained")
 styles = {"ratings alone": ("#D55E00", "o--"), "with features": ("#0072B2", "s-")}
-for name, (color, style) in styles.items():
-    for ax, values in zip((users_ax, items_ax), errors[name], strict=True):
-        ax.plot(values, style, color=color)
-    users_ax.text(2.1, errors[name][0][2] + 0.004, name, color=color)
-users_ax.set(
+
+
+def draw(side, groups, **labels):
+    """Draw the errors of both recommenders by the number of ratings."""
+    _, ax = plt.subplots(figsize=(5, 3.6), layout="constrained")
+    for name, (color, style) in styles.items():
+        ax.plot(errors[name][side], style, color=color, label=name)
+    ax.set(ylabel="RMSE of later ratings (stars)", **labels)
+    ax.set_xticks(range(len(groups)), groups)
+    ax.legend()
+    plt.show()
+
+
+draw(
+    0,
+    n_given,
     title=f"Three answers of a new user are worth {worth:.0f} ratings",
     xlabel="ratings given by a new user",
-    ylabel="RMSE of later ratings (stars)",
 )
-users_ax.set_xticks(range(6), n_given)
-items_ax.set(
+
+# %%
+
+draw(
+    1,
+    ["0", "1-9", "10-24", "25-99", "100+"],
     title="Genres help most where an item has no ratings",
     xlabel="ratings received by an item",
-    ylabel="RMSE of later ratings (stars)",
 )
-items_ax.set_xticks(range(5), ["0", "1-9", "10-24", "25-99", "100+"])
-plt.show()
 
 # %%
 # See also

@@ -75,4 +75,4 @@ plt.show()
 # --------
 #
 # :doc:`/gallery/tables/plot_uncertainty` checks intervals at all levels;
-# :doc:`/benchmarks` has 27 tables and further imputers.
+# :doc:`/benchmarks` has many tables and further imputers.

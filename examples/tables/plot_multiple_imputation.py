@@ -68,7 +68,7 @@ names = ["complete rows", "completed once", "fitted draws", "posterior draws"]
 # Each bar is one survey; the black ones miss the true slope.
 
 figure, axes = plt.subplots(
-    2, 2, figsize=(5, 7), sharex=True, sharey=True, layout="constrained"
+    2, 2, figsize=(5, 5.4), sharex=True, sharey=True, layout="constrained"
 )
 for ax, name, found in zip(axes.flat, names, results.transpose(1, 2, 0), strict=True):
     estimates, low, high = found

@@ -91,17 +91,14 @@ for kind, entries in [("gaps", gap), ("outages", outage)]:
 
 middle = np.flatnonzero(outage.all(axis=1))[4]
 shown = slice(max(middle - 18, 0), middle + 18)
-figure, axes = plt.subplots(
-    2, 1, figsize=(5, 6), sharex=True, sharey=True, layout="constrained"
-)
-titles = {
-    "sensors alone": "Sensors alone: an outage is a guess",
-    "1 and 3 hours around": "With lags and leads: it follows its neighbors",
-}
-for name, ax in zip(titles, axes, strict=True):
+
+
+def draw(name, title):
+    """Draw the truth, observed values and completions of a day and a half."""
     completed, lower, upper = (each["south"][shown] for each in found[name])
     missing = table["south"][shown].isna()
     error = np.abs([lower - completed, upper - completed])[:, missing]
+    _, ax = plt.subplots(figsize=(5, 3.5), layout="constrained")
     ax.plot(truth["south"][shown], color="0.75", label="truth")
     ax.plot(table["south"][shown], "k.", label="observed")
     ax.errorbar(
@@ -114,15 +111,24 @@ for name, ax in zip(titles, axes, strict=True):
         color="#D55E00",
         label="completed, with 90 % interval",
     )
-    ax.set(title=titles[name], ylabel="south (°C)")
-axes[1].legend(loc="lower right", fontsize="small")
-locator = AutoDateLocator(maxticks=5)
-axes[1].xaxis.set_major_locator(locator)
-axes[1].xaxis.set_major_formatter(ConciseDateFormatter(locator))
-plt.show()
+    ax.set(title=title, ylabel="south (°C)", ylim=(10.5, 24))
+    ax.legend(loc="lower left", fontsize="small", frameon=False)
+    locator = AutoDateLocator(maxticks=5)
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    plt.show()
+
+
+draw("sensors alone", "Sensors alone: an outage is a guess")
+
+# %%
+
+draw("1 and 3 hours around", "With lags and leads: it follows its neighbors")
 
 # %%
 # See also
 # --------
 #
 # :doc:`/guide/imputing`; :doc:`/gallery/tables/plot_uncertainty`.
+
+# sphinx_gallery_thumbnail_number = 2
