@@ -16,6 +16,8 @@ import sklearn_gmmcf
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
+import gallery_order
+
 project = "sklearn-gmmcf"
 author = "The sklearn-gmmcf developers"
 version = release = sklearn_gmmcf.__version__
@@ -36,7 +38,7 @@ exclude_patterns = [
     "benchmarks",
     "changes",
     "gallery/**/*.ipynb",
-    "gallery/*.py",
+    "gallery/**/*.py",
 ]
 templates_path = ["_templates"]
 default_role = "literal"
@@ -67,7 +69,11 @@ sphinx_gallery_conf = {
     "gallery_dirs": "gallery",
     "filename_pattern": "/plot_",
     "ignore_pattern": r"^(?!plot_)",
+    "subsection_order": [f"../examples/{name}" for name in gallery_order.SECTIONS],
     "within_subsection_order": "gallery_order.GalleryOrder",
+    "nested_sections": False,
+    "reset_modules": ("matplotlib", "gallery_order.set_style"),
+    "image_srcset": ["2x"],
     "doc_module": ("sklearn_gmmcf",),
     "backreferences_dir": "gallery/backreferences",
     "abort_on_example_error": True,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Complete ratings by types of users in a shared space of tastes, and recommend.
+"""Predict ratings and recommend, from a CSV file: errors, intervals, reasons.
 
     python examples/complete_ratings.py [ratings.csv]
 
@@ -8,60 +8,55 @@ is read as it is). Without one, ratings are made.
 """
 
 import sys
-import warnings
 
 import numpy as np
 
-from sklearn_gmmcf import MaskedGaussianMixture, UnobservedColumnsWarning
+from sklearn_gmmcf import MixtureRecommender
 from sklearn_gmmcf.datasets import load_ratings_csv, make_ratings
 from sklearn_gmmcf.model_selection import hide_entries
 
-# Few users rated some items: when a tenth is hidden, an item may have no rating left.
-warnings.simplefilter("ignore", UnobservedColumnsWarning)
-
 if len(sys.argv) > 1:
-    ratings = load_ratings_csv(sys.argv[1])
-    everything, items = ratings.data, ratings.item_ids
+    loaded = load_ratings_csv(sys.argv[1])
+    everything, users, items = loaded.data, loaded.user_ids, loaded.item_ids
 else:
     everything = make_ratings(1000, 200, n_types=4, random_state=0).data
-    items = np.arange(everything.shape[1])
+    everything.data = everything.data.round()  # one to five stars
+    users, items = (np.arange(size) for size in everything.shape)
 
 # Hold out a tenth of the ratings: entries that are not stored are missing.
 X, (rows, columns, values) = hide_entries(everything, 0.1, random_state=0)
-print(f"{X.shape[0]} users, {X.shape[1]} items, {X.nnz} ratings, {len(rows)} held out")
+print(f"{X.shape[0]:,} users, {X.shape[1]:,} items, {X.nnz:,} ratings", end="; ")
+print(f"{len(rows):,} more are held out\n")
+known = X.tocoo()
+table = users[known.row], items[known.col], known.data
+recommender = MixtureRecommender().fit(table)
 
+# How large are the errors of held-out ratings?
+pairs = users[rows], items[columns]
+counts = np.bincount(known.col, minlength=X.shape[1])
+sums = np.bincount(known.col, known.data, minlength=X.shape[1])
+means = np.where(counts > 0, sums / np.maximum(counts, 1), known.data.mean())
+print("Errors of the held-out ratings, in units of the ratings:")
+for name, predicted in {
+    "means of the items": means[columns],
+    "MixtureRecommender": recommender.predict(pairs),
+}.items():
+    print(f"  {name}: RMSE {np.sqrt(np.mean((predicted - values) ** 2)):.4f}")
+lower, upper = recommender.predict_interval(pairs, coverage=0.9)
+inside = (lower <= values) & (values <= upper)
+print(f"  90 % intervals contain {inside.mean():.1%} of them\n")
 
-def report(name, mixture):
-    predicted, std = mixture.complete(X, entries=(rows, columns), return_std=True)
-    rmse = np.sqrt(np.mean((predicted - values) ** 2))
-    inside = np.abs(predicted - values) < 1.645 * std
-    print(f"{name:>30}: RMSE {rmse:.4f}, 90 % intervals contain {inside.mean():.1%}")
-
-
-# One component predicts the mean of the item.
-report("means of the items", MaskedGaussianMixture(covariance_type="spherical").fit(X))
-
-# A plain mixture: each user is of one type, and like all others of this type.
-plain = MaskedGaussianMixture(
-    4,
-    covariance_type="spherical",
-    mean_precision_prior=1.0,
-    max_iter=300,
-    random_state=0,
-)
-report("four types", plain.fit(X))
-
-# Factors: each user has tastes of their own, and a type describes the usual tastes and
-# how consistent its users are.
-factors = MaskedGaussianMixture(4, covariance_type="factor", random_state=0).fit(X)
-report("four types in a space of tastes", factors)
-for k in np.argsort(-factors.weights_):
-    noise = np.sqrt(factors.noise_scale_[k])
-    print(
-        f"type {k}: {factors.weights_[k]:.0%} of users, noise {noise:.2f} times usual"
-    )
-
-# Recommend items that the first user has not rated.
-found, predicted, std = factors.recommend(X[[0]], n_items=3, return_std=True)
-for item, value, deviation in zip(found[0], predicted[0], std[0], strict=True):
-    print(f"first user: item {items[item]}, {value:.2f} +- {deviation:.2f}")
+# Recommend items to the user with the most ratings, and say why.
+user = users[np.diff(X.indptr).argmax()]
+threshold = recommender.threshold_
+print(f"User {user} may choose these items, and rate them above {threshold:g}:")
+_, found, expected, std, chances = recommender.recommend([user], n_items=3)
+for item, *numbers in zip(found, expected, std, chances, strict=True):
+    rating, deviation, chance = numbers
+    print(f"  item {item}, {rating:.2f} +- {deviation:.2f}", end=", ")
+    print(f"above {threshold:g} with a chance of {chance:.0%}")
+    for part, source, given, adds in zip(
+        *recommender.explain(user, item, n_reasons=2), strict=True
+    ):
+        if part == "observed":
+            print(f"    {adds:+.2f} as item {source} was rated {given:g}")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
-Users who use the scale differently
-===================================
+What if users use the scale differently?
+========================================
 
 Some users give three stars where others give five, and some use the whole scale where
 others do not. A mixture of raw ratings sorts users by these habits. Normalized rows
@@ -74,39 +74,46 @@ for name, normalizer in normalizers.items():
     )
 
 # %%
-# Left, the four spherical components of raw rows are users who rate low, high, or in
-# between. In the middle, each component of normalized rows has users of all means and
-# spreads. Right, spherical components predict normalized ratings best. ``'factor'`` has
-# latent factors for such habits, and needs no normalization here: its errors for raw
-# and normalized rows (the two lines) are nearly equal.
+# The four spherical components of raw rows are users who rate low, high, or in between.
+# Each component of normalized rows has users of all means and spreads.
 
-figure, (raw, normalized, right) = plt.subplots(
-    1, 3, figsize=(11, 3.6), layout="constrained"
+figure, axes = plt.subplots(
+    1, 2, figsize=(5, 3.2), sharex=True, sharey=True, layout="constrained"
 )
-for ax, name in ((raw, "raw"), (normalized, "normalized")):
-    ax.scatter(means, spreads, c=found[name], s=5, cmap="tab10", vmax=9)
-    ax.set(
-        title=f"Components of {name} rows",
-        xlabel="mean of the user",
-        ylabel="spread of the user",
-        yscale="log",
-    )
-    ax.set_yticks([0.25, 0.5, 1, 2], ["0.25", "0.5", "1", "2"])
-    ax.minorticks_off()
-styles = {"raw": "o:", "centered": "s--", "normalized": "^-"}
-for name, style in styles.items():
-    (line,) = right.plot(n_components, spherical[name], style, label=name)
-    if name != "centered":
-        right.axhline(factor[name], color=line.get_color(), ls=style[1:], lw=1)
-right.annotate(
-    "'factor'",
-    (n_components[-1], factor["raw"]),
-    (0, 5),
-    ha="right",
-    textcoords="offset points",
-)
-right.set(title="Hidden ratings", xlabel="number of components", ylabel="RMSE in stars")
-right.set_xticks(n_components)
-right.set_ylim(0.35)
-right.legend(title="spherical")
+for ax, name in zip(axes, ("raw", "normalized"), strict=True):
+    for k, color in enumerate(["#0072B2", "#E69F00", "#009E73", "#CC79A7"]):
+        ax.scatter(means[found[name] == k], spreads[found[name] == k], s=5, c=color)
+    ax.set(title=f"{name} rows", xlabel="mean (stars)", yscale="log")
+axes[0].set_ylabel("spread of a user (stars)")
+axes[0].set_yticks([0.25, 0.5, 1, 2], ["0.25", "0.5", "1", "2"])
+axes[0].minorticks_off()
+figure.suptitle("Raw rows are sorted by habits (colors: components)")
 plt.show()
+
+# %%
+# Spherical components predict normalized ratings best. ``'factor'`` has latent factors
+# for such habits, and needs no normalization here: its errors for raw and normalized
+# rows (the two lines) are nearly equal.
+
+figure, ax = plt.subplots(figsize=(5, 4), layout="constrained")
+styles = {
+    "raw": ("#D55E00", "o:"),
+    "centered": ("#E69F00", "s--"),
+    "normalized": ("#0072B2", "^-"),
+}
+for name, (color, style) in styles.items():
+    ax.plot(n_components, spherical[name], style, color=color)
+    ax.text(12.3, spherical[name][-1], name, color=color, va="center")
+    if name != "centered":
+        ax.axhline(factor[name], color=color, ls=style[1:], lw=1)
+ax.text(12.3, factor["raw"] + 0.02, "'factor'", va="bottom")
+ax.set(xlabel="number of spherical components", xlim=(0.5, 16), ylim=(0.35, None))
+ax.set(ylabel="RMSE of hidden ratings (stars)", xticks=n_components)
+ax.set_title("Normalized rows are predicted best")
+plt.show()
+
+# %%
+# See also
+# --------
+#
+# :class:`~sklearn_gmmcf.preprocessing.RowNormalizer`; :doc:`/guide/recommending`.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
-Sensors with gaps and outages
-=============================
+Sensors with gaps and outages: how do I use the time?
+=====================================================
 
 Four sensors measure the temperature every hour. Single values are lost, and sometimes
 all sensors fail together. Mixtures know rows, and no time: nothing predicts an hour
@@ -12,7 +12,7 @@ time into the row.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.dates import ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from scipy.signal import lfilter
 
 from sklearn_gmmcf import MixtureImputer
@@ -91,14 +91,14 @@ for kind, entries in [("gaps", gap), ("outages", outage)]:
 
 middle = np.flatnonzero(outage.all(axis=1))[4]
 shown = slice(max(middle - 18, 0), middle + 18)
-figure, axes = plt.subplots(
-    2, 1, figsize=(8, 5), sharex=True, sharey=True, layout="constrained"
-)
-names = ["sensors alone", "1 and 3 hours around"]
-for name, ax in zip(names, axes, strict=True):
+
+
+def draw(name, title):
+    """Draw the truth, observed values and completions of a day and a half."""
     completed, lower, upper = (each["south"][shown] for each in found[name])
     missing = table["south"][shown].isna()
     error = np.abs([lower - completed, upper - completed])[:, missing]
+    _, ax = plt.subplots(figsize=(5, 3.5), layout="constrained")
     ax.plot(truth["south"][shown], color="0.75", label="truth")
     ax.plot(table["south"][shown], "k.", label="observed")
     ax.errorbar(
@@ -108,11 +108,27 @@ for name, ax in zip(names, axes, strict=True):
         fmt="o",
         ms=4,
         capsize=2,
-        color="tab:orange",
-        label="completed, 90 % intervals",
+        color="#D55E00",
+        label="completed, with 90 % interval",
     )
-    ax.set(title=name, ylabel="south (°C)")
-figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
-locator = axes[1].xaxis.get_major_locator()
-axes[1].xaxis.set_major_formatter(ConciseDateFormatter(locator))
-plt.show()
+    ax.set(title=title, ylabel="south (°C)", ylim=(10.5, 24))
+    ax.legend(loc="lower left", fontsize="small", frameon=False)
+    locator = AutoDateLocator(maxticks=5)
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    plt.show()
+
+
+draw("sensors alone", "Sensors alone: an outage is a guess")
+
+# %%
+
+draw("1 and 3 hours around", "With lags and leads: it follows its neighbors")
+
+# %%
+# See also
+# --------
+#
+# :doc:`/guide/imputing`; :doc:`/gallery/tables/plot_uncertainty`.
+
+# sphinx_gallery_thumbnail_number = 2

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
-How many types of users are there?
-==================================
+How many components? BIC and held-out entries
+=============================================
 
 In the ratings of 500 users of four types, 70 % of the entries are missing. Is it
 possible to tell that there are four types? Two criteria answer: a score of held-out
@@ -18,7 +18,7 @@ from sklearn_gmmcf.model_selection import (
     one_standard_error,
     select_mixture,
 )
-from sklearn_gmmcf.plotting import ModelSelectionDisplay
+from sklearn_gmmcf.plotting import ModelSelectionDisplay, TypesDisplay
 
 X = make_ratings(n_types=4, n_factors=0, density=0.3, random_state=0).data
 sizes = list(range(1, 9))
@@ -45,26 +45,55 @@ selected = select_mixture(
     X, n_components=sizes, covariance_type=["spherical", "diag"], random_state=0
 )
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-ModelSelectionDisplay.from_selection(selected, ax=axes[0])
+figure, ax = plt.subplots(figsize=(5, 3.8), layout="constrained")
+ModelSelectionDisplay.from_selection(selected, ax=ax)
+figure.suptitle("BIC finds four types")
+plt.show()
+
+# %%
+
+figure, ax = plt.subplots(figsize=(5, 3.8), layout="constrained")
 ModelSelectionDisplay.from_cv_results(
     search.cv_results_,
     best_index=search.best_index_,
     statistic="best",
-    score_name="minus log-density of hidden entries",
+    score_name="minus log-density (nats)",
     negate_score=True,
-    ax=axes[1],
+    ax=ax,
 )
+figure.suptitle("Held-out entries find four types, too")
 plt.show()
 
 # %%
-# Lower is better in both panels. Bands show the range over three seeds, the star marks
-# the choice, hollow circles are runs that left early. BIC rises steeply after four. The
-# held-out curve does not: a few components too many hardly harm a prediction, so on
-# other data its lowest point may be at five or seven. ``one_standard_error`` takes the
-# smallest number of components whose score is within one standard error of the best.
+# Lower is better in both pictures. Bands show the range over three seeds, the star
+# marks the choice, hollow circles are runs that left early. BIC rises steeply after
+# four. The held-out curve does not: a few components too many hardly harm a prediction,
+# so on other data its lowest point may be at five or seven. ``one_standard_error``
+# takes the smallest number of components whose score is within one standard error of
+# the best.
 
 best = search.cv_results_["params"][int(search.cv_results_["mean_test_score"].argmax())]
 print(f"lowest BIC: K={selected.best_params_['n_components']}")
 print(f"best held-out score: K={best['n_components']}")
 print(f"within one standard error: K={search.best_params_['n_components']}")
+
+# %%
+# Who are the four types? The items that each one likes more than the others do:
+
+figure, ax = plt.subplots(figsize=(5, 4.6), layout="constrained")
+TypesDisplay.from_estimator(
+    selected.best_estimator_,
+    feature_names=[f"item {j}" for j in range(X.shape[1])],
+    n_items=3,
+    unit="stars",
+    show="items",
+    ax=ax,
+)
+figure.suptitle("Each type likes other items")
+plt.show()
+
+# %%
+# See also
+# --------
+#
+# :doc:`/guide/choosing`; :doc:`/gallery/clusters/plot_clusters`.

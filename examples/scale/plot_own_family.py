@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
-Write your own family of covariances
-====================================
+How do I write my own family of distributions?
+==============================================
 
 A family is one class. Here each entry of a component has a Laplace distribution, whose
 tails are heavier than the tails of a Gaussian: sensors that misread now and then, and
@@ -157,13 +157,23 @@ for name, mixture in mixtures.items():
 # %%
 # Misreadings widen the Gaussians; the Laplace components follow both peaks.
 
-fig, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
+fig, ax = plt.subplots(figsize=(5, 3.6), layout="constrained")
 values = np.linspace(-6, 10, 400)
 rows = np.full((len(values), X.shape[1]), np.nan)
 rows[:, 0] = values
 ax.hist(X[:, 0], bins=np.linspace(-6, 10, 60), density=True, color="0.85")
-for name, mixture in mixtures.items():
-    ax.plot(values, np.exp(mixture.fit(X).score_samples(rows)), label=name)
-ax.set(xlabel="first sensor", ylabel="density", title="Two families, one sensor")
+styles = {"diag": ("#D55E00", "--"), "Laplace": ("#0072B2", "-")}
+for name, (color, style) in styles.items():
+    density = np.exp(mixtures[name].fit(X).score_samples(rows))
+    ax.plot(values, density, style, color=color, label=name)
+ax.set(xlabel="value of the first sensor", ylabel="density")
+ax.set_title("Laplace components follow both peaks")
 ax.legend()
 plt.show()
+
+# %%
+# See also
+# --------
+#
+# :doc:`/guide/own_family`; :func:`~sklearn_gmmcf.testing.check_family`;
+# :doc:`/gallery/clusters/plot_outliers` for t distributions, which are built in.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
-Impute a frame: numbers, categories, dates
-==========================================
+How do I impute a frame with numbers, categories and dates?
+===========================================================
 
 Tables of practice have columns of many kinds, and entries are missing together: a
 patient whose blood was not drawn lacks all results of the laboratory.
@@ -55,8 +55,8 @@ table = truth.mask(hidden)
 some = np.flatnonzero(hidden.sum(axis=1) > 1)[:5]
 print(table.iloc[some].to_string())
 
-MissingnessDisplay.from_data(table)
-plt.gcf().set_size_inches(8, 4.5)
+MissingnessDisplay.from_data(table, max_patterns=12)
+plt.gcf().set_size_inches(5, 5)
 plt.show()
 
 # %%
@@ -127,18 +127,20 @@ kinds = {
     "glucose observed": missing & table["glucose"].notna(),
     "no blood drawn": missing & table["glucose"].isna(),
 }
-figure, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
+figure, ax = plt.subplots(figsize=(5, 4), layout="constrained")
 start = 0
-for (label, rows), color in zip(kinds.items(), ["tab:blue", "tab:orange"], strict=True):
+for (label, rows), color in zip(kinds.items(), ["#0072B2", "#D55E00"], strict=True):
     width = (upper["hba1c"] - lower["hba1c"])[rows].mean()
     print(f"{label}: {rows.sum()} patients, mean width of the intervals {width:.1f}")
-    shown = completed["hba1c"][rows].sort_values().index[:: 1 + rows.sum() // 60]
+    shown = completed["hba1c"][rows].sort_values().index[:: 1 + rows.sum() // 40]
     at = start + np.arange(len(shown))
-    ax.vlines(at, lower["hba1c"][shown], upper["hba1c"][shown], color, label=label)
-    ax.plot(at, truth["hba1c"][shown], "k.", ms=4, label="truth" if start else None)
+    ax.vlines(at, lower["hba1c"][shown], upper["hba1c"][shown], color)
+    ax.plot(at, truth["hba1c"][shown], "k.", ms=4)
+    ax.text(at.mean(), 4.1, label, color=color, ha="center")
     start += len(shown) + 3
-ax.set(ylabel="HbA1c (%)", xticks=[], xlabel="patients, by their completed value")
-ax.legend(loc="upper left")
+ax.set(ylabel="HbA1c (%)", xticks=[], ylim=(3.9, None))
+ax.set_xlabel("patients without HbA1c, by their completed value")
+ax.set_title("Intervals are wide where no blood was drawn\n(dots: true values)")
 plt.show()
 
 # %%
@@ -160,9 +162,8 @@ print(f"right in {right.mean():.0%}")
 # (``sample_completions``) vary as observed values do, and are right for statistics of
 # the completed table (:doc:`/guide/uncertainty`).
 
-columns = ["age", "glucose", "hba1c", "visits", "ward", "smokes"]
-ImputationDisplay.from_tables(table, completed, columns=columns)
-plt.gcf().set_size_inches(9, 5)
+ImputationDisplay.from_tables(table, completed, columns=["glucose", "ward"])
+plt.gcf().set_size_inches(5, 2.8)
 plt.show()
 
 # %%
@@ -171,3 +172,12 @@ plt.show()
 new = table.tail(2).assign(age=[np.nan, 55], ward=["diabetes", None])
 print(new.to_string())
 print(imputer.transform(new).to_string())
+
+# %%
+# See also
+# --------
+#
+# :doc:`/guide/imputing`; :doc:`/gallery/tables/plot_survey` for answers from 1 to 5;
+# :doc:`/gallery/tables/plot_sensors` for time series.
+
+# sphinx_gallery_thumbnail_number = 2

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
-A survey of answers from 1 to 5
-===============================
+How do I complete a survey with skipped questions?
+==================================================
 
 People skip questions, and some stop before the end. Here 400 made-up people answer 15
 questions about three correlated traits. :class:`~sklearn_gmmcf.MixtureImputer`
@@ -14,7 +14,7 @@ import pandas as pd
 from sklearn.impute import KNNImputer
 
 from sklearn_gmmcf import MixtureImputer
-from sklearn_gmmcf.plotting import CalibrationDisplay, MissingnessDisplay
+from sklearn_gmmcf.plotting import MissingnessDisplay
 
 rng = np.random.default_rng(0)
 n, n_questions = 400, 15
@@ -38,7 +38,7 @@ hidden |= np.arange(n_questions) >= stops[:, None]
 table = truth.mask(hidden)
 
 MissingnessDisplay.from_data(table)
-plt.gcf().set_size_inches(8, 4.5)
+plt.gcf().set_size_inches(5, 5.4)
 plt.show()
 
 # %%
@@ -65,18 +65,15 @@ for name, guess in guesses.items():
     exact[name], near[name] = (difference == 0).mean(), (difference <= 1).mean()
     print(f"{name:>20}: {exact[name]:.0%} exactly, {near[name]:.0%} within one")
 
-figure, ax = plt.subplots(figsize=(8, 2.8), layout="constrained")
-for shares, color, label in [
-    (near, "0.85", "within one"),
-    (exact, "tab:blue", "exactly"),
-]:
-    bars = ax.barh(list(shares), list(shares.values()), color=color, label=label)
-    ax.bar_label(bars, fmt=" {:.0%}")
-ax.set(xlabel="share of the hidden answers that are right", xlim=(0, 1.3))
+figure, ax = plt.subplots(figsize=(5, 3.6), layout="constrained")
+bars = ax.barh(list(near), list(near.values()), color="0.85")
+ax.bar_label(bars, fmt=" {:.0%}")
+bars = ax.barh(list(exact), list(exact.values()), color="#0072B2")
+ax.bar_label(bars, fmt="{:.0%} ", label_type="center", color="white")
+ax.set(xlabel="share of the hidden answers", xlim=(0, 1.15))
+figure.suptitle("Completed exactly (blue) or within one (gray)")
 ax.xaxis.set_major_formatter("{x:.0%}")
-ax.set_xticks([0, 0.25, 0.5, 0.75, 1])
 ax.invert_yaxis()
-ax.legend(loc="right")
 plt.show()
 
 # %%
@@ -111,15 +108,15 @@ for name, guess in {**guesses, "round=False": unrounded}.items():
 # completion at least. So intervals of 90 % contain as many answers as they should, and
 # narrow ones more, as each of them holds an answer.
 
-levels = np.array([0.5, 0.6, 0.7, 0.8, 0.9])
-coverage = []
-for level in levels:
-    lower, upper = imputer.predict_interval(table, level)
-    inside = ((lower <= truth) & (truth <= upper)).to_numpy()
-    coverage.append(inside[hidden].mean())
-print(f"90 % intervals contain {coverage[-1]:.0%} of the hidden answers")
-figure, ax = plt.subplots(figsize=(4.5, 4.2), layout="constrained")
-CalibrationDisplay(
-    nominal=levels, coverage=np.array(coverage), n_entries=int(hidden.sum())
-).plot(ax)
-plt.show()
+lower, upper = imputer.predict_interval(table, coverage=0.9)
+inside = ((lower <= truth) & (truth <= upper)).to_numpy()
+print(f"90 % intervals contain {inside[hidden].mean():.0%} of the hidden answers")
+
+# %%
+# See also
+# --------
+#
+# :doc:`/guide/imputing`; :doc:`/gallery/tables/plot_multiple_imputation`, where
+# regressions and other statistics are computed from the completed table.
+
+# sphinx_gallery_thumbnail_number = 2

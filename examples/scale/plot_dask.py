@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
-Rows that do not fit in memory: Dask
-====================================
+What if rows do not fit in memory? Dask arrays
+==============================================
 
 The same estimator takes a Dask array in chunks of rows. Only sums over rows travel:
 each chunk computes its sufficient statistics where it lies, and the mixture is
@@ -53,15 +53,22 @@ print(completed[:2].compute().round(2))
 together = MaskedGaussianMixture(3, covariance_type="spherical", random_state=0).fit(
     X.compute()
 )
-figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
+figure, ax = plt.subplots(figsize=(5, 3.6), layout="constrained")
 for model, marker, label in [(mixture, "o", "Dask"), (together, "x", "one array")]:
     means = model.means_[np.argsort(model.means_[:, 0])]
     ax.plot(means.T, marker, color="k", fillstyle="none", ms=8, label=label)
 ax.plot(centers[np.argsort(centers[:, 0])].T, "-", color="0.7", zorder=0)
 handles, labels = ax.get_legend_handles_labels()
 ax.legend(handles[::3], labels[::3])
-ax.set(xlabel="column", ylabel="mean", title="Gray: the truth")
+ax.set(xlabel="column", ylabel="mean of the component")
+ax.set_title("Chunks give the same mixture (lines: truth)")
 plt.show()
 
 difference = np.sort(mixture.means_, axis=0) - np.sort(together.means_, axis=0)
 print(f"largest difference of the means: {np.abs(difference).max():.1e}")
+
+# %%
+# See also
+# --------
+#
+# :doc:`/guide/large_data`; :doc:`/gallery/scale/plot_stream_ratings`.
