@@ -27,9 +27,15 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "benchmark_pictures",
     "mathml",
 ]
-exclude_patterns = ["_build", "benchmarks", "gallery/**/*.ipynb", "gallery/*.py"]
+exclude_patterns = [
+    "_build",
+    "benchmarks/results",
+    "gallery/**/*.ipynb",
+    "gallery/*.py",
+]
 templates_path = ["_templates"]
 default_role = "literal"
 nitpicky = True
@@ -75,7 +81,7 @@ html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_show_sourcelink = False
 html_copy_source = False
-_ALONE = "index getting_started coming_from benchmarks mathematics developing changelog"
+_ALONE = "index getting_started coming_from mathematics developing changelog"
 html_sidebars = {page: [] for page in _ALONE.split()}
 html_theme_options = {
     "logo": {"text": "sklearn-gmmcf"},
