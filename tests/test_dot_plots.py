@@ -24,12 +24,18 @@ if not SCRIPTS.exists():
     pytest.skip("docs are not shipped here", allow_module_level=True)
 
 
-@pytest.fixture
-def dot_plots(monkeypatch):
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    yield importlib.import_module("dot_plots")
+@pytest.fixture(scope="module")
+def dot_plots():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPTS))
+        yield importlib.import_module("dot_plots")
     for name in {path.stem for path in SCRIPTS.glob("*.py")}:
         sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="module")
+def figures(dot_plots):
+    return {name: draw(RESULTS) for name, draw in dot_plots.PICTURES.items()}
 
 
 def read(name):
@@ -52,9 +58,8 @@ def dots(axes):
     return found
 
 
-def test_pictures_are_whole_and_shown(dot_plots):
-    for name, draw in dot_plots.PICTURES.items():
-        figure = draw(RESULTS)
+def test_pictures_are_whole_and_shown(figures):
+    for name, figure in figures.items():
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         assert re.search(r"\d", figure.get_label()), name
@@ -71,11 +76,11 @@ def test_pictures_are_whole_and_shown(dot_plots):
             assert len(set(labels)) == len(labels)
     pages = [DOCS / "benchmarks.rst", *SCRIPTS.glob("*.rst")]
     shown = {n for p in pages for n in re.findall(r"dot-plot:: (\S+)", p.read_text())}
-    assert shown == set(dot_plots.PICTURES)
+    assert shown == set(figures)
 
 
-def test_titles_tell_the_results(dot_plots):
-    title = {n: draw(RESULTS).get_label() for n, draw in dot_plots.PICTURES.items()}
+def test_titles_tell_the_results(dot_plots, figures):
+    title = {name: figure.get_label() for name, figure in figures.items()}
     errors = {}
     reported = importlib.import_module("table_data").REPORTED_ON
     for cell, result in read("tables"):
@@ -120,8 +125,8 @@ def test_titles_tell_the_results(dot_plots):
     assert f"lowest error, {min(libmf['errors']):.3f}" in title["course"]
 
 
-def test_dots_are_the_results(dot_plots):
-    axes = dot_plots.draw_ranking(RESULTS).axes[0]
+def test_dots_are_the_results(dot_plots, figures):
+    axes = figures["ranking"].axes[0]
     ndcg = {c["model"]: r["ndcg"] for c, r in read("ranking") if c["split"] != "global"}
     ours = sorted((v for m, v in ndcg.items() if "ours" in m), reverse=True)
     others = sorted((v for m, v in ndcg.items() if "ours" not in m), reverse=True)
@@ -156,11 +161,13 @@ def test_rows_of_dots(dot_plots):
     assert {"not done", "5.5"} <= {text.get_text() for text in axes.texts}
 
 
-def test_pictures_are_written_with_their_findings(dot_plots, tmp_path, monkeypatch):
+def test_pictures_are_written_with_their_findings(
+    dot_plots, figures, tmp_path, monkeypatch
+):
     chosen = {"speed": dot_plots.draw_speed}
     monkeypatch.setattr(dot_plots, "PICTURES", chosen)
     monkeypatch.setattr(sys, "argv", ["dot_plots.py", str(tmp_path / "pictures")])
     dot_plots.main()
     findings = json.loads((tmp_path / "pictures/findings.json").read_text())
-    assert findings == {"speed": dot_plots.draw_speed(RESULTS).get_label()}
+    assert findings == {"speed": figures["speed"].get_label()}
     assert (tmp_path / "pictures/speed.svg").read_text().startswith("<?xml")

@@ -25,11 +25,13 @@ import scale
 import tables
 from cells import load, parser
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 
 ACCENT, MUTED, TEXT = "#0b62a4", "#8a9299", "#30363b"
-WIDTH, ROW, FONT = 5.8, 0.285, 10.5  # inches, inches, points
-LETTER, RIGHT = 0.095, 0.15  # inches of a letter, and beside the last panel
-MAX_LETTERS = 57  # of a line of a title
+WIDTH, ROW, FONT = 5.2, 0.285, 10.5  # inches, inches, points
+RIGHT = 0.15  # inches beside the last panel
+MAX_LETTERS = 51  # of a line of a title
 STYLE = {
     "font.size": FONT,
     "svg.hashsalt": "sklearn-gmmcf",
@@ -80,7 +82,7 @@ def draw(title, panels, rows, gaps=(), room=0.0):
     """
     has_headings = any(panel.heading or panel.notes for panel in panels)
     figure, top = _make_figure(title, ROW * len(rows) + 0.6, 0.3 if has_headings else 0)
-    left = 0.25 + LETTER * max(len(row.label) for row in rows)
+    left = 0.2 + max(map(_measure, rows))
     between = 0.16
     width = (WIDTH - left - RIGHT + between) / len(panels) - between
     with matplotlib.rc_context(STYLE):
@@ -91,9 +93,16 @@ def draw(title, panels, rows, gaps=(), room=0.0):
     return figure
 
 
+def _measure(row):
+    """The width of a label in inches."""
+    font = FontProperties(weight="bold" if row.ours else "normal")
+    return TextPath((0, 0), row.label, FONT, prop=font).get_extents().width / 72
+
+
 def _make_figure(title, height, headings=0.0):
     """A figure with its title; also its height in inches."""
-    lines = textwrap.wrap(title, MAX_LETTERS, break_on_hyphens=False)
+    unbroken = title.replace(" %", "\N{NO-BREAK SPACE}%")
+    lines = textwrap.wrap(unbroken, MAX_LETTERS, break_on_hyphens=False)
     height += 0.25 + 0.225 * len(lines) + headings
     with matplotlib.rc_context(STYLE):
         figure = Figure((WIDTH, height), facecolor="white", label=title)
@@ -204,14 +213,14 @@ def draw_tables(folder):
     title = (
         f"MixtureImputer is best or within 2 % of the best other imputer in "
         f"{(ours <= tables.MARGIN).sum()} of {len(ours)} cells; its worst cell is "
-        f"{100 * (ours.max() - 1):.0f} % above"
+        f"{100 * (ours.max() - 1):.0f} % above the best"
     )
     ticks = (0.8, 1, 1.25, 1.5, 2)
     panel = Panel(
         "RMSE over the best other library (log scale)", (0.75, 2.35), ticks, log=True,
         line=1, notes="median",
     )  # fmt: skip
-    return draw(title, [panel], sort(rows), room=0.1)
+    return draw(title, [panel], sort(rows), room=0.13)
 
 
 def draw_conditions(folder):
@@ -245,8 +254,8 @@ def draw_conditions(folder):
             "median",
         )
         for heading in (
-            f"{n_tables[0]} tables reported",
-            f"{n_tables[1]} tables chosen on",
+            f"{n_tables[0]} reported",
+            f"{n_tables[1]} chosen on",
         )
     ]
     return draw(title, panels, rows, room=0.2)
@@ -291,7 +300,7 @@ def _ratings(folder):
 
 def _values(by_fold, get):
     good = [get(fold, r) for fold, r in by_fold.items() if "failed" not in r]
-    return good or "not done in 90 s"
+    return good or "over 90 s"
 
 
 def draw_ratings(folder):
@@ -347,7 +356,7 @@ def draw_seconds_of_ratings(folder):
         f"{_count_faster(found)} of {len(SETS)} sets"
     )
     panels = [
-        Panel(name, (3e-4, 300), (0.001, 0.1, 10), True, None, heading)
+        Panel(name, (3e-4, 300), (0.01, 1, 100), True, None, heading)
         for name, heading in zip(("", "seconds a fold", ""), SETS.values(), strict=True)
     ]
     return draw(title, panels, _shorten(_sort_by_all(rows)))
@@ -416,8 +425,8 @@ def draw_ranking(folder):
         f"{'less' if value < popular else 'more'} than popularity ({popular:.3f})"
     )
     panels = [
-        Panel("NDCG@10", (0, 0.14), (0, 0.05, 0.1), heading="last fifth of each user"),
-        Panel("NDCG@10", (0, 0.2), (0, 0.1, 0.2), heading="after one moment"),
+        Panel("NDCG@10", (0, 0.14), (0, 0.05, 0.1), heading="split by user"),
+        Panel("NDCG@10", (0, 0.2), (0, 0.1, 0.2), heading="split by moment"),
     ]
     rows.sort(key=lambda row: (not row.ours, -row.values[0][0]))
     names = {
@@ -455,7 +464,7 @@ def draw_intervals(folder):
     title = (
         f"90 % intervals hold {min(by_condition[:-1]):.0f} to "
         f"{max(by_condition[:-1]):.0f} % of entries missing at random on tables, "
-        f"{by_condition[-1]:.0f} % of those missing by their own value"
+        f"{by_condition[-1]:.0f} % where the value decides what is missing"
     )
     panel = Panel(
         "percent of hidden values inside", (68, 100), (70, 80, 90, 100), line=90,
@@ -544,7 +553,7 @@ def draw_choosing_k(folder):
         )
         for data, K in ((d.split(",")[0], K) for d, K in true.items())
     ]
-    return draw(title, panels, rows, room=0.25)
+    return draw(title, panels, rows, room=0.32)
 
 
 def _place_beside(values):
@@ -573,7 +582,7 @@ def draw_gross_errors(folder):
         f"{worst:.1f} times, of t components by at most {100 * (ours - 1):.0f} %"
     )
     panel = Panel(
-        "RMSE with gross errors over RMSE without (log scale)", (0.95, 26),
+        "RMSE with over without gross errors (log scale)", (0.95, 26),
         (1, 2, 5, 10, 20), log=True, line=1,
     )  # fmt: skip
     return draw(title, [panel], rows, gaps=(3, 6))
@@ -596,7 +605,7 @@ def draw_defaults(folder):
     )
     panel = Panel("RMSE over MixtureImputer's (log scale)", (0.97, 2.7),
                   (1, 1.25, 1.5, 2, 2.5), True, 1, notes="median")  # fmt: skip
-    return draw(title, [panel], rows, room=0.1)
+    return draw(title, [panel], rows, room=0.15)
 
 
 def draw_speed(folder):
@@ -660,7 +669,7 @@ def draw_growth(folder):
     )
     panel = Panel("exponent of the time of an iteration", (0, 1.5),
                   (0, 0.5, 1, 1.5), line=1)  # fmt: skip
-    return draw(title, [panel], rows, (n_factor,), room=0.1)
+    return draw(title, [panel], rows, (n_factor,), room=0.15)
 
 
 def draw_large(folder):

@@ -264,12 +264,12 @@ def tabulate(results, options):
         if not rows:
             continue
         header = [
-            "model", "NDCG@10", "P@10", "recall@10", "coverage", "novelty",
+            "model", "NDCG", "precision", "recall", "coverage", "novelty",
             "seconds of one fit and its lists", "settings compared before",
         ]  # fmt: skip
         write_table(
             f"ranking-{split.replace(' ', '-')}",
-            f"ml-latest-small, {split} split by time",
+            f"Lists of ten, ml-latest-small, {split} split by time",
             header,
             mark_best_in_columns(rows, dict.fromkeys((1, 2, 3), max)),
             options,
