@@ -30,12 +30,13 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "benchmark_pictures",
     "mathml",
     "unreleased",
 ]
 exclude_patterns = [
     "_build",
-    "benchmarks",
+    "benchmarks/results",
     "changes",
     "gallery/**/*.ipynb",
     "gallery/**/*.py",
@@ -90,8 +91,7 @@ html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_show_sourcelink = False
 html_copy_source = False
-_ALONE = "index getting_started coming_from benchmarks mathematics"
-_ALONE += " developing policy changelog"
+_ALONE = "index getting_started coming_from mathematics developing policy changelog"
 html_sidebars = {page: [] for page in _ALONE.split()}
 with (Path(__file__).parents[1] / "pyproject.toml").open("rb") as _file:
     _addresses = tomllib.load(_file)["project"].get("urls", {})

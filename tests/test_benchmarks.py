@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The machinery of docs/benchmarks: hidden entries, results, resumption, tables."""
 
+import csv
 import importlib
 import itertools
 import json
@@ -166,6 +167,7 @@ def test_committed_results_make_the_committed_tables(
         "scale",
         "choosing_k",
         "multiple_imputation",
+        "printed",
     ):
         script = scripts(name)
         arguments = [f"{name}.py", "--report", "--results", str(tmp_path)]
@@ -173,23 +175,67 @@ def test_committed_results_make_the_committed_tables(
         script.main()
     made = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert made == {path.name: path.read_text() for path in files}
-    assert len([name for name in made if name.endswith(".rst")]) == 20
+    assert len([name for name in made if name.endswith(".rst")]) == 36
     # Results stay small enough to be read and reviewed.
     assert sum(len(text.splitlines()) for text in made.values()) < 2_400
     assert sum(len(text.encode()) for text in made.values()) < 150_000
     capsys.readouterr()
 
 
+def read_fragment(path):
+    """The rows of a table that is a fragment of a page, with its header."""
+    lines = path.read_text().splitlines()
+    return list(csv.reader(line.strip() for line in lines[lines.index("") + 1 :]))
+
+
 def test_table_is_a_fragment(scripts, tmp_path, capsys):
     run = scripts("cells")
     options = Namespace(results=tmp_path)
-    run.write_table("some", "A title", ["a", "b"], [["x", 1], ["y", ""]], options)
-    assert "A title" in capsys.readouterr().out
-    lines = (tmp_path / "some.rst").read_text().splitlines()
-    assert lines[0] == ".. list-table:: A title"
-    assert lines[3:] == [
-        "   * - a", "     - b", "   * - x", "     - 1", "   * - y", "     - ",
+    rows = [['x, ``"y"``', 1], ["z", "**2**"]]
+    run.write_table("some", "A title", ["a", "b"], rows, options)
+    printed = capsys.readouterr().out
+    assert "A title" in printed
+    assert "*" not in printed
+    path = tmp_path / "some.rst"
+    assert path.read_text().startswith(".. csv-table:: A title\n   :class: benchmark\n")
+    assert read_fragment(path) == [["a", "b"], ['x, ``"y"``', "1"], ["z", "**2**"]]
+
+
+def test_best_numbers_are_bold(scripts):
+    run = scripts("cells")
+    texts = ["2.5", "", "not done in 90 s", "-1.0", "90.1%", "1.5 to 3"]
+    assert run.mark_best(texts) == [*texts[:3], "**-1.0**", *texts[4:]]
+    assert run.mark_best(texts, max)[4] == "**90.1%**"
+    assert run.mark_best(["1.0", "1.0", "2"]) == ["**1.0**", "**1.0**", "2"]
+    assert run.mark_best(["", "none"]) == ["", "none"]
+    rows = [["a", "1", "3"], ["b", "2", "4"]]
+    marked = run.mark_best_in_columns(rows, {1: min, 2: max})
+    assert marked == [["a", "**1**", "3"], ["b", "2", "**4**"]]
+
+
+def test_printed_results(scripts, tmp_path, capsys):
+    printed = scripts("printed")
+    table = {
+        "title": "T",
+        "header": ["", "a", "b"],
+        "formats": ["", ".2f", "#.3g"],
+        "best": {"in_columns": {"lowest": [1]}},
+        "rows": [["x", 0.5, [1.0, 22.8]], ["y", 0.25, None], ["z", [0.3, 0.3], 2]],
+    }
+    options = Namespace(results=tmp_path)
+    printed.tabulate("t", table, options)
+    assert read_fragment(tmp_path / "t.rst")[1:] == [
+        ["x", "0.50", "1.00 to 22.8"], ["y", "**0.25**", ""], ["z", "0.30", "2.00"],
     ]  # fmt: skip
+    table["best"] = {"in_rows": "highest"}
+    printed.tabulate("t", table, options)
+    assert read_fragment(tmp_path / "t.rst")[1][1:] == ["0.50", "**1.00 to 22.8**"]
+    for name, table in printed.read().items():
+        lengths = {len(row) for row in [table["header"], *table["rows"]]}
+        assert lengths == {len(table["formats"])}, name
+        script = table["command"].split()[0]
+        assert (SCRIPTS / script).exists()
+    capsys.readouterr()
 
 
 def write_movielens(folder):
@@ -280,6 +326,13 @@ def test_a_cell_of_ratings(scripts, tmp_path, monkeypatch, capsys):
     assert f"{mean['rmse']:.4f}" in text
     assert f"{mean['rmse'] / mixture['rmse']:.3f}" in text
     assert "myfm is not installed" in text
+    names = [row[0] for row in read_fragment(tmp_path / "ratings-ml-1m.rst")]
+    assert names[1:] == ["ours, factor", "column mean", "myFM, rank 10, 200 sweeps"]
+    costs = read_fragment(tmp_path / "ratings-ml-1m-cost.rst")
+    seconds = f"{mixture['fit_seconds']:.2f}"
+    assert costs[1][:3] == ["ours, factor", seconds, "1"]
+    # A fit for each of 2 x 4 candidates, and one for the best.
+    assert ratings.n_fits(ratings.MODELS["cmfrec CMF, tuned"][1]) == 9
     capsys.readouterr()
 
 
@@ -491,30 +544,27 @@ def test_summaries_of_tables(scripts, tmp_path, capsys):
     results[0][1]["coverage"] = [0.9, 0.8, 0.9, 1.0, None]
     results.append(({**results[0][0], "model": "miceforest"}, {"failed": "no memory"}))
     tables.tabulate(results, Namespace(results=tmp_path))
-    lines = (tmp_path / "tables-reported.rst").read_text().splitlines()
-    start = lines.index("   * - MixtureImputer")
+    header, *rows = read_fragment(tmp_path / "tables-reported.rst")
     mean_ratio = (0.5 * 1.0 * 1.01 * 1.1) ** 0.25
-    assert [line[7:] for line in lines[start : start + 7]] == [
-        "MixtureImputer", "3 of 4", f"{mean_ratio:.3f}", "1.10", "0.5", "0.5",
-        "90.0%; 80%, 100%",
+    assert header[1:4] == ["all cells", "worst cell", "MCAR 10%"]
+    assert rows[0][:4] == [
+        "MixtureImputer", f"{mean_ratio:.3f}", "**1.10**", "**0.500**"
     ]  # fmt: skip
-    start = lines.index("   * - IterativeImputer, extra trees")
+    assert [row[3] for row in rows[1:]] == ["**0.500**", "2.000"]
+    # An imputer without a result has no row.
+    assert [row[0] for row in rows] == list(rmse)
+    costs = read_fragment(tmp_path / "tables-reported-cost.rst")
+    assert costs[1] == ["MixtureImputer", "3 of 4", "0.5", "0.5", "90.0%; 80%, 100%"]
     # The others are other libraries: the mean, not the mixture.
-    assert lines[start + 1][7:] == "1 of 5"
-    lines = (tmp_path / "tables-reported-conditions.rst").read_text().splitlines()
-    start = lines.index("   * - MCAR 10%")
-    assert [line[7:] for line in lines[start + 1 : start + 5]] == [
-        "0.500", "0.500", "2.000", "",
-    ]  # fmt: skip
-    assert "MNAR 30%" in (tmp_path / "tables-chosen-conditions.rst").read_text()
-    lines = (tmp_path / "tables-rmse.rst").read_text().splitlines()
-    start = lines.index("   * - iris")
-    assert lines[start + 1 : start + 3] == ["     - 1.000", "     - 2.000"]
+    assert costs[3][:2] == ["IterativeImputer, extra trees", "1 of 5"]
+    rows = {row[0]: row for row in read_fragment(tmp_path / "tables-rmse.rst")}
+    assert rows["iris"][1:3] == ["**1.000**", "2.000"]
     result = {"accuracy": 0.5, "rmse": 0.25, "seconds": 1.0}
     mixed = [({"table": "penguins", "model": "miceforest"}, result)]
     tables.tabulate_mixed(mixed, Namespace(results=tmp_path))
-    lines = (tmp_path / "tables-mixed.rst").read_text().splitlines()
-    assert lines[lines.index("   * - penguins") + 1] == "     - 0.500; 0.250"
+    rows = read_fragment(tmp_path / "tables-mixed.rst")
+    assert rows[1] == ["penguins", "accuracy of categories", "**0.500**"]
+    assert ["penguins", "RMSE of numbers", "**0.250**"] in rows
     capsys.readouterr()
 
 
@@ -627,10 +677,8 @@ def test_scale_runs(scripts, tmp_path, monkeypatch, capsys):
     course["steps"], course["seconds"] = [1, 2, 3], [10.0, 20.0, 30.0]
     course["processor_seconds"] = [15.0, 35.0, 55.0]
     scale.tabulate_course(results, options)
-    lines = (tmp_path / "scale-course.rst").read_text().splitlines()
-    start = lines.index("   * - ours")
-    assert [line[7:] for line in lines[start + 1 : start + 6]] == [
-        "0.8000", "0.8000 (3)", "2", "20; 35", "30; 55",
+    assert read_fragment(tmp_path / "scale-course.rst")[1][:6] == [
+        "ours", "**0.8000**", "0.8000 (3)", "2", "20; 35", "30; 55",
     ]  # fmt: skip
     for tabulate in (
         scale.tabulate_cost,
@@ -640,8 +688,8 @@ def test_scale_runs(scripts, tmp_path, monkeypatch, capsys):
         tabulate(results, options)
     assert "1.0100, 1.0000" in (tmp_path / "scale-threads.rst").read_text()
     text = (tmp_path / "scale-growth.rst").read_text()
-    assert text.count("   * - factor") == 5
-    assert text.count("   * - spherical") == 4
+    assert text.count("   factor,") == 5
+    assert text.count("   spherical,") == 4
     assert "81 x 1,319, 0.0125 M" in (tmp_path / "scale-cost.rst").read_text()
     fits = [
         scale.clocked(X, 2, covariance_type="diag", n_components=k)[0] for k in (2, 3)

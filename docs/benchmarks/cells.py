@@ -18,9 +18,12 @@ With ``--json FILE`` the results are also kept in a file of a release, such as
 """
 
 import argparse
+import csv
+import io
 import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -31,6 +34,7 @@ from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
 _MARK = "result of the cell: "
+_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?(?=[ ;,%]|$)")
 # The tables show up to eight digits of means of these values.
 _DIGITS = 9
 _PACKAGES = (
@@ -289,17 +293,47 @@ def _run_apart(script, cell, arguments, limit):
     return {"failed": lines[-1][:200] if lines else f"ended with {ended.returncode}"}
 
 
+def mark_best(texts, choose=min):
+    """Cells of a table, as texts, with the best number in bold.
+
+    ``choose`` takes the list of numbers, the first one of each cell, and returns the
+    best of them. Cells without a number are left as they are.
+    """
+    texts = list(map(str, texts))
+    found = [_NUMBER.match(text) for text in texts]
+    numbers = [float(match[0]) if match else None for match in found]
+    known = [number for number in numbers if number is not None]
+    best = choose(known) if known else None
+    return [
+        f"**{text}**" if number is not None and number == best else text
+        for text, number in zip(texts, numbers, strict=True)
+    ]
+
+
+def mark_best_in_columns(rows, choices):
+    """Rows of a table; ``choices`` maps the index of a column to its ``choose``."""
+    rows = [list(row) for row in rows]
+    for index, choose in choices.items():
+        marked = mark_best([row[index] for row in rows], choose)
+        for row, text in zip(rows, marked, strict=True):
+            row[index] = text
+    return rows
+
+
 def write_table(name, title, header, rows, options):
-    """Print a table, and write it as a fragment for the page of the docs."""
+    """Print a table, and write it as a fragment for the pages of the docs."""
     texts = [[str(value) for value in row] for row in [header, *rows]]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     print(f"\n{title}")
-    for row in texts:
+    plain = [[text.replace("**", "") for text in row] for row in texts]
+    widths = [max(map(len, column)) for column in zip(*plain, strict=True)]
+    for row in plain:
         print("  ".join(text.ljust(w) for text, w in zip(row, widths, strict=True)))
-    lines = [f".. list-table:: {title}", "   :header-rows: 1", ""]
+    fragment = io.StringIO()
+    fragment.write(f".. csv-table:: {title}\n   :class: benchmark\n")
+    fragment.write("   :header-rows: 1\n   :widths: auto\n\n")
     for row in texts:
-        for n, text in enumerate(row):
-            lines.append(f"   {'*' if n == 0 else ' '} - {text}")
+        fragment.write("   ")
+        csv.writer(fragment, lineterminator="\n").writerow(row)
     path = options.results / f"{name}.rst"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text(fragment.getvalue())

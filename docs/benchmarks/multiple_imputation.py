@@ -18,7 +18,7 @@ degrees of freedom. The standard error of a coverage of 95 % in 200 tables is 1.
 import importlib.util
 
 import numpy as np
-from cells import parser, run, timed, work, write_table
+from cells import mark_best_in_columns, parser, run, timed, work, write_table
 from scipy.special import expit, ndtr
 
 N_ROWS, N_TABLES, N_DRAWS, CORRELATION = 100, 200, 20, 0.5
@@ -26,8 +26,9 @@ LIMIT = 1500.0
 TITLES = {"two": "two columns, 50 %", "five": "five columns, 41 %"}
 FIELDS = ("bias", "coverage", "width", "seconds")
 
+COMPLETE = "no missing entries"
 METHODS = {
-    "no missing entries": ("complete", {}),
+    COMPLETE: ("complete", {}),
     "rows without missing entries": ("drop", {}),
     "completed once": ("once", {}),
     'ours, ``parameters="fitted"``': ("ours", {"parameters": "fitted"}),
@@ -173,25 +174,40 @@ def cells():
 
 
 def tabulate(results, options):
-    """Coverage, bias and width of the intervals of a mean and of a slope."""
-    rows = []
-    for cell, result in results:
-        label = [TITLES[cell["problem"]], cell["method"]]
-        if "failed" in result:
-            rows.append([*label, result["failed"], "", "", ""])
-            continue
-        terms = []
-        for bias, coverage, width in zip(
-            result["bias"], result["coverage"], result["width"], strict=True
-        ):
-            terms += [f"{100 * coverage:.1f} %", f"{bias:+.3f}", f"{width:.2f}"]
-        rows.append([*label, *terms, f"{result['seconds']:.2f}"])
-    header = ["missing", "method"]
+    """Coverage, bias and width of the intervals of a mean and of a slope, by table."""
+    header = ["method"]
     for name in ("mean", "slope"):
-        header += [f"{name}: coverage", "bias", "width"]
+        header += [f"{name}: coverage (%)", "bias", "width"]
     header.append("seconds a table")
-    title = "95 % intervals that hold the truth, 200 tables"
-    write_table("multiple-imputation", title, header, rows, options)
+    choices = {1: _nearest_95, 2: _nearest_0, 4: _nearest_95, 5: _nearest_0}
+    for problem, title in TITLES.items():
+        found = {c["method"]: r for c, r in results if c["problem"] == problem}
+        rows, complete = [], []
+        for method in sorted(found, key=lambda method: not method.startswith("ours")):
+            result = found[method]
+            if "failed" in result:
+                rows.append([method, result["failed"], *[""] * 6])
+                continue
+            terms = []
+            for bias, coverage, width in zip(
+                result["bias"], result["coverage"], result["width"], strict=True
+            ):
+                terms += [f"{100 * coverage:.1f}", f"{bias:+.3f}", f"{width:.2f}"]
+            row = [method, *terms, f"{result['seconds']:.2f}"]
+            # Without missing entries nothing is imputed, so it is not the best.
+            (complete if method == COMPLETE else rows).append(row)
+        rows = mark_best_in_columns(rows, choices)
+        title = f"95 % intervals that hold the truth, 200 tables: {title}"
+        name = f"multiple-imputation-{problem}"
+        write_table(name, title, header, [*rows, *complete], options)
+
+
+def _nearest_95(numbers):
+    return min(numbers, key=lambda number: abs(number - 95))
+
+
+def _nearest_0(numbers):
+    return min(numbers, key=abs)
 
 
 def main():

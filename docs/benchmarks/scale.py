@@ -22,7 +22,15 @@ from pathlib import Path
 
 import large_ratings
 import numpy as np
-from cells import memory, parser, run, timed, work, write_table
+from cells import (
+    mark_best_in_columns,
+    memory,
+    parser,
+    run,
+    timed,
+    work,
+    write_table,
+)
 from large_ratings import SHAPES
 from scipy import sparse
 from speed import random_ratings
@@ -372,12 +380,13 @@ def tabulate_cost(results, options):
                 f"{result['load']:.1f}",
             ]
         )
-    header = [
-        "model", "ratings", "iteration (s)", "processor time of an iteration (s)",
+    names = [
+        "", "ratings", "iteration (s)", "processor time of an iteration (s)",
         "over 25 M", "processor time of the start (s)", "input (MiB)",
         "peak memory; of the fit alone (MiB)", "load",
     ]  # fmt: skip
     title = "Iterations of large fits, two threads, single precision"
+    header, *rows = zip(names, *rows, strict=True)
     write_table("scale-cost", title, header, rows, options)
 
 
@@ -408,6 +417,7 @@ def tabulate_course(results, options):
         "whole fit; processor (s)", "load",
     ]  # fmt: skip
     title = "Held-out errors at rank 20, shape of MovieLens 25M, two threads"
+    rows = mark_best_in_columns(rows, {1: min})
     write_table("scale-course", title, header, rows, options)
 
 

@@ -19,7 +19,15 @@ of all entries is hidden completely at random, three times.
 
 import imputers
 import numpy as np
-from cells import parser, run, timed, work, write_table
+from cells import (
+    mark_best,
+    mark_best_in_columns,
+    parser,
+    run,
+    timed,
+    work,
+    write_table,
+)
 from table_data import (
     CHOSEN_ON,
     CONDITIONS,
@@ -92,6 +100,14 @@ MIXED_MODELS = {
 }
 OURS = ("MixtureImputer", "full, K=1", "full with priors, K=6")
 FORESTS = "IterativeImputer, extra trees"
+# Names that fit above narrow columns.
+SHORT = {
+    "MixtureImputer": "Mixture",
+    "KNNImputer": "KNN",
+    "IterativeImputer": "Iterative",
+    FORESTS: "extra trees",
+    "IterativeImputer, random forests": "random forests",
+}
 # Where the cost is out of proportion.
 SKIPPED = {
     ("IterativeImputer, random forests", "bfi"),
@@ -183,32 +199,39 @@ def tabulate(results, options):
         seconds = gather(results, "seconds", keys, models)
         times = seconds / gather(results, "seconds", keys, [FORESTS])
         coverage = gather(results, "coverage", keys, models)
-        rows = [
-            [model, *near_best(ratios), *timing(longer), percentages(covered)]
-            for model, ratios, longer, covered in zip(
-                models, relative.T, times.T, coverage.T, strict=True
-            )
-        ]
-        header = [
-            "imputer", "best or within 2 %", "RMSE relative to the best (mean)",
-            "(worst)", "time relative to extra trees (median)", "(longest)",
-            "coverage of 90 % intervals (mean; lowest, highest)",
-        ]  # fmt: skip
-        title = f"{TITLES[group]}: all cells"
+        errors, costs = [], []
+        for model, ratios, longer, covered in zip(
+            models, relative.T, times.T, coverage.T, strict=True
+        ):
+            if np.isnan(ratios).all():
+                continue
+            means = [
+                geometric_mean(ratios[[key[1:] == condition for key in keys]])
+                for condition in CONDITIONS
+            ]
+            near, *rest = near_best(ratios)
+            errors.append([model, *rest, *map(shown, means)])
+            costs.append([model, near, *timing(longer), percentages(covered)])
+        conditions = [name_condition(*condition) for condition in CONDITIONS]
+        header = ["imputer", "all cells", "worst cell", *conditions]
+        title = f"{TITLES[group]}: RMSE over the best (geometric means)"
+        rows = mark_best_in_columns(errors, dict.fromkeys(range(1, len(header)), min))
         write_table(f"tables-{group}", title, header, rows, options)
-        rows = []
-        for condition in CONDITIONS:
-            chosen = [key[1:] == condition for key in keys]
-            means = [geometric_mean(ratios[chosen]) for ratios in relative.T]
-            rows.append([name_condition(*condition), *map(shown, means)])
-        title = f"{TITLES[group]}: RMSE relative to the best (mean)"
-        name = f"tables-{group}-conditions"
-        write_table(name, title, ["", *models], rows, options)
+        header = [
+            "imputer", "best or within 2 %", "time over extra trees (median)",
+            "(longest)", "coverage of 90 % intervals (mean; lowest, highest)",
+        ]  # fmt: skip
+        title = f"{TITLES[group]}: cells, times, intervals"
+        write_table(f"tables-{group}-cost", title, header, costs, options)
     keys = [(table, *SHOWN) for tables in GROUPS.values() for table in tables]
     errors = gather(results, "rmse", keys, models)
-    rows = [[key[0], *map(shown, row)] for key, row in zip(keys, errors, strict=True)]
+    rows = [
+        [key[0], *mark_best(map(shown, row))]
+        for key, row in zip(keys, errors, strict=True)
+    ]
     title = f"RMSE of hidden entries, {name_condition(*SHOWN)}"
-    write_table("tables-rmse", title, ["", *models], rows, options)
+    header = ["", *(SHORT.get(model, model) for model in models)]
+    write_table("tables-rmse", title, header, rows, options)
 
 
 def gather(results, name, keys, models):
@@ -274,12 +297,17 @@ def tabulate_mixed(results, options):
     found = {(c["table"], c["model"]): r for c, r in results if "failed" not in r}
     models = [name for name in MIXED_MODELS if any(key[1] == name for key in found)]
     rows = []
-    for table in MIXED:
-        row = [found.get((table, model)) for model in models]
-        texts = [f"{r['accuracy']:.3f}; {r['rmse']:.3f}" if r else "" for r in row]
-        rows.append([table, *texts])
-    title = "Accuracy of hidden categories; RMSE of hidden numbers"
-    write_table("tables-mixed", title, ["", *models], rows, options)
+    for name, title, choose in (
+        ("accuracy", "accuracy of categories", max),
+        ("rmse", "RMSE of numbers", min),
+    ):
+        for table in MIXED:
+            row = [found.get((table, model), {}).get(name) for model in models]
+            texts = ["" if value is None else f"{value:.3f}" for value in row]
+            rows.append([table, title, *mark_best(texts, choose)])
+    title = "Hidden categories and hidden numbers"
+    header = ["table", "", *models]
+    write_table("tables-mixed", title, header, rows, options)
 
 
 def dispatch(**cell):
