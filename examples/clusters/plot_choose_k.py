@@ -96,4 +96,4 @@ plt.show()
 # See also
 # --------
 #
-# :doc:`/guide/choosing`; :doc:`/gallery/clusters/plot_clusters`.
+# :doc:`/guide/choose`; :doc:`/gallery/clusters/plot_clusters`.

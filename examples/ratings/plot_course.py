@@ -82,4 +82,4 @@ plt.show()
 # See also
 # --------
 #
-# :doc:`/guide/recommending`; :doc:`/benchmarks`.
+# :doc:`/guide/recommend`; :doc:`/benchmarks`.

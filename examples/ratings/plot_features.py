@@ -134,5 +134,5 @@ draw(
 # See also
 # --------
 #
-# :doc:`/guide/features`; ``docs/benchmarks/hybrid_features.py`` takes genres and years
+# :doc:`/guide/recommend`; ``docs/benchmarks/hybrid_features.py`` takes genres and years
 # of MovieLens.

@@ -174,7 +174,7 @@ print(f"RMSE of the hidden ratings {rmse:.2f}, of the mean {test['rating'].std()
 # See also
 # --------
 #
-# :doc:`/guide/recommending`;
+# :doc:`/guide/recommend`;
 # :func:`~sklearn_gmmcf.model_selection.recommendation_scorer` measures lists in a
 # grid search; ``examples/complete_ratings.py`` reads your own CSV file.
 

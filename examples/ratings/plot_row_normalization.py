@@ -116,4 +116,4 @@ plt.show()
 # See also
 # --------
 #
-# :class:`~sklearn_gmmcf.preprocessing.RowNormalizer`; :doc:`/guide/recommending`.
+# :class:`~sklearn_gmmcf.preprocessing.RowNormalizer`; :doc:`/guide/recommend`.

@@ -79,4 +79,4 @@ print(f"90 % intervals contain {inside.mean():.1%} of the hidden pixels")
 # --------
 #
 # :doc:`/gallery/tables/plot_uncertainty` checks intervals at all levels;
-# :doc:`/guide/imputing` describes the imputer of tables.
+# :doc:`/guide/impute` describes the imputer of tables.

@@ -177,7 +177,7 @@ print(imputer.transform(new).to_string())
 # See also
 # --------
 #
-# :doc:`/guide/imputing`; :doc:`/gallery/tables/plot_survey` for answers from 1 to 5;
+# :doc:`/guide/impute`; :doc:`/gallery/tables/plot_survey` for answers from 1 to 5;
 # :doc:`/gallery/tables/plot_sensors` for time series.
 
 # sphinx_gallery_thumbnail_number = 2

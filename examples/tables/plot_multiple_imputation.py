@@ -97,6 +97,6 @@ plt.show()
 # See also
 # --------
 #
-# :doc:`/guide/multiple_imputation`;
+# :doc:`/guide/uncertainty`;
 # :meth:`~sklearn_gmmcf.MixtureImputer.sample_completions` draws tables of all kinds of
 # columns; :func:`~sklearn_gmmcf.model_selection.pool` pools any estimates.

@@ -129,6 +129,6 @@ draw("1 and 3 hours around", "With lags and leads: it follows its neighbors")
 # See also
 # --------
 #
-# :doc:`/guide/imputing`; :doc:`/gallery/tables/plot_uncertainty`.
+# :doc:`/guide/impute`; :doc:`/gallery/tables/plot_uncertainty`.
 
 # sphinx_gallery_thumbnail_number = 2

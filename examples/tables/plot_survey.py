@@ -116,7 +116,7 @@ print(f"90 % intervals contain {inside[hidden].mean():.0%} of the hidden answers
 # See also
 # --------
 #
-# :doc:`/guide/imputing`; :doc:`/gallery/tables/plot_multiple_imputation`, where
+# :doc:`/guide/impute`; :doc:`/gallery/tables/plot_multiple_imputation`, where
 # regressions and other statistics are computed from the completed table.
 
 # sphinx_gallery_thumbnail_number = 2

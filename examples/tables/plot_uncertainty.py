@@ -101,7 +101,7 @@ print(f"MixtureImputer: 90 % intervals contain {coverage[-1]:.0%}")
 # See also
 # --------
 #
-# :doc:`/guide/imputing`; :doc:`/gallery/tables/plot_multiple_imputation` for the
+# :doc:`/guide/impute`; :doc:`/gallery/tables/plot_multiple_imputation` for the
 # uncertainty of statistics that are computed from a completed table.
 
 # sphinx_gallery_thumbnail_number = 2
