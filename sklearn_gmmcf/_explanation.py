@@ -38,7 +38,7 @@ class Explanation:
     from `mask` and `covariates`, by which it also expects an observed entry, in place
     of :math:`\mu_{kl}` alone; :doc:`/mathematics` has the formula.
 
-    Attributes
+    Parameters
     ----------
     rows, columns : ndarray of shape (m,)
         The entries.
@@ -65,11 +65,25 @@ class Explanation:
     See Also
     --------
     sklearn_gmmcf.MaskedGaussianMixture.explain : Returns it.
+    sklearn_gmmcf.MixtureRecommender.explain : The parts of one rating, as a table.
 
     Notes
     -----
     `column_features` inform the loadings, and so all parts: they have none of their
     own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_gmmcf import MaskedGaussianMixture
+    >>> X = [[1, 2, 0], [2, 4, 1], [3, 6, 0], [4, 9, 1], [5, 9, 0], [6, 13, 1]]
+    >>> X += [[7, np.nan, 1]]
+    >>> mixture = MaskedGaussianMixture(covariance_type="full", max_iter=1000)
+    >>> explanation = mixture.fit(X).explain(X, ([6], [1]))
+    >>> explanation.base.round(1), explanation.contributions.toarray().round(1)
+    (array([8.2]), array([[6. , 0. , 0.4]]))
+    >>> explanation.prediction.round(1)
+    array([14.7])
     """
 
     rows: Array
@@ -119,6 +133,10 @@ class Explanation:
         ValueError
             If ``n_columns`` is negative or no integer, or `feature_names` does not have
             a name for each column.
+
+        See Also
+        --------
+        sklearn_gmmcf.MaskedGaussianMixture.explain : Makes the explanation.
 
         Examples
         --------

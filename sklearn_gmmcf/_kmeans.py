@@ -243,6 +243,23 @@ class KMeansMixture(BaseObservedMixture):
         ValueError
             If X or a parameter cannot be used, or a variance is zero while `reg_covar`
             and `min_variance` are 0.
+
+        See Also
+        --------
+        partial_fit : Learn from further rows without those before.
+        silhouette : How well the clusters are separated.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import KMeansMixture
+        >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+        >>> kmeans = KMeansMixture(2, random_state=0).fit(X)
+        >>> print(kmeans.labels_)
+        [1 1 1 0 0 0]
+        >>> kmeans.cluster_centers_.round(1)
+        array([[8.5, 9. ],
+               [1.3, 2. ]])
         """
         return self._fit(X, sample_weight, n_batches=None)
 
@@ -348,6 +365,22 @@ class KMeansMixture(BaseObservedMixture):
         ------
         ValueError
             If X or a parameter cannot be used; the clustering is then unchanged.
+
+        See Also
+        --------
+        fit : Fit to all rows at once.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf import KMeansMixture
+        >>> from sklearn_gmmcf.datasets import make_ratings
+        >>> X = make_ratings(600, 20, n_types=2, density=0.7, random_state=0).data
+        >>> kmeans = KMeansMixture(2, random_state=0)
+        >>> for first in range(0, 600, 200):
+        ...     kmeans = kmeans.partial_fit(X[first : first + 200])
+        >>> both = KMeansMixture(2, random_state=0).fit(X)
+        >>> print(f"{kmeans.score(X):.2f} {both.score(X):.2f}")
+        -12.75 -12.74
         """
         if not hasattr(self, "_model"):
             return self._fit(X, sample_weight, n_batches=1)
@@ -386,6 +419,18 @@ class KMeansMixture(BaseObservedMixture):
         -------
         labels : ndarray of shape (n_samples,)
             `labels_`.
+
+        See Also
+        --------
+        predict : Clusters of other rows.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import KMeansMixture
+        >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+        >>> print(KMeansMixture(2, random_state=0).fit_predict(X))
+        [1 1 1 0 0 0]
         """
         return self.fit(X, sample_weight=sample_weight).labels_
 
@@ -402,6 +447,20 @@ class KMeansMixture(BaseObservedMixture):
         -------
         labels : ndarray of shape (n_samples,)
             Cluster labels.
+
+        See Also
+        --------
+        fit_predict : Clusters of the rows of the fit.
+        predict_proba : Responsibilities of the clusters as Gaussians.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import KMeansMixture
+        >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+        >>> kmeans = KMeansMixture(2, random_state=0).fit(X)
+        >>> print(kmeans.predict([[np.nan, 1], [8, np.nan]]))
+        [1 0]
         """
         data, centers = self._open(X), self._model.parameters.means
         return data.row_arrays(

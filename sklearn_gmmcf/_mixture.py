@@ -324,7 +324,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     See Also
     --------
-    KMeansMixture : k-means on the same data, which hands back a mixture.
+    KMeansMixture : K-means on the same data, which hands back a mixture.
     sklearn_gmmcf.covariance.Family : Write a family of covariances of your own.
     sklearn.mixture.GaussianMixture : The same for complete data.
 
@@ -619,6 +619,22 @@ class MaskedGaussianMixture(BaseObservedMixture):
         ValueError
             If X or a parameter cannot be used, or a variance is zero while `reg_covar`
             and `min_variance` are 0.
+
+        See Also
+        --------
+        partial_fit : Learn from further rows without those before.
+        sklearn_gmmcf.model_selection.select_mixture : Choose the number of components.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+        >>> mixture = MaskedGaussianMixture(2, covariance_type="diag", random_state=0)
+        >>> mixture = mixture.fit(X)
+        >>> mixture.converged_, mixture.means_.round(1)
+        (True, array([[8.5, 9. ],
+               [1.3, 2. ]]))
         """
         return self._fit(X, sample_weight, n_batches=None)
 
@@ -776,6 +792,12 @@ class MaskedGaussianMixture(BaseObservedMixture):
             taken out, or were never learned (as far as sums show that: they would be
             negative); the mixture is then unchanged.
 
+        See Also
+        --------
+        fit : Fit to all rows at once.
+        add_columns : Append columns that later batches observe.
+        without_sums : A smaller copy, for use without further batches.
+
         Notes
         -----
         With `replaces` rows are exchanged exactly. All rows are then summed up under
@@ -925,6 +947,10 @@ class MaskedGaussianMixture(BaseObservedMixture):
         NotImplementedError
             If the family takes no further columns.
 
+        See Also
+        --------
+        partial_fit : Learns the columns.
+
         Examples
         --------
         >>> import numpy as np
@@ -962,6 +988,23 @@ class MaskedGaussianMixture(BaseObservedMixture):
         copy : MaskedGaussianMixture
             It answers all questions; its `partial_fit` would learn from new batches
             alone, and begin at these parameters.
+
+        See Also
+        --------
+        partial_fit : Keeps the sums and needs them.
+
+        Examples
+        --------
+        >>> import pickle
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> from sklearn_gmmcf.datasets import make_ratings
+        >>> X = make_ratings(random_state=0).data
+        >>> mixture = MaskedGaussianMixture(covariance_type="spherical").fit(X)
+        >>> slim = mixture.without_sums()
+        >>> len(pickle.dumps(mixture)) > len(pickle.dumps(slim))
+        True
+        >>> print((slim.transform(X) == mixture.transform(X)).all())
+        True
         """
         check_is_fitted(self)
         slim = copy(self)
@@ -996,6 +1039,11 @@ class MaskedGaussianMixture(BaseObservedMixture):
         ------
         ValueError
             If the fitted family has no latent factors.
+
+        See Also
+        --------
+        similar_rows : Rows with similar factors.
+        sample : Draws rows of the mixture.
 
         Examples
         --------

@@ -36,7 +36,7 @@ _MAX_TICKS = 100  # imputed values that are marked one by one
 
 
 class ImputationDisplay:
-    """Observed and imputed values of each column: are the imputed ones plausible?
+    """Observed and imputed values of each column, to judge the imputed ones.
 
     A panel for each column with missing entries. Numbers and dates have two histograms,
     of the observed and of the imputed values, each in shares of its own number of
@@ -185,6 +185,10 @@ class ImputationDisplay:
             If the tables have other shapes, nothing was imputed, or a column has
             infinite values.
 
+        See Also
+        --------
+        plot : Draw it again, in another style.
+
         Examples
         --------
         >>> import pandas as pd
@@ -244,6 +248,10 @@ class ImputationDisplay:
         -------
         display : ImputationDisplay
             The display itself.
+
+        See Also
+        --------
+        from_tables : Computes the display, and draws it.
 
         Examples
         --------

@@ -219,6 +219,10 @@ class MissingnessDisplay:
         TypeError
             If X is a Dask array.
 
+        See Also
+        --------
+        plot : Draw it again, in another style.
+
         Examples
         --------
         >>> import pandas as pd
@@ -288,6 +292,10 @@ class MissingnessDisplay:
         -------
         display : MissingnessDisplay
             The display itself.
+
+        See Also
+        --------
+        from_data : Computes the display, and draws it.
 
         Examples
         --------
