@@ -706,7 +706,7 @@ class BaseObservedMixture(
         n_items : int, default=10
             Number of columns to find for each row.
         rank_by : {'value', 'lower', 'upper', 'utility'} or callable, default='value'
-            What the columns of a row are ranked by.
+            Criterion by which the columns of a row are ranked.
 
             - 'value': the prediction.
             - 'lower': the prediction less `z` standard deviations, to be careful.
@@ -769,8 +769,8 @@ class BaseObservedMixture(
         -----
         In 'utility', how likely an entry is observed is predicted from the mask of the
         row alone, by the leading singular vectors of the mask of fit
-        (:doc:`/guide/recommending`). The probability is the one of a normal
-        distribution with the mean and the standard deviation of the prediction.
+        (:doc:`/guide/recommending`). The probability belongs to a normal distribution
+        with the mean and the standard deviation of the prediction.
 
         Examples
         --------
@@ -944,12 +944,12 @@ class BaseObservedMixture(
 
     @one_blas_thread
     def explain(self, X: Any, entries: Any) -> Explanation:
-        """Explain completions: what each observed entry of the row adds.
+        """Explain completions by the contributions of the observed entries.
 
-        A completion is the mean of its column, plus what the observed entries tell of
-        the row's component, plus the contributions of the observed entries within the
-        components, plus, with 'factor', what the mask and covariates add. The parts add
-        up to ``complete(X, entries=entries)``.
+        A completion is the mean of its column, plus a part for the components that the
+        observed entries point to, plus the contributions of the observed entries within
+        the components, plus, with 'factor', the contributions of the mask and of
+        covariates. The parts add up to ``complete(X, entries=entries)``.
 
         Parameters
         ----------
@@ -1134,10 +1134,10 @@ class BaseObservedMixture(
     def similar_items(self, columns: Any, n_items: int = 10) -> tuple[Array, Array]:
         r"""Find the columns that are most similar to some columns.
 
-        With 'factor', columns are compared by their loadings, less those of the average
-        column, on factors of rows of which nothing is known. The uncertainty of the
-        loadings counts: the fewer entries a column has, the less similar it is to any,
-        and without entries (and `column_features`) it is similar to none. Other
+        With 'factor', columns are compared by their loadings, less the loadings of the
+        average column, on factors of rows of which nothing is known. The uncertainty of
+        the loadings counts: the fewer entries a column has, the less similar it is to
+        any, and without entries (and `column_features`) it is similar to none. Other
         families compare columns by their correlation over the rows of all components.
 
         Parameters
@@ -1168,7 +1168,7 @@ class BaseObservedMixture(
         See Also
         --------
         similar_rows : The same for rows.
-        explain : What each observed entry adds to a completion.
+        explain : Contributions of observed entries to a completion.
 
         Notes
         -----
@@ -1210,10 +1210,10 @@ class BaseObservedMixture(
         r"""Find the rows that are most similar to the rows of X.
 
         With 'factor', rows are compared by the columns that their factors predict, less
-        what these predict for the average column. Other families compare completed
-        rows, in units of the columns, about the mean of the mixture. The uncertainty of
-        factors and completions counts: the fewer entries a row has, the less similar it
-        is to any, and a row of which nothing is known is similar to none.
+        the prediction for the average column. Other families compare completed rows, in
+        units of the columns, about the mean of the mixture. The uncertainty of factors
+        and completions counts: the fewer entries a row has, the less similar it is to
+        any, and a row of which nothing is known is similar to none.
 
         Parameters
         ----------

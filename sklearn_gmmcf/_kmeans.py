@@ -47,14 +47,14 @@ class KMeansMixture(BaseObservedMixture):
 
     Lloyd's iterations on the observed entries: the distance of a row to a center runs
     over the observed entries of the row, and a center averages the observed entries of
-    its rows. On complete data, from the same centers, all results are those of
+    its rows. On complete data, from the same centers, all results equal the results of
     :class:`sklearn.cluster.KMeans`. The clusters then make a spherical mixture: their
     shares are its weights, their centers its means, and each has one variance. So it is
     compared on equal terms with :class:`MaskedGaussianMixture`.
 
-    `predict`, `labels_`, `fit_predict`, `inertia_` and `cluster_centers_` are those of
+    `predict`, `labels_`, `fit_predict`, `inertia_` and `cluster_centers_` belong to
     k-means; `predict_proba`, `score`, `score_samples`, `transform`, `complete`, `bic`,
-    `aic` and `sample` are those of the mixture.
+    `aic` and `sample` belong to the mixture.
 
     Parameters
     ----------
@@ -145,19 +145,19 @@ class KMeansMixture(BaseObservedMixture):
     Notes
     -----
     `tol` is relative to variances that are weighted by `sample_weight`, so that an
-    integer weight is that many equal rows; those of KMeans are not weighted.
+    integer weight is that many equal rows; the variances in KMeans are not weighted.
 
     `set_output` and ``transform_output`` of scikit-learn make frames of the results of
     `transform`, `complete` and `sample_completions`. `inverse_transform` returns
     completions as they are, so that a Pipeline of scalers and a mixture returns to the
     units of the data.
 
-    X may be a Dask array in chunks of whole rows, whose blocks are dense or
-    CSR (``pip install "dask[array]"``). Chunks are worked on where they lie, by
-    any scheduler, `n_jobs` aside; the start is that of a seeded sample of
-    ``max(50 * n_components, 10_000)`` rows where there are more. Results for each
-    row are then lazy Dask arrays; scores, and completions of some entries, are computed
-    at once. `sample_completions` takes data in memory.
+    X may be a Dask array in chunks of whole rows, whose blocks are dense or CSR
+    (``pip install "dask[array]"``). Chunks are worked on where they lie, by any
+    scheduler, `n_jobs` aside; the start comes from a seeded sample of
+    ``max(50 * n_components, 10_000)`` rows where there are more. Results for each row
+    are then lazy Dask arrays; scores, and completions of some entries, are computed at
+    once. `sample_completions` takes data in memory.
 
     References
     ----------
@@ -246,7 +246,7 @@ class KMeansMixture(BaseObservedMixture):
 
         See Also
         --------
-        partial_fit : Learn from further rows without those before.
+        partial_fit : Learn from further rows, without the earlier ones.
         silhouette : How well the clusters are separated.
 
         Examples
@@ -341,8 +341,9 @@ class KMeansMixture(BaseObservedMixture):
         """Update the clusters by a batch of rows.
 
         The first batch is fitted as `fit` does. The rows of each further one join the
-        clusters of the nearest centers, which become the means of their rows; how these
-        count beside those before is said at :meth:`MaskedGaussianMixture.partial_fit`.
+        clusters of the nearest centers, which become the means of their rows;
+        :meth:`MaskedGaussianMixture.partial_fit` says how these count beside earlier
+        rows.
 
         Parameters
         ----------
@@ -358,8 +359,8 @@ class KMeansMixture(BaseObservedMixture):
         Returns
         -------
         self : object
-            The updated clustering. `labels_` and `inertia_` are those of the batch;
-            `n_iter_` stays that of the fit.
+            The updated clustering. `labels_` and `inertia_` describe the batch;
+            `n_iter_` keeps its value from the fit.
 
         Raises
         ------

@@ -108,8 +108,8 @@ class MixtureImputer(
         refused otherwise.
 
     handle_unknown : {'missing', 'error'}, default='missing'
-        What `transform` makes of a level that was not seen in fit: a missing entry,
-        with a warning, or an error.
+        Treatment of a level that was not seen in fit: a missing entry, with a warning,
+        or an error.
 
     calibrate : bool, default=True
         Hold out entries, to weigh the members and to widen or narrow intervals. If
@@ -153,7 +153,7 @@ class MixtureImputer(
         Number of columns seen in fit.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, where those seen in fit are all strings.
+        Names of the columns seen in fit, where all are strings.
 
     See Also
     --------
@@ -167,8 +167,9 @@ class MixtureImputer(
     The mean over members of the predictive distributions has the members' variances
     within plus between. Weights of members are least squares on the held-out entries,
     with the weight of 30 entries on equal ones (stacking [1]_). Held-out errors in
-    predicted standard deviations calibrate intervals: their quantile takes the place of
-    the one of the normal distribution, again with the weight of 30 entries on that.
+    predicted standard deviations calibrate intervals: their quantile replaces the
+    quantile of the normal distribution, again with the weight of 30 entries on the
+    latter.
 
     A row without observed entries is completed by the mean of the mixtures.
 
@@ -745,7 +746,7 @@ class MixtureImputer(
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Names of the columns of the table, which must be those that were fitted.
+            Names of the columns of the table, which must be the fitted names.
 
         Returns
         -------

@@ -305,8 +305,8 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         n_items : int, default=10
             Number of items for each user.
         ratings : frame, tuple of three array-likes or None, default=None
-            Ratings that are not learned, such as those of a visitor: they count in
-            place of the ratings that are held of these users. Items that are unknown
+            Ratings that are not learned, such as the ratings of a visitor: they count
+            in place of the ratings that are held of these users. Items that are unknown
             are left out.
         user_features : frame or None, default=None
             Features of users of `ratings`, in the columns that were fitted.
@@ -429,8 +429,8 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
     ) -> tuple[Array, Array]:
         """Predict intervals that hold the ratings with a given probability.
 
-        The predictive distribution is normal, and what lies beyond the ends of
-        `rating_range_` is a rating at the end. So an interval that reaches an end
+        The predictive distribution is normal, and all values beyond an end of
+        `rating_range_` are ratings at the end. So an interval that reaches an end
         leaves out nothing there, and may leave out more at its other end.
 
         Parameters
@@ -520,7 +520,7 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         Parameters
         ----------
         ratings : frame or tuple of three array-likes
-            Ratings that were not learned; those that are held are predicted exactly.
+            Ratings that were not learned; held ratings are predicted exactly.
         y : Ignored
             Present for API consistency by convention.
 
@@ -560,8 +560,8 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         user, item : id
             The user, and an item that the user has not rated.
         n_reasons : int or None, default=None
-            Number of rated items that are listed, those with the largest contributions;
-            the others are added up in one line. None lists all.
+            Number of rated items that are listed, the largest contributions first; the
+            others are added up in one line. None lists all.
         ratings : frame, tuple of three array-likes or None, default=None
             Ratings of the user that are not learned, as in `recommend`.
 
@@ -571,8 +571,8 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
             A line for each part. The contributions add up to the expected rating,
             before it is clipped.
 
-            - "part": 'base' (the mean of the item), 'components' (what the ratings tell
-              of the type of user), 'mask' (which items the user rated), 'covariate',
+            - "part": 'base' (the mean of the item), 'components' (the type of user, as
+              the ratings suggest), 'mask' (which items the user rated), 'covariate',
               'observed' (a rating) or 'others';
             - "source": the title, or id, of the item that was rated, or the name of the
               feature; empty for other parts;
@@ -734,7 +734,7 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         A user's former row is taken out of the sums over users, and the new one is
         added, exactly: twenty updates count as one with the last row. Items that were
         unknown get columns. Directions of the mask, and the parameters under which rows
-        are summed up, stay those of the last fit; `refit` renews them. Until then new
+        are summed up, stay as in the last fit; `refit` renews them. Until then new
         items are hardly listed by 'utility', as nobody has been seen to choose them.
 
         Parameters
@@ -804,7 +804,7 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         return self
 
     def forget(self, users: Any) -> Self:
-        """Forget users: their ratings, and what was learned from them, exactly.
+        """Forget users: their ratings, and all that was learned from them, exactly.
 
         Parameters
         ----------
@@ -815,7 +815,7 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         -------
         self : object
             The recommender as if it had never learned these users, but that directions
-            of the mask stay those of the last fit. The frame that was passed as
+            of the mask stay as in the last fit. The frame that was passed as
             `user_features` is yours to clean.
 
         Raises

@@ -439,7 +439,7 @@ class TableEncoder(PackageEstimator, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Names of the columns of the table, which must be those that were fitted.
+            Names of the columns of the table, which must be the fitted names.
 
         Returns
         -------

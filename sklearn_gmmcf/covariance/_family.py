@@ -51,13 +51,12 @@ _MIN_LOG_DENSITY = -1e290
 class Statistics:
     """Sums over rows: ``a + b`` are the statistics of the rows of both.
 
-    So ``a + b - b`` are those of a, to rounding.
-    A family derives its own frozen dataclass from this one, with a field for each sum.
-    Sums may be statistics themselves.
-    A field declared ``field(metadata=SHARED)`` is the same for all blocks, such as the
-    point that moments are taken about. A field with a sum for each column, along its
-    last axis, is declared ``field(metadata=BY_COLUMN)`` for families that learn few
-    columns at a time.
+    So ``a + b - b`` is a, to rounding. A family derives its own frozen dataclass from
+    this one, with a field for each sum. Sums may be statistics themselves. A field
+    declared ``field(metadata=SHARED)`` is the same for all blocks, such as the point
+    that moments are taken about. A field with a sum for each column, along its last
+    axis, is declared ``field(metadata={"by_column": True})`` for families that learn
+    few columns at a time.
 
     Parameters
     ----------

@@ -149,10 +149,10 @@ def select_mixture(
     """Choose the covariance type and the number of components in one search.
 
     Candidates race. With a criterion on the fitted rows all of them, from all starts,
-    run a few passes of EM first; the passes of those that stay double with each round.
-    A run leaves when twice its gain over the last doubling would leave it behind the
-    best. With a held-out criterion, all candidates are judged on the first fold, and
-    those that are worse than the best by three standard errors of their paired
+    run a few passes of EM first; the passes of the remaining runs double with each
+    round. A run leaves when twice its gain over the last doubling would leave it behind
+    the best. With a held-out criterion, all candidates are judged on the first fold,
+    and those that are worse than the best by three standard errors of their paired
     difference leave before the next.
 
     Parameters

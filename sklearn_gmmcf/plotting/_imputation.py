@@ -161,8 +161,8 @@ class ImputationDisplay:
             `sample_completions`, are shown together. Columns of two frames are matched
             by their names.
         columns : list of int or str, default=None
-            Indices or names of the columns to show. None takes those with the most
-            imputed values.
+            Indices or names of the columns to show. None takes the columns with the
+            most imputed values.
         max_columns : int, default=12
             Largest number of columns to show where `columns` is None.
         missing_values : float, default=nan

@@ -85,7 +85,7 @@ class RowNormalizer(
         Number of columns seen in fit.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, where those seen in fit are all strings.
+        Names of the columns seen in fit, where all are strings.
 
     See Also
     --------
@@ -96,10 +96,10 @@ class RowNormalizer(
 
     Notes
     -----
-    The statistics of a row are those of the row that is passed, seen in fit or not. So
-    the way back needs the rows as they were before `transform`, with their missing
-    entries: ``inverse_transform(Z, rows=X)``. All columns should have one unit, and all
-    count: leave out covariates.
+    The statistics of a row come from the row that is passed, seen in fit or not. So the
+    way back needs the rows as they were before `transform`, with their missing entries:
+    ``inverse_transform(Z, rows=X)``. All columns should have one unit, and all count:
+    leave out covariates.
 
     Methods of this class work on rows in memory. Rows do not depend on each other: of a
     Dask array ``X.map_blocks(normalizer.transform, dtype=X.dtype)`` normalizes the
@@ -279,7 +279,7 @@ class RowNormalizer(
             Normalized values. With `entries`, their values alone.
         rows : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows before they were transformed, with their missing entries. Their
-            means and deviations are those of `transform`.
+            means and deviations are the same as in `transform`.
         entries : tuple of two array-likes of shape (m,), default=None
             Row and column indices of the values, as in `complete` of the mixtures.
         std : array-like of the shape of X, default=None
