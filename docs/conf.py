@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Configuration of the documentation.
 
-Everything builds without a network. With SKLEARN_GMMCF_INTERSPHINX set to 1, names of
-other projects become links to their documentation.
+Everything builds without a network. On Read the Docs, and with
+SKLEARN_GMMCF_INTERSPHINX set to 1, names of other projects become links to their
+documentation.
 """
 
 import os
@@ -17,6 +18,7 @@ import sklearn_gmmcf
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 import gallery_order
+from api_names import describe_pages
 
 project = "sklearn-gmmcf"
 author = "The sklearn-gmmcf developers"
@@ -47,7 +49,8 @@ nitpicky = True
 # Names of other projects in types and links, which have no page here.
 nitpick_ignore_regex = [("py:.*", r"(sklearn|numpy|scipy|pandas)\..*")]
 
-if os.environ.get("SKLEARN_GMMCF_INTERSPHINX") == "1":
+on_read_the_docs = os.environ.get("READTHEDOCS") == "True"
+if on_read_the_docs or os.environ.get("SKLEARN_GMMCF_INTERSPHINX") == "1":
     extensions.append("sphinx.ext.intersphinx")
     intersphinx_mapping = {
         "python": ("https://docs.python.org/3", None),
@@ -57,6 +60,7 @@ if os.environ.get("SKLEARN_GMMCF_INTERSPHINX") == "1":
     }
 
 autosummary_generate = True
+autosummary_context = {"pages": describe_pages()}
 autodoc_typehints = "none"
 toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False

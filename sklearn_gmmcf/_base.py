@@ -98,6 +98,19 @@ class BaseObservedMixture(
         -------
         labels : ndarray of shape (n_samples,)
             The result of ``fit(X).predict(X)``.
+
+        See Also
+        --------
+        predict_proba : How surely each row belongs to its component.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+        >>> mixture = MaskedGaussianMixture(2, covariance_type="diag", random_state=0)
+        >>> mixture.fit_predict(X)
+        array([1, 1, 1, 0, 0, 0])
         """
         return self.fit(X, sample_weight=sample_weight).predict(X)
 
@@ -115,6 +128,20 @@ class BaseObservedMixture(
         -------
         labels : ndarray of shape (n_samples,)
             Component labels.
+
+        See Also
+        --------
+        predict_proba : How surely each row belongs to its component.
+        describe_components : Columns in which components differ.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+        >>> mixture = MaskedGaussianMixture(2, covariance_type="diag", random_state=0)
+        >>> mixture.fit(X).predict([[np.nan, 1], [8, np.nan]])
+        array([1, 0])
         """
         data = self._open(X)
         return data.row_arrays(self._model.labels, RowArray((), np.dtype(np.intp)))[0]
@@ -133,6 +160,27 @@ class BaseObservedMixture(
         -------
         responsibilities : ndarray of shape (n_samples, n_components)
             Probability of each component given the observed entries of the row.
+
+        See Also
+        --------
+        predict : The most probable component of each row.
+        normalized_entropy : How well the components separate all rows.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> rng = np.random.default_rng(0)
+        >>> X = np.vstack([rng.normal(0, 1, (50, 2)), rng.normal(3, 1, (50, 2))])
+        >>> mixture = MaskedGaussianMixture(2, covariance_type="diag", random_state=0)
+        >>> mixture = mixture.fit(X)
+
+        The more entries of a row are observed, the surer is its component:
+
+        >>> mixture.predict_proba([[2, 2], [2, np.nan], [np.nan, np.nan]]).round(2)
+        array([[0.04, 0.96],
+               [0.13, 0.87],
+               [0.5 , 0.5 ]])
         """
         data, model = self._open(X), self._model
         width = RowArray((model.n_components,), np.dtype(np.float64))
@@ -153,6 +201,23 @@ class BaseObservedMixture(
             In nats; 0, to rounding, for a row without observations. With covariates
             it is slightly below 0: the lower bound of 'factor' counts the uncertainty
             of their slopes.
+
+        See Also
+        --------
+        score : Their mean.
+        sklearn_gmmcf.MaskedGaussianMixture.outlier_weights : Low for outliers, too.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = [[1, 2], [2, 4.1], [3, 5.9], [4, 8.2], [5, np.nan]]
+        >>> mixture = MaskedGaussianMixture(covariance_type="full").fit(X)
+
+        The second row is unlike all others, although each of its values is usual:
+
+        >>> mixture.score_samples([[2, 4], [2, 8], [2, np.nan]]).round(1)
+        array([-2.000e-01, -7.497e+02, -1.500e+00])
         """
         data = self._open(X)
         number = RowArray((), np.dtype(np.float64))
@@ -174,6 +239,25 @@ class BaseObservedMixture(
         -------
         log_density : float
             In nats per row; higher is better.
+
+        See Also
+        --------
+        score_samples : The log-density of each row.
+        sklearn_gmmcf.model_selection.completion_scorer : Scores completions instead.
+
+        Examples
+        --------
+        >>> from sklearn.model_selection import cross_val_score
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> from sklearn_gmmcf.datasets import make_ratings
+        >>> X = make_ratings(200, 20, n_types=2, density=0.5, random_state=0).data
+        >>> for n_components in [1, 2]:
+        ...     mixture = MaskedGaussianMixture(
+        ...         n_components, covariance_type="diag", random_state=0
+        ...     )
+        ...     print(n_components, cross_val_score(mixture, X, cv=3).mean().round(1))
+        1 -10.8
+        2 -10.5
         """
         log_density = to_memory(self.score_samples(X))
         weights = check_weights(sample_weight, log_density)
@@ -236,6 +320,24 @@ class BaseObservedMixture(
         -------
         aic : float
             Lower is better.
+
+        See Also
+        --------
+        bic : The criterion with a price that grows with the number of rows.
+        sklearn_gmmcf.model_selection.aic_scorer : The criterion for `GridSearchCV`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+        >>> mixture = MaskedGaussianMixture(2, covariance_type="diag", random_state=0)
+        >>> mixture = mixture.fit(X)
+        >>> print(f"{mixture.aic(X):.1f}")
+        -26.7
+        >>> log_likelihood = mixture.score_samples(X).sum()
+        >>> print(f"{2 * mixture.n_parameters_ - 2 * log_likelihood:.1f}")
+        -26.7
         """
         return self._penalize(X, lambda n: 2.0)
 
@@ -256,10 +358,25 @@ class BaseObservedMixture(
         caic : float
             Lower is better.
 
+        See Also
+        --------
+        bic : The criterion without the further 1 for each parameter.
+        sklearn_gmmcf.model_selection.select_mixture : Search by a criterion.
+
         References
         ----------
         H. Bozdogan (1987). Model selection and Akaike's information criterion (AIC):
         the general theory and its analytical extensions. Psychometrika 52(3), 345-370.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+        >>> mixture = MaskedGaussianMixture(2, covariance_type="diag", random_state=0)
+        >>> mixture = mixture.fit(X)
+        >>> print(f"{mixture.caic(X) - mixture.bic(X):.1f}", mixture.n_parameters_)
+        9.0 9
         """
         return self._penalize(X, lambda n: np.log(n) + 1, sample_size)
 
@@ -281,10 +398,25 @@ class BaseObservedMixture(
         sabic : float
             Lower is better.
 
+        See Also
+        --------
+        bic : The criterion without the adjustment.
+        sklearn_gmmcf.model_selection.select_mixture : Search by a criterion.
+
         References
         ----------
         S. L. Sclove (1987). Application of model-selection criteria to some problems in
         multivariate analysis. Psychometrika 52(3), 333-343.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> from sklearn_gmmcf.datasets import make_ratings
+        >>> X = make_ratings(100, 8, n_types=2, density=0.7, random_state=0).data
+        >>> mixture = MaskedGaussianMixture(2, covariance_type="diag", random_state=0)
+        >>> mixture = mixture.fit(X)
+        >>> print(f"{mixture.aic(X):.0f} {mixture.sabic(X):.0f} {mixture.bic(X):.0f}")
+        972 954 1058
         """
         return self._penalize(X, lambda n: np.log((n + 2) / 24), sample_size)
 
@@ -306,11 +438,32 @@ class BaseObservedMixture(
         icl : float
             Lower is better.
 
+        See Also
+        --------
+        bic : The criterion without the entropy.
+        normalized_entropy : The entropy alone.
+        sklearn_gmmcf.model_selection.icl_scorer : The criterion for `GridSearchCV`.
+
         References
         ----------
         C. Biernacki, G. Celeux and G. Govaert (2000). Assessing a mixture model for
         clustering with the integrated completed likelihood. IEEE Transactions on
         Pattern Analysis and Machine Intelligence 22(7), 719-725.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> rng = np.random.default_rng(0)
+        >>> apart, close = (
+        ...     np.vstack([rng.normal(0, 1, (50, 2)), rng.normal(shift, 1, (50, 2))])
+        ...     for shift in [9, 1]
+        ... )
+        >>> mixture = MaskedGaussianMixture(2, covariance_type="diag", random_state=0)
+        >>> for X in [apart, close]:
+        ...     print(f"{mixture.fit(X).icl(X) - mixture.bic(X):.0f}")
+        0
+        59
         """
         return self.bic(X, sample_size=sample_size) + 2 * self._entropies(X).sum()
 
@@ -401,6 +554,21 @@ class BaseObservedMixture(
         MemoryError
             If the dense matrix does not fit in memory: ask `complete` for some entries,
             or `recommend` for the highest of each row.
+
+        See Also
+        --------
+        complete : Completions with standard deviations, or of some entries.
+        sample_completions : Draws of the missing entries, for inference.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = np.array([[1, 2], [2, 4.1], [3, 5.9], [4, 8.2], [5, np.nan]])
+        >>> mixture = MaskedGaussianMixture(covariance_type="full", max_iter=1000)
+        >>> mixture.fit(X).transform([[5, np.nan], [np.nan, 3]]).round(1)
+        array([[ 5. , 10.1],
+               [ 1.5,  3. ]])
         """
         data = self._open(X)
         if data.is_lazy:
@@ -538,7 +706,7 @@ class BaseObservedMixture(
         n_items : int, default=10
             Number of columns to find for each row.
         rank_by : {'value', 'lower', 'upper', 'utility'} or callable, default='value'
-            What the columns of a row are ranked by.
+            Criterion by which the columns of a row are ranked.
 
             - 'value': the prediction.
             - 'lower': the prediction less `z` standard deviations, to be careful.
@@ -595,13 +763,14 @@ class BaseObservedMixture(
         --------
         sklearn_gmmcf.model_selection.recommendation_scorer : Measures the lists.
         sklearn_gmmcf.metrics : Metrics of lists.
+        similar_items : Columns that are like some columns.
 
         Notes
         -----
         In 'utility', how likely an entry is observed is predicted from the mask of the
         row alone, by the leading singular vectors of the mask of fit
-        (:doc:`/guide/ratings_matrix`). The probability is the one of a normal
-        distribution with the mean and the standard deviation of the prediction.
+        (:doc:`/guide/ratings_matrix`). The probability belongs to a normal distribution
+        with the mean and the standard deviation of the prediction.
 
         Examples
         --------
@@ -682,6 +851,20 @@ class BaseObservedMixture(
         ValueError
             If entries and values are not equally long, values are not finite, or an
             entry is observed in X or belongs to a covariate.
+
+        See Also
+        --------
+        cdf_entries : The distribution function.
+        sklearn_gmmcf.model_selection.hide_entries : Hides entries to be judged by.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = np.array([[1, 2], [2, 4.1], [3, 5.9], [4, 8.2], [5, np.nan]])
+        >>> mixture = MaskedGaussianMixture(covariance_type="full", max_iter=1000)
+        >>> mixture.fit(X).score_entries(X, ([4, 4], [1, 1]), [10.1, 12]).round(1)
+        array([   1.3, -162.1])
         """
         return self._judge("log_density_entries", X, entries, values)
 
@@ -761,12 +944,12 @@ class BaseObservedMixture(
 
     @one_blas_thread
     def explain(self, X: Any, entries: Any) -> Explanation:
-        """Explain completions: what each observed entry of the row adds.
+        """Explain completions by the contributions of the observed entries.
 
-        A completion is the mean of its column, plus what the observed entries tell of
-        the row's component, plus the contributions of the observed entries within the
-        components, plus, with 'factor', what the mask and covariates add. The parts add
-        up to ``complete(X, entries=entries)``.
+        A completion is the mean of its column, plus a part for the components that the
+        observed entries point to, plus the contributions of the observed entries within
+        the components, plus, with 'factor', the contributions of the mask and of
+        covariates. The parts add up to ``complete(X, entries=entries)``.
 
         Parameters
         ----------
@@ -951,10 +1134,10 @@ class BaseObservedMixture(
     def similar_items(self, columns: Any, n_items: int = 10) -> tuple[Array, Array]:
         r"""Find the columns that are most similar to some columns.
 
-        With 'factor', columns are compared by their loadings, less those of the average
-        column, on factors of rows of which nothing is known. The uncertainty of the
-        loadings counts: the fewer entries a column has, the less similar it is to any,
-        and without entries (and `column_features`) it is similar to none. Other
+        With 'factor', columns are compared by their loadings, less the loadings of the
+        average column, on factors of rows of which nothing is known. The uncertainty of
+        the loadings counts: the fewer entries a column has, the less similar it is to
+        any, and without entries (and `column_features`) it is similar to none. Other
         families compare columns by their correlation over the rows of all components.
 
         Parameters
@@ -985,7 +1168,7 @@ class BaseObservedMixture(
         See Also
         --------
         similar_rows : The same for rows.
-        explain : What each observed entry adds to a completion.
+        explain : Contributions of observed entries to a completion.
 
         Notes
         -----
@@ -1027,10 +1210,10 @@ class BaseObservedMixture(
         r"""Find the rows that are most similar to the rows of X.
 
         With 'factor', rows are compared by the columns that their factors predict, less
-        what these predict for the average column. Other families compare completed
-        rows, in units of the columns, about the mean of the mixture. The uncertainty of
-        factors and completions counts: the fewer entries a row has, the less similar it
-        is to any, and a row of which nothing is known is similar to none.
+        the prediction for the average column. Other families compare completed rows, in
+        units of the columns, about the mean of the mixture. The uncertainty of factors
+        and completions counts: the fewer entries a row has, the less similar it is to
+        any, and a row of which nothing is known is similar to none.
 
         Parameters
         ----------
@@ -1094,6 +1277,23 @@ class BaseObservedMixture(
             Drawn rows, ordered by component. Covariates have their means.
         y : ndarray of shape (n_samples,)
             Their components.
+
+        See Also
+        --------
+        sample_completions : Draws the missing entries of given rows.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+        >>> mixture = MaskedGaussianMixture(2, covariance_type="diag", random_state=0)
+        >>> rows, components = mixture.fit(X).sample(4)
+        >>> rows.round(1), components
+        (array([[8.9, 9. ],
+               [7.4, 9. ],
+               [0.9, 2. ],
+               [1.9, 2. ]]), array([0, 0, 1, 1]))
         """
         check_is_fitted(self)
         check_count("n_samples", n_samples)
@@ -1119,6 +1319,21 @@ class BaseObservedMixture(
         ValueError
             If there is no such component, or it is a t distribution of 2 or fewer
             degrees of freedom, which has no covariance.
+
+        See Also
+        --------
+        similar_items : Compares columns by their correlations, or by their loadings.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> from sklearn_gmmcf.datasets import make_ratings
+        >>> X = make_ratings(100, 20, density=0.5, random_state=0).data
+        >>> mixture = MaskedGaussianMixture(covariance_type="factor", n_factors=2)
+        >>> mixture = mixture.fit(X)
+        >>> mixture.get_covariance(0, columns=[0, 1]).round(2)
+        array([[0.41, 0.04],
+               [0.04, 0.53]])
         """
         check_is_fitted(self)
         n_components = self._model.n_components

@@ -34,11 +34,11 @@ class Explanation:
         + \sum_{l \in O_i} \sum_k r_{ik} \beta_{ikjl} (x_{il} - \mu_{kl}), \quad
         B_j = \sum_k \pi_k \mu_{kj}
 
-    The terms are `base`, `components` and `contributions`. 'factor' adds what it learns
-    from `mask` and `covariates`, by which it also expects an observed entry, in place
-    of :math:`\mu_{kl}` alone; :doc:`/mathematics` has the formula.
+    The terms are `base`, `components` and `contributions`. 'factor' adds terms for
+    `mask` and `covariates`, by which it also expects an observed entry, in place of
+    :math:`\mu_{kl}` alone; :doc:`/mathematics` has the formula.
 
-    Attributes
+    Parameters
     ----------
     rows, columns : ndarray of shape (m,)
         The entries.
@@ -46,16 +46,16 @@ class Explanation:
         Mean of the column in the mixture: the completion of a row of which nothing is
         known.
     components : ndarray of shape (m, n_components)
-        What is added because the observed entries tell which components the row belongs
-        to: its responsibility for each component, less the component's weight, times
-        the mean of the column there, less the base. 0 with one component.
+        Part for the components that the observed entries point to: the responsibility
+        of each component, less the component's weight, times the mean of the column
+        there, less the base. 0 with one component.
     mask : ndarray of shape (m,)
-        What is added because of *which* entries of the row are observed, whatever their
-        values: 0 but with 'factor' and a positive `mask_rank`.
+        Part for *which* entries of the row are observed, whatever their values: 0 but
+        with 'factor' and a positive `mask_rank`.
     covariates : csr_array of shape (m, n_features)
-        What each covariate of the row adds. Missing covariates add nothing.
+        Contribution of each covariate of the row. Missing covariates add nothing.
     contributions : csr_array of shape (m, n_features)
-        What each observed entry of the row adds within the components. Nothing is
+        Contribution of each observed entry of the row within the components. Nothing is
         stored for missing entries, and for 'spherical' and 'diag', whose entries do not
         depend on each other within a component: all that they learn from the observed
         entries is in `components`.
@@ -65,11 +65,25 @@ class Explanation:
     See Also
     --------
     sklearn_gmmcf.MaskedGaussianMixture.explain : Returns it.
+    sklearn_gmmcf.MixtureRecommender.explain : The parts of one rating, as a table.
 
     Notes
     -----
     `column_features` inform the loadings, and so all parts: they have none of their
     own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_gmmcf import MaskedGaussianMixture
+    >>> X = [[1, 2, 0], [2, 4, 1], [3, 6, 0], [4, 9, 1], [5, 9, 0], [6, 13, 1]]
+    >>> X += [[7, np.nan, 1]]
+    >>> mixture = MaskedGaussianMixture(covariance_type="full", max_iter=1000)
+    >>> explanation = mixture.fit(X).explain(X, ([6], [1]))
+    >>> explanation.base.round(1), explanation.contributions.toarray().round(1)
+    (array([8.2]), array([[6. , 0. , 0.4]]))
+    >>> explanation.prediction.round(1)
+    array([14.7])
     """
 
     rows: Array
@@ -119,6 +133,10 @@ class Explanation:
         ValueError
             If ``n_columns`` is negative or no integer, or `feature_names` does not have
             a name for each column.
+
+        See Also
+        --------
+        sklearn_gmmcf.MaskedGaussianMixture.explain : Makes the explanation.
 
         Examples
         --------

@@ -47,14 +47,14 @@ class KMeansMixture(BaseObservedMixture):
 
     Lloyd's iterations on the observed entries: the distance of a row to a center runs
     over the observed entries of the row, and a center averages the observed entries of
-    its rows. On complete data, from the same centers, all results are those of
+    its rows. On complete data, from the same centers, all results equal the results of
     :class:`sklearn.cluster.KMeans`. The clusters then make a spherical mixture: their
     shares are its weights, their centers its means, and each has one variance. So it is
     compared on equal terms with :class:`MaskedGaussianMixture`.
 
-    `predict`, `labels_`, `fit_predict`, `inertia_` and `cluster_centers_` are those of
+    `predict`, `labels_`, `fit_predict`, `inertia_` and `cluster_centers_` belong to
     k-means; `predict_proba`, `score`, `score_samples`, `transform`, `complete`, `bic`,
-    `aic` and `sample` are those of the mixture.
+    `aic` and `sample` belong to the mixture.
 
     Parameters
     ----------
@@ -145,19 +145,19 @@ class KMeansMixture(BaseObservedMixture):
     Notes
     -----
     `tol` is relative to variances that are weighted by `sample_weight`, so that an
-    integer weight is that many equal rows; those of KMeans are not weighted.
+    integer weight is that many equal rows; the variances in KMeans are not weighted.
 
     `set_output` and ``transform_output`` of scikit-learn make frames of the results of
     `transform`, `complete` and `sample_completions`. `inverse_transform` returns
     completions as they are, so that a Pipeline of scalers and a mixture returns to the
     units of the data.
 
-    X may be a Dask array in chunks of whole rows, whose blocks are dense or
-    CSR (``pip install "dask[array]"``). Chunks are worked on where they lie, by
-    any scheduler, `n_jobs` aside; the start is that of a seeded sample of
-    ``max(50 * n_components, 10_000)`` rows where there are more. Results for each
-    row are then lazy Dask arrays; scores, and completions of some entries, are computed
-    at once. `sample_completions` takes data in memory.
+    X may be a Dask array in chunks of whole rows, whose blocks are dense or CSR
+    (``pip install "dask[array]"``). Chunks are worked on where they lie, by any
+    scheduler, `n_jobs` aside; the start comes from a seeded sample of
+    ``max(50 * n_components, 10_000)`` rows where there are more. Results for each row
+    are then lazy Dask arrays; scores, and completions of some entries, are computed at
+    once. `sample_completions` takes data in memory.
 
     References
     ----------
@@ -243,6 +243,23 @@ class KMeansMixture(BaseObservedMixture):
         ValueError
             If X or a parameter cannot be used, or a variance is zero while `reg_covar`
             and `min_variance` are 0.
+
+        See Also
+        --------
+        partial_fit : Learn from further rows, without the earlier ones.
+        silhouette : How well the clusters are separated.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import KMeansMixture
+        >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+        >>> kmeans = KMeansMixture(2, random_state=0).fit(X)
+        >>> print(kmeans.labels_)
+        [1 1 1 0 0 0]
+        >>> kmeans.cluster_centers_.round(1)
+        array([[8.5, 9. ],
+               [1.3, 2. ]])
         """
         return self._fit(X, sample_weight, n_batches=None)
 
@@ -324,8 +341,9 @@ class KMeansMixture(BaseObservedMixture):
         """Update the clusters by a batch of rows.
 
         The first batch is fitted as `fit` does. The rows of each further one join the
-        clusters of the nearest centers, which become the means of their rows; how these
-        count beside those before is said at :meth:`MaskedGaussianMixture.partial_fit`.
+        clusters of the nearest centers, which become the means of their rows;
+        :meth:`MaskedGaussianMixture.partial_fit` says how these count beside earlier
+        rows.
 
         Parameters
         ----------
@@ -341,13 +359,29 @@ class KMeansMixture(BaseObservedMixture):
         Returns
         -------
         self : object
-            The updated clustering. `labels_` and `inertia_` are those of the batch;
-            `n_iter_` stays that of the fit.
+            The updated clustering. `labels_` and `inertia_` describe the batch;
+            `n_iter_` keeps its value from the fit.
 
         Raises
         ------
         ValueError
             If X or a parameter cannot be used; the clustering is then unchanged.
+
+        See Also
+        --------
+        fit : Fit to all rows at once.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf import KMeansMixture
+        >>> from sklearn_gmmcf.datasets import make_ratings
+        >>> X = make_ratings(600, 20, n_types=2, density=0.7, random_state=0).data
+        >>> kmeans = KMeansMixture(2, random_state=0)
+        >>> for first in range(0, 600, 200):
+        ...     kmeans = kmeans.partial_fit(X[first : first + 200])
+        >>> both = KMeansMixture(2, random_state=0).fit(X)
+        >>> print(f"{kmeans.score(X):.2f} {both.score(X):.2f}")
+        -12.75 -12.74
         """
         if not hasattr(self, "_model"):
             return self._fit(X, sample_weight, n_batches=1)
@@ -386,6 +420,18 @@ class KMeansMixture(BaseObservedMixture):
         -------
         labels : ndarray of shape (n_samples,)
             `labels_`.
+
+        See Also
+        --------
+        predict : Clusters of other rows.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import KMeansMixture
+        >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+        >>> print(KMeansMixture(2, random_state=0).fit_predict(X))
+        [1 1 1 0 0 0]
         """
         return self.fit(X, sample_weight=sample_weight).labels_
 
@@ -402,6 +448,20 @@ class KMeansMixture(BaseObservedMixture):
         -------
         labels : ndarray of shape (n_samples,)
             Cluster labels.
+
+        See Also
+        --------
+        fit_predict : Clusters of the rows of the fit.
+        predict_proba : Responsibilities of the clusters as Gaussians.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import KMeansMixture
+        >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+        >>> kmeans = KMeansMixture(2, random_state=0).fit(X)
+        >>> print(kmeans.predict([[np.nan, 1], [8, np.nan]]))
+        [1 0]
         """
         data, centers = self._open(X), self._model.parameters.means
         return data.row_arrays(

@@ -81,8 +81,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
         - \frac{\kappa}{2} \sum_k (\mu_k - m)^T \Sigma_k^{-1} (\mu_k - m)
 
     with :math:`\kappa` the `mean_precision_prior` and :math:`m` the means of the
-    columns' observed entries. On complete data, from the same start, all results are
-    those of :class:`sklearn.mixture.GaussianMixture`.
+    columns' observed entries. On complete data, from the same start, all results equal
+    the results of :class:`sklearn.mixture.GaussianMixture`.
 
     An entry is observed if it is stored and is not `missing_values`: in a sparse matrix
     a stored 0 is an observation, an unstored entry is missing.
@@ -202,9 +202,9 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     covariance_precision_prior : float, default=0.0
         Strength :math:`\lambda` that pulls the covariance matrices of 'full' to a
-        common one, as this many further rows of each component would, and those of
-        'full' and 'tied' to uncorrelated columns with the variances of the data, as a
-        hundredth as many rows would; see Notes. With 'spherical' and 'diag' it pulls
+        common one, as this many further rows of each component would, and the matrices
+        of 'full' and 'tied' to uncorrelated columns with the variances of the data, as
+        a hundredth as many rows would; see Notes. With 'spherical' and 'diag' it pulls
         variances to a common one (in units of their columns), as this many further
         entries would. 0 is maximum likelihood. 100 suits 'full' on tables of a few
         hundred rows, which it completes much better; 30 suits 'diag' on ratings.
@@ -324,7 +324,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
     See Also
     --------
-    KMeansMixture : k-means on the same data, which hands back a mixture.
+    KMeansMixture : K-means on the same data, which hands back a mixture.
     sklearn_gmmcf.covariance.Family : Write a family of covariances of your own.
     sklearn.mixture.GaussianMixture : The same for complete data.
 
@@ -370,25 +370,25 @@ class MaskedGaussianMixture(BaseObservedMixture):
     100, and not below that floor for a column of usual noise: without bounds, a type
     could leave the others no noise at all.
 
-    **What is known of rows and columns.** With 'factor' the prior means of a row's
-    factors and of a column's loadings :math:`a_j = (w_j, a_{j0})` are linear in
-    features of the row and of the column,
+    **Features of rows and columns.** With 'factor' the prior means of a row's factors
+    and of a column's loadings :math:`a_j = (w_j, a_{j0})` are linear in features of the
+    row and of the column,
 
     .. math::
         z_i | k \sim N(\nu_k + B f_i, \Lambda_k), \quad
         a_j \sim N(m + C g_j, \mathrm{diag}(1 / \alpha))
 
-    with slopes B and C whose priors are learned. Features are where row and column
-    lie in the space of the mask, that is, which entries they show (`mask_rank` leading
+    with slopes B and C whose priors are learned. Features are where row and column lie
+    in the space of the mask, that is, which entries they show (`mask_rank` leading
     directions of it), the logarithm of the number of their observed entries, and the
     `covariates` of the row and the `column_features`. All are standardized; missing
     ones count as their mean. The directions of the mask are found before the first
     pass, from the data of `fit` or the first batch of `partial_fit`, and stay; the
-    features of new rows follow from the entries that these show. Where rows choose
-    what they show, as users choose what they rate, that tells much about both; where
-    entries are missing completely at random, the slopes shrink towards 0. A row
-    without observed entries is completed by its covariates, and a column without any by
-    its column features. Without missing entries the mask has no features.
+    features of new rows follow from the entries that these show. Where rows choose what
+    they show, as users choose what they rate, the mask tells much about both; where
+    entries are missing completely at random, the slopes shrink towards 0. A row without
+    observed entries is completed by its covariates, and a column without any by its
+    column features. Without missing entries the mask has no features.
 
     **Outliers.** With `degrees_of_freedom` a component is a multivariate t distribution
     (Lange, Little and Taylor 1989; Peel and McLachlan 2000)
@@ -619,6 +619,22 @@ class MaskedGaussianMixture(BaseObservedMixture):
         ValueError
             If X or a parameter cannot be used, or a variance is zero while `reg_covar`
             and `min_variance` are 0.
+
+        See Also
+        --------
+        partial_fit : Learn from further rows, without the earlier ones.
+        sklearn_gmmcf.model_selection.select_mixture : Choose the number of components.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+        >>> mixture = MaskedGaussianMixture(2, covariance_type="diag", random_state=0)
+        >>> mixture = mixture.fit(X)
+        >>> mixture.converged_, mixture.means_.round(1)
+        (True, array([[8.5, 9. ],
+               [1.3, 2. ]]))
         """
         return self._fit(X, sample_weight, n_batches=None)
 
@@ -737,7 +753,7 @@ class MaskedGaussianMixture(BaseObservedMixture):
 
         The first batch is fitted as `fit` does. Each further one is added to the
         running sums over rows from which the mixture is then estimated anew: one E-step
-        for the rows of the batch ('factor': three), none for those before. A batch of b
+        for the rows of the batch ('factor': three), none for earlier rows. A batch of b
         rows gets the weight b / (N + b) beside the N rows that these sums stand for;
         after t batches (without `fit`) at least (t + 2)^-0.8, so that the first rows'
         statistics under the first parameters are forgotten, but it never replaces more
@@ -766,8 +782,8 @@ class MaskedGaussianMixture(BaseObservedMixture):
         -------
         self : object
             The updated mixture. `lower_bound_` is the objective per row of the running
-            sums; `converged_`, `n_iter_`, `lower_bounds_` and `runs_` stay those of
-            the fit.
+            sums; `converged_`, `n_iter_`, `lower_bounds_` and `runs_` keep their values
+            from the fit.
 
         Raises
         ------
@@ -776,19 +792,25 @@ class MaskedGaussianMixture(BaseObservedMixture):
             taken out, or were never learned (as far as sums show that: they would be
             negative); the mixture is then unchanged.
 
+        See Also
+        --------
+        fit : Fit to all rows at once.
+        add_columns : Append columns that later batches observe.
+        without_sums : A smaller copy, for use without further batches.
+
         Notes
         -----
         With `replaces` rows are exchanged exactly. All rows are then summed up under
-        the parameters of the last E-step of `fit`, and the mixture is what one M-step
-        from there makes of the sums. So it depends on the rows that are left, and not
-        on the order in which rows came and went, but for rounding: a row that was
+        the parameters of the last E-step of `fit`, and the mixture is the result of one
+        M-step from there on these sums. So it depends on the rows that are left, and
+        not on the order in which rows came and went, but for rounding: a row that was
         replaced twenty times counts as its last version, and a row that was forgotten
         as never seen (a column that it was the first to show stays known). The first
         call with `replaces` after `fit` begins this, and all calls until the next `fit`
-        go on with it, those without `replaces`, too. If the first call has none, it
-        sums up its rows under other parameters, and none can be taken out until the
-        next `fit`. Each such call makes an M-step of all columns. Since the parameters
-        of the E-step stay, `fit` should be called once in a while.
+        go on with it, also without `replaces`. If the first call has none, it sums up
+        its rows under other parameters, and none can be taken out until the next `fit`.
+        Each such call makes an M-step of all columns. Since the parameters of the
+        E-step stay, `fit` should be called once in a while.
 
         Sums are about the center of each column, which stays where the first batch that
         shows the column put it; there `mean_precision_prior` pulls means. In calls that
@@ -803,11 +825,12 @@ class MaskedGaussianMixture(BaseObservedMixture):
         good, so without `fit` none is: the prior precision of the loadings is at most
         the precision of the noise.
 
-        With 'factor' a batch costs what its columns cost. Loadings and noise of columns
-        that it does not observe wait, as do the priors and slopes that depend on all
-        columns, until the columns of the batches since these were last learned add up
-        to the number of all columns, or their rows to a quarter of N; the next M-step
-        is then one of all columns. So is the one after a batch that observes nothing.
+        With 'factor' the cost of a batch is the cost of its columns. Loadings and noise
+        of columns that it does not observe wait, as do the priors and slopes that
+        depend on all columns, until the columns of the batches since these were last
+        learned add up to the number of all columns, or their rows to a quarter of N;
+        the next M-step is then one of all columns. So is the one after a batch that
+        observes nothing.
 
         References
         ----------
@@ -925,6 +948,10 @@ class MaskedGaussianMixture(BaseObservedMixture):
         NotImplementedError
             If the family takes no further columns.
 
+        See Also
+        --------
+        partial_fit : Learns the columns.
+
         Examples
         --------
         >>> import numpy as np
@@ -962,6 +989,23 @@ class MaskedGaussianMixture(BaseObservedMixture):
         copy : MaskedGaussianMixture
             It answers all questions; its `partial_fit` would learn from new batches
             alone, and begin at these parameters.
+
+        See Also
+        --------
+        partial_fit : Keeps the sums and needs them.
+
+        Examples
+        --------
+        >>> import pickle
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> from sklearn_gmmcf.datasets import make_ratings
+        >>> X = make_ratings(random_state=0).data
+        >>> mixture = MaskedGaussianMixture(covariance_type="spherical").fit(X)
+        >>> slim = mixture.without_sums()
+        >>> len(pickle.dumps(mixture)) > len(pickle.dumps(slim))
+        True
+        >>> print((slim.transform(X) == mixture.transform(X)).all())
+        True
         """
         check_is_fitted(self)
         slim = copy(self)
@@ -996,6 +1040,11 @@ class MaskedGaussianMixture(BaseObservedMixture):
         ------
         ValueError
             If the fitted family has no latent factors.
+
+        See Also
+        --------
+        similar_rows : Rows with similar factors.
+        sample : Draws rows of the mixture.
 
         Examples
         --------

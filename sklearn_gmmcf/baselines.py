@@ -49,6 +49,21 @@ class BaseRecommender(PackageEstimator, BaseEstimator, metaclass=ABCMeta):
         -------
         self : object
             The fitted recommender.
+
+        See Also
+        --------
+        recommend : Lists of columns.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf.baselines import DampedMeanRecommender
+        >>> X = [[1, 2, np.nan], [np.nan, 4, 5], [3, np.nan, 5]]
+        >>> recommender = DampedMeanRecommender(damping=1).fit(X)
+        >>> print(f"{recommender.mean_:.1f}")
+        3.3
+        >>> recommender.item_effects_.round(1)
+        array([-0.9, -0.2,  1.1])
         """
         data = open_data(self, X, reset=True, missing_values=self.missing_values)
         self._learn(data)
@@ -81,6 +96,26 @@ class BaseRecommender(PackageEstimator, BaseEstimator, metaclass=ABCMeta):
         ------
         ValueError
             If ``n_items`` is less than 1.
+
+        See Also
+        --------
+        sklearn_gmmcf.MaskedGaussianMixture.recommend : Lists made for each row.
+        sklearn_gmmcf.model_selection.recommendation_scorer : Measures lists.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf.baselines import PopularityRecommender
+        >>> X = [[1, 2, np.nan], [np.nan, 4, 5], [3, np.nan, 5]]
+        >>> recommender = PopularityRecommender().fit(X)
+        >>> recommender.recommend(X, n_items=1)[0]
+        array([[2],
+               [0],
+               [1]])
+        >>> recommender.recommend(X, n_items=1, exclude_observed=False)[0]
+        array([[0],
+               [0],
+               [0]])
         """
         check_is_fitted(self)
         check_count("n_items", n_items)

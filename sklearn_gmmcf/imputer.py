@@ -108,8 +108,8 @@ class MixtureImputer(
         refused otherwise.
 
     handle_unknown : {'missing', 'error'}, default='missing'
-        What `transform` makes of a level that was not seen in fit: a missing entry,
-        with a warning, or an error.
+        Treatment of a level that was not seen in fit: a missing entry, with a warning,
+        or an error.
 
     calibrate : bool, default=True
         Hold out entries, to weigh the members and to widen or narrow intervals. If
@@ -153,7 +153,7 @@ class MixtureImputer(
         Number of columns seen in fit.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, where those seen in fit are all strings.
+        Names of the columns seen in fit, where all are strings.
 
     See Also
     --------
@@ -167,8 +167,9 @@ class MixtureImputer(
     The mean over members of the predictive distributions has the members' variances
     within plus between. Weights of members are least squares on the held-out entries,
     with the weight of 30 entries on equal ones (stacking [1]_). Held-out errors in
-    predicted standard deviations calibrate intervals: their quantile takes the place of
-    the one of the normal distribution, again with the weight of 30 entries on that.
+    predicted standard deviations calibrate intervals: their quantile replaces the
+    quantile of the normal distribution, again with the weight of 30 entries on the
+    latter.
 
     A row without observed entries is completed by the mean of the mixtures.
 
@@ -302,6 +303,20 @@ class MixtureImputer(
             the end of a Pipeline.
         TypeError
             If X is sparse or a Dask array.
+
+        See Also
+        --------
+        transform : Complete tables.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MixtureImputer
+        >>> X = np.array([[1, 2], [2, 4.1], [3, 5.9], [4, 8.2], [5, np.nan]])
+        >>> imputer = MixtureImputer(bounds=None, random_state=0).fit(X)
+        >>> imputer.transform([[6, np.nan], [np.nan, 3]]).round()
+        array([[ 6., 10.],
+               [ 2.,  3.]])
         """
         X = self._open(X, reset=True)
         weights = check_weights(sample_weight, X)
@@ -382,6 +397,27 @@ class MixtureImputer(
         ------
         ValueError
             If X has other columns than in fit, or values of another kind.
+
+        See Also
+        --------
+        complete : Completions with standard deviations.
+        sample_completions : Complete tables for inference.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sklearn_gmmcf import MixtureImputer
+        >>> frame = pd.DataFrame(
+        ...     {
+        ...         "age": [21, 35, 64, 58, 29, 70],
+        ...         "works": ["yes", "yes", "no", "no", "yes", "no"],
+        ...     }
+        ... )
+        >>> imputer = MixtureImputer(random_state=0).fit(frame)
+        >>> imputer.transform(pd.DataFrame({"age": [None, 25], "works": ["no", None]}))
+            age works
+        0  64.0    no
+        1  25.0   yes
         """
         return self.complete(X)
 
@@ -403,6 +439,29 @@ class MixtureImputer(
             Standard deviations of the columns of numbers, dates and durations (in
             days), 0 where observed; columns of other kinds are left out
             (`complete_proba` has probabilities). Only if ``return_std``.
+
+        See Also
+        --------
+        predict_interval : Calibrated intervals of missing entries.
+        complete_proba : Probabilities of categories.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> from sklearn_gmmcf import MixtureImputer
+        >>> rng = np.random.default_rng(0)
+        >>> dose, noise = rng.normal(10, 2, 40), rng.normal(0, 1, 40)
+        >>> frame = pd.DataFrame({"dose": dose, "rate": 2 * dose + noise})
+        >>> frame.loc[:3, "rate"] = None
+        >>> imputer = MixtureImputer(random_state=0).fit(frame)
+        >>> completed, std = imputer.complete(frame, return_std=True)
+        >>> completed.assign(rate_std=std["rate"]).loc[2:5].round(1)
+           dose  rate  rate_std
+        2  11.3  22.6       1.3
+        3  10.2  20.5       1.0
+        4   8.9  18.1       0.0
+        5  10.7  21.1       0.0
         """
         given, X, matrix = self._read(X)
         predicted = self._predict(matrix)
@@ -426,6 +485,28 @@ class MixtureImputer(
         probabilities : dict of ndarrays of shape (n_samples, n_levels)
             By column, in the order of ``encoder_.categories_``; 1 for the level that
             is observed.
+
+        See Also
+        --------
+        transform : The most probable level.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sklearn_gmmcf import MixtureImputer
+        >>> frame = pd.DataFrame(
+        ...     {
+        ...         "age": [21, 35, 64, 58, 29, 70, 66, 24],
+        ...         "works": ["yes", "yes", "no", "no", "yes", "no", "yes", "no"],
+        ...     }
+        ... )
+        >>> imputer = MixtureImputer(random_state=0).fit(frame)
+        >>> new = pd.DataFrame({"age": [25, 68], "works": [None, None]})
+        >>> imputer.encoder_.categories_
+        {'works': array(['no', 'yes'], dtype=object)}
+        >>> imputer.complete_proba(new)["works"].round(1)
+        array([[0.3, 0.7],
+               [0.7, 0.3]])
         """
         _, _, matrix = self._read(X)
         return self.encoder_.decode_proba(self._predict(matrix).means)
@@ -452,6 +533,11 @@ class MixtureImputer(
             outermost integers within, and hold the completion at least; dates are
             rounded down and up. Both ends are the value itself where it is observed.
             Columns of other kinds are left out.
+
+        See Also
+        --------
+        complete : Completions with standard deviations.
+        sklearn_gmmcf.plotting.CalibrationDisplay : Draws the coverage of intervals.
 
         Examples
         --------
@@ -539,6 +625,25 @@ class MixtureImputer(
         See Also
         --------
         sklearn_gmmcf.model_selection.pool : Pools estimates by Rubin's rules.
+        transform : One completion, the best prediction of each entry.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MixtureImputer
+        >>> from sklearn_gmmcf.model_selection import pool
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.multivariate_normal([0, 5], [[1, 0.8], [0.8, 1]], size=50)
+        >>> X[X[:, 0] > 0.5, 1] = np.nan
+        >>> imputer = MixtureImputer(random_state=0).fit(X)
+        >>> draws = np.array(imputer.sample_completions(X, 20, random_state=0))
+
+        The mean of the second column, with its standard error:
+
+        >>> means, variances = draws[:, :, 1].mean(axis=1), draws[:, :, 1].var(axis=1)
+        >>> pooled = pool(means, variances / 49, dfcom=49)
+        >>> print(f"{pooled.estimate:.1f} +- {pooled.std_error:.1f}")
+        5.1 +- 0.2
         """
         check_is_fitted(self)
         check_count("n_completions", n_completions)
@@ -591,6 +696,22 @@ class MixtureImputer(
         ------
         ValueError
             If the imputer has no indicator.
+
+        See Also
+        --------
+        transform : Completes the table.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MixtureImputer
+        >>> X = np.array([[1, 2], [2, 4], [3, 6], [4, 8], [5, np.nan]])
+        >>> imputer = MixtureImputer(add_indicator=True, random_state=0)
+        >>> completed = imputer.fit_transform(X)
+        >>> imputer.get_feature_names_out()
+        array(['x0', 'x1', 'missingindicator_x1'], dtype=object)
+        >>> imputer.inverse_transform(completed)[-1]
+        array([ 5., nan])
         """
         check_is_fitted(self)
         if self.indicator_ is None:
@@ -625,12 +746,25 @@ class MixtureImputer(
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Names of the columns of the table, which must be those that were fitted.
+            Names of the columns of the table, which must be the fitted names.
 
         Returns
         -------
         names : ndarray of str
             The columns less the dropped ones, and ``missingindicator_`` columns.
+
+        See Also
+        --------
+        transform : Completes tables.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MixtureImputer
+        >>> X = np.array([[1, 2], [2, 4], [3, 6], [4, 8], [5, np.nan]])
+        >>> imputer = MixtureImputer(add_indicator=True, random_state=0).fit(X)
+        >>> imputer.get_feature_names_out(["dose", "rate"]).tolist()
+        ['dose', 'rate', 'missingindicator_rate']
         """
         check_is_fitted(self)
         names = get_feature_names_in(self, input_features)

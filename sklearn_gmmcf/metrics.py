@@ -320,8 +320,8 @@ def novelty(
         Column indices, best first, as `recommend` returns them; -1 is no item.
 
     X : {array-like, sparse matrix} of shape (n_samples, n_columns)
-        The data of the fit, whose observed entries are counted. Its rows need not be
-        those of `items`.
+        The data of the fit, whose observed entries are counted. Its rows need not match
+        `items`.
 
     k : int or None, default=10
         Length of the lists that are looked at. None looks at all of `items`.

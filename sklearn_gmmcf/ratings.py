@@ -266,6 +266,18 @@ class RatingsEncoder(PackageEstimator, BaseEstimator):
             ratings that are not finite or, unless `out_of_range` says otherwise,
             outside `rating_range`, columns that are no features, or features or titles
             of one id twice.
+
+        See Also
+        --------
+        fit_encode : Also makes the matrix.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf.ratings import RatingsEncoder
+        >>> table = ["ann", "ann", "bob"], ["Alien", "Brazil", "Alien"], [5, 4, 2]
+        >>> encoder = RatingsEncoder().fit(table)
+        >>> encoder.users_.tolist(), encoder.items_.tolist()
+        (['ann', 'bob'], ['Alien', 'Brazil'])
         """
         self._learn(self._get_reader().read(ratings))
         return self
@@ -291,6 +303,20 @@ class RatingsEncoder(PackageEstimator, BaseEstimator):
         ValueError
             As `fit` does, or if the table, unless `duplicates` says otherwise, rates
             an item twice.
+
+        See Also
+        --------
+        encode : The matrix of another table.
+        decode : The way back, for predictions.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf.ratings import RatingsEncoder
+        >>> table = ["ann", "ann", "bob"], ["Alien", "Brazil", "Alien"], [5, 4, 2]
+        >>> X, users = RatingsEncoder().fit_encode(table)
+        >>> X.toarray(), users.tolist()
+        (array([[5., 4.],
+               [2., 0.]]), ['ann', 'bob'])
         """
         tables = self._get_reader().read(ratings)
         census = self._learn(tables)
@@ -327,6 +353,10 @@ class RatingsEncoder(PackageEstimator, BaseEstimator):
             for tables that cannot be read, for items of another kind than the fitted
             ones, for integers as `users` where ids are not integers, and for categories
             of `user_features` that were not fitted.
+
+        See Also
+        --------
+        fit_encode : The matrix of the table that is fitted.
 
         Examples
         --------
@@ -381,6 +411,20 @@ class RatingsEncoder(PackageEstimator, BaseEstimator):
         ------
         ValueError
             If a feature of users has the name of an item.
+
+        See Also
+        --------
+        encode : Makes the matrix.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sklearn_gmmcf.ratings import RatingsEncoder
+        >>> features = pd.DataFrame({"user": ["ann", "bob"], "age": [20, 40]})
+        >>> encoder = RatingsEncoder(user_features=features)
+        >>> encoder = encoder.fit((["ann", "bob"], ["Alien", "Brazil"], [5, 2]))
+        >>> encoder.get_feature_names_out().tolist()
+        ['Alien', 'Brazil', 'age']
         """
         check_is_fitted(self)
         items = [str(item) for item in self.items_]
@@ -419,6 +463,28 @@ class RatingsEncoder(PackageEstimator, BaseEstimator):
         ValueError
             If the shapes do not match, items are not indices of columns, or users are
             integers where ids are not, so that they seem to be indices of rows.
+
+        See Also
+        --------
+        encode : The matrix of a table.
+        sklearn_gmmcf.MaskedGaussianMixture.recommend : Makes lists of columns.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> from sklearn_gmmcf.ratings import RatingsEncoder
+        >>> table = pd.DataFrame(
+        ...     [("ann", "Alien", 5), ("ann", "Brazil", 4), ("bob", "Alien", 2)],
+        ...     columns=["user", "item", "rating"],
+        ... )
+        >>> encoder = RatingsEncoder()
+        >>> X, users = encoder.fit_encode(table)
+        >>> mixture = MaskedGaussianMixture(covariance_type="spherical").fit(X)
+        >>> columns, values = mixture.recommend(X, n_items=1)
+        >>> encoder.decode(users, columns, values)
+          user    item  rating
+        0  bob  Brazil     4.0
         """
         check_is_fitted(self)
         users, items, values = self._check_predictions(users, items, values, std)
@@ -556,6 +622,10 @@ class RatingsEncoder(PackageEstimator, BaseEstimator):
             If features or titles are passed but none were fitted, or are of another
             kind.
 
+        See Also
+        --------
+        sklearn_gmmcf.MaskedGaussianMixture.add_columns : The same for a mixture.
+
         Examples
         --------
         >>> from sklearn_gmmcf.ratings import RatingsEncoder
@@ -605,6 +675,18 @@ class RatingsEncoder(PackageEstimator, BaseEstimator):
         -------
         copy : RatingsEncoder
             The encoder without them.
+
+        See Also
+        --------
+        sklearn_gmmcf.MaskedGaussianMixture.without_sums : The same for a mixture.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf.ratings import RatingsEncoder
+        >>> table = ["ann", "ann", "bob"], ["Alien", "Brazil", "Alien"], [5, 4, 2]
+        >>> encoder = RatingsEncoder().fit(table).without_users()
+        >>> encoder.users_.tolist(), encoder.items_.tolist()
+        ([], ['Alien', 'Brazil'])
         """
         check_is_fitted(self)
         other = copy(self)

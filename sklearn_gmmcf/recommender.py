@@ -203,6 +203,21 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         ------
         ValueError
             If the table or a parameter cannot be used.
+
+        See Also
+        --------
+        update : Learn further ratings without a new fit.
+        sklearn_gmmcf.ratings.RatingsEncoder : Reads tables.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf import MixtureRecommender
+        >>> users = ["ann", "ann", "bob", "bob", "cyd"]
+        >>> items = ["Alien", "Brazil", "Alien", "Clue", "Clue"]
+        >>> table = users, items, [5, 4, 2, 4, 1]
+        >>> recommender = MixtureRecommender(1, n_factors=1).fit(table)
+        >>> recommender.items_.tolist(), recommender.users_.tolist()
+        (['Alien', 'Brazil', 'Clue'], ['ann', 'bob', 'cyd'])
         """
         for name in (self.user, self.item, self.rating):
             _check_name(name, "ratings")
@@ -290,8 +305,8 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         n_items : int, default=10
             Number of items for each user.
         ratings : frame, tuple of three array-likes or None, default=None
-            Ratings that are not learned, such as those of a visitor: they count in
-            place of the ratings that are held of these users. Items that are unknown
+            Ratings that are not learned, such as the ratings of a visitor: they count
+            in place of the ratings that are held of these users. Items that are unknown
             are left out.
         user_features : frame or None, default=None
             Features of users of `ratings`, in the columns that were fitted.
@@ -317,6 +332,35 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         ------
         ValueError
             If an id of `items` or `exclude` is unknown, or an argument cannot be used.
+
+        See Also
+        --------
+        explain : Why an item is expected to be liked.
+        similar_items : Items that are like one item.
+        sklearn_gmmcf.model_selection.recommendation_scorer : Measures lists.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sklearn_gmmcf import MixtureRecommender
+        >>> table = pd.DataFrame(
+        ...     [("ann", "Alien", 5), ("ann", "Brazil", 4), ("bob", "Alien", 2),
+        ...      ("bob", "Clue", 4), ("cyd", "Alien", 5), ("cyd", "Clue", 1)],
+        ...     columns=["user", "item", "rating"],
+        ... )
+        >>> recommender = MixtureRecommender(1, n_factors=2).fit(table)
+        >>> recommender.recommend(["ann", "bob"], n_items=1)[["user", "item"]]
+          user    item
+        0  ann    Clue
+        1  bob  Brazil
+
+        A visitor, whose ratings are not learned:
+
+        >>> visitor = pd.DataFrame({"user": ["me"], "item": ["Clue"], "rating": [1]})
+        >>> recommender.recommend(ratings=visitor, n_items=2)[["user", "item"]]
+          user    item
+        0   me  Brazil
+        1   me   Alien
         """
         X, ids = self._open_rows(users, ratings, user_features)
         if not len(ids):
@@ -364,6 +408,11 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         std : ndarray of shape (n,)
             Standard deviations; 0 for ratings that are held. Only if ``return_std``.
 
+        See Also
+        --------
+        predict_interval : Intervals of ratings.
+        predict_chance : Probabilities that items are liked.
+
         Examples
         --------
         >>> from sklearn_gmmcf import MixtureRecommender
@@ -380,8 +429,8 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
     ) -> tuple[Array, Array]:
         """Predict intervals that hold the ratings with a given probability.
 
-        The predictive distribution is normal, and what lies beyond the ends of
-        `rating_range_` is a rating at the end. So an interval that reaches an end
+        The predictive distribution is normal, and all values beyond an end of
+        `rating_range_` are ratings at the end. So an interval that reaches an end
         leaves out nothing there, and may leave out more at its other end.
 
         Parameters
@@ -397,6 +446,21 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         -------
         lower, upper : ndarray of shape (n,)
             Ends of the intervals.
+
+        See Also
+        --------
+        predict : Expected ratings and standard deviations.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf import MixtureRecommender
+        >>> users = ["ann", "ann", "bob", "bob", "cyd"]
+        >>> items = ["Alien", "Brazil", "Alien", "Clue", "Clue"]
+        >>> table = users, items, [5, 4, 2, 4, 1]
+        >>> recommender = MixtureRecommender(1, n_factors=1).fit(table)
+        >>> lower, upper = recommender.predict_interval((["bob"], ["Brazil"]), 0.5)
+        >>> lower.round(1), upper.round(1)
+        (array([2.3]), array([4.2]))
         """
         if not (isinstance(coverage, Real) and 0 < float(coverage) < 1):
             raise ValueError(
@@ -430,6 +494,22 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         -------
         chances : ndarray of shape (n,)
             The probabilities; 0 or 1 for ratings that are held.
+
+        See Also
+        --------
+        predict : Expected ratings.
+        recommend : Ranks by this chance, and by how likely the item is chosen.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf import MixtureRecommender
+        >>> users = ["ann", "ann", "bob", "bob", "cyd"]
+        >>> items = ["Alien", "Brazil", "Alien", "Clue", "Clue"]
+        >>> table = users, items, [5, 4, 2, 4, 1]
+        >>> recommender = MixtureRecommender(1, n_factors=1).fit(table)
+        >>> pairs = ["ann", "bob"], ["Brazil", "Brazil"]
+        >>> recommender.predict_chance(pairs, threshold=4).round(1)
+        array([1. , 0.3])
         """
         threshold = self._check_threshold(threshold)
         return _find_chances(*self._predict(pairs, ratings), threshold)
@@ -440,7 +520,7 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         Parameters
         ----------
         ratings : frame or tuple of three array-likes
-            Ratings that were not learned; those that are held are predicted exactly.
+            Ratings that were not learned; held ratings are predicted exactly.
         y : Ignored
             Present for API consistency by convention.
 
@@ -448,6 +528,21 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         -------
         score : float
             In the units of the ratings; higher is better.
+
+        See Also
+        --------
+        sklearn_gmmcf.model_selection.split_by_time : Makes tables to fit and to score.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf import MixtureRecommender
+        >>> users = ["ann", "ann", "bob", "bob", "cyd"]
+        >>> items = ["Alien", "Brazil", "Alien", "Clue", "Clue"]
+        >>> table = users, items, [5, 4, 2, 4, 1]
+        >>> recommender = MixtureRecommender(1, n_factors=1).fit(table)
+        >>> later = ["bob", "cyd"], ["Brazil", "Alien"], [3, 4]
+        >>> print(f"{recommender.score(later):.1f}")
+        -0.6
         """
         (lines,) = self._make_reader().read(ratings)
         pairs = lines.users.ids[lines.users.codes], lines.items.ids[lines.items.codes]
@@ -465,8 +560,8 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         user, item : id
             The user, and an item that the user has not rated.
         n_reasons : int or None, default=None
-            Number of rated items that are listed, those with the largest contributions;
-            the others are added up in one line. None lists all.
+            Number of rated items that are listed, the largest contributions first; the
+            others are added up in one line. None lists all.
         ratings : frame, tuple of three array-likes or None, default=None
             Ratings of the user that are not learned, as in `recommend`.
 
@@ -476,8 +571,8 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
             A line for each part. The contributions add up to the expected rating,
             before it is clipped.
 
-            - "part": 'base' (the mean of the item), 'components' (what the ratings tell
-              of the type of user), 'mask' (which items the user rated), 'covariate',
+            - "part": 'base' (the mean of the item), 'components' (the type of user, as
+              the ratings suggest), 'mask' (which items the user rated), 'covariate',
               'observed' (a rating) or 'others';
             - "source": the title, or id, of the item that was rated, or the name of the
               feature; empty for other parts;
@@ -488,6 +583,30 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         ------
         ValueError
             If the item is unknown, or the user has rated it.
+
+        See Also
+        --------
+        recommend : Lists the items.
+        sklearn_gmmcf.MaskedGaussianMixture.explain : The formula of the parts.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sklearn_gmmcf import MixtureRecommender
+        >>> from sklearn_gmmcf.datasets import make_ratings
+        >>> ratings = make_ratings(100, 8, density=0.7, noise=0.2, random_state=0)
+        >>> X = ratings.data.tocoo()
+        >>> table = pd.DataFrame({"user": X.row, "item": X.col, "rating": X.data})
+        >>> recommender = MixtureRecommender(1, n_factors=2).fit(table)
+        >>> item = recommender.recommend([0], n_items=1).loc[0, "item"]
+        >>> recommender.explain(0, item, n_reasons=2).round(2)
+                 part source  rating  contribution
+        0        base            NaN          4.01
+        1  components            NaN          0.00
+        2        mask            NaN          0.01
+        3    observed      2    3.36         -0.47
+        4    observed      3    3.01         -0.12
+        5      others            NaN         -0.09
         """
         X, _ = self._open_rows([user], ratings)
         column = self._find_columns([item], "item")
@@ -527,6 +646,24 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
             Item, title if there are titles, and "similarity" from -1 to 1, the most
             similar first; see
             :meth:`sklearn_gmmcf.MaskedGaussianMixture.similar_items`.
+
+        See Also
+        --------
+        similar_users : The same for users.
+        recommend : The best items for a user.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sklearn_gmmcf import MixtureRecommender
+        >>> from sklearn_gmmcf.datasets import make_ratings
+        >>> X = make_ratings(100, 8, density=0.6, random_state=0).data.tocoo()
+        >>> table = pd.DataFrame({"user": X.row, "item": X.col, "rating": X.data})
+        >>> recommender = MixtureRecommender(1, n_factors=2).fit(table)
+        >>> recommender.similar_items(0, n_items=2).round(2)
+           item  similarity
+        0     6        0.94
+        1     1        0.88
         """
         column = self._find_columns([item], "item")
         columns, similarities = self.mixture_.similar_items(column, n_items)
@@ -552,6 +689,23 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         table : frame or tuple of ndarrays
             User, and "similarity" from -1 to 1, the most similar first; see
             :meth:`sklearn_gmmcf.MaskedGaussianMixture.similar_rows`.
+
+        See Also
+        --------
+        similar_items : The same for items.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sklearn_gmmcf import MixtureRecommender
+        >>> from sklearn_gmmcf.datasets import make_ratings
+        >>> X = make_ratings(100, 8, density=0.6, random_state=0).data.tocoo()
+        >>> table = pd.DataFrame({"user": X.row, "item": X.col, "rating": X.data})
+        >>> recommender = MixtureRecommender(1, n_factors=2).fit(table)
+        >>> recommender.similar_users(0, n_users=2).round(2)
+           user  similarity
+        0    69        0.70
+        1    73        0.67
         """
         held = self._get_held("compare users")
         row = held.find(self._check_known([user]))[0]
@@ -580,7 +734,7 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         A user's former row is taken out of the sums over users, and the new one is
         added, exactly: twenty updates count as one with the last row. Items that were
         unknown get columns. Directions of the mask, and the parameters under which rows
-        are summed up, stay those of the last fit; `refit` renews them. Until then new
+        are summed up, stay as in the last fit; `refit` renews them. Until then new
         items are hardly listed by 'utility', as nobody has been seen to choose them.
 
         Parameters
@@ -604,6 +758,26 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         ValueError
             If the table cannot be used, or no ratings are held; the recommender is then
             unchanged.
+
+        See Also
+        --------
+        forget : Take users out again.
+        refit : Fit anew to all ratings, once in a while.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf import MixtureRecommender
+        >>> users = ["ann", "ann", "bob", "bob", "cyd"]
+        >>> items = ["Alien", "Brazil", "Alien", "Clue", "Clue"]
+        >>> table = users, items, [5, 4, 2, 4, 1]
+        >>> recommender = MixtureRecommender(1, n_factors=1).fit(table)
+
+        A further rating of "bob" and a new user with a new item:
+
+        >>> later = ["bob", "eve", "eve"], ["Brazil", "Alien", "Dune"], [1, 4, 5]
+        >>> recommender = recommender.update(later)
+        >>> recommender.items_.tolist(), recommender.users_.tolist()
+        (['Alien', 'Brazil', 'Clue', 'Dune'], ['ann', 'bob', 'cyd', 'eve'])
         """
         self._get_held("be updated")
         table = self._in_time(ratings)
@@ -630,7 +804,7 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         return self
 
     def forget(self, users: Any) -> Self:
-        """Forget users: their ratings, and what was learned from them, exactly.
+        """Forget users: their ratings, and all that was learned from them, exactly.
 
         Parameters
         ----------
@@ -641,13 +815,28 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         -------
         self : object
             The recommender as if it had never learned these users, but that directions
-            of the mask stay those of the last fit. The frame that was passed as
+            of the mask stay as in the last fit. The frame that was passed as
             `user_features` is yours to clean.
 
         Raises
         ------
         ValueError
             If a user is unknown, or no ratings are held.
+
+        See Also
+        --------
+        update : Learn users, and changes of their ratings.
+        save : Leaves all users out.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf import MixtureRecommender
+        >>> users = ["ann", "ann", "bob", "bob", "cyd"]
+        >>> items = ["Alien", "Brazil", "Alien", "Clue", "Clue"]
+        >>> table = users, items, [5, 4, 2, 4, 1]
+        >>> recommender = MixtureRecommender(1, n_factors=1).fit(table)
+        >>> recommender.forget("ann").users_.tolist()
+        ['bob', 'cyd']
         """
         held = self._get_held("forget")
         ids = np.unique(self._check_known(np.atleast_1d(np.asarray(users))))
@@ -672,6 +861,21 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         ------
         ValueError
             If no ratings are held.
+
+        See Also
+        --------
+        update : Learns without a new fit.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf import MixtureRecommender
+        >>> users = ["ann", "ann", "bob", "bob", "cyd"]
+        >>> items = ["Alien", "Brazil", "Alien", "Clue", "Clue"]
+        >>> table = users, items, [5, 4, 2, 4, 1]
+        >>> recommender = MixtureRecommender(1, n_factors=1).fit(table)
+        >>> recommender = recommender.update((["eve"], ["Brazil"], [5]))
+        >>> recommender.refit().recommend(["eve"], n_items=1)[1]
+        array(['Alien'], dtype='<U6')
         """
         held = self._get_held("fit anew")
         former = self.mixture_
@@ -713,6 +917,29 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         See Also
         --------
         load : Load it.
+        sklearn_gmmcf.persistence : Files of mixtures.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from sklearn_gmmcf import MixtureRecommender
+        >>> users = ["ann", "ann", "bob", "bob", "cyd"]
+        >>> items = ["Alien", "Brazil", "Alien", "Clue", "Clue"]
+        >>> table = users, items, [5, 4, 2, 4, 1]
+        >>> recommender = MixtureRecommender(1, n_factors=1).fit(table)
+        >>> with TemporaryDirectory() as folder:
+        ...     recommender.save(Path(folder) / "films.joblib")
+        ...     loaded = MixtureRecommender.load(Path(folder) / "films.joblib")
+
+        The file names no users; ratings of a visitor are passed with the question:
+
+        >>> loaded.users_.tolist(), loaded.items_.tolist()
+        ([], ['Alien', 'Brazil', 'Clue'])
+        >>> visitor = ["me"], ["Alien"], [5]
+        >>> user, item, *_ = loaded.recommend(ratings=visitor)
+        >>> item.tolist()
+        ['Brazil', 'Clue']
         """
         check_is_fitted(self)
         saved = copy(self)
@@ -736,6 +963,25 @@ class MixtureRecommender(PackageEstimator, BaseEstimator):
         -------
         recommender : MixtureRecommender
             The recommender that was saved.
+
+        See Also
+        --------
+        save : Save it.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from sklearn_gmmcf import MixtureRecommender
+        >>> users = ["ann", "ann", "bob", "bob", "cyd"]
+        >>> items = ["Alien", "Brazil", "Alien", "Clue", "Clue"]
+        >>> table = users, items, [5, 4, 2, 4, 1]
+        >>> recommender = MixtureRecommender(1, n_factors=1).fit(table)
+        >>> with TemporaryDirectory() as folder:
+        ...     recommender.save(Path(folder) / "films.joblib", updatable=True)
+        ...     loaded = MixtureRecommender.load(Path(folder) / "films.joblib")
+        >>> loaded.update((["eve"], ["Alien"], [1])).users_.tolist()
+        ['ann', 'bob', 'cyd', 'eve']
         """
         loaded = joblib.load(path)
         if not isinstance(loaded, cls):

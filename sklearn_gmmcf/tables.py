@@ -213,6 +213,21 @@ class TableEncoder(PackageEstimator, TransformerMixin, BaseEstimator):
             with equal names, and for bounds that do not fit.
         TypeError
             If X is sparse or lazy.
+
+        See Also
+        --------
+        transform : The matrix of a table.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sklearn_gmmcf.tables import TableEncoder
+        >>> frame = pd.DataFrame(
+        ...     {"age": [31, None, 28, 40], "works": ["yes", "no", None, "yes"]}
+        ... )
+        >>> encoder = TableEncoder().fit(frame)
+        >>> encoder.kinds_
+        array(['integer', 'category'], dtype='<U8')
         """
         table = self._open(X, reset=True)
         if not table.n_rows or not table.names:
@@ -274,6 +289,23 @@ class TableEncoder(PackageEstimator, TransformerMixin, BaseEstimator):
         -----
         UnknownLevelsWarning
             If a column has levels that `fit` has not seen.
+
+        See Also
+        --------
+        decode : The way back.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sklearn_gmmcf.tables import TableEncoder
+        >>> frame = pd.DataFrame(
+        ...     {"age": [31, None, 28, 40], "works": ["yes", "no", None, "yes"]}
+        ... )
+        >>> TableEncoder().fit(frame).transform(frame)
+        array([[31.,  0.,  1.],
+               [nan,  1.,  0.],
+               [28., nan, nan],
+               [40.,  0.,  1.]])
         """
         check_is_fitted(self)
         table = self._open(X, reset=False)
@@ -314,6 +346,11 @@ class TableEncoder(PackageEstimator, TransformerMixin, BaseEstimator):
         ValueError
             If columns pass through and `rows` is not given, or if the shapes differ.
 
+        See Also
+        --------
+        transform : The matrix of a table.
+        decode_proba : Probabilities of the levels.
+
         Examples
         --------
         >>> import polars as pl
@@ -341,6 +378,22 @@ class TableEncoder(PackageEstimator, TransformerMixin, BaseEstimator):
         -------
         table : frame or ndarray of shape (n_samples, n_features)
             As `decode` makes it.
+
+        See Also
+        --------
+        decode : Keeps the observed values of a table exactly.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sklearn_gmmcf.tables import TableEncoder
+        >>> frame = pd.DataFrame(
+        ...     {"age": [31, None, 28, 40], "works": ["yes", "no", None, "yes"]}
+        ... )
+        >>> encoder = TableEncoder().fit(frame)
+        >>> encoder.inverse_transform([[30.4, 0.2, 0.8]])
+            age works
+        0  30.0   yes
         """
         return self.decode(Z, rows)
 
@@ -358,6 +411,10 @@ class TableEncoder(PackageEstimator, TransformerMixin, BaseEstimator):
             By name of the column, in the order of `categories_`. Values below 0 count
             as 0; rows add to 1. Where no value is positive, the levels have their
             shares of the observed values in `fit`. NaN stays NaN.
+
+        See Also
+        --------
+        decode : The most probable level.
 
         Examples
         --------
@@ -382,13 +439,27 @@ class TableEncoder(PackageEstimator, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Names of the columns of the table, which must be those that were fitted.
+            Names of the columns of the table, which must be the fitted names.
 
         Returns
         -------
         names : ndarray of shape (n_encoded,)
             The name of the column; with "_" and the level for categories. Columns
             without names are x0, x1, ...
+
+        See Also
+        --------
+        transform : Makes the matrix.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sklearn_gmmcf.tables import TableEncoder
+        >>> frame = pd.DataFrame(
+        ...     {"age": [31, None, 28, 40], "works": ["yes", "no", None, "yes"]}
+        ... )
+        >>> TableEncoder().fit(frame).get_feature_names_out().tolist()
+        ['age', 'works_no', 'works_yes']
         """
         check_is_fitted(self, "_codes")
         names = self._names()

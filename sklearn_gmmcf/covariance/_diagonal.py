@@ -587,6 +587,17 @@ class Spherical(Diagonal):
     See Also
     --------
     Diagonal : A variance for each component and column.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_gmmcf import MaskedGaussianMixture
+    >>> from sklearn_gmmcf.covariance import Spherical
+    >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+    >>> family = Spherical(min_variance=1e-3)
+    >>> mixture = MaskedGaussianMixture(2, covariance_type=family, random_state=0)
+    >>> mixture.fit(X).covariances_.round(2)
+    array([0.1 , 0.13])
     """
 
     start_coordinates = "raw"

@@ -51,13 +51,12 @@ _MIN_LOG_DENSITY = -1e290
 class Statistics:
     """Sums over rows: ``a + b`` are the statistics of the rows of both.
 
-    So ``a + b - b`` are those of a, to rounding.
-    A family derives its own frozen dataclass from this one, with a field for each sum.
-    Sums may be statistics themselves.
-    A field declared ``field(metadata=SHARED)`` is the same for all blocks, such as the
-    point that moments are taken about. A field with a sum for each column, along its
-    last axis, is declared ``field(metadata=BY_COLUMN)`` for families that learn few
-    columns at a time.
+    So ``a + b - b`` is a, to rounding. A family derives its own frozen dataclass from
+    this one, with a field for each sum. Sums may be statistics themselves. A field
+    declared ``field(metadata=SHARED)`` is the same for all blocks, such as the point
+    that moments are taken about. A field with a sum for each column, along its last
+    axis, is declared ``field(metadata={"by_column": True})`` for families that learn
+    few columns at a time.
 
     Parameters
     ----------
@@ -65,6 +64,24 @@ class Statistics:
         Weighted sum of the rows' log-densities (nats).
     weight : float
         Sum of the rows' weights.
+
+    See Also
+    --------
+    Family : Makes statistics in the E-step, and parameters of them in the M-step.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> import numpy as np
+    >>> from sklearn_gmmcf.covariance import Statistics
+    >>> @dataclass(frozen=True, eq=False)
+    ... class Sums(Statistics):
+    ...     sums: np.ndarray  # (d,)
+    >>> some = Sums(-3.0, 2.0, np.array([1, 4]))
+    >>> more = Sums(-1.0, 1.0, np.array([2, 0]))
+    >>> both = some + more
+    >>> both.weight, both.sums, (both - more).sums
+    (3.0, array([3, 4]), array([1, 4]))
     """
 
     log_likelihood: float
@@ -101,7 +118,28 @@ class Statistics:
         return self._combine(subtract)
 
     def scaled(self, factor: float) -> Self:
-        """The statistics of the same rows at this many times their weights."""
+        """Make the statistics of the same rows at many times their weights.
+
+        Parameters
+        ----------
+        factor : float
+            How many times.
+
+        Returns
+        -------
+        statistics : Statistics
+            All sums times the factor.
+
+        See Also
+        --------
+        aligned : To add up sums about another point.
+
+        Examples
+        --------
+        >>> from sklearn_gmmcf.covariance import Statistics
+        >>> Statistics(log_likelihood=-3.0, weight=2.0).scaled(10).weight
+        20.0
+        """
         if factor == 1:
             return self
 
@@ -114,16 +152,107 @@ class Statistics:
         return self._combine(scale)
 
     def aligned(self, other: Self) -> Self:
-        """The same statistics with the shared fields of others, to add them up."""
+        """Make the same statistics with the shared fields of others, to add them up.
+
+        Parameters
+        ----------
+        other : Statistics
+            The others.
+
+        Returns
+        -------
+        statistics : Statistics
+            By default these statistics, which have no shared fields to change.
+
+        See Also
+        --------
+        scaled : The same rows at other weights.
+
+        Examples
+        --------
+        Sums about a point that all blocks share, brought to another point:
+
+        >>> from dataclasses import dataclass, field, replace
+        >>> from sklearn_gmmcf.covariance import SHARED, Statistics
+        >>> @dataclass(frozen=True, eq=False)
+        ... class Sums(Statistics):
+        ...     sums: float
+        ...     point: float = field(metadata=SHARED)
+        ...
+        ...     def aligned(self, other):
+        ...         moved = self.sums + self.weight * (self.point - other.point)
+        ...         return replace(self, sums=moved, point=other.point)
+        >>> some, more = Sums(-3.0, 2.0, 5.0, 0.0), Sums(-1.0, 1.0, 2.0, 1.0)
+        >>> some.aligned(more) + more
+        Sums(log_likelihood=-4.0, weight=3.0, sums=5.0, point=1.0)
+        """
         return self
 
     def take_columns(self, columns: Array) -> Self:
-        """The same, of fields with a sum for each column only those of some (m,)."""
+        """Take the sums of some columns, of fields with a sum for each column.
+
+        Parameters
+        ----------
+        columns : ndarray of shape (m,)
+            Indices of the columns.
+
+        Returns
+        -------
+        few : Statistics
+            The sums of these columns; other sums are as they were.
+
+        See Also
+        --------
+        put_columns : The way back.
+
+        Examples
+        --------
+        >>> from dataclasses import dataclass, field
+        >>> import numpy as np
+        >>> from sklearn_gmmcf.covariance import Statistics
+        >>> @dataclass(frozen=True, eq=False)
+        ... class Counts(Statistics):
+        ...     counts: np.ndarray = field(metadata={"by_column": True})  # (K, d)
+        >>> statistics = Counts(-3.0, 2.0, np.array([[1.0, 2.0, 0.0]]))
+        >>> statistics.take_columns(np.array([0, 2])).counts
+        array([[1., 0.]])
+        """
         sums = {name: getattr(self, name)[..., columns] for name in self._by_column()}
         return replace(self, **sums)
 
     def put_columns(self, columns: Array, few: Self) -> Self:
-        """The same with sums of some columns (m,), and with all sums over rows."""
+        """Put back the sums of some columns, and take all sums over rows.
+
+        Parameters
+        ----------
+        columns : ndarray of shape (m,)
+            Indices of the columns.
+        few : Statistics
+            Their sums, and newer sums over rows.
+
+        Returns
+        -------
+        statistics : Statistics
+            The sums of all columns.
+
+        See Also
+        --------
+        take_columns : Takes them apart.
+
+        Examples
+        --------
+        >>> from dataclasses import dataclass, field
+        >>> import numpy as np
+        >>> from sklearn_gmmcf.covariance import Statistics
+        >>> @dataclass(frozen=True, eq=False)
+        ... class Counts(Statistics):
+        ...     counts: np.ndarray = field(metadata={"by_column": True})  # (K, d)
+        >>> statistics = Counts(-3.0, 2.0, np.array([[1.0, 2.0, 0.0]]))
+        >>> columns = np.array([0, 2])
+        >>> few = statistics.take_columns(columns).scaled(10)
+        >>> statistics.put_columns(columns, few).counts
+        array([[10.,  2.,  0.]])
+        """
         sums = {name: getattr(self, name).copy() for name in self._by_column()}
         for name, values in sums.items():
             values[..., columns] = getattr(few, name)
@@ -154,18 +283,66 @@ StatisticsT = TypeVar("StatisticsT", bound=Statistics)
 
 @dataclass(frozen=True)
 class UserInit:
-    """The parts of a start that the user gave; None is left to responsibilities."""
+    """The parts of a start that the user gave; None is left to responsibilities.
 
-    weights: Array | None = None  # (K,)
-    means: Array | None = None  # (K, d), in the units of the data
-    precisions: Array | None = None  # as precisions_ of the family
+    Parameters
+    ----------
+    weights : ndarray of shape (K,) or None, default=None
+        Shares of the components.
+    means : ndarray of shape (K, d) or None, default=None
+        Means, in the units of the data.
+    precisions : ndarray or None, default=None
+        Precisions, of the shape of `precisions_` of the family.
+
+    See Also
+    --------
+    Family.start : Takes it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_gmmcf.covariance import UserInit
+    >>> init = UserInit(weights=np.array([0.3, 0.7]))
+    >>> init.is_complete, init.means
+    (False, None)
+    """
+
+    weights: Array | None = None
+    means: Array | None = None
+    precisions: Array | None = None
 
     def centered_means(self, columns: Columns) -> Array:
-        """The means in the units of a family; unknown columns have none to give."""
+        """Compute the means in the units of a family.
+
+        Parameters
+        ----------
+        columns : Columns
+            The columns, with their centers.
+
+        Returns
+        -------
+        means : ndarray of shape (K, d)
+            Less the center of each column; 0 for columns that were never observed.
+
+        See Also
+        --------
+        Family.start : Takes them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf.covariance import UserInit
+        >>> from sklearn_gmmcf.data import observe
+        >>> X = np.array([[1, 20], [3, np.nan]])
+        >>> init = UserInit(means=np.array([[1.0, 21.0]]))
+        >>> init.centered_means(observe(X).columns)
+        array([[-1.,  1.]])
+        """
         return np.where(columns.known, self.means - columns.center, 0.0)
 
     @property
     def is_complete(self) -> bool:
+        """Whether nothing is left to responsibilities."""
         return not any(getattr(self, f.name) is None for f in fields(self))
 
 
@@ -195,6 +372,70 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
     --------
     sklearn_gmmcf.MaskedGaussianMixture : Takes a family as `covariance_type`.
     sklearn_gmmcf.testing.check_family : Tests a family.
+    to_responsibilities : Makes responsibilities of a log joint density.
+
+    Examples
+    --------
+    Gaussians whose variance is known to be 1:
+
+    >>> from dataclasses import dataclass
+    >>> import numpy as np
+    >>> from sklearn_gmmcf import MaskedGaussianMixture
+    >>> from sklearn_gmmcf.covariance import Family, Statistics, to_responsibilities
+    >>> @dataclass(frozen=True, eq=False)
+    ... class UnitParameters:
+    ...     weights: np.ndarray  # (K,)
+    ...     means: np.ndarray  # (K, d), centered
+    >>> @dataclass(frozen=True, eq=False)
+    ... class UnitStatistics(Statistics):
+    ...     sizes: np.ndarray  # (K,), sums of responsibilities
+    ...     counts: np.ndarray  # (K, d), the same over observed entries
+    ...     sums: np.ndarray  # (K, d), the same times values
+    >>> @dataclass(frozen=True)
+    ... class Unit(Family):
+    ...     def start(self, data, n_components, init_responsibilities, init):
+    ...         shares = init_responsibilities(data)
+    ...         sums = data.total(lambda block: self.sum(shares(block.rows), block, 0))
+    ...         zeros = np.zeros((n_components, data.shape[1]))
+    ...         return self.maximize(sums, UnitParameters(zeros[:, 0], zeros))
+    ...
+    ...     def log_joint(self, parameters, block):
+    ...         means, ones = parameters.means, np.ones_like(parameters.means)
+    ...         distances = block.mask.project(means**2 + np.log(2 * np.pi))
+    ...         distances -= 2 * block.values.project(means)
+    ...         distances += block.squares.project(ones)
+    ...         return np.log(parameters.weights)[:, None] - distances / 2
+    ...
+    ...     def accumulate(self, parameters, block):
+    ...         shares = self.log_joint(parameters, block)
+    ...         log_density = to_responsibilities(shares)
+    ...         return self.sum(shares, block, log_density @ block.weights)
+    ...
+    ...     def sum(self, shares, block, log_likelihood):
+    ...         shares = shares * block.weights
+    ...         counts, sums = block.mask.collect(shares), block.values.collect(shares)
+    ...         weight, sizes = block.weights.sum(), shares.sum(axis=1)
+    ...         return UnitStatistics(log_likelihood, weight, sizes, counts, sums)
+    ...
+    ...     def maximize(self, statistics, parameters):
+    ...         means = statistics.sums / np.maximum(statistics.counts, 1e-9)
+    ...         return UnitParameters(statistics.sizes / statistics.weight, means)
+    ...
+    ...     def conditional(self, parameters, block, rows, columns):
+    ...         means = parameters.means[:, columns]
+    ...         return means, np.ones_like(means)
+    ...
+    ...     def n_parameters(self, parameters, n_columns):
+    ...         return len(parameters.weights) * (n_columns + 1) - 1
+    ...
+    ...     def attributes(self, parameters, columns):
+    ...         means = parameters.means + columns.center
+    ...         return {"weights_": parameters.weights, "means_": means}
+    >>> X = np.array([[1, 2], [1, np.nan], [2, 2], [8, 9], [9, 9], [np.nan, 9]])
+    >>> mixture = MaskedGaussianMixture(2, covariance_type=Unit(), random_state=0)
+    >>> completed, std = mixture.fit(X).complete(X, return_std=True)
+    >>> completed[-1], std[-1]
+    (array([8.5, 9. ]), array([1., 0.]))
     """
 
     #: Whether it asks blocks for their patterns of missing entries.
@@ -224,7 +465,7 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
     learns_few_columns: ClassVar[bool] = False
     #: Whether it learns from covariates and from features of columns.
     takes_features: ClassVar[bool] = False
-    # Whether `propensities` tell which entries a row would observe.
+    #: Whether `propensities` tell which entries a row would observe.
     predicts_mask: ClassVar[bool] = False
     #: Whether it draws parameters from their posterior, by `draw_statistics` and
     #: `draw_parameters`. Other families are fitted to rows of random weights instead.
@@ -238,7 +479,22 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
         return None
 
     def start_table(self, data: Observed) -> Observed:
-        """The rows as `start` should see them, in the order of the data."""
+        """Prepare the rows that `start` sees.
+
+        Parameters
+        ----------
+        data : Observed
+            The data.
+
+        Returns
+        -------
+        table : Observed
+            The rows in the order of the data; by default the data themselves.
+
+        See Also
+        --------
+        start : Takes them.
+        """
         return data
 
     @abstractmethod
@@ -249,7 +505,7 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
         init_responsibilities: InitResponsibilities,
         init: UserInit,
     ) -> ParametersT:
-        """First parameters.
+        """Make first parameters.
 
         Parameters
         ----------
@@ -262,140 +518,474 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
             responsibilities (K, n).
         init : UserInit
             The parts that the user gave; the others come from responsibilities.
+
+        Returns
+        -------
+        parameters : object
+            A frozen dataclass, with the shares of the components as `weights` (K,).
+
+        See Also
+        --------
+        start_table : Changes the rows first.
+        maximize : New parameters from statistics.
         """
 
     @abstractmethod
     def log_joint(self, parameters: ParametersT, block: Block) -> Array:
-        """Log of weight times density of the observed entries, (K, n), writable."""
+        """Compute the log of weight times density of the observed entries.
+
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+        block : Block
+            Some rows of the data, n of them.
+
+        Returns
+        -------
+        log_joint : ndarray of shape (K, n)
+            In nats; the caller may write into it.
+
+        See Also
+        --------
+        to_responsibilities : Makes responsibilities and log-densities of it.
+        """
 
     @abstractmethod
     def accumulate(self, parameters: ParametersT, block: Block) -> StatisticsT:
-        """E-step of a block: its statistics."""
+        """Sum up a block under the current parameters: the E-step.
+
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+        block : Block
+            Some rows of the data, n of them.
+
+        Returns
+        -------
+        statistics : Statistics
+            Sums over the rows of the block, times their weights (``block.weights``).
+
+        See Also
+        --------
+        maximize : The M-step.
+        """
 
     @abstractmethod
     def maximize(self, statistics: StatisticsT, parameters: ParametersT) -> ParametersT:
-        """M-step: new parameters from the statistics under the current ones."""
+        """Make new parameters from the sums: the M-step.
+
+        Parameters
+        ----------
+        statistics : Statistics
+            Sums over all rows, under the current parameters.
+        parameters : object
+            The current parameters.
+
+        Returns
+        -------
+        parameters : object
+            The new parameters.
+
+        See Also
+        --------
+        accumulate : The E-step.
+        """
 
     @abstractmethod
     def conditional(
         self, parameters: ParametersT, block: Block, rows: Array, columns: Array
     ) -> tuple[Array, Array]:
-        """Moments of missing entries under each component, given the observed ones.
+        """Compute moments of missing entries in each component.
 
         Parameters
         ----------
+        parameters : object
+            Parameters of the family.
+        block : Block
+            Some rows of the data, n of them.
         rows, columns : ndarray of shape (m,)
-            The entries, rows counted from the first of the block.
+            Missing entries, rows counted from the first of the block.
 
         Returns
         -------
         means, variances : ndarray of shape (K, m)
+            Conditional moments, given the observed entries; means less the center of
+            their column.
+
+        See Also
+        --------
+        complete_entries : The moments over all components.
         """
 
     @abstractmethod
     def n_parameters(self, parameters: ParametersT, n_columns: int) -> int:
-        """Number of free parameters with this many known columns."""
+        """Count the free parameters.
+
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+        n_columns : int
+            Number of columns that were ever observed.
+
+        Returns
+        -------
+        n_parameters : int
+            For information criteria such as the BIC.
+
+        See Also
+        --------
+        sklearn_gmmcf.MaskedGaussianMixture.bic : Charges them.
+        """
 
     @abstractmethod
     def attributes(self, parameters: ParametersT, columns: Columns) -> dict[str, Any]:
-        """Fitted attributes by name, in the units of the data.
+        """List the fitted attributes of the estimator.
 
-        `weights_` and `means_` are expected of every family.
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+        columns : Columns
+            The columns, with the `center` of each.
+
+        Returns
+        -------
+        attributes : dict
+            Values in the units of the data, by name; `weights_` and `means_` are
+            expected of every family.
+
+        See Also
+        --------
+        sklearn_gmmcf.MaskedGaussianMixture : Has the attributes after `fit`.
         """
 
     def sample(
         self, parameters: ParametersT, sizes: Array, rng: np.random.RandomState
     ) -> list[Array]:
-        """Rows drawn from each component, (sizes[k], d) each."""
+        """Draw rows from each component.
+
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+        sizes : ndarray of shape (K,)
+            Number of rows of each component.
+        rng : numpy.random.RandomState
+            Source of the draws.
+
+        Returns
+        -------
+        rows : list of K ndarrays of shape (sizes[k], d)
+            The drawn rows.
+
+        Raises
+        ------
+        NotImplementedError
+            If the family does not draw rows, as by default.
+
+        See Also
+        --------
+        sklearn_gmmcf.MaskedGaussianMixture.sample : Returns them.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not draw rows.")
 
     def covariance(
         self, parameters: ParametersT, component: int, columns: Array
     ) -> Array:
-        """Covariance matrix (p, p) of some columns (p,) of a component's rows."""
+        """Build the covariance matrix of a component.
+
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+        component : int
+            Index of the component.
+        columns : ndarray of shape (p,)
+            Indices of the columns of the matrix.
+
+        Returns
+        -------
+        covariance : ndarray of shape (p, p)
+            In squared units of the data.
+
+        Raises
+        ------
+        NotImplementedError
+            If the family has no covariance matrix, as by default.
+
+        See Also
+        --------
+        sklearn_gmmcf.MaskedGaussianMixture.get_covariance : Returns it.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no covariance matrix.")
 
     def check_precisions(
         self, precisions: Array, n_components: int, n_columns: int
     ) -> None:
-        """Refuse ``precisions_init`` of a wrong shape or not positive."""
+        """Refuse ``precisions_init`` of a wrong shape or not positive.
+
+        Parameters
+        ----------
+        precisions : ndarray
+            The parameter of the estimator.
+        n_components : int
+            Number of components K.
+        n_columns : int
+            Number of columns d.
+
+        Raises
+        ------
+        ValueError
+            If they cannot be used.
+
+        See Also
+        --------
+        start : Takes them, in `init`.
+        """
 
     def recenter(
         self, parameters: ParametersT, old: Columns, new: Columns
     ) -> ParametersT:
-        """The same model for data centered elsewhere.
+        """Move the model to data that are centered elsewhere.
 
-        Columns may have been observed for the first time; there the mean is 0. The
-        default moves ``parameters.means`` (K, d).
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+        old, new : Columns
+            The columns with their centers, before and after; some may have been
+            observed for the first time, where the mean is 0 then.
+
+        Returns
+        -------
+        parameters : object
+            The same model; the default moves ``parameters.means`` (K, d).
+
+        See Also
+        --------
+        add_columns : Makes the M-step defined there.
         """
         means = parameters.means + (old.center - new.center)  # type: ignore[attr-defined]
         means[:, ~old.known] = 0.0
         return replace(parameters, means=means)  # type: ignore[type-var]
 
     def for_partial_fit(self) -> Self:
-        """The family for rows that come in batches."""
+        """Adapt the family to rows that come in batches.
+
+        Returns
+        -------
+        family : Family
+            By default the family itself.
+
+        See Also
+        --------
+        sklearn_gmmcf.MaskedGaussianMixture.partial_fit : Learns from batches.
+        """
         return self
 
     def add_columns(
         self, statistics: StatisticsT, parameters: ParametersT, new_columns: Array
     ) -> StatisticsT:
-        """Add pseudo-statistics for columns (d,) observed for the first time.
+        """Add pseudo-statistics for columns that are observed for the first time.
 
-        They make the M-step defined where a batch says too little of a new column.
+        Parameters
+        ----------
+        statistics : Statistics
+            Sums over rows.
+        parameters : object
+            Parameters of the family.
+        new_columns : ndarray of shape (d,), dtype bool
+            The columns.
+
+        Returns
+        -------
+        statistics : Statistics
+            Sums that make the M-step defined where a batch says too little of a new
+            column.
+
+        See Also
+        --------
+        recenter : Moves the model to the new centers.
+        widen : Appends columns that nobody has observed yet.
         """
         return statistics
 
     def take_columns(self, parameters: ParametersT, columns: Array) -> ParametersT:
-        """The model of some columns (m,), to learn from rows that observe no others.
+        """Take the model of some columns, to learn from rows that observe no others.
 
-        `maximize` leaves alone what it shares with the columns left out; `log_prior`
-        is that of all columns.
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+        columns : ndarray of shape (m,)
+            Indices of the columns.
+
+        Returns
+        -------
+        few : object
+            Their parameters. `maximize` leaves alone the parts that they share with the
+            columns left out; `log_prior` covers all columns.
+
+        Raises
+        ------
+        NotImplementedError
+            If the family learns all columns at once, as by default.
+
+        See Also
+        --------
+        put_columns : The way back.
         """
         raise NotImplementedError(f"{type(self).__name__} learns all columns at once.")
 
     def put_columns(
         self, parameters: ParametersT, columns: Array, few: ParametersT
     ) -> ParametersT:
-        """The model of all columns, some of which (m,) have learned apart."""
+        """Put back columns that have learned apart.
+
+        Parameters
+        ----------
+        parameters : object
+            Parameters of all columns.
+        columns : ndarray of shape (m,)
+            Indices of the columns that have learned.
+        few : object
+            Their parameters.
+
+        Returns
+        -------
+        parameters : object
+            New parameters of all columns.
+
+        Raises
+        ------
+        NotImplementedError
+            If the family learns all columns at once, as by default.
+
+        See Also
+        --------
+        take_columns : Takes them apart.
+        """
         raise NotImplementedError(f"{type(self).__name__} learns all columns at once.")
 
     def widen(
         self, parameters: ParametersT, statistics: StatisticsT, columns: Columns
     ) -> tuple[ParametersT, StatisticsT]:
-        """The model and its sums as if it had had further columns, never observed.
+        """Append columns that were never observed, to the model and to its sums.
 
-        ``columns`` are all columns, the new ones last.
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+        statistics : Statistics
+            Sums over rows.
+        columns : Columns
+            All columns, the new ones last.
+
+        Returns
+        -------
+        parameters, statistics : tuple
+            As if there had been these columns from the first fit on.
+
+        Raises
+        ------
+        NotImplementedError
+            If the family takes no further columns, as by default.
+
+        See Also
+        --------
+        sklearn_gmmcf.MaskedGaussianMixture.add_columns : Appends them.
         """
         raise NotImplementedError(f"{type(self).__name__} takes no further columns.")
 
     def accelerate(
         self, statistics: StatisticsT, parameters: ParametersT
     ) -> ParametersT:
-        """Parameters from which the next pass gains more than from these.
+        """Make parameters from which the next pass gains more.
 
-        Called between passes with what `maximize` made of the statistics; the objective
-        must not be lower. Results are never accelerated, so that they fit their
-        statistics.
+        Called between two passes.
+
+        Parameters
+        ----------
+        statistics : Statistics
+            Sums of the last E-step.
+        parameters : object
+            The result of `maximize` for these sums.
+
+        Returns
+        -------
+        parameters : object
+            The same, or others of no lower objective. Results of a fit are never
+            accelerated, so that they fit their statistics.
+
+        See Also
+        --------
+        backtrack : Undoes a step that lowered the objective.
         """
         return parameters
 
     def backtrack(self, parameters: ParametersT) -> ParametersT | None:
-        """Parameters to go on from if these lowered the objective.
+        """Make parameters to go on from where these lowered the objective.
 
-        None if the M-step cannot lower it.
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+
+        Returns
+        -------
+        parameters : object or None
+            None if the M-step cannot lower the objective.
+
+        See Also
+        --------
+        accelerate : Makes longer steps.
         """
         return None
 
     def log_prior(self, parameters: ParametersT) -> float:
-        """Terms of the objective beside the log-likelihood."""
+        """Compute the terms of the objective beside the log-likelihood.
+
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+
+        Returns
+        -------
+        log_prior : float
+            In nats; 0 for maximum likelihood.
+
+        See Also
+        --------
+        maximize : Maximizes both.
+        """
         return 0.0
 
     def review(
         self, parameters: ParametersT, statistics: StatisticsT | None, data: Blocks
     ) -> Iterator[tuple[DataWarning, Array]]:
-        """Reasons to distrust a fit, and the columns that they concern.
+        """List reasons to distrust a fit.
 
-        ``statistics`` are the ones of the last E-step, None without any.
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+        statistics : Statistics or None
+            Sums of the last E-step, None without any.
+        data : Blocks
+            The data.
+
+        Returns
+        -------
+        reasons : iterator of (DataWarning, ndarray)
+            Warnings, and the columns that each concerns.
+
+        See Also
+        --------
+        sklearn_gmmcf.DataWarning : Base class of the warnings.
         """
         return iter(())
 
@@ -408,10 +998,28 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
         *,
         with_variance: bool = True,
     ) -> tuple[Array, Array, Any]:
-        """`log_joint` of the block and `conditional` of its entries.
+        """Compute `log_joint` of a block and `conditional` of its entries at once.
 
-        For families that compute both at once; then the joint needs to be right only
-        for the rows of the entries, and variances may be None where none are asked for.
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+        block : Block
+            Some rows of the data, n of them.
+        rows, columns : ndarray of shape (m,)
+            Missing entries, rows counted from the first of the block.
+        with_variance : bool
+            Whether variances are asked for; if not, None may take their place.
+
+        Returns
+        -------
+        log_joint, means, variances : ndarray of shape (K, n), (K, m) and (K, m)
+            The joint needs to be right only for the rows of the entries.
+
+        See Also
+        --------
+        log_joint : The first.
+        conditional : The others.
         """
         log_joint = self.log_joint(parameters, block)
         return log_joint, *self.conditional(parameters, block, rows, columns)
@@ -419,9 +1027,25 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
     def complete_rows(
         self, parameters: ParametersT, block: Block, *, with_variance: bool
     ) -> tuple[Array, Array | None]:
-        """Conditional means and variances (n, d) of a block.
+        """Complete a block.
 
-        Observed entries may hold anything.
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+        block : Block
+            Some rows of the data, n of them.
+        with_variance : bool
+            Whether variances are asked for; if not, None may take their place.
+
+        Returns
+        -------
+        means, variances : ndarray of shape (n, d)
+            Conditional moments of missing entries; observed ones may hold anything.
+
+        See Also
+        --------
+        complete_entries : Completes some entries.
         """
         rows, columns = block.missing()
         means, variances = self.complete_entries(
@@ -444,7 +1068,28 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
         *,
         with_variance: bool,
     ) -> tuple[Array, Array | None]:
-        """Conditional means and variances (m,) of missing entries, over components."""
+        """Compute moments of missing entries over all components.
+
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+        block : Block
+            Some rows of the data, n of them.
+        rows, columns : ndarray of shape (m,)
+            Missing entries, rows counted from the first of the block.
+        with_variance : bool
+            Whether variances are asked for; if not, None may take their place.
+
+        Returns
+        -------
+        means, variances : ndarray of shape (m,)
+            Conditional moments, given the observed entries.
+
+        See Also
+        --------
+        conditional : The moments in each component.
+        """
         log_joint, means, variances = self.conditional_joint(
             parameters, block, rows, columns, with_variance=with_variance
         )
@@ -464,17 +1109,35 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
         columns: Array,
         shares: Array,
     ) -> EntryParts:
-        """Completions of missing entries as sums over the observed entries.
+        """Explain completions as sums over the observed entries.
 
         The default asks `conditional` about rows made for the purpose, as many as a row
         observes entries. It is for families that learn from no features.
 
         Parameters
         ----------
+        parameters : object
+            Parameters of the family.
+        block : Block
+            Some rows of the data, n of them.
         rows, columns : ndarray of shape (m,)
-            The entries, rows counted from the first of the block.
+            Missing entries, rows counted from the first of the block.
         shares : ndarray of shape (K, n)
             Responsibilities of the rows.
+
+        Returns
+        -------
+        parts : EntryParts
+            The parts of each completion.
+
+        Raises
+        ------
+        NotImplementedError
+            If the family learns from features and has no method of its own.
+
+        See Also
+        --------
+        sklearn_gmmcf.Explanation : Holds the parts.
         """
         if self.takes_features:
             raise NotImplementedError(
@@ -491,9 +1154,25 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
     def column_similarities(
         self, parameters: ParametersT, columns: Array, known: Columns
     ) -> Array:
-        """Similarities (p, d) of some columns (p,) with all columns.
+        """Compute similarities of some columns with all columns.
 
-        The default are correlations over rows of all components, by `covariance`.
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+        columns : ndarray of shape (p,)
+            Indices of the columns.
+        known : Columns
+            All columns.
+
+        Returns
+        -------
+        similarities : ndarray of shape (p, d)
+            By default correlations over rows of all components, by `covariance`.
+
+        See Also
+        --------
+        sklearn_gmmcf.MaskedGaussianMixture.similar_items : Ranks by them.
         """
         return correlate_columns(
             partial(self.conditional, parameters),
@@ -505,15 +1184,47 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
         )
 
     def profile_width(self, n_columns: int) -> int:
-        """Length of the vectors of `profile_rows`."""
+        """Tell the length of the vectors of `profile_rows`.
+
+        Parameters
+        ----------
+        n_columns : int
+            Number of columns d.
+
+        Returns
+        -------
+        width : int
+            By default the number of columns.
+
+        See Also
+        --------
+        profile_rows : Makes the vectors.
+        """
         return n_columns
 
     def profile_rows(
         self, parameters: ParametersT, block: Block, columns: Columns
     ) -> Vectors:
-        """Rows as vectors, whose inner products tell how similar they are.
+        """Describe rows by vectors whose inner products tell how similar they are.
 
-        The default takes completed rows about the mean of the mixture.
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+        block : Block
+            Some rows of the data, n of them.
+        columns : Columns
+            All columns.
+
+        Returns
+        -------
+        vectors : Vectors
+            By default completed rows, about the mean of the mixture.
+
+        See Also
+        --------
+        sklearn_gmmcf.MaskedGaussianMixture.similar_rows : Ranks by them.
+        profile_width : Length of the vectors.
         """
         completed = self.complete_rows(parameters, block, with_variance=True)
         moments = partial(self.conditional, parameters)
@@ -529,9 +1240,29 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
         columns: Array,
         values: Array,
     ) -> Array:
-        """Log-densities (m,) of values of missing entries, given the observed ones.
+        """Compute log-densities of values of missing entries.
 
         The default is for components that are Gaussian given the observed entries.
+
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+        block : Block
+            Some rows of the data, n of them.
+        rows, columns : ndarray of shape (m,)
+            Missing entries, rows counted from the first of the block.
+        values : ndarray of shape (m,)
+            The values, less the center of their column.
+
+        Returns
+        -------
+        log_density : ndarray of shape (m,)
+            In nats, given the observed entries.
+
+        See Also
+        --------
+        cdf_entries : The distribution function.
         """
         log_joint, means, variances = self.conditional_joint(
             parameters, block, rows, columns
@@ -549,9 +1280,29 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
         columns: Array,
         values: Array,
     ) -> Array:
-        """Probabilities (m,) of missing entries to be at most some values.
+        """Compute probabilities of missing entries to be at most some values.
 
         The default is for components that are Gaussian given the observed entries.
+
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+        block : Block
+            Some rows of the data, n of them.
+        rows, columns : ndarray of shape (m,)
+            Missing entries, rows counted from the first of the block.
+        values : ndarray of shape (m,)
+            The values, less the center of their column.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (m,)
+            Given the observed entries.
+
+        See Also
+        --------
+        log_density_entries : The log-density.
         """
         log_joint, means, variances = self.conditional_joint(
             parameters, block, rows, columns
@@ -563,7 +1314,26 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
     def draw_shared(
         self, parameters: ParametersT, n_draws: int, rng: np.random.RandomState
     ) -> Sized:
-        """State that all rows of a draw share, one for each draw."""
+        """Draw the state that all rows of a draw share.
+
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+        n_draws : int
+            Number of draws.
+        rng : numpy.random.RandomState
+            Source of the draws.
+
+        Returns
+        -------
+        shared : sized
+            One state for each draw, such as drawn parameters.
+
+        See Also
+        --------
+        draw : Takes it.
+        """
         return range(n_draws)
 
     def draw(
@@ -575,9 +1345,31 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
         columns: Array,
         rng: np.random.RandomState,
     ) -> Array:
-        """Draws (n_draws, m) of missing entries given the observed ones.
+        """Draw missing entries given the observed ones.
 
         The default is for entries that are normal, and independent given the component.
+
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+        shared : sized
+            The result of `draw_shared`.
+        block : Block
+            Some rows of the data, n of them.
+        rows, columns : ndarray of shape (m,)
+            Missing entries, rows counted from the first of the block.
+        rng : numpy.random.RandomState
+            Source of the draws.
+
+        Returns
+        -------
+        draws : ndarray of shape (n_draws, m)
+            Values, less the center of their column.
+
+        See Also
+        --------
+        sklearn_gmmcf.MaskedGaussianMixture.sample_completions : Returns the draws.
         """
         log_joint, means, variances = self.conditional_joint(
             parameters, block, rows, columns
@@ -589,10 +1381,33 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
     def draw_statistics(
         self, parameters: ParametersT, block: Block, rng: np.random.RandomState
     ) -> StatisticsT:
-        """Statistics of a block whose missing entries and components are drawn.
+        """Sum up a block whose missing entries and components are drawn.
 
         `accumulate` by simulation: each row is completed once, and belongs to one
         component. Rows without observed entries tell nothing, and are left out.
+
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+        block : Block
+            Some rows of the data, n of them.
+        rng : numpy.random.RandomState
+            Source of the draws.
+
+        Returns
+        -------
+        statistics : Statistics
+            Sums over completed rows.
+
+        Raises
+        ------
+        NotImplementedError
+            If the family does not draw parameters, as by default.
+
+        See Also
+        --------
+        draw_parameters : Draws parameters, given the sums.
         """
         raise NotImplementedError(f"{type(self).__name__} does not draw parameters.")
 
@@ -602,35 +1417,111 @@ class Family(ABC, Generic[ParametersT, StatisticsT]):
         fitted: ParametersT,
         rng: np.random.RandomState,
     ) -> ParametersT:
-        """Parameters drawn from their posterior, given the statistics of all rows.
+        """Draw parameters from their posterior, given the statistics of all rows.
 
-        `maximize` by simulation, for multiple imputation. The fitted parameters hold
-        what the rows cannot tell, such as columns that none of them observes.
+        `maximize` by simulation, for multiple imputation.
+
+        Parameters
+        ----------
+        statistics : Statistics
+            Sums over all completed rows.
+        fitted : object
+            Fitted parameters, for columns that none of the rows observes.
+        rng : numpy.random.RandomState
+            Source of the draws.
+
+        Returns
+        -------
+        parameters : object
+            The drawn parameters.
+
+        Raises
+        ------
+        NotImplementedError
+            If the family does not draw parameters, as by default.
+
+        See Also
+        --------
+        draw_statistics : Draws the rows that are summed up.
         """
         raise NotImplementedError(f"{type(self).__name__} does not draw parameters.")
 
     def propensities(self, parameters: ParametersT, block: Block) -> Array:
-        """How much each row would observe each column, relative to others, (n, d).
+        """Compute how much each row would observe each column, relative to others.
 
         Only for families with `predicts_mask`.
+
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+        block : Block
+            Some rows of the data, n of them.
+
+        Returns
+        -------
+        propensities : ndarray of shape (n, d)
+            Only ratios within a row count.
+
+        Raises
+        ------
+        NotImplementedError
+            If the family does not model the mask, as by default.
+
+        See Also
+        --------
+        sklearn_gmmcf.MaskedGaussianMixture.recommend : Ranks by utility with them.
         """
         raise NotImplementedError(f"{type(self).__name__} does not model the mask.")
 
     def row_weights(self, parameters: ParametersT, block: Block) -> Array:
-        """How much each row counts in the fit, (n,).
+        """Compute how much each row counts in the fit.
 
-        The default is for Gaussian components, in which all rows count alike.
+        Parameters
+        ----------
+        parameters : object
+            Parameters of the family.
+        block : Block
+            Some rows of the data, n of them.
+
+        Returns
+        -------
+        weights : ndarray of shape (n,)
+            By default 1: in Gaussian components all rows count alike.
+
+        See Also
+        --------
+        sklearn_gmmcf.MaskedGaussianMixture.outlier_weights : Returns them.
         """
         return np.ones(len(block.weights))
 
 
 def to_responsibilities(log_joint: Array) -> Array:
-    """Turn a log joint density (K, n) into responsibilities, in place.
+    """Turn a log joint density into responsibilities, in place.
+
+    Parameters
+    ----------
+    log_joint : ndarray of shape (K, n)
+        Logarithm of weight times density; overwritten by responsibilities.
 
     Returns
     -------
     log_density : ndarray of shape (n,)
         Log-density of each row.
+
+    See Also
+    --------
+    Family.log_joint : Makes the log joint density.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_gmmcf.covariance import to_responsibilities
+    >>> log_joint = np.log([[0.1, 0.3], [0.1, 0.1]])
+    >>> log_density = to_responsibilities(log_joint)
+    >>> log_joint, np.exp(log_density)
+    (array([[0.5 , 0.75],
+           [0.5 , 0.25]]), array([0.2, 0.4]))
     """
     floor_log_density(log_joint)
     peak = log_joint.max(axis=0)

@@ -606,6 +606,16 @@ class Tied(Full):
     See Also
     --------
     Full : A covariance matrix for each component.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_gmmcf import MaskedGaussianMixture
+    >>> from sklearn_gmmcf.covariance import Tied
+    >>> X = np.array([[1, 1], [2, 2.1], [3, 2.9], [11, 1.1], [12, 2], [13, np.nan]])
+    >>> mixture = MaskedGaussianMixture(2, covariance_type=Tied(), random_state=0)
+    >>> mixture.fit(X).transform(X)[-1].round(1)
+    array([13.,  3.])
     """
 
     n_trial_passes = 3

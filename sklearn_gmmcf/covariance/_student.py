@@ -126,7 +126,7 @@ class StudentStatistics(Statistics):
 
 @dataclass(frozen=True)
 class Student(Family[StudentParameters, StudentStatistics]):
-    """Multivariate t components: what ``degrees_of_freedom`` stands for.
+    """Multivariate t components, which ``degrees_of_freedom`` asks for.
 
     Parameters
     ----------
@@ -143,9 +143,9 @@ class Student(Family[StudentParameters, StudentStatistics]):
 
     Notes
     -----
-    The start is that of the base family on values clipped at 1.5 interquartile ranges
-    beyond the quartiles of their columns, so that outliers are no clusters of their
-    own.
+    The start is the start of the base family on values clipped at 1.5 interquartile
+    ranges beyond the quartiles of their columns, so that outliers are no clusters of
+    their own.
 
     Examples
     --------

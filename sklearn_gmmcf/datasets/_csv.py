@@ -112,6 +112,8 @@ def load_ratings_csv(
     Returns
     -------
     ratings : :class:`~sklearn.utils.Bunch`
+        The ratings, with the attributes:
+
         data : csr_array of shape (n_users, n_items)
             The ratings.
         user_ids : ndarray of shape (n_users,)

@@ -190,6 +190,8 @@ def fetch_movielens(
     Returns
     -------
     ratings : :class:`~sklearn.utils.Bunch`
+        The ratings, with the attributes:
+
         data : csr_array of shape (n_users, n_movies)
             The ratings, 1 to 5 stars, or 0.5 to 5 ('10m', '25m', 'latest-small').
         user_ids : ndarray of shape (n_users,)

@@ -87,6 +87,8 @@ def make_ratings(
     Returns
     -------
     ratings : :class:`~sklearn.utils.Bunch`
+        The ratings, with the attributes:
+
         data : csr_array of shape (n_users, n_items)
             The observed ratings.
         complete : ndarray of shape (n_users, n_items)

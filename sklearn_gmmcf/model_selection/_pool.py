@@ -15,11 +15,11 @@ from sklearn_gmmcf._typing import Array
 
 @dataclass(frozen=True, eq=False)
 class PooledEstimate:
-    """An estimate from multiply imputed tables: the result of :func:`pool`.
+    """An estimate from multiply imputed tables: the result of `pool`.
 
     Each attribute is a float, or an array of shape (p,), as the estimates are.
 
-    Attributes
+    Parameters
     ----------
     estimate : float or ndarray
         Mean of the estimates.
@@ -32,6 +32,21 @@ class PooledEstimate:
     fraction_missing : float or ndarray
         Fraction of missing information, from 0 to 1: the share of the complete table's
         information about the estimate that is lost.
+
+    See Also
+    --------
+    pool : Makes it, by Rubin's rules.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_gmmcf.model_selection import pool
+    >>> estimates, variances = [[0.9, 2.0], [1.1, 2.1]], [[0.04, 0.01], [0.05, 0.01]]
+    >>> pooled = pool(estimates, variances)
+    >>> pooled.estimate, pooled.std_error.round(2)
+    (array([1.  , 2.05]), array([0.27, 0.13]))
+    >>> pooled.fraction_missing.round(2)
+    array([0.53, 0.56])
     """
 
     estimate: Any

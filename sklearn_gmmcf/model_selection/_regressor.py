@@ -137,6 +137,22 @@ class EntryRegressor(
         ------
         ValueError
             If X does not hold pairs of indices within `shape`, each once.
+
+        See Also
+        --------
+        to_entries : The entries of a matrix, as samples.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> from sklearn_gmmcf.model_selection import EntryRegressor, to_entries
+        >>> X = [[1, 2], [2, 4.1], [3, 5.9], [4, 8.2], [5, np.nan]]
+        >>> pairs, values = to_entries(X)
+        >>> mixture = MaskedGaussianMixture(covariance_type="full", max_iter=1000)
+        >>> regressor = EntryRegressor(mixture, shape=(5, 2)).fit(pairs, values)
+        >>> regressor.estimator_.means_.round(1)
+        array([[3. , 6.1]])
         """
         rows, columns = _check_pairs(X, self.shape)
         y = check_array(
@@ -164,6 +180,22 @@ class EntryRegressor(
         ------
         ValueError
             If X does not hold pairs of indices within `shape`.
+
+        See Also
+        --------
+        cross_validate_entries : Folds of entries in one call.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> from sklearn_gmmcf.model_selection import EntryRegressor, to_entries
+        >>> X = [[1, 2], [2, 4.1], [3, 5.9], [4, 8.2], [5, np.nan]]
+        >>> pairs, values = to_entries(X)
+        >>> mixture = MaskedGaussianMixture(covariance_type="full", max_iter=1000)
+        >>> regressor = EntryRegressor(mixture, shape=(5, 2)).fit(pairs, values)
+        >>> regressor.predict([[4, 1]]).round(1)
+        array([10.1])
         """
         check_is_fitted(self)
         rows, columns = _check_pairs(X, self.shape)

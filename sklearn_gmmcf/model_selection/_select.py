@@ -44,7 +44,7 @@ _SCORES = ("score", "log_density")
 
 @dataclass(frozen=True, eq=False)
 class SelectedMixture:
-    """The result of :func:`select_mixture`.
+    """The result of `select_mixture`.
 
     Methods and displays that take a fitted search take it, too, for it has a
     `best_estimator_`.
@@ -87,6 +87,28 @@ class SelectedMixture:
     --------
     select_mixture : Makes it.
     sklearn_gmmcf.plotting.ModelSelectionDisplay.from_selection : Draws it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn_gmmcf.model_selection import select_mixture
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.vstack([rng.normal(0, 1, (40, 2)), rng.normal(5, 1, (40, 2))])
+    >>> X[rng.random(X.shape) < 0.2] = np.nan
+    >>> selected = select_mixture(
+    ...     X, n_components=[1, 2, 3], covariance_type=["diag"], random_state=0
+    ... )
+    >>> selected.best_estimator_.means_.round()
+    array([[0., 0.],
+           [5., 5.]])
+    >>> lines = pd.DataFrame(selected.table)
+    >>> lines.groupby("n_components")[selected.criterion].min().round()
+    n_components
+    1    625.0
+    2    499.0
+    3    513.0
+    Name: bic, dtype: float64
     """
 
     best_estimator_: MaskedGaussianMixture
@@ -127,10 +149,10 @@ def select_mixture(
     """Choose the covariance type and the number of components in one search.
 
     Candidates race. With a criterion on the fitted rows all of them, from all starts,
-    run a few passes of EM first; the passes of those that stay double with each round.
-    A run leaves when twice its gain over the last doubling would leave it behind the
-    best. With a held-out criterion, all candidates are judged on the first fold, and
-    those that are worse than the best by three standard errors of their paired
+    run a few passes of EM first; the passes of the remaining runs double with each
+    round. A run leaves when twice its gain over the last doubling would leave it behind
+    the best. With a held-out criterion, all candidates are judged on the first fold,
+    and those that are worse than the best by three standard errors of their paired
     difference leave before the next.
 
     Parameters

@@ -36,7 +36,7 @@ _MAX_TICKS = 100  # imputed values that are marked one by one
 
 
 class ImputationDisplay:
-    """Observed and imputed values of each column: are the imputed ones plausible?
+    """Observed and imputed values of each column, to judge the imputed ones.
 
     A panel for each column with missing entries. Numbers and dates have two histograms,
     of the observed and of the imputed values, each in shares of its own number of
@@ -161,8 +161,8 @@ class ImputationDisplay:
             `sample_completions`, are shown together. Columns of two frames are matched
             by their names.
         columns : list of int or str, default=None
-            Indices or names of the columns to show. None takes those with the most
-            imputed values.
+            Indices or names of the columns to show. None takes the columns with the
+            most imputed values.
         max_columns : int, default=12
             Largest number of columns to show where `columns` is None.
         missing_values : float, default=nan
@@ -184,6 +184,10 @@ class ImputationDisplay:
         ValueError
             If the tables have other shapes, nothing was imputed, or a column has
             infinite values.
+
+        See Also
+        --------
+        plot : Draw it again, in another style.
 
         Examples
         --------
@@ -244,6 +248,10 @@ class ImputationDisplay:
         -------
         display : ImputationDisplay
             The display itself.
+
+        See Also
+        --------
+        from_tables : Computes the display, and draws it.
 
         Examples
         --------

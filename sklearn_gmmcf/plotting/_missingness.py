@@ -84,7 +84,7 @@ class MissingnessDisplay:
         Names of the columns.
 
     view : {'patterns', 'correlation'}, default='patterns'
-        What stands below the bars.
+        The panel below the bars.
 
     Attributes
     ----------
@@ -192,10 +192,10 @@ class MissingnessDisplay:
         feature_names : array-like of shape (n_features,), default=None
             Names of the columns. None takes the names of a frame.
         view : {'auto', 'patterns', 'correlation'}, default='auto'
-            What to show below the bars. 'auto' takes patterns if those shown belong to
+            The panel below the bars. 'auto' takes patterns if the shown ones belong to
             half of the rows or more.
         max_columns : int, default=30
-            Largest number of columns to show, those with the most missing entries.
+            Largest number of columns to show, the ones with the most missing entries.
             Columns without missing entries are left out, unless all are; columns that
             are always missing together count as one.
         max_patterns : int, default=20
@@ -218,6 +218,10 @@ class MissingnessDisplay:
             If X has no row or no column.
         TypeError
             If X is a Dask array.
+
+        See Also
+        --------
+        plot : Draw it again, in another style.
 
         Examples
         --------
@@ -288,6 +292,10 @@ class MissingnessDisplay:
         -------
         display : MissingnessDisplay
             The display itself.
+
+        See Also
+        --------
+        from_data : Computes the display, and draws it.
 
         Examples
         --------

@@ -95,7 +95,7 @@ class ModelSelectionDisplay:
 
     left_early : ndarray of shape (n_runs,), default=None
         Whether each run left its search early, as it could not win any more. Its circle
-        is hollow; its score is the one at which it left.
+        is hollow; its score is the score at which it left.
 
     Attributes
     ----------
@@ -190,7 +190,7 @@ class ModelSelectionDisplay:
         Parameters
         ----------
         selected : SelectedMixture
-            What :func:`~sklearn_gmmcf.model_selection.select_mixture` returned.
+            The result of :func:`~sklearn_gmmcf.model_selection.select_mixture`.
         ax : matplotlib Axes, default=None
             Where to draw. None makes a new figure.
         line_kwargs : dict, default=None

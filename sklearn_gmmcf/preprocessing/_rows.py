@@ -85,7 +85,7 @@ class RowNormalizer(
         Number of columns seen in fit.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, where those seen in fit are all strings.
+        Names of the columns seen in fit, where all are strings.
 
     See Also
     --------
@@ -96,10 +96,10 @@ class RowNormalizer(
 
     Notes
     -----
-    The statistics of a row are those of the row that is passed, seen in fit or not. So
-    the way back needs the rows as they were before `transform`, with their missing
-    entries: ``inverse_transform(Z, rows=X)``. All columns should have one unit, and all
-    count: leave out covariates.
+    The statistics of a row come from the row that is passed, seen in fit or not. So the
+    way back needs the rows as they were before `transform`, with their missing entries:
+    ``inverse_transform(Z, rows=X)``. All columns should have one unit, and all count:
+    leave out covariates.
 
     Methods of this class work on rows in memory. Rows do not depend on each other: of a
     Dask array ``X.map_blocks(normalizer.transform, dtype=X.dtype)`` normalizes the
@@ -179,6 +179,19 @@ class RowNormalizer(
             If no entry of X is observed.
         TypeError
             If X is a Dask array.
+
+        See Also
+        --------
+        transform : Normalize rows.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf.preprocessing import RowNormalizer
+        >>> X = np.array([[5, 5, 4, np.nan], [2, np.nan, 1, 1]])
+        >>> normalizer = RowNormalizer().fit(X)
+        >>> print(f"{normalizer.mean_:.2f} {normalizer.scale_:.2f}")
+        3.00 1.73
         """
         X = self._open(X, reset=True)
         totals = _total_rows(X, self.missing_values)
@@ -205,6 +218,19 @@ class RowNormalizer(
         normalized : ndarray or sparse matrix of shape (n_samples, n_features)
             Of the dtype of X. Missing entries stay missing. A sparse matrix is of the
             kind of X (CSR, CSC or COO, else CSR) and stores the observed entries.
+
+        See Also
+        --------
+        inverse_transform : The way back, for completions.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf.preprocessing import RowNormalizer
+        >>> X = np.array([[5, 5, 4, np.nan], [2, np.nan, 1, 1]])
+        >>> RowNormalizer(shrinkage=1).fit_transform(X).round(1)
+        array([[ 0.8,  0.8, -0.3,  nan],
+               [ 0.3,  nan, -0.8, -0.8]])
         """
         check_is_fitted(self)
         opened = self._open(X, reset=False)
@@ -225,6 +251,19 @@ class RowNormalizer(
             Shrunk means, in the units of X; 0 without `center`.
         scales : ndarray of shape (n_samples,)
             Shrunk standard deviations, in the units of X; 1 without `scale`.
+
+        See Also
+        --------
+        transform : Normalizes by them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf.preprocessing import RowNormalizer
+        >>> X = np.array([[5, 5, 4, np.nan], [2, np.nan, 1, 1]])
+        >>> means, scales = RowNormalizer(shrinkage=1).fit(X).row_statistics(X)
+        >>> means.round(1), scales.round(1)
+        (array([4.2, 1.8]), array([1., 1.]))
         """
         check_is_fitted(self)
         return self._statistics(self._open(X, reset=False))
@@ -240,7 +279,7 @@ class RowNormalizer(
             Normalized values. With `entries`, their values alone.
         rows : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows before they were transformed, with their missing entries. Their
-            means and deviations are those of `transform`.
+            means and deviations are the same as in `transform`.
         entries : tuple of two array-likes of shape (m,), default=None
             Row and column indices of the values, as in `complete` of the mixtures.
         std : array-like of the shape of X, default=None
@@ -257,6 +296,25 @@ class RowNormalizer(
         ------
         ValueError
             If `rows` is not given, or the shapes do not fit.
+
+        See Also
+        --------
+        transform : Normalize rows.
+        sklearn_gmmcf.MaskedGaussianMixture.complete : Makes the values to bring back.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf.preprocessing import RowNormalizer
+        >>> X = np.array([[5, 5, 4, np.nan], [2, np.nan, 1, 1]])
+        >>> normalizer = RowNormalizer(shrinkage=1).fit(X)
+
+        The row's mean, where a mixture would have another value:
+
+        >>> completed = np.nan_to_num(normalizer.transform(X), nan=0.0)
+        >>> normalizer.inverse_transform(completed, rows=X).round(1)
+        array([[5. , 5. , 4. , 4.2],
+               [2. , 1.8, 1. , 1. ]])
         """
         if rows is None:
             raise ValueError(

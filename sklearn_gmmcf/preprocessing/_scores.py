@@ -90,6 +90,20 @@ class NormalScoreTransformer(
         ------
         ValueError
             If X is sparse or not a matrix of numbers.
+
+        See Also
+        --------
+        transform : Replace values by scores.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf.preprocessing import NormalScoreTransformer
+        >>> X = np.array([[1.0], [2.0], [4.0], [800.0], [np.nan]])
+        >>> scores = NormalScoreTransformer().fit(X)
+        >>> scores.transform([[2.0], [3.0]]).round(2)
+        array([[-0.32],
+               [ 0.  ]])
         """
         X = self._open(X, reset=True)
         weights = None
@@ -115,6 +129,18 @@ class NormalScoreTransformer(
         scores : ndarray of shape (n_samples, n_features)
             Of the dtype of X, NaN where X is. A column without a value in fit is 0
             where it is observed.
+
+        See Also
+        --------
+        inverse_transform : The way back.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_gmmcf.preprocessing import NormalScoreTransformer
+        >>> X = np.array([[1.0], [2.0], [4.0], [800.0], [np.nan]])
+        >>> NormalScoreTransformer().fit_transform(X).ravel().round(2)
+        array([-1.15, -0.32,  0.32,  1.15,   nan])
         """
         check_is_fitted(self)
         X = self._open(X, reset=False)
@@ -133,6 +159,26 @@ class NormalScoreTransformer(
         values : ndarray of shape (n_samples, n_features)
             Within the range of the values seen in fit; NaN where X is. A column without
             a value in fit is 0.
+
+        See Also
+        --------
+        transform : Replaces values by scores.
+
+        Examples
+        --------
+        >>> from sklearn.pipeline import make_pipeline
+        >>> import numpy as np
+        >>> from sklearn_gmmcf import MaskedGaussianMixture
+        >>> from sklearn_gmmcf.preprocessing import NormalScoreTransformer
+        >>> X = np.array([[1, 1], [2, 4], [3, 9], [4, 900], [5, np.nan], [np.nan, 5]])
+        >>> mixture = MaskedGaussianMixture(covariance_type="full", max_iter=1000)
+        >>> pipe = make_pipeline(NormalScoreTransformer(), mixture).fit(X)
+
+        Completions are within the range of the column:
+
+        >>> pipe.inverse_transform(pipe.transform(X))[-2:].round(1)
+        array([[  5. , 900. ],
+               [  2.4,   5. ]])
         """
         check_is_fitted(self)
         scores = check_numbers(X)
