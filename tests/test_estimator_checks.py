@@ -47,11 +47,8 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@parametrize_with_checks(
-    ESTIMATORS,
-    expected_failed_checks=lambda _: BROKEN_CHECKS,
-    xfail_strict=True,
-)
+# pyproject.toml makes it strict.
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=lambda _: BROKEN_CHECKS)
 def test_generated_check(estimator, check):
     check(estimator)
 

@@ -4,8 +4,6 @@
 import pickle
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 from sklearn import config_context
 from sklearn.base import clone
@@ -27,6 +25,7 @@ from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
 from sklearn_gmmcf.model_selection import EntryRegressor, to_entries
 from sklearn_gmmcf.preprocessing import RowNormalizer
 from tests.made import correlated, estimators, to_sparse
+from tests.optional import pd, pl
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 SCALES = np.array([1.0, 10, 100, 1000])
