@@ -329,6 +329,7 @@ class TestSetOutput:
         assert drawn.shape == (5, 2)
 
     def test_lists_of_draws(self, X):
+        pytest.importorskip("polars", exc_type=ImportError)
         est = MaskedGaussianMixture(covariance_type="diag").fit(X)
         est.set_output(transform="polars")
         draws = est.sample_completions(X, 2, random_state=0)
