@@ -18,7 +18,6 @@ from sklearn.base import (
     OneToOneFeatureMixin,
     TransformerMixin,
 )
-from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -32,7 +31,7 @@ from sklearn_gmmcf._similarity import (
     find_similar_columns,
     find_similar_rows,
 )
-from sklearn_gmmcf._sklearn import PackageEstimator
+from sklearn_gmmcf._sklearn import CallbackSupportMixin, PackageEstimator
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf._validation import (
     check_columns,

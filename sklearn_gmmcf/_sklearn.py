@@ -24,6 +24,28 @@ from sklearn.utils.validation import _num_samples as count_rows
 
 from sklearn_gmmcf._versions import VersionedState
 
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:  # before scikit-learn 1.9
+
+    class _SilentContext:
+        """The context of a fit, and of its tasks, that has no callbacks to call."""
+
+        def subcontext(self, **kwargs: Any) -> "_SilentContext":
+            return self
+
+        def call_on_fit_task_begin(self, **kwargs: Any) -> None:
+            pass
+
+        def call_on_fit_task_end(self, **kwargs: Any) -> bool:
+            return False
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Stands in for the mixin of scikit-learn, without `set_callbacks`."""
+
+        def _init_callback_context(self, **kwargs: Any) -> _SilentContext:
+            return _SilentContext()
+
 
 class PackageEstimator(VersionedState):
     """What all estimators of this package share.
@@ -85,6 +107,7 @@ def wrap_in_container(matrix: Any, X: Any, estimator: Any) -> Any:
 
 __all__ = [
     "BaseComposition",
+    "CallbackSupportMixin",
     "Interval",
     "InvalidParameterError",
     "PackageEstimator",

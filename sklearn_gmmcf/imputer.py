@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from sklearn.base import TransformerMixin
-from sklearn.callback import CallbackSupportMixin
 from sklearn.impute import MissingIndicator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -40,6 +39,7 @@ from sklearn_gmmcf._ids import and_others
 from sklearn_gmmcf._progress import Progress
 from sklearn_gmmcf._sklearn import (
     BaseComposition,
+    CallbackSupportMixin,
     Interval,
     PackageEstimator,
     StrOptions,

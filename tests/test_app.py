@@ -21,7 +21,6 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.utils import Bunch
@@ -29,6 +28,7 @@ from sklearn.utils import Bunch
 from sklearn_gmmcf import MaskedGaussianMixture, MixtureImputer
 from sklearn_gmmcf.datasets import make_ratings
 from sklearn_gmmcf.model_selection import hide_entries
+from tests.optional import pd
 
 st = pytest.importorskip("streamlit", reason="streamlit is not installed")
 from streamlit.testing.v1 import AppTest  # noqa: E402

@@ -11,9 +11,10 @@ from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
+
+from tests.optional import pd
 
 SCRIPTS = Path(__file__).parents[1] / "docs/benchmarks"
 if not SCRIPTS.exists():

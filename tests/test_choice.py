@@ -4,7 +4,6 @@
 import pickle
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_iris
@@ -16,6 +15,7 @@ from sklearn_gmmcf import MaskedGaussianMixture
 from sklearn_gmmcf.covariance import Diagonal
 from sklearn_gmmcf.model_selection import completion_scorer
 from tests.made import TYPES, clusters, to_sparse
+from tests.optional import pd
 
 SILENT = {"mask_rank": 0, "n_factors": 2, "max_iter": 3, "random_state": 0}
 

@@ -6,8 +6,6 @@ import warnings
 from functools import partial
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 from scipy import sparse
 from sklearn.base import clone
@@ -31,6 +29,7 @@ from sklearn_gmmcf.ratings import RatingsEncoder
 from tests import oracles
 from tests.factors import COMPONENTS, IGNORED_WARNINGS, factor, from_library
 from tests.made import to_sparse
+from tests.optional import pd, pl
 
 pytestmark = IGNORED_WARNINGS
 NAMES = list("abcdefgh")

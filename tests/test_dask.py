@@ -18,6 +18,7 @@ from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture, _starts
 from sklearn_gmmcf._base import UnobservedColumnsWarning
 from sklearn_gmmcf.data import _dask, _in_memory
 from tests.made import clusters, mixtures, to_sparse
+from tests.optional import needs_callbacks
 
 da = pytest.importorskip("dask.array", reason="needs the extra 'dask'")
 dask = pytest.importorskip("dask")
@@ -613,6 +614,7 @@ class Killer:
         return False
 
 
+@needs_callbacks
 @pytest.mark.slow
 def test_a_killed_worker_changes_nothing_but_the_time(cluster):
     X = clusters(3000, 6)

@@ -15,7 +15,7 @@ ESTIMATORS = [
     KMeansMixture(n_components=2),
 ]
 IMPUTERS = [MixtureImputer(random_state=0), MixtureImputer(calibrate=False)]
-# scikit-learn 1.9 reads classifier_tags.multi_class of any estimator that has
+# scikit-learn 1.6 to 1.9 reads classifier_tags.multi_class of any estimator that has
 # predict_proba, and a density estimator has no classifier_tags. test_observed.py covers
 # the formats.
 BROKEN_CHECKS = {
@@ -47,11 +47,8 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@parametrize_with_checks(
-    ESTIMATORS,
-    expected_failed_checks=lambda _: BROKEN_CHECKS,
-    xfail_strict=True,
-)
+# pyproject.toml makes it strict.
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=lambda _: BROKEN_CHECKS)
 def test_generated_check(estimator, check):
     check(estimator)
 

@@ -274,6 +274,7 @@ def test_features_of_movies(data_file):
 
 
 def test_readme():
+    pytest.importorskip("pandas", exc_type=ImportError)
     readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
     found = []

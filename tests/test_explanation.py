@@ -4,7 +4,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,6 +28,7 @@ from tests.factors import (
     with_odd_rows,
 )
 from tests.made import TYPES, correlated, estimators, to_sparse
+from tests.optional import pd
 
 pytestmark = [
     *IGNORED_WARNINGS,

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import sparse
 from scipy.integrate import quad
@@ -47,6 +46,7 @@ from tests.factors import (
     with_odd_rows,
 )
 from tests.made import clusters, estimators, to_sparse
+from tests.optional import pd
 
 STARTS = ["kmeans", "k-means++", "random", "random_from_data"]
 NO_PRIORS = Priors(noise=0, scale=0, mean=0, covariance=0, weight=0)

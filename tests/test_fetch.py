@@ -14,7 +14,6 @@ import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from sklearn_gmmcf.datasets import (
@@ -22,6 +21,7 @@ from sklearn_gmmcf.datasets import (
     fetch_movielens,
     load_movielens,
 )
+from tests.optional import pd
 
 # User, movie, rating, as in the files below.
 RATINGS = [(2, 10, 4.0), (1, 30, 3.5), (1, 20, 5.0), (7, 10, 1.0)]

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import narwhals.stable.v2 as nw
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,6 +27,7 @@ from sklearn_gmmcf import (
 )
 from sklearn_gmmcf.model_selection import pool
 from tests.drawn import tables
+from tests.optional import needs_callbacks, pd, pl
 from tests.test_progress import Recorder
 
 try:
@@ -717,6 +716,7 @@ class TestFitting:
         assert np.isfinite(search.fit(frame, y).cv_results_["mean_test_score"]).all()
         assert search.predict(frame).shape == (80,)
 
+    @needs_callbacks
     @pytest.mark.parametrize("calibrate", [False, True])
     def test_callbacks(self, calibrate):
         _, X = correlated()
@@ -726,6 +726,7 @@ class TestFitting:
         assert recorder.calls[-2:] == [("end", "fit"), "teardown"]
         assert recorder.calls.count(("end", "run")) == 1 + calibrate
 
+    @needs_callbacks
     def test_an_error_or_an_interrupt_leaves_the_old_fit_or_none(self):
         _, X = correlated()
         imputer = quick().set_callbacks(Recorder(fail_at=1))

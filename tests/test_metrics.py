@@ -2,8 +2,6 @@
 """Metrics of ranked lists, against scikit-learn's and plain loops."""
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +10,7 @@ from sklearn.metrics import average_precision_score, ndcg_score
 
 from sklearn_gmmcf import metrics
 from tests.made import to_sparse
+from tests.optional import pd, pl
 
 RANKED = [
     metrics.ndcg_at_k,

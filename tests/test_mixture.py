@@ -4,7 +4,6 @@
 import pickle
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.datasets import load_diabetes
@@ -20,6 +19,7 @@ from sklearn_gmmcf import (
     UnobservedColumnsWarning,
 )
 from tests.made import EXACT_TYPES, clusters, estimators, start, to_sparse
+from tests.optional import pd
 
 STARTS = ["kmeans", "k-means++", "random", "random_from_data"]
 

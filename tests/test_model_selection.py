@@ -5,8 +5,6 @@ import pickle
 import tracemalloc
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +57,7 @@ from tests.made import (
     start,
     to_sparse,
 )
+from tests.optional import pd, pl
 
 MECHANISMS = ("mcar", "mar", "mnar")
 FORMATS = [

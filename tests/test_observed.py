@@ -4,8 +4,6 @@
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +13,7 @@ from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
 from sklearn_gmmcf.data import _dense, _sparse, observe
 from tests.drawn import tables
 from tests.made import clusters, to_sparse
+from tests.optional import pd, pl
 
 SPARSE_FORMATS = ["csr", "csc", "coo", "lil", "dok"]
 

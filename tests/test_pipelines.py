@@ -4,8 +4,6 @@
 import pickle
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 from sklearn import config_context
 from sklearn.base import clone
@@ -27,6 +25,7 @@ from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
 from sklearn_gmmcf.model_selection import EntryRegressor, to_entries
 from sklearn_gmmcf.preprocessing import RowNormalizer
 from tests.made import correlated, estimators, to_sparse
+from tests.optional import pd, pl
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 SCALES = np.array([1.0, 10, 100, 1000])
@@ -330,6 +329,7 @@ class TestSetOutput:
         assert drawn.shape == (5, 2)
 
     def test_lists_of_draws(self, X):
+        pytest.importorskip("polars", exc_type=ImportError)
         est = MaskedGaussianMixture(covariance_type="diag").fit(X)
         est.set_output(transform="polars")
         draws = est.sample_completions(X, 2, random_state=0)

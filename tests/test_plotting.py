@@ -9,7 +9,6 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import sparse, stats
 from sklearn.decomposition import PCA
@@ -37,6 +36,7 @@ from sklearn_gmmcf.plotting import (
     TypesDisplay,
 )
 from tests.made import TYPES, clusters
+from tests.optional import pd
 
 matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 matplotlib.use("Agg")

@@ -4,14 +4,13 @@
 from collections import Counter
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 from scipy import sparse
 
 from sklearn_gmmcf import MaskedGaussianMixture
 from sklearn_gmmcf.data._tables import open_table
 from sklearn_gmmcf.plotting import ImputationDisplay, MissingnessDisplay
+from tests.optional import pd, pl
 
 try:
     import pyarrow as pa

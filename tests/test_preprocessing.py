@@ -5,8 +5,6 @@ import pickle
 import re
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 from scipy import sparse
 from sklearn import config_context
@@ -28,6 +26,7 @@ from sklearn_gmmcf.model_selection import (
 from sklearn_gmmcf.plotting import CalibrationDisplay
 from sklearn_gmmcf.preprocessing import RowNormalizer
 from tests.made import clusters, to_sparse
+from tests.optional import pd, pl
 from tests.test_estimator_checks import CALLABLE_CHECKS
 
 FORMATS = ["csr_array", "csc_array", "coo_array", "csr_matrix", "csc_matrix"]

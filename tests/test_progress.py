@@ -2,15 +2,16 @@
 """Messages, callbacks of scikit-learn, and interrupted fits."""
 
 import re
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from sklearn.callback import ProgressBar
 from sklearn.cluster import KMeans
 from sklearn.mixture import GaussianMixture
 
-from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture
+from sklearn_gmmcf import KMeansMixture, MaskedGaussianMixture, MixtureImputer
 from tests.made import clusters, start
+from tests.optional import needs_callbacks
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -52,6 +53,13 @@ class Recorder:
         return n_ended == self.stop_at
 
 
+def test_estimators_take_part_in_callbacks_where_scikit_learn_has_them():
+    has_callbacks = find_spec("sklearn.callback") is not None
+    for kind in (MaskedGaussianMixture, KMeansMixture, MixtureImputer):
+        assert hasattr(kind, "set_callbacks") == has_callbacks
+
+
+@needs_callbacks
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: str(e)[:50])
 def test_tasks_are_runs_and_iterations(estimator):
     recorder = Recorder()
@@ -69,6 +77,7 @@ def test_tasks_are_runs_and_iterations(estimator):
     estimator.set_callbacks()
 
 
+@needs_callbacks
 def test_callbacks_get_the_estimator_fitted_so_far():
     X = clusters()
     recorder = Recorder()
@@ -82,6 +91,7 @@ def test_callbacks_get_the_estimator_fitted_so_far():
     np.testing.assert_allclose(recorder.scores, bounds)
 
 
+@needs_callbacks
 @pytest.mark.parametrize("estimator", ESTIMATORS[::2], ids=lambda e: str(e)[:50])
 def test_a_callback_stops_a_run(estimator, recwarn):
     X = clusters(missing=0.1, spread=1)
@@ -91,6 +101,7 @@ def test_a_callback_stops_a_run(estimator, recwarn):
     estimator.set_params(n_init=2).set_callbacks()
 
 
+@needs_callbacks
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: str(e)[:50])
 def test_an_interrupt_leaves_the_old_fit_or_none(estimator):
     X = clusters(missing=0.1, spread=1)
@@ -111,8 +122,11 @@ def test_an_interrupt_leaves_the_old_fit_or_none(estimator):
     estimator.set_callbacks()
 
 
+@needs_callbacks
 def test_progress_bar():
     pytest.importorskip("rich")
+    from sklearn.callback import ProgressBar
+
     X = clusters()
     for estimator in ESTIMATORS:
         estimator.set_callbacks(ProgressBar()).fit(X).set_callbacks()

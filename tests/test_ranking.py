@@ -4,7 +4,6 @@
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import sparse
 from scipy.sparse.linalg import svds
@@ -16,6 +15,7 @@ from sklearn_gmmcf.covariance import _factor_features
 from sklearn_gmmcf.model_selection import recommendation_scorer
 from tests import oracles
 from tests.made import clusters, mixtures, to_sparse
+from tests.optional import pd
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning",

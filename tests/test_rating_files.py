@@ -14,13 +14,13 @@ import zipfile
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from sklearn_gmmcf.datasets import _rating_file, _text, load_ratings_csv
 from sklearn_gmmcf.datasets._distinct import DistinctValues, pack_words
 from sklearn_gmmcf.datasets._rating_file import NotPlain, RatingReader
 from sklearn_gmmcf.datasets._records import RecordFault, RecordSplitter
+from tests.optional import pd
 
 HEADER = "user,item,rating\n"
 

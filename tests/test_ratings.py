@@ -9,8 +9,6 @@ from decimal import Decimal
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +19,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn_gmmcf import MaskedGaussianMixture, _rating_matrix
 from sklearn_gmmcf.ratings import RatingsEncoder
 from tests.made import LINES
+from tests.optional import pd, pl
 
 try:
     import pyarrow as pa

@@ -5,8 +5,6 @@ import pickle
 from datetime import date
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +14,7 @@ from sklearn.utils import estimator_html_repr
 
 from sklearn_gmmcf.ratings import RatingsEncoder
 from tests.made import LINES
+from tests.optional import pd, pl
 
 try:
     import pyarrow as pa

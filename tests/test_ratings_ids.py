@@ -5,14 +5,13 @@ import datetime
 import re
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 
 from sklearn_gmmcf import _ids
 from sklearn_gmmcf._ids import Coded
 from sklearn_gmmcf._rating_lines import RatingLines
 from sklearn_gmmcf.ratings import RatingsEncoder
+from tests.optional import pd, pl
 
 try:
     import pyarrow as pa

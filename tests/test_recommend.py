@@ -4,7 +4,6 @@
 import tracemalloc
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +15,7 @@ from sklearn_gmmcf import MaskedGaussianMixture, _model, _ranking
 from sklearn_gmmcf.data import allocate
 from tests import oracles
 from tests.made import clusters, estimators, mixtures, to_sparse
+from tests.optional import pd
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning",

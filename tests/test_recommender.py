@@ -4,7 +4,6 @@
 import pickle
 
 import numpy as np
-import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import norm
@@ -14,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn_gmmcf import MaskedGaussianMixture, MixtureRecommender
 from sklearn_gmmcf.datasets import make_ratings
 from sklearn_gmmcf.ratings import RatingsEncoder
+from tests.optional import pd
 
 PARAMS = {"n_components": 2, "n_factors": 2, "max_iter": 20, "tol": 0}
 

@@ -6,7 +6,6 @@ from dataclasses import fields, is_dataclass
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.base import clone
@@ -17,6 +16,7 @@ from sklearn_gmmcf.data import observe
 from sklearn_gmmcf.datasets import make_ratings
 from tests.factors import IGNORED_WARNINGS, from_library
 from tests.made import TYPES, correlated, mixtures, to_sparse
+from tests.optional import pd
 
 pytestmark = IGNORED_WARNINGS
 EVERY_TYPE = pytest.mark.parametrize("covariance_type", TYPES)

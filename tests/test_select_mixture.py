@@ -5,7 +5,6 @@ import itertools
 from functools import lru_cache
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_iris
@@ -27,6 +26,7 @@ from sklearn_gmmcf.model_selection import (
     select_mixture,
 )
 from tests.made import clusters, correlated, to_sparse
+from tests.optional import pd
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning",

@@ -4,8 +4,6 @@
 from datetime import date
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,6 +34,7 @@ from sklearn_gmmcf.model_selection import (
 from sklearn_gmmcf.preprocessing import RowNormalizer
 from tests import oracles
 from tests.made import clusters, to_sparse
+from tests.optional import pd, pl
 
 RECOMMENDERS = [
     PopularityRecommender(),

@@ -5,7 +5,6 @@ import pickle
 import warnings
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,6 +25,7 @@ from sklearn_gmmcf.testing import FAMILY_CHECKS
 from tests import oracles
 from tests.drawn import tables
 from tests.made import correlated, start, to_sparse
+from tests.optional import pd
 
 TYPES = ["spherical", "diag", "tied", "full"]
 INSTANCES = [

@@ -9,12 +9,9 @@ from decimal import Decimal
 
 import narwhals.stable.v2 as nw
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from polars.testing import assert_frame_equal as assert_polars_equal
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -28,8 +25,10 @@ from sklearn_gmmcf import (
     UnknownLevelsWarning,
 )
 from sklearn_gmmcf.tables import TableEncoder
+from tests.optional import import_optional, pd, pl
 from tests.test_estimator_checks import CALLABLE_CHECKS
 
+assert_polars_equal = import_optional("polars.testing").assert_frame_equal
 try:
     import pyarrow as pa
 except ImportError:  # it needs a later numpy than the oldest that is supported

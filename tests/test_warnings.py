@@ -4,7 +4,6 @@
 import warnings
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning
@@ -23,6 +22,7 @@ from sklearn_gmmcf import (
 )
 from sklearn_gmmcf.model_selection import cross_validate_entries
 from tests.made import clusters, correlated
+from tests.optional import pd
 
 
 def unobserved():

@@ -13,9 +13,12 @@ from typing import Any
 
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
-# Code, which stays as it is, or the text and the target of a link or an image.
+# Code, which stays as it is; the text and the target of a link; an image in HTML, which
+# alone can have a width.
 _CODE_OR_LINK = re.compile(
-    r"^```.*?^```|`[^`]*`|(?P<link>!?\[(?:`[^`]*`|[^\[\]`])*\])\((?P<target>[^()\s]+)\)",
+    r"^```.*?^```|`[^`]*`"
+    r"|(?P<link>\[(?:`[^`]*`|[^\[\]`])*\]\()(?P<target>[^()\s]+)(?=\))"
+    r"|(?P<image><img\b[^>]*\bsrc=\")(?P<source>[^\"]+)",
     re.DOTALL | re.MULTILINE,
 )
 _ELSEWHERE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:|//|#")
@@ -41,12 +44,13 @@ def make_links_absolute(text: str, repository: str, ref: str, root: Path) -> str
     """Markdown whose links to files in `root` lead to a version of a repository."""
 
     def replace(match: re.Match[str]) -> str:
-        link, target = match["link"], match["target"]
-        if link is None or _ELSEWHERE.match(target):
+        opening = match["link"] or match["image"]
+        target = match["target"] or match["source"]
+        if opening is None or _ELSEWHERE.match(target):
             return match[0]
-        view = "raw" if link.startswith("!") else "blob"
+        view = "raw" if match["image"] else "blob"
         if (root / target).is_dir():
             view = "tree"
-        return f"{link}({repository.rstrip('/')}/{view}/{ref}/{target})"
+        return f"{opening}{repository.rstrip('/')}/{view}/{ref}/{target}"
 
     return _CODE_OR_LINK.sub(replace, text)
