@@ -20,9 +20,11 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from scipy import sparse
 from sklearn.utils import Bunch
 
@@ -39,6 +41,15 @@ from sklearn_gmmcf.app import _limits, _ratings  # noqa: E402
 from sklearn_gmmcf.app._table_data import make_houses  # noqa: E402
 
 APP = Path(package.__file__).with_name("_main.py")
+DRAW = Figure.savefig
+
+
+@pytest.fixture(autouse=True)
+def blank(monkeypatch):
+    """Blank pictures: drawing takes nine tenths of the time of a page."""
+    monkeypatch.setattr(
+        Figure, "savefig", lambda _, file, **options: DRAW(Figure((1, 1)), file)
+    )
 
 
 def make_app():
@@ -110,7 +121,6 @@ def test_errors_on_held_out_ratings(app, made, mixture):
     assert shown[0] < 0.7 * shown[1]
 
 
-@pytest.mark.slow
 def test_recommendations_follow_each_rating(app, mixture, monkeypatch):
     fits = []
     fit = MaskedGaussianMixture.fit
@@ -156,7 +166,6 @@ def test_recommendations_follow_each_rating(app, mixture, monkeypatch):
     assert not fits
 
 
-@pytest.mark.slow
 def test_folding_in_changes_the_model_of_this_visitor_alone(app, mixture):
     assert app.toggle[0].disabled
     initial = app.table[0].value
@@ -313,8 +322,8 @@ def make_lines(delimiter, header):
     ("delimiter", "header"),
     [
         (";", ""),
-        pytest.param(",", "user,item,rating", marks=pytest.mark.slow),
-        pytest.param("\t", "a\tb\tc", marks=pytest.mark.slow),
+        (",", "user,item,rating"),
+        ("\t", "a\tb\tc"),
     ],
 )
 def test_upload(app, delimiter, header):
@@ -815,6 +824,20 @@ def test_both_pages_are_offered(monkeypatch):
     monkeypatch.setattr(st, "navigation", keep)
     assert not make_app().exception
     assert offered == [["Ratings", "Tables"]]
+
+
+def test_pictures_are_drawn(monkeypatch):
+    pictures = []
+    monkeypatch.setattr(Figure, "savefig", DRAW)
+    monkeypatch.setattr(st, "image", lambda file, **options: pictures.append(file))
+    assert not make_app().exception
+    run_tables()
+    assert len(pictures) == 5
+    for picture in pictures:
+        picture.seek(0)
+        colors = matplotlib.image.imread(picture).reshape(-1, 4)
+        assert len(colors) > 100_000
+        assert len(np.unique(colors, axis=0)) > 20
 
 
 def test_the_made_up_table_is_completed(tables, downloads):
