@@ -33,6 +33,9 @@ from sklearn_gmmcf.datasets import make_ratings
 from sklearn_gmmcf.model_selection import hide_entries
 
 st = pytest.importorskip("streamlit", reason="streamlit is not installed")
+from streamlit.components.v2.component_manager import (  # noqa: E402
+    BidiComponentManager,
+)
 from streamlit.testing.v1 import AppTest  # noqa: E402
 
 from sklearn_gmmcf import app as package  # noqa: E402
@@ -45,10 +48,18 @@ DRAW = Figure.savefig
 
 
 @pytest.fixture(autouse=True)
-def blank(monkeypatch):
-    """Blank pictures: drawing takes nine tenths of the time of a page."""
+def quick_pages(monkeypatch):
+    """Blank pictures, and no search for components in all installed packages.
+
+    These two take nine tenths of the time of a page.
+    """
     monkeypatch.setattr(
         Figure, "savefig", lambda _, file, **options: DRAW(Figure((1, 1)), file)
+    )
+    monkeypatch.setattr(
+        BidiComponentManager,
+        "discover_and_register_components",
+        lambda *args, **options: None,
     )
 
 
