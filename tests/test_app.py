@@ -949,6 +949,33 @@ def test_an_uploaded_table(tables, downloads):
             assert not any(re.match(r"[=@]", cell) for cell in cells)
 
 
+def test_cells_are_filled_in_the_form_of_their_column(tables, downloads):
+    rng = np.random.default_rng(0)
+    lines = ["when,day,amount,size"]
+    for i in range(40):
+        big = i % 2
+        when = f"2024-0{1 + big}-{1 + i % 28:02d} {10 + big}:30"
+        day = f"2024-02-3{big}"  # there is no such day
+        lines.append(f"{when},{day},{1e5 * (1 + big + rng.random()):.3e},{50 * big}")
+    lines[3] = ",,,0"
+    lines[4] = ",,,50"
+    upload_table(tables, "\n".join(lines))
+    assert not tables.error
+    given, completed = (
+        list(csv.reader(io.StringIO(text)))
+        for text in ("\n".join(lines), downloads[-1])
+    )
+    assert [row for i, row in enumerate(completed) if i not in (3, 4)] == [
+        row for i, row in enumerate(given) if i not in (3, 4)
+    ]
+    for row, day, low in ((3, "2024-02-30", 1e5), (4, "2024-02-31", 2e5)):
+        when, filled, amount, _ = completed[row]
+        assert re.fullmatch(r"2024-0[12]-\d\d \d\d:\d\d:\d\d(\.\d+)?", when)
+        assert filled == day
+        assert low / 2 < float(amount) < 2 * low + 1e5
+        assert amount == f"{float(amount):.6g}"
+
+
 @pytest.mark.parametrize(
     ("limits", "content", "words"),
     [
