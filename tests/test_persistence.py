@@ -400,6 +400,7 @@ class TestSkops:
         assert vars(loaded).keys() == vars(estimator).keys()
         assert_same(use(loaded), use(estimator))
 
+    @pytest.mark.slow
     def test_no_other_type_is_trusted(self, skops):
         needed = set()
         for make in ALL_CASES.values():
