@@ -251,7 +251,7 @@ def complete(mixture):
     return [*mixture.complete(X, return_std=True), mixture.score_samples(X)]
 
 
-@pytest.fixture(params=ALL_CASES)
+@pytest.fixture(scope="module", params=ALL_CASES)
 def fitted(request):
     return ALL_CASES[request.param]()
 
