@@ -12,8 +12,9 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-# No test times anything, and a run repeats the one before.
-settings.register_profile("default", deadline=None, derandomize=True)
+# No test times anything, and a run repeats the one before. Most examples are fits or
+# tables: fifty of them take a second.
+settings.register_profile("default", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("default")
 
 

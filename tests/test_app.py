@@ -20,8 +20,10 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from scipy import sparse
 from sklearn.utils import Bunch
 
@@ -31,6 +33,9 @@ from sklearn_gmmcf.model_selection import hide_entries
 from tests.optional import pd
 
 st = pytest.importorskip("streamlit", reason="streamlit is not installed")
+from streamlit.components.v2.component_manager import (  # noqa: E402
+    BidiComponentManager,
+)
 from streamlit.testing.v1 import AppTest  # noqa: E402
 
 from sklearn_gmmcf import app as package  # noqa: E402
@@ -39,6 +44,23 @@ from sklearn_gmmcf.app import _limits, _ratings  # noqa: E402
 from sklearn_gmmcf.app._table_data import make_houses  # noqa: E402
 
 APP = Path(package.__file__).with_name("_main.py")
+DRAW = Figure.savefig
+
+
+@pytest.fixture(autouse=True)
+def quick_pages(monkeypatch):
+    """Blank pictures, and no search for components in all installed packages.
+
+    These two take nine tenths of the time of a page.
+    """
+    monkeypatch.setattr(
+        Figure, "savefig", lambda _, file, **options: DRAW(Figure((1, 1)), file)
+    )
+    monkeypatch.setattr(
+        BidiComponentManager,
+        "discover_and_register_components",
+        lambda *args, **options: None,
+    )
 
 
 def make_app():
@@ -110,7 +132,6 @@ def test_errors_on_held_out_ratings(app, made, mixture):
     assert shown[0] < 0.7 * shown[1]
 
 
-@pytest.mark.slow
 def test_recommendations_follow_each_rating(app, mixture, monkeypatch):
     fits = []
     fit = MaskedGaussianMixture.fit
@@ -156,7 +177,6 @@ def test_recommendations_follow_each_rating(app, mixture, monkeypatch):
     assert not fits
 
 
-@pytest.mark.slow
 def test_folding_in_changes_the_model_of_this_visitor_alone(app, mixture):
     assert app.toggle[0].disabled
     initial = app.table[0].value
@@ -313,8 +333,8 @@ def make_lines(delimiter, header):
     ("delimiter", "header"),
     [
         (";", ""),
-        pytest.param(",", "user,item,rating", marks=pytest.mark.slow),
-        pytest.param("\t", "a\tb\tc", marks=pytest.mark.slow),
+        (",", "user,item,rating"),
+        ("\t", "a\tb\tc"),
     ],
 )
 def test_upload(app, delimiter, header):
@@ -817,6 +837,20 @@ def test_both_pages_are_offered(monkeypatch):
     assert offered == [["Ratings", "Tables"]]
 
 
+def test_pictures_are_drawn(monkeypatch):
+    pictures = []
+    monkeypatch.setattr(Figure, "savefig", DRAW)
+    monkeypatch.setattr(st, "image", lambda file, **options: pictures.append(file))
+    assert not make_app().exception
+    run_tables()
+    assert len(pictures) == 5
+    for picture in pictures:
+        picture.seek(0)
+        colors = matplotlib.image.imread(picture).reshape(-1, 4)
+        assert len(colors) > 100_000
+        assert len(np.unique(colors, axis=0)) > 20
+
+
 def test_the_made_up_table_is_completed(tables, downloads):
     tables.run()
     assert not tables.error
@@ -913,6 +947,33 @@ def test_an_uploaded_table(tables, downloads):
     for delimiter in ",;\t":
         for cells in csv.reader(io.StringIO(downloads[-1]), delimiter=delimiter):
             assert not any(re.match(r"[=@]", cell) for cell in cells)
+
+
+def test_cells_are_filled_in_the_form_of_their_column(tables, downloads):
+    rng = np.random.default_rng(0)
+    lines = ["when,day,amount,size"]
+    for i in range(40):
+        big = i % 2
+        when = f"2024-0{1 + big}-{1 + i % 28:02d} {10 + big}:30"
+        day = f"2024-02-3{big}"  # there is no such day
+        lines.append(f"{when},{day},{1e5 * (1 + big + rng.random()):.3e},{50 * big}")
+    lines[3] = ",,,0"
+    lines[4] = ",,,50"
+    upload_table(tables, "\n".join(lines))
+    assert not tables.error
+    given, completed = (
+        list(csv.reader(io.StringIO(text)))
+        for text in ("\n".join(lines), downloads[-1])
+    )
+    assert [row for i, row in enumerate(completed) if i not in (3, 4)] == [
+        row for i, row in enumerate(given) if i not in (3, 4)
+    ]
+    for row, day, low in ((3, "2024-02-30", 1e5), (4, "2024-02-31", 2e5)):
+        when, filled, amount, _ = completed[row]
+        assert re.fullmatch(r"2024-0[12]-\d\d \d\d:\d\d:\d\d(\.\d+)?", when)
+        assert filled == day
+        assert low / 2 < float(amount) < 2 * low + 1e5
+        assert amount == f"{float(amount):.6g}"
 
 
 @pytest.mark.parametrize(

@@ -569,6 +569,7 @@ def test_summaries_of_tables(scripts, tmp_path, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_speed_and_choice_of_k_run(scripts, monkeypatch):
     speed, choosing = scripts("speed"), scripts("choosing_k")
     for case, settings in [

@@ -159,6 +159,7 @@ def test_features_are_refused_by_other_types(covariance_type, name):
         mixture.fit(clusters())
 
 
+@pytest.mark.slow
 def test_search_over_all_types():
     X = clusters()
     grid = {

@@ -170,6 +170,7 @@ class TestToyData:
         ]
         assert min(costs) == pytest.approx(cost, abs=5e-5)
 
+    @pytest.mark.slow
     def test_bic_is_lowest_at_three(self, X):
         bics = [
             MaskedGaussianMixture(

@@ -542,7 +542,7 @@ class TestModelSelection:
 
     def test_search(self):
         X = table(120)
-        grid = {"n_components": [1, 2], "mask_rank": [0, "auto"], "n_factors": [2, 3]}
+        grid = {"n_components": [1, 2], "mask_rank": [0, "auto"]}
         mixture = brief(covariates=COVARIATES, column_features=features())
         search = GridSearchCV(
             mixture, grid, scoring=completion_scorer(), cv=3, error_score="raise"

@@ -88,8 +88,15 @@ def name_parameter(parameter):
 
 
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize("make", [np.array, to_sparse])
-@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: str(e)[:55])
+@pytest.mark.parametrize(
+    ("estimator", "make"),
+    [
+        *STORED,
+        (ESTIMATORS[-1], to_sparse),
+        *(pytest.param(e, to_sparse, marks=pytest.mark.slow) for e in ESTIMATORS[1:-1]),
+    ],
+    ids=name_parameter,
+)
 def test_fits_as_in_memory(estimator, make):
     X = make(clusters(240, 6))
     weights = np.random.default_rng(0).integers(0, 3, 240).astype(float)

@@ -88,7 +88,7 @@ def families(draw):
     return kind(min_variance=0.05, **drawn)
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(
     X=tables(min_rows=4, max_columns=4),
     family=families(),

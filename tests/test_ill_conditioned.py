@@ -192,7 +192,12 @@ def table_with_copies(d, noise, n=200, seed=0):
 @pytest.mark.parametrize("n_components", [1, 2])
 @pytest.mark.parametrize("noise", [0.0, 1e-6])
 @pytest.mark.parametrize(
-    "floor", [{}, {"reg_covar": 0, "min_variance": 1e-6}, {"reg_covar": 1e-9}]
+    "floor",
+    [
+        {},
+        {"reg_covar": 0, "min_variance": 1e-6},
+        pytest.param({"reg_covar": 1e-9}, marks=pytest.mark.slow),
+    ],
 )
 def test_objective_rises_and_nothing_is_certain(
     covariance_type, n_components, noise, floor

@@ -251,7 +251,7 @@ def complete(mixture):
     return [*mixture.complete(X, return_std=True), mixture.score_samples(X)]
 
 
-@pytest.fixture(params=ALL_CASES)
+@pytest.fixture(scope="module", params=ALL_CASES)
 def fitted(request):
     return ALL_CASES[request.param]()
 
@@ -400,6 +400,7 @@ class TestSkops:
         assert vars(loaded).keys() == vars(estimator).keys()
         assert_same(use(loaded), use(estimator))
 
+    @pytest.mark.slow
     def test_no_other_type_is_trusted(self, skops):
         needed = set()
         for make in ALL_CASES.values():

@@ -35,6 +35,7 @@ from sklearn_gmmcf.plotting import (
     ModelSelectionDisplay,
     TypesDisplay,
 )
+from sklearn_gmmcf.plotting._common import format_share
 from tests.made import TYPES, clusters
 from tests.optional import pd
 
@@ -477,6 +478,8 @@ def test_completion_on_given_axes():
     assert display.bounding_ax_ is None
     _, ax = plt.subplots()
     assert display.plot(ax).bounding_ax_ is ax
+    norm = matplotlib.colors.Normalize(-7, 9)
+    assert display.plot(image_kwargs={"norm": norm}).images_[0].get_clim() == (-7, 9)
     with pytest.raises(ValueError, match="one or three Axes, but got 2"):
         display.plot(axes[:2])
     with pytest.raises(ValueError, match="part of a grid"):
@@ -578,6 +581,9 @@ def test_dollars_in_names_are_not_math():
         CompletionDisplay.from_estimator(mixture, X, feature_names=names),
     ):
         display.figure_.canvas.draw()
+    without = TypesDisplay.from_estimator(mixture, show="map", n_names=0)
+    shown = {text.get_text() for text in without.map_ax_.texts}
+    assert not any("or $" in text for text in shown)
 
 
 def test_types_without_a_map():
@@ -651,6 +657,8 @@ def test_calibration_on_hidden_entries():
         CalibrationDisplay.from_estimator(mixture, later, hidden=hidden)
     with pytest.raises(ValueError, match=r"fraction should be above 0 .*but got 0"):
         CalibrationDisplay.from_estimator(mixture, later, fraction=0)
+    with pytest.raises(ValueError, match="rows, columns and values, but got 2 things"):
+        CalibrationDisplay.from_estimator(mixture, X_hidden, hidden=hidden[:2])
     twice = CalibrationDisplay.from_estimator(mixture, later, ax=display.ax_)
     assert twice.diagonal_ is None
     assert twice.line_.get_color() != display.line_.get_color()
@@ -773,6 +781,21 @@ def test_fits_without_a_trace():
 
 
 # All of them
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.0, "0%"),
+        (0.0009, "<0.1%"),
+        (0.012, "1.2%"),
+        (0.5, "50%"),
+        (0.9991, ">99.9%"),
+        (1.0, "100%"),
+    ],
+)
+def test_shares_are_0_or_100_percent_only_if_they_are(share, text):
+    assert format_share(share) == text
 
 
 def draw_all(estimator, X, **options):
@@ -917,6 +940,9 @@ def test_other_invalid_options():
     results = {"params": [{"a__k": 1, "b__k": 1}], "mean_test_score": [1.0]}
     with pytest.raises(ValueError, match="it fits"):
         ModelSelectionDisplay.from_cv_results(results, param="k")
+    apart = {"params": [{"a__k": 1}, {"b": 2}], "mean_test_score": [1.0, 2.0]}
+    with pytest.raises(ValueError, match=r"of all runs, but one has only \['b'\]"):
+        ModelSelectionDisplay.from_cv_results(apart, param="k")
     with pytest.raises(ValueError, match=r"no 'mean_test_x', but .*\['score'\]"):
         ModelSelectionDisplay.from_cv_results(results, metric="x")
     results["mean_test_score"] = [np.nan]

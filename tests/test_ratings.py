@@ -192,7 +192,7 @@ def drawn_tables(draw):
     return draw(st.permutations(lines))
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(lines=drawn_tables(), make=st.sampled_from(TABLES), data=st.data())
 def test_any_table_there_and_back(lines, make, data):
     """Decoding the stored entries gives the lines, of one table or of its pieces."""

@@ -126,7 +126,7 @@ def test_observed_entries_count_with_their_value(fitted, make):
         assert (std[4, 1:] > 0).all()
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_largest_of_few_values(data):
     shape = data.draw(hnp.array_shapes(min_dims=2, max_dims=2, max_side=8))

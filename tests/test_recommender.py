@@ -92,6 +92,8 @@ class TestFaces:
         column = list(items).index("i03")
         empty = recommender.mixture_.complete(_empty_row(X), entries=([0], [column]))
         assert_allclose(values[0], empty[0])
+        unknown = recommender.predict((["new", "u000"], ["none", "none"]))
+        assert_allclose(unknown, table["rating"].mean())
 
     def test_lists_as_the_mixture(self, table, recommender):
         X, users, items = matrix(table)
@@ -186,6 +188,8 @@ class TestFaces:
         assert_allclose(other.score(marked), other.score(later))
         with pytest.raises(ValueError, match="outside rating_range"):
             fit(table, rating_range=(1, 5)).score(marked)
+        with pytest.raises(ValueError, match="no rating to score"):
+            recommender.score(table.head(0))
 
     def test_clone_and_titles(self, table):
         titles = {f"i{i:02}": f"Title {i}" for i in range(12)}
@@ -266,6 +270,9 @@ class TestReasons:
         kept = rows[0] != 7
         assert list(found["user"]) == list(users[rows[0][kept]])[:5]
         assert_allclose(found["similarity"], similarities[0][kept][:5])
+        recommender.forget(users[users != "u007"])
+        with pytest.raises(ValueError, match="no other user to compare with"):
+            recommender.similar_users("u007")
 
 
 class TestUpdates:
@@ -383,6 +390,8 @@ class TestUpdates:
         recommender.update(later)
         assert_array_equal(recommender.predict(later), 5)
         assert recommender.rating_range_ == (1, 5)
+        wide = fit(few, rating_range=(0, 6)).update(later)
+        assert wide.rating_range_ == (0, 6)
         recommender.set_params(n_components=1).refit()
         again = fit(table, n_components=1)
         assert recommender.mixture_.n_components == 1
@@ -415,6 +424,10 @@ class TestFiles:
         visitor = ["v", "v"], ["i01", "i02"], [5.0, 1.0]
         expected = recommender.recommend(ratings=visitor)
         pd.testing.assert_frame_equal(slim.recommend(ratings=visitor), expected)
+        two = slim.recommend(["v", "nobody"], ratings=visitor)
+        both = recommender.recommend(["v", "nobody"], ratings=visitor)
+        assert set(two["user"]) == {"v", "nobody"}
+        pd.testing.assert_frame_equal(two, both)
         assert slim.users_.size == 0
         assert (tmp_path / "slim").stat().st_size < (tmp_path / "whole").stat().st_size
         assert b"u001" not in pickle.dumps(slim)

@@ -64,7 +64,17 @@ def name(mixture):
     return mixture.covariance_type, mixture.n_components, mixture.random_state
 
 
-@pytest.mark.parametrize("criterion", ["bic", "icl", "aic", "caic", "sabic"])
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        "bic",
+        "icl",
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in ("aic", "caic", "sabic")
+        ),
+    ],
+)
 @pytest.mark.parametrize("make", [clusters, correlated])
 def test_chooses_as_a_plain_grid_does(make, criterion):
     X, grid = fit_shared_grid(make)

@@ -29,12 +29,14 @@ from tests.optional import pd
 
 TYPES = ["spherical", "diag", "tied", "full"]
 INSTANCES = [
-    Student(Spherical(reg_covar=1e-6), 3.5),
     Student(Spherical(mean_precision_prior=3.0)),
-    Student(Diagonal(mean_precision_prior=2.0), 5),
     Student(Diagonal(min_effective_count=12.0)),
     Student(Tied(mean_precision_prior=1.0, covariance_precision_prior=5.0)),
     Student(Full(reg_covar=1e-3), 4.0),
+]
+OTHER_INSTANCES = [
+    Student(Spherical(reg_covar=1e-6), 3.5),
+    Student(Diagonal(mean_precision_prior=2.0), 5),
     Student(Full()),
     Student(Full(), 1e6),
 ]
@@ -43,7 +45,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 
 @pytest.mark.parametrize("check", FAMILY_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("family", INSTANCES, ids=repr)
+@pytest.mark.parametrize(
+    "family",
+    [
+        *INSTANCES,
+        *(pytest.param(each, marks=pytest.mark.slow) for each in OTHER_INSTANCES),
+    ],
+    ids=repr,
+)
 def test_contract(family, check):
     check(family)
 
