@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sklearn_gmmcf.datasets import make_ratings
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -274,17 +276,24 @@ def test_features_of_movies(data_file):
 
 
 def test_readme():
-    pytest.importorskip("pandas", exc_type=ImportError)
+    """The code of the three faces runs on a frame with NaN, and on ratings."""
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
     readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
-    found = []
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 1)) + 0.5 * rng.normal(size=(60, 3))
+    X[rng.random(X.shape) < 0.2] = np.nan
+    made = make_ratings(100, 40, random_state=0).data.tocoo()
+    ratings = pd.DataFrame({"user": made.row, "item": made.col, "rating": made.data})
+    ratings["user"] = ratings["user"].astype(str).replace("7", "ann")
+    given = {"frame": pd.DataFrame(X, columns=list("abc")), "ratings": ratings, "X": X}
+    found = {}
     for block in blocks:
-        names = {}
-        exec(block, names)
-        found.append(names)
-    tables, frames, ratings = found
-    assert tables["mixture"].converged_
-    assert list(ratings["users"]) == [7, 7, 7]
-    assert 7 in ratings["recommender"].users_
-    assert frames["frame"].isna().sum().sum() == 2
-    assert not frames["completed"].isna().any(axis=None)
+        exec(block, found | given, found)
+    missing = np.isnan(X)
+    assert not found["completed"].isna().any(axis=None)
+    assert (found["lower"] <= found["completed"]).all(axis=None)
+    assert list(found["found"]["user"]) == ["ann"] * 10
+    assert set(found["reasons"]["part"]) >= {"base", "observed"}
+    assert np.array_equal(found["std"] > 0, missing)
+    assert len(found["labels"]) == len(X)
