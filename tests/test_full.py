@@ -565,7 +565,7 @@ def test_column_scales_are_harmless():
     np.testing.assert_allclose(other.transform(X * scales) / scales, plain.transform(X))
 
 
-@pytest.fixture(scope="module", params=[0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=[0, 1])
 def table(request):
     """6,000 rows to fit, 1,500 to complete, and the truth of these."""
     rng = np.random.default_rng(request.param)
@@ -579,6 +579,7 @@ def table(request):
     return X[:6000], X[6000:], truth[6000:]
 
 
+@pytest.mark.slow
 def test_hidden_entries_and_their_intervals(table):
     train, test, truth = table
     mixture = MaskedGaussianMixture(3, covariance_type="full", random_state=0).fit(

@@ -163,6 +163,7 @@ def test_components_of_few_rows_take_the_pooled_covariance():
     np.testing.assert_allclose(drawn[1], np.diag(pooled), rtol=0.08)
 
 
+@pytest.mark.slow
 def test_mean_of_missing_entries_has_its_posterior_predictive():
     # With the prior |S|^(-3/2) of two columns the regression of y on x has the
     # posterior of a linear model, with one degree of freedom more than usual.

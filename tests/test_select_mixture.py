@@ -68,10 +68,10 @@ def name(mixture):
     "criterion",
     [
         "bic",
-        "icl",
+        "aic",
         *(
             pytest.param(each, marks=pytest.mark.slow)
-            for each in ("aic", "caic", "sabic")
+            for each in ("icl", "caic", "sabic")
         ),
     ],
 )
