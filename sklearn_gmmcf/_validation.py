@@ -111,9 +111,12 @@ def check_weights(sample_weight: Any, X: Any) -> Array | None:
         return None
     if hasattr(sample_weight, "compute"):
         sample_weight = sample_weight.compute()  # Dask's
-    return check_sample_weight(
+    weights = check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True
     )
+    if not weights.any():  # scikit-learn refuses them since 1.9
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weights
 
 
 def check_entries(entries: Any, shape: tuple[int, int]) -> tuple[Array, Array]:

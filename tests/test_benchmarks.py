@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.optional import pd
+from tests.optional import needs_callbacks, pd
 
 SCRIPTS = Path(__file__).parents[1] / "docs/benchmarks"
 if not SCRIPTS.exists():
@@ -644,6 +644,7 @@ def test_distinct_columns_are_drawn_one_after_another(scripts):
 
 
 @pytest.mark.slow
+@needs_callbacks
 @pytest.mark.filterwarnings("ignore")
 def test_scale_runs(scripts, tmp_path, monkeypatch, capsys):
     scale = scripts("scale")

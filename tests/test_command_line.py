@@ -405,6 +405,13 @@ def test_force_overwrites(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_the_report_tells_of_columns_with_one_value(tmp_path, capsys):
+    rows = [[str(i), "call" * (i == 3)] for i in range(40)]
+    write_rows(tmp_path / "in.csv", [["x", "note"], *rows])
+    main(["complete", str(tmp_path / "in.csv"), "--out", str(tmp_path / "o.csv")])
+    assert "note        39  unknown: all are 'call'" in capsys.readouterr().err
+
+
 def test_columns_that_are_not_filled_are_reported(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(_complete, "MixtureImputer", FillingImputer)
     rows = [
@@ -500,6 +507,17 @@ def test_recommend_gives_the_lists_of_the_library(tmp_path, capsys, rank_by):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_ratings_beyond_the_scale_are_left_out(tmp_path, capsys):
+    rows = [list(map(str, row)) for row in zip(*make_ratings(), strict=True)]
+    lists = []
+    for name, more in [("a.csv", []), ("b.csv", [["u00", "i5, the item", "99"]])]:
+        write_rows(tmp_path / name, [["u", "i", "r"], *more, *rows])
+        options = ["--scale", "1,5", "--out-of-range", "missing", "--n-components", "1"]
+        lists.append(run_list(["recommend", str(tmp_path / name), *options], capsys))
+    assert lists[0] == lists[1]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_titles_and_saved_recommenders(tmp_path, capsys):
     ratings = make_ratings(integers=True)
     write_rows(tmp_path / "r.csv", zip(*ratings, strict=True), "\t")
@@ -558,6 +576,12 @@ def test_saved_recommenders_of_frames(tmp_path, capsys):
         ("u,i,r\nann,a,1\n", [], "Pass ratings of more users, or decrease --n-comp"),
         ("u;i;r\nann;a;1\n", ["--sep", ","], "Is the delimiter right?"),
         ("u,i,r\nann,a,1\nbob,a,1\n", ["--n-components", "1"], "All ratings are 1"),
+        (
+            "u,i,r\nann,a,1\nbob,a,99\n",
+            ["--scale", "1,5"],
+            "r.csv, line 3 is outside --scale (1, 5). If it marks a missing rating, "
+            "pass --out-of-range missing; pass clip to",
+        ),
     ],
 )
 def test_bad_ratings_are_refused(tmp_path, capsys, content, options, words):
@@ -577,6 +601,9 @@ def test_wrong_usage_of_recommend(tmp_path, capsys):
             ["recommend", "--model", path, "--titles", path],
             "belong to a file of ratings",
         ),
+        (["recommend", "--model", path, "--scale", "1,5"], "belong to a file of"),
+        (["recommend", path, "--out-of-range", "clip"], "needs --scale"),
+        (["recommend", path, "--scale", "5,1"], "is not two numbers, the lower one"),
         (["recommend", path, "--columns", "a,b"], "is not three names or numbers"),
         ([], "COMMAND"),
     ]:
@@ -617,7 +644,13 @@ def test_version(capsys):
 
 WITHOUT_FRAMES = """
 import sys
-sys.modules |= dict.fromkeys(["pandas", "polars", "pyarrow"])
+
+class Absent:
+    def find_spec(self, name, *details):
+        if name.partition(".")[0] in ("pandas", "polars", "pyarrow"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
 from sklearn_gmmcf._command_line import main
 assert main(["complete", "t.csv", "--out", "o.csv", "--intervals", "i.csv"]) == 0
 assert main(["recommend", "r.csv", "--user", "bob", "--reasons", "1"]) == 0

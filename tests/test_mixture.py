@@ -457,3 +457,11 @@ def test_history_of_each_start():
     runs = mixture.runs_
     assert mixture.partial_fit(X[:9]).runs_ is runs
     assert len(mixture.set_params(warm_start=True).fit(X).runs_) == 1
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "score"])
+def test_weights_are_not_all_zero(method):
+    X = clusters()
+    mixture = MaskedGaussianMixture(2, covariance_type="diag", random_state=0).fit(X)
+    with pytest.raises(ValueError, match="at least one non-zero number"):
+        getattr(mixture, method)(X, sample_weight=np.zeros(len(X)))

@@ -141,8 +141,11 @@ class Completion:
         self._imputer = MixtureImputer(
             max_categories=options.max_categories, random_state=options.seed
         )
-        progress = FitProgress(teller, _N_FITS)
-        self._imputer.set_callbacks(progress).fit(self._cells).set_callbacks()
+        if hasattr(self._imputer, "set_callbacks"):  # since scikit-learn 1.9
+            progress = FitProgress(teller, _N_FITS)
+            self._imputer.set_callbacks(progress).fit(self._cells).set_callbacks()
+        else:
+            self._imputer.fit(self._cells)
         errors = np.full(len(self._columns), np.nan)
         errors[self._modeled] = self._imputer.expected_error_
         return errors
@@ -217,7 +220,8 @@ def _describe(
 
 def _format_error(column: Column, error: Any) -> str:
     if np.isnan(error):  # of too few rows to hold one out
-        return "unknown"
+        levels = {value for value in column.values if value is not None}
+        return "unknown" if len(levels) > 1 else f"unknown: all are {levels.pop()!r}"
     if column.kind == "text":
         return f"{100 * error:.0f} % wrong"
     return f"{error:.3g} days" if column.kind == "date" else f"{error:.3g}"

@@ -65,6 +65,12 @@ def _translate(text: str) -> str:
         ("columns=(...)", "--columns"),
         ("delimiter=", "--sep "),
         ("encoding=", "--encoding "),
+        (
+            "out_of_range='missing'; pass 'clip' to",
+            "--out-of-range missing; pass clip to",
+        ),
+        ("rating_range=", "--scale "),
+        ("rating_range", "--scale"),
         ("n_components=", "--n-components "),
         ("n_components", "--n-components"),
     ]:

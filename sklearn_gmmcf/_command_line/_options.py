@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,16 @@ def _read_columns(text: str) -> tuple[int | str, ...]:
     if len(set(names)) != 3 or len(names) != 3 or "" in names:
         raise ArgumentTypeError(f"{text!r} is not three names or numbers")
     return tuple(int(name) if name.isdecimal() else name for name in names)
+
+
+def _read_scale(text: str) -> tuple[float, float]:
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        low = high = 0.0
+    if not -inf < low < high < inf:
+        raise ArgumentTypeError(f"{text!r} is not two numbers, the lower one first")
+    return low, high
 
 
 def _option(*names: str, **settings: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -188,6 +199,19 @@ _RECOMMEND_OPTIONS = [
         metavar="USER,ITEM,RATING",
         help="names of the columns in the first line, or their numbers from 0 "
         "(default: the first three)",
+    ),
+    _option(
+        "--scale",
+        type=_read_scale,
+        metavar="LOW,HIGH",
+        help="the lowest and the highest rating (default: of the file)",
+    ),
+    _option(
+        "--out-of-range",
+        choices=["raise", "missing", "clip"],
+        default="raise",
+        help="what becomes of ratings beyond the scale: an error (the default), none, "
+        "as where 99 marks missing ones, or the nearest end",
     ),
     _option("--no-header", action="store_true", help="the first line is a rating"),
     _option(

@@ -35,8 +35,10 @@ def recommend(options: Namespace, teller: Teller) -> None:
     """Print or write the lists of users."""
     if (options.ratings is None) == (options.model is None):
         raise WrongUsage("Pass either a file of ratings or --model.")
-    if options.model is not None and (options.save or options.titles):
-        raise WrongUsage("--save and --titles belong to a file of ratings.")
+    if options.model is not None and (options.save or options.titles or options.scale):
+        raise WrongUsage("--save, --titles and --scale belong to a file of ratings.")
+    if options.out_of_range != "raise" and options.scale is None:
+        raise WrongUsage("--out-of-range needs --scale.")
     check_outputs([options.out, options.save], options.force)
     if options.model is None:
         separator, recommender, users = _learn(options, teller)
@@ -78,7 +80,12 @@ def _learn(
     if options.titles is not None:
         titles = _read_titles(options, lines.items.ids)
     teller.progress(f"Fitting to {len(lines.ratings):,} ratings")
-    recommender = MixtureRecommender(options.n_components, item_titles=titles)
+    recommender = MixtureRecommender(
+        options.n_components,
+        rating_range=options.scale,
+        out_of_range=options.out_of_range,
+        item_titles=titles,
+    )
     recommender.fit(lines)
     teller.progress("")
     return separator, recommender, users
