@@ -131,7 +131,7 @@ class LineReader:
             if name not in frame.columns:
                 raise ValueError(
                     f"The table has no column {name!r} but {list_columns(native)}. "
-                    "Name its columns: RatingsEncoder(user=..., item=..., rating=...)."
+                    "Name its columns by the parameters user, item and rating."
                 )
             columns.append(frame.get_column(name))
         users, items, ratings = columns

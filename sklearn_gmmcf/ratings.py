@@ -377,7 +377,7 @@ class RatingsEncoder(PackageEstimator, BaseEstimator):
             if table is None:
                 raise ValueError(
                     "user_features cannot be encoded, as none were fitted. Pass "
-                    "RatingsEncoder(user_features=...) a table, and fit again."
+                    "a table as the parameter user_features, and fit again."
                 )
             table = table.update(user_features, self.user)
         if ratings is None:

@@ -518,3 +518,9 @@ def test_not_fitted(table):
 def test_errors(recommender, call, match):
     with pytest.raises(ValueError, match=match):
         call(recommender)
+
+
+def test_missing_columns_name_the_way_out_of_the_recommender():
+    table = pd.DataFrame({"who": ["a"], "what": ["b"], "stars": [3.0]})
+    with pytest.raises(ValueError, match="no column 'user'.*the parameters user, item"):
+        MixtureRecommender().fit(table)
