@@ -642,7 +642,7 @@ class TestErrors:
             ValueError, match="no column 'age', which the table that was"
         ):
             encoder.encode(RATINGS, user_features=as_pandas(USERS).drop(columns="age"))
-        with pytest.raises(ValueError, match=r"none were fitted\. Pass RatingsEncoder"):
+        with pytest.raises(ValueError, match=r"none were fitted\. Pass a table as"):
             fit().encode(RATINGS, user_features=as_pandas(USERS))
         for arguments in ({}, {"users": []}, {"user_features": as_pandas(USERS)}):
             with pytest.raises(ValueError, match=r"no rating to encode\. Pass users="):

@@ -522,5 +522,7 @@ def test_errors(recommender, call, match):
 
 def test_missing_columns_name_the_way_out_of_the_recommender():
     table = pd.DataFrame({"who": ["a"], "what": ["b"], "stars": [3.0]})
-    with pytest.raises(ValueError, match="no column 'user'.*the parameters user, item"):
+    with pytest.raises(
+        ValueError, match=r"no column 'user'.*the parameters user, item"
+    ):
         MixtureRecommender().fit(table)
