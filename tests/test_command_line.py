@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import sklearn_gmmcf
 from sklearn_gmmcf import MixtureImputer, MixtureRecommender
-from sklearn_gmmcf._command_line import _complete, main
+from sklearn_gmmcf._command_line import _complete, _files, main
 from sklearn_gmmcf._command_line._columns import MISSING, read_column
 from sklearn_gmmcf._command_line._csv import parse
 
@@ -355,7 +355,7 @@ def test_european_files(tmp_path, monkeypatch):
             "'a' is left as it is (text of which none repeats); 'b'",
         ),
         (b"a,b\n", [], "no column to model"),
-        (b"a,b\n1,2\n", ["--encoding", "nope"], "--encoding nope"),
+        ("a,b\n1,2\n".encode("utf-16"), [], "its --encoding, such as utf-16"),
     ],
 )
 def test_bad_tables_are_refused(tmp_path, capsys, content, options, words):
@@ -386,6 +386,12 @@ def test_files_are_checked_before_the_fit(tmp_path, capsys, monkeypatch):
         (["--sep", "::"], "'::' is not one character"),
         (["--draws", "0"], "'0' is not a number of at least 1"),
         (["--seed", "-1"], "--seed"),
+        (["--seed", "\N{ARABIC-INDIC DIGIT THREE}"], "--seed"),
+        (["--encoding", "nope"], "'nope' is not an encoding"),
+        (
+            ["--intervals", str(tmp_path / "." / "x" / ".." / "out.csv")],
+            "written twice",
+        ),
     ]:
         with pytest.raises(SystemExit) as stopped:
             main([*command, *options])
@@ -394,6 +400,31 @@ def test_files_are_checked_before_the_fit(tmp_path, capsys, monkeypatch):
     assert not out.exists()
     assert main(["complete", str(tmp_path / "none.csv"), "--out", str(out)]) == 1
     assert "none.csv: No such file" in capsys.readouterr().err
+
+
+def test_a_file_stays_whole_until_the_other_is_written(tmp_path, monkeypatch):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,2\n")
+
+    def fail(self, content):
+        self.touch()
+        raise OSError(28, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(OSError, match="No space"):
+        _files.write_text(str(path), "a,b\n1,3\n", "utf-8")
+    assert path.read_text() == "a,b\n1,2\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_long_texts_among_numbers_are_not_printed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(_complete, "MixtureImputer", FillingImputer)
+    rows = [["x", "y"], ["", "z" * 1000], *([str(i), str(i)] for i in range(9))]
+    write_rows(tmp_path / "t.csv", rows)
+    main(["complete", str(tmp_path / "t.csv"), "--out", str(tmp_path / "o.csv")])
+    message = capsys.readouterr().err
+    assert "line 2: column 'y' is read as text" in message
+    assert "z" * 41 not in message
 
 
 def test_force_overwrites(tmp_path, monkeypatch, capsys):
@@ -571,6 +602,7 @@ def test_saved_recommenders_of_frames(tmp_path, capsys):
         ),
         ("user,item,rating\n7,a,1\n", ["--user", "x"], "no user x. Ids are such as 7."),
         ("user,item,rating\nann,a,x\n", [], "r.csv, line 2: the rating is 'x'"),
+        ("user,item,rating\nann,a,1\n".encode("utf-16"), [], "utf-16"),
         ("ann,a,1\n", [], "If it is a rating, pass --no-header;"),
         ("u,i,r\nann,a,1\n", ["--columns", "u,i,stars"], "no column 'stars'"),
         ("u,i,r\nann,a,1\n", [], "Pass ratings of more users, or decrease --n-comp"),
@@ -585,7 +617,8 @@ def test_saved_recommenders_of_frames(tmp_path, capsys):
     ],
 )
 def test_bad_ratings_are_refused(tmp_path, capsys, content, options, words):
-    (tmp_path / "r.csv").write_text(content)
+    content = content if isinstance(content, bytes) else content.encode()
+    (tmp_path / "r.csv").write_bytes(content)
     assert main(["recommend", str(tmp_path / "r.csv"), *options]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -603,6 +636,7 @@ def test_wrong_usage_of_recommend(tmp_path, capsys):
         ),
         (["recommend", "--model", path, "--scale", "1,5"], "belong to a file of"),
         (["recommend", path, "--out-of-range", "clip"], "needs --scale"),
+        (["recommend", path, "--save", "-"], "--save writes a file"),
         (["recommend", path, "--scale", "5,1"], "is not two numbers, the lower one"),
         (["recommend", path, "--columns", "a,b"], "is not three names or numbers"),
         ([], "COMMAND"),

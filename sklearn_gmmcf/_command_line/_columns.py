@@ -18,6 +18,7 @@ MISSING = frozenset(
     ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND"]
     + ["1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
 )
+MAX_MARKER = 40  # characters of a text that may mark missing values
 _MAX_DECIMALS = 6
 _DATE = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -105,6 +106,8 @@ def find_stray(column: Column, decimal: str) -> tuple[int, str] | None:
     if is_id or 2 * len(strays) > len(observed):
         return None
     row, text = strays[0]
+    if len(text) > MAX_MARKER:
+        return row, "Correct it, if the others are numbers"
     return row, f"If it marks a missing value, pass --missing {text!r}"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_gmmcf._command_line._columns import (
+    MAX_MARKER,
     MISSING,
     Column,
     find_stray,
@@ -93,7 +94,7 @@ def _read_columns(table: CsvTable, options: Namespace, teller: Teller) -> list[C
             row, way_out = stray
             teller.warn(
                 f"{table.name}, line {table.lines[row]}: column {name!r} is read as "
-                f"text, since {texts[row]!r} is not a number. {way_out}."
+                f"text, since {texts[row][:MAX_MARKER]!r} is not a number. {way_out}."
             )
         columns.append(column)
     unknown = [name for name in options.ignore if name not in table.names]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -51,16 +52,13 @@ def decode(name: str, content: bytes, encoding: str) -> str:
     """Text of a file, with its mark of byte order."""
     try:
         text = content.decode(encoding)
-    except LookupError:
-        raise ValueError(
-            f"--encoding {encoding} is not an encoding that Python knows. Pass one "
-            "such as utf-8 or cp1252."
-        ) from None
     except UnicodeDecodeError as error:
         line = 1 + content.count(b"\n", 0, error.start)
+        marks = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
+        likely = "utf-16" if content.startswith(marks) else "cp1252"
         raise ValueError(
             f"{name}, line {line} is not text in {encoding}. Save the table as CSV in "
-            "UTF-8, or pass its --encoding, such as cp1252."
+            f"UTF-8, or pass its --encoding, such as {likely}."
         ) from None
     position = text.find("\0")
     if position >= 0:

@@ -30,8 +30,9 @@ def check_outputs(paths: Sequence[str | None], force: bool) -> None:
         there.
     """
     named = [path for path in paths if path is not None]
+    places = [path if path == STREAM else Path(path).resolve() for path in named]
     for j, path in enumerate(named):
-        if path in named[:j]:
+        if places[j] in places[:j]:
             raise WrongUsage(f"{path} would be written twice. Pass other names.")
         if path == STREAM:
             continue
@@ -47,8 +48,15 @@ def write_text(path: str, text: str, encoding: str) -> None:
     if path == STREAM:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
-    else:
-        Path(path).write_bytes(content)
+        return
+    # A file that is overwritten, and may be the input, stays whole until the end.
+    target = Path(path).resolve()
+    unfinished = target.with_name(f"{target.name}.part")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def format_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from math import inf
@@ -37,13 +38,13 @@ least as high as half of all ratings are."""
 
 
 def _read_count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
         raise ArgumentTypeError(f"{text!r} is not a number of at least 1")
     return int(text)
 
 
 def _read_seed(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 2**32:
+    if not (text.isascii() and text.isdecimal()) or int(text) >= 2**32:
         raise ArgumentTypeError(f"{text!r} is not an integer from 0 to 2**32 - 1")
     return int(text)
 
@@ -70,6 +71,16 @@ def _read_columns(text: str) -> tuple[int | str, ...]:
     if len(set(names)) != 3 or len(names) != 3 or "" in names:
         raise ArgumentTypeError(f"{text!r} is not three names or numbers")
     return tuple(int(name) if name.isdecimal() else name for name in names)
+
+
+def _read_encoding(text: str) -> str:
+    try:
+        codecs.lookup(text)
+    except LookupError:
+        raise ArgumentTypeError(
+            f"{text!r} is not an encoding that Python knows, such as utf-8 or cp1252"
+        ) from None
+    return text
 
 
 def _read_scale(text: str) -> tuple[float, float]:
@@ -249,6 +260,7 @@ _COMMON_OPTIONS = [
     ),
     _option(
         "--encoding",
+        type=_read_encoding,
         default="utf-8",
         metavar="NAME",
         help="of files that are read and written (default: %(default)s)",

@@ -15,6 +15,7 @@ import numpy as np
 
 from sklearn_gmmcf._command_line._csv import decode, guess_separator, parse, write_csv
 from sklearn_gmmcf._command_line._files import (
+    STREAM,
     Teller,
     WrongUsage,
     check_outputs,
@@ -25,7 +26,7 @@ from sklearn_gmmcf._command_line._files import (
 from sklearn_gmmcf._typing import Array
 from sklearn_gmmcf.datasets._csv import read_ratings
 from sklearn_gmmcf.datasets._rating_file import check_rating_columns, parse_integer
-from sklearn_gmmcf.datasets._text import open_text
+from sklearn_gmmcf.datasets._text import TextFault, open_text
 from sklearn_gmmcf.recommender import MixtureRecommender
 
 _N_NEAR = 5  # ids that an error names
@@ -39,6 +40,8 @@ def recommend(options: Namespace, teller: Teller) -> None:
         raise WrongUsage("--save, --titles and --scale belong to a file of ratings.")
     if options.out_of_range != "raise" and options.scale is None:
         raise WrongUsage("--out-of-range needs --scale.")
+    if options.save == STREAM:
+        raise WrongUsage("--save writes a file, and no stream. Pass a name.")
     check_outputs([options.out, options.save], options.force)
     if options.model is None:
         separator, recommender, users = _learn(options, teller)
@@ -62,9 +65,7 @@ def _learn(
     path, encoding = options.ratings, options.encoding
     separator = options.sep
     if separator is None:
-        with open_text(partial(_open, path), path, encoding) as blocks:
-            first = next(blocks, b"").partition(b"\n")[0]
-        separator = guess_separator(first.decode())
+        separator = _guess_separator(path, encoding)
     header = not options.no_header
     check_rating_columns(options.columns, header)
     lines = read_ratings(
@@ -89,6 +90,15 @@ def _learn(
     recommender.fit(lines)
     teller.progress("")
     return separator, recommender, users
+
+
+def _guess_separator(path: str, encoding: str) -> str:
+    try:
+        with open_text(partial(_open, path), path, encoding) as blocks:
+            first = next(blocks, b"").partition(b"\n")[0]
+    except TextFault:  # read_ratings describes it
+        return ","
+    return guess_separator(first.decode())
 
 
 def _open(path: str) -> Any:
@@ -134,7 +144,7 @@ def _find_users(texts: list[str], known: Array, name: str) -> list[Any] | None:
     """Ids of users; None for all. A recommender without users knows what to say."""
     if not texts:
         return None
-    users = _convert(texts, known)
+    users = _convert([text.strip() for text in texts], known)
     listed = set(known.tolist())
     for user in users:
         if listed and user not in listed:
@@ -153,7 +163,11 @@ def _list_items(
 ) -> tuple[list[str], list[list[str]]]:
     """Names and rows of the lists."""
     columns = _to_columns(
-        recommender.recommend(users, options.n_items, rank_by=options.rank_by)
+        recommender.recommend(
+            users,
+            min(options.n_items, len(recommender.items_)),
+            rank_by=options.rank_by,
+        )
     )
     titles = ["title"] * (len(columns) == 6)
     names = ["user", "item", *titles, "rating", "std", "chance"]
