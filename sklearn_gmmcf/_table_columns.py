@@ -299,6 +299,22 @@ def _is_whole(numbers: Array) -> bool:
     return bool(whole.all())
 
 
+def _find_stray(observed: Any) -> str | None:
+    """The first text that is no number, where most are."""
+    strays = [
+        text for text in observed if isinstance(text, str) and not _is_number(text)
+    ]
+    return strays[0] if strays and 2 * len(strays) < len(observed) else None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _learn_levels(column: Column, max_categories: int, passthrough: bool) -> Code:
     observed = column.observed
     levels = list(dict.fromkeys(observed))
@@ -320,6 +336,12 @@ def _learn_levels(column: Column, max_categories: int, passthrough: bool) -> Cod
         way_out += ", or complete it, so that it passes through"
     else:
         way_out += ", or pass passthrough=True"
+    stray = _find_stray(observed)
+    if stray is not None:
+        way_out = (
+            f"{stray!r} is not a number, and most others are: if it marks missing "
+            f"entries, make it NaN (na_values of pandas.read_csv). Else: {way_out}"
+        )
     raise ValueError(
         f"Column {column.name!r} of X has {len(levels)} levels (such as "
         f"{list_some(levels)}), {reason}, {problem}. {way_out}."

@@ -388,6 +388,7 @@ def test_files_are_checked_before_the_fit(tmp_path, capsys, monkeypatch):
         (["--seed", "-1"], "--seed"),
         (["--seed", "\N{ARABIC-INDIC DIGIT THREE}"], "--seed"),
         (["--encoding", "nope"], "'nope' is not an encoding"),
+        (["--force", "--intervals", str(source)], "is read, and would be lost"),
         (
             ["--intervals", str(tmp_path / "." / "x" / ".." / "out.csv")],
             "written twice",
@@ -415,6 +416,12 @@ def test_a_file_stays_whole_until_the_other_is_written(tmp_path, monkeypatch):
         _files.write_text(str(path), "a,b\n1,3\n", "utf-8")
     assert path.read_text() == "a,b\n1,2\n"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_characters_that_the_encoding_lacks_are_named(tmp_path):
+    with pytest.raises(ValueError, match=r"o\.csv: cp1252 has no '\u0142'. Pass --enc"):
+        _files.write_text(str(tmp_path / "o.csv"), "a\n\u0142\n", "cp1252")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_long_texts_among_numbers_are_not_printed(tmp_path, monkeypatch, capsys):
@@ -636,6 +643,7 @@ def test_wrong_usage_of_recommend(tmp_path, capsys):
         ),
         (["recommend", "--model", path, "--scale", "1,5"], "belong to a file of"),
         (["recommend", path, "--out-of-range", "clip"], "needs --scale"),
+        (["recommend", path, "--save", path, "--force"], "would be lost"),
         (["recommend", path, "--save", "-"], "--save writes a file"),
         (["recommend", path, "--scale", "5,1"], "is not two numbers, the lower one"),
         (["recommend", path, "--columns", "a,b"], "is not three names or numbers"),

@@ -1038,3 +1038,16 @@ class TestScikitLearn:
         assert not decoded.isna().any(axis=None)
         assert decoded["city"][1] == "Oslo"  # as often as Rome, and first
         assert decoded["children"][1] == 2  # the mean is 1.5
+
+
+@pytest.mark.parametrize("n_strays", [1, 3])
+def test_marks_among_numbers_are_named(n_strays):
+    """A column of texts such as "31", of which some are "?"."""
+    texts = [str(x) for x in range(30)]
+    texts[7 : 7 + n_strays] = ["?"] * n_strays
+    frame = pd.DataFrame({"age": [None, *texts]})
+    with pytest.raises(ValueError, match=r"'\?' is not a number, .* \(na_values of"):
+        TableEncoder().fit(frame)
+    names = pd.DataFrame({"name": [None, *(f"n{x}" for x in range(30))]})
+    with pytest.raises(ValueError, match=r"30 levels.*\. Drop it, or complete it"):
+        TableEncoder().fit(names)

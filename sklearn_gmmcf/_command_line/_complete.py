@@ -37,6 +37,7 @@ def complete(options: Namespace, teller: Teller) -> None:
     """Write the completed table, its intervals and its draws."""
     draws = _name_draws(options.out, options.draws)
     check_outputs([options.out, options.intervals, *draws], options.force)
+    check_outputs([options.intervals, *draws], options.force, [options.table])
     name = "standard input" if options.table == STREAM else options.table
     text = decode(name, read_bytes(options.table), options.encoding)
     table = parse(name, text, options.sep)

@@ -20,8 +20,12 @@ def read_bytes(path: str) -> bytes:
     return sys.stdin.buffer.read() if path == STREAM else Path(path).read_bytes()
 
 
-def check_outputs(paths: Sequence[str | None], force: bool) -> None:
+def check_outputs(
+    paths: Sequence[str | None], force: bool, inputs: Sequence[str | None] = ()
+) -> None:
     """Check files to write, before anything is computed.
+
+    Inputs are not overwritten, whatever `force` is.
 
     Raises
     ------
@@ -30,8 +34,11 @@ def check_outputs(paths: Sequence[str | None], force: bool) -> None:
         there.
     """
     named = [path for path in paths if path is not None]
-    places = [path if path == STREAM else Path(path).resolve() for path in named]
+    places = _resolve(named)
+    sources = _resolve([path for path in inputs if path is not None])
     for j, path in enumerate(named):
+        if places[j] in sources and path != STREAM:
+            raise WrongUsage(f"{path} is read, and would be lost. Pass another name.")
         if places[j] in places[:j]:
             raise WrongUsage(f"{path} would be written twice. Pass other names.")
         if path == STREAM:
@@ -42,9 +49,18 @@ def check_outputs(paths: Sequence[str | None], force: bool) -> None:
             raise WrongUsage(f"{path} exists. Pass --force to overwrite it.")
 
 
+def _resolve(paths: Sequence[str]) -> list[Any]:
+    return [path if path == STREAM else Path(path).resolve() for path in paths]
+
+
 def write_text(path: str, text: str, encoding: str) -> None:
     """Write a file, or standard output, with line ends as they are."""
-    content = text.encode(encoding)
+    try:
+        content = text.encode(encoding)
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{path}: {encoding} has no {text[error.start]!r}. Pass --encoding utf-8."
+        ) from None
     if path == STREAM:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()

@@ -42,7 +42,8 @@ def recommend(options: Namespace, teller: Teller) -> None:
         raise WrongUsage("--out-of-range needs --scale.")
     if options.save == STREAM:
         raise WrongUsage("--save writes a file, and no stream. Pass a name.")
-    check_outputs([options.out, options.save], options.force)
+    inputs = [options.ratings, options.titles, options.model]
+    check_outputs([options.out, options.save], options.force, inputs)
     if options.model is None:
         separator, recommender, users = _learn(options, teller)
     else:
