@@ -47,10 +47,10 @@ def rank(index, query, stem, stopwords):
         *_match_terms(index, list(terms)),
     ]
     others = []
-    for entry, places in index["indexentries"].items():
+    for entry, targets in index["indexentries"].items():
         if whole in entry and len(whole) >= len(entry) / 2:
             score = _round(100 * len(whole) / len(entry))
-            for page, anchor, is_main in places:
+            for page, anchor, is_main in targets:
                 found = score, page, index["titles"][page], anchor
                 (main if is_main else others).append(found)
     ordered = [
@@ -62,9 +62,9 @@ def rank(index, query, stem, stopwords):
 
 
 def _match_titles(index, whole):
-    for title, places in index["alltitles"].items():
+    for title, targets in index["alltitles"].items():
         if whole in title.lower().strip() and len(whole) >= len(title) / 2:
-            for page, anchor in places:
+            for page, anchor in targets:
                 own = index["titles"][page]
                 score = _round(_TITLE * len(whole) / len(title)) + (own == title)
                 heading = title if own == title else f"{own} > {title}"

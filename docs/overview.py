@@ -97,7 +97,7 @@ def draw_table(ax, top):
         np.flatnonzero((missing.to_numpy() == pattern).all(axis=1))[1]
         for pattern in patterns
     ]
-    before, after, holes, shades = [], [], [], []
+    before, after, shown, shades = [], [], [], []
     for i in chosen:
         lines, fills = [], []
         for name in WIDTHS:
@@ -120,11 +120,11 @@ def draw_table(ax, top):
                 for text, fill in zip(lines, fills, strict=True)
             ]
         )
-        holes.append(["white" if fill is None else MISSING for fill in fills])
+        shown.append(["white" if fill is None else MISSING for fill in fills])
         shades.append(
             ["white" if fill is None else (FILLED, min(fill, 1)) for fill in fills]
         )
-    draw_cells(ax, 0.1, top, before, holes)
+    draw_cells(ax, 0.1, top, before, shown)
     draw_cells(ax, 2.63, top, after, shades)
     ax.annotate(
         "",

@@ -302,12 +302,13 @@ def _is_whole(numbers: Array) -> bool:
 def _find_stray(observed: Any) -> str | None:
     """The first text that is no number, where most are."""
     strays = [
-        text for text in observed if isinstance(text, str) and not _is_number(text)
+        text for text in observed if isinstance(text, str) and not reads_as_number(text)
     ]
     return strays[0] if strays and 2 * len(strays) < len(observed) else None
 
 
-def _is_number(text: str) -> bool:
+def reads_as_number(text: str) -> bool:
+    """Whether `float` takes a text."""
     try:
         float(text)
     except ValueError:

@@ -36,8 +36,9 @@ _N_FITS = 8  # of the imputer: four members, twice
 def complete(options: Namespace, teller: Teller) -> None:
     """Write the completed table, its intervals and its draws."""
     draws = _name_draws(options.out, options.draws)
-    check_outputs([options.out, options.intervals, *draws], options.force)
-    check_outputs([options.intervals, *draws], options.force, [options.table])
+    others = [options.intervals, *draws]
+    check_outputs([options.out, *others], options.force)
+    check_outputs(others, options.force, [options.table])  # --out may replace it
     name = "standard input" if options.table == STREAM else options.table
     text = decode(name, read_bytes(options.table), options.encoding)
     table = parse(name, text, options.sep)
@@ -58,7 +59,7 @@ def complete(options: Namespace, teller: Teller) -> None:
         errors = np.full(len(columns), np.nan)
     else:
         errors = completion.fit(options, teller)
-        completed = completion.write(completion.transform())
+        completed = completion.write(completion.completed)
     write_text(options.out, completed, options.encoding)
     if options.intervals is not None:
         rows = completion.list_intervals(options.coverage)
@@ -139,7 +140,7 @@ class Completion:
         self.is_complete = all(not len(columns[j].missing) for j in modeled)
 
     def fit(self, options: Namespace, teller: Teller) -> Array:
-        """Fit an imputer: the expected errors of all columns, NaN where none is."""
+        """Fit and complete: the expected errors of all columns, NaN where none is."""
         self._imputer = MixtureImputer(
             max_categories=options.max_categories, random_state=options.seed
         )
@@ -148,14 +149,10 @@ class Completion:
             self._imputer.set_callbacks(progress).fit(self._cells).set_callbacks()
         else:
             self._imputer.fit(self._cells)
+        self.completed: Array = self._imputer.transform(self._cells)
         errors = np.full(len(self._columns), np.nan)
         errors[self._modeled] = self._imputer.expected_error_
         return errors
-
-    def transform(self) -> Array:
-        """The completed cells (n_rows, n_modeled)."""
-        completed: Array = self._imputer.transform(self._cells)
-        return completed
 
     def write(self, completed: Array) -> str:
         """The text of the file with its missing cells filled."""
@@ -171,7 +168,7 @@ class Completion:
         names: list[object] = ["line", "column", "value", "lower", "upper"]
         if self.is_complete:
             return [names]
-        completed = self.transform()
+        completed = self.completed
         lower, upper = self._imputer.predict_interval(self._cells, coverage)
         rows = []
         ordered = [k for k, j in enumerate(self._modeled) if self._columns[j].has_order]

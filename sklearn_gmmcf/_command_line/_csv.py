@@ -17,7 +17,7 @@ _MARK = "\ufeff"  # of byte order
 
 @dataclass(frozen=True)
 class CsvTable:
-    """A table, and the places of its cells in the text of its file."""
+    """A table, and the positions of its cells in the text of its file."""
 
     name: str
     text: str

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sklearn_gmmcf._table_columns import reads_as_number
+
 STREAM = "-"
 
 
@@ -25,7 +27,7 @@ def check_outputs(
 ) -> None:
     """Check files to write, before anything is computed.
 
-    Inputs are not overwritten, whatever `force` is.
+    `inputs` are not overwritten, whatever `force` is.
 
     Raises
     ------
@@ -34,12 +36,12 @@ def check_outputs(
         there.
     """
     named = [path for path in paths if path is not None]
-    places = _resolve(named)
+    resolved = _resolve(named)
     sources = _resolve([path for path in inputs if path is not None])
     for j, path in enumerate(named):
-        if places[j] in sources and path != STREAM:
+        if resolved[j] in sources and path != STREAM:
             raise WrongUsage(f"{path} is read, and would be lost. Pass another name.")
-        if places[j] in places[:j]:
+        if resolved[j] in resolved[:j]:
             raise WrongUsage(f"{path} would be written twice. Pass other names.")
         if path == STREAM:
             continue
@@ -79,7 +81,7 @@ def format_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Lines of a table to read; all columns but the first are aligned at the right."""
     columns = list(zip(names, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
-    is_number = [all(map(_is_number, column[1:])) for column in columns]
+    is_number = [all(map(reads_as_number, column[1:])) for column in columns]
     lines = []
     for row in (names, *rows):
         cells = [
@@ -88,14 +90,6 @@ def format_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         ]
         lines.append("  ".join(cells).rstrip() + "\n")
     return "".join(lines)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 class Teller:
